@@ -1,0 +1,55 @@
+"""event_monitor: Celery events in, CloudWatch metrics out.
+
+Nothing slow is imported until a name is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .camera import Camera
+    from .cloudwatch_cam import CloudWatchCam
+    from .distribution import Distribution
+    from .errors import EventMonitorError, SettingsError, UnavailableError
+    from .settings import Settings
+    from .snapshot import Snapshot
+    from .state import State
+
+__all__ = [
+    "Camera",
+    "CloudWatchCam",
+    "Distribution",
+    "EventMonitorError",
+    "Settings",
+    "SettingsError",
+    "Snapshot",
+    "State",
+    "UnavailableError",
+    "__version__",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Camera": "camera",
+    "CloudWatchCam": "cloudwatch_cam",
+    "Distribution": "distribution",
+    "EventMonitorError": "errors",
+    "Settings": "settings",
+    "SettingsError": "errors",
+    "Snapshot": "snapshot",
+    "State": "state",
+    "UnavailableError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,96 @@
+"""Run: what makes one demo its own. Its name, its folder and its broker, and nothing shared."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["LONG_QUEUE", "WORK_QUEUE", "Run"]
+
+WORK_QUEUE = "work"  # both workers take from it
+LONG_QUEUE = "long"  # only the worker that will be killed does
+
+_POLL_SECONDS = 0.05  # of the embedded broker; its default of 1 s would show in every queue time
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One demo. It reaches the workers and the monitor through environment variables."""
+
+    name: str  # unique; every queue, exchange and key on the broker begins with it
+    pid: int  # of the demo's own process
+    folder: Path
+    broker: str | None = None  # None: the embedded one, files in `folder`
+
+    @classmethod
+    def new(cls, folder: Path, *, broker: str | None) -> Run:
+        """A run with a name nobody else has."""
+        return cls(f"event-monitor-demo-{secrets.token_hex(4)}", os.getpid(), folder, broker)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Run:
+        """The run this process belongs to; ``KeyError`` if it belongs to none."""
+        return cls(
+            environ["DEMO_RUN"],
+            int(environ["DEMO_PID"]),
+            Path(environ["DEMO_FOLDER"]),
+            environ["DEMO_BROKER"] or None,
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What ``from_environ`` reads."""
+        return {
+            "DEMO_RUN": self.name,
+            "DEMO_PID": str(self.pid),
+            "DEMO_FOLDER": str(self.folder),
+            "DEMO_BROKER": self.broker or "",
+        }
+
+    @property
+    def ledger(self) -> Path:
+        """The file in which producer and tasks write down what they do."""
+        return self.folder / "ledger"
+
+    def queue(self, name: str) -> str:
+        """The full name of a queue."""
+        return f"{self.name}.{name}"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Celery's configuration, the same for producer, workers and monitor."""
+        return {
+            **self._broker_configuration(),
+            # Names of our own: on a shared broker we neither hear nor disturb anybody else.
+            "task_default_queue": self.queue(WORK_QUEUE),
+            "event_exchange": f"{self.name}.events",
+            "event_queue_prefix": f"{self.name}.events",
+            "control_exchange": f"{self.name}.control",
+            "task_send_sent_event": True,
+            "task_ignore_result": True,  # the ledger says how a task ended, not a result backend
+            "worker_prefetch_multiplier": 1,
+            "broker_connection_retry_on_startup": True,
+        }
+
+    def _broker_configuration(self) -> dict[str, Any]:
+        if self.broker:
+            redis = self.broker.startswith(("redis", "sentinel"))
+            return {
+                "broker_url": self.broker,
+                "broker_transport_options": {"global_keyprefix": f"{self.name}:"} if redis else {},
+            }
+        folder = str(self.folder / "broker")
+        return {
+            "broker_url": "filesystem://localhost",
+            "broker_transport": "event_monitor.demo.broker:Transport",
+            "broker_transport_options": {
+                "data_folder_in": folder,
+                "data_folder_out": folder,
+                "control_folder": folder,
+                "polling_interval": _POLL_SECONDS,
+            },
+        }

@@ -1,0 +1,145 @@
+"""Flights: the tasks that were sent, received or started and have not ended.
+
+Events that end a task carry no name; it is found here. A finished task leaves at once, and only a
+bounded memory of recent endings stays, by which a repeated ending is recognised and a redelivered
+task keeps its name. Not thread-safe; knows no counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+
+__all__ = ["Flight", "Flights"]
+
+_EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
+_RECENT_ENDINGS = 10_000  # endings of one task arrive within seconds of each other
+
+
+class Flight:
+    """One task on its way. Times ending in ``_at`` are the sender's wall clock, in seconds."""
+
+    __slots__ = (
+        "ended",
+        "eta",
+        "name",
+        "pid",
+        "received_at",
+        "running_since",
+        "sent_at",
+        "started_at",
+        "worker",
+    )
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self.worker: str | None = None  # who received or started it last
+        self.pid: int | None = None
+        self.sent_at: float | None = None
+        self.received_at: float | None = None
+        self.eta: float | None = None
+        self.started_at: float | None = None  # only while its task-sent is still awaited
+        self.running_since: float | None = None  # our monotonic clock; None: it does not run
+        self.ended: str | None = None  # how; None: it has not
+
+
+class Flights:
+    """Tasks in flight by uuid, at most ``limit`` of them, and those that run."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._flights: dict[str, Flight] = {}
+        self._running: dict[str, Flight] = {}  # in the order they started
+        # Two generations make a bounded memory without a linked list: when the young one is
+        # full it becomes the old one, and what the old one held is forgotten.
+        self._ended: dict[str, Flight] = {}
+        self._ended_before: dict[str, Flight] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def find(self, uuid: str) -> Flight | None:
+        """The task if it is in flight."""
+        return self._flights.get(uuid)
+
+    def ended(self, uuid: str) -> Flight | None:
+        """The task if it ended lately."""
+        return self._ended.get(uuid) or self._ended_before.get(uuid)
+
+    def open(self, uuid: str) -> Flight:
+        """The task, put in flight (again) if it is not."""
+        flight = self._flights.get(uuid)
+        if flight is None:
+            before = self._ended.pop(uuid, None) or self._ended_before.pop(uuid, None)
+            flight = self._flights[uuid] = Flight(before.name if before else None)
+            if len(self._flights) > self._limit:
+                self._evict(newest=uuid)
+        return flight
+
+    def start(self, uuid: str, flight: Flight, *, now: float) -> None:
+        """The task runs from now on."""
+        flight.running_since = now
+        self._running[uuid] = flight
+
+    def stop(self, uuid: str, flight: Flight) -> None:
+        """The task does not run any more, and will be received again."""
+        flight.running_since = None
+        self._running.pop(uuid, None)
+
+    def close(self, uuid: str, how: str | None) -> Flight | None:
+        """The task ended: it leaves memory. None if the same ending was seen already.
+
+        A task never seen before is returned too, without a name.
+        """
+        flight = self._flights.pop(uuid, None)
+        if flight is not None:
+            self.stop(uuid, flight)
+        else:
+            flight = self.ended(uuid) or Flight()
+            if flight.ended is not None and flight.ended == how:
+                return None
+        flight.ended = how
+        self._ended[uuid] = flight
+        if len(self._ended) >= _RECENT_ENDINGS:
+            self._ended_before, self._ended = self._ended, {}
+        return flight
+
+    def running(self) -> Iterator[tuple[str | None, float]]:
+        """(name, running since) of every task that runs."""
+        for flight in self._running.values():
+            if flight.running_since is not None:
+                yield flight.name, flight.running_since
+
+    def abandon(
+        self, hostnames: Collection[str], *, spare_pid: int | None = None
+    ) -> dict[str, tuple[tuple[str, str | None], ...]]:
+        """These workers are gone: drop their tasks, and tell which were running, by worker.
+
+        They may be delivered again, so their names are remembered like those of ended tasks.
+        """
+        orphans: dict[str, list[tuple[str, str | None]]] = {}
+        gone = [
+            (uuid, flight)
+            for uuid, flight in self._flights.items()
+            if flight.worker in hostnames and (spare_pid is None or flight.pid != spare_pid)
+        ]
+        for uuid, flight in gone:
+            if flight.running_since is not None and flight.worker is not None:
+                orphans.setdefault(flight.worker, []).append((uuid, flight.name))
+            self.close(uuid, None)
+        return {hostname: tuple(tasks) for hostname, tasks in orphans.items()}
+
+    def _evict(self, *, newest: str) -> None:
+        """Make room: the oldest that do not run first; a running one has an age to show."""
+        wanted = max(1, self._limit // _EVICT_FRACTION)
+        idle: Iterable[str] = (
+            uuid
+            for uuid, flight in self._flights.items()
+            if flight.running_since is None and uuid != newest
+        )
+        victims = list(islice(idle, wanted)) or list(islice(self._flights, 1))
+        for uuid in victims:
+            self._running.pop(uuid, None)
+            del self._flights[uuid]
+        self.evicted += len(victims)

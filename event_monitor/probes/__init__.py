@@ -1,0 +1,1 @@
+"""Probes: read what events cannot tell. Each has its own connection and its own deadline."""

@@ -1,0 +1,215 @@
+"""Service: the one place that wires everything, and knows in which order to start and stop it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from .camera import CELERY_DEFAULT_FREQ, Camera
+from .clock import SystemClock
+from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
+from .metrics import metrics_from
+from .probes.inspect import tasks_in_flight
+from .publisher import Publisher
+from .receiver import Receiver
+from .settings import Settings
+from .sinks import Sink
+from .snapshot import Snapshot, WorkerState
+from .spool import Spool
+from .state import State
+
+__all__ = ["Service", "build", "make_sink"]
+
+log = logging.getLogger(__name__)
+
+_NO_EVENTS_IN = frozenset({"sqs", "sql", "sqlalchemy", "SLMQ", "azurequeues", "gcpubsub"})
+_LEARN_SECONDS = 1.0  # how long each question to the workers waits for answers
+_REPEAT_WARNING_SECONDS = 3_600.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Service:
+    """State, receiver, camera and publisher as one. ``run`` it, or ``open`` and ``close`` it.
+
+    ``camera`` and ``receiver`` may be made by somebody else, as ``celery events`` does.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: Any,
+        *,
+        camera: Camera | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        self.settings = settings
+        self.app = app
+        self.clock = SystemClock()
+        self.camera = camera or Camera(
+            State(settings),
+            freq=CELERY_DEFAULT_FREQ,
+            app=app,
+            settings=settings,
+            on_snapshot=self.publish,
+        )
+        self.camera.on_crash = self.crashed
+        self.state: State = self.camera.state
+        self.receiver: Receiver | None = None
+        self.publisher = Publisher(
+            sink or make_sink(settings),
+            Spool(settings.state_dir, megabytes=settings.spool_megabytes, clock=self.clock),
+            clock=self.clock,
+            on_crash=self.crashed,
+        )
+        self._learner: threading.Thread | None = None
+        self._signals_before: dict[int, Any] = {}
+        self._signals_seen = 0
+        self._crash: BaseException | None = None
+        self._warned_at: dict[str, float] = {}
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Receive, shoot and publish until SIGTERM or SIGINT; returns the exit code."""
+        receiver = self.receiver_class()(self.app.connection_for_read(), app=self.app)
+        self.open()
+        self.camera.install()
+        try:
+            receiver.capture()
+        except Exception as error:
+            log.exception("the receiver died")
+            self.crashed(error)
+        finally:
+            self.camera.cancel()
+            code = self.close()
+        return code
+
+    def open(self) -> None:
+        """Start the publisher, and take over the signals if this is the main thread."""
+        self.publisher.start()
+        if threading.current_thread() is threading.main_thread():
+            self._signals_before = {one: signal.signal(one, self._on_signal) for one in _SIGNALS}
+
+    def close(self) -> int:
+        """Send what is left, within ``drain_seconds``; returns the exit code."""
+        unsent = self.publisher.close(deadline_seconds=self.settings.drain_seconds)
+        for number, handler in self._signals_before.items():
+            signal.signal(number, handler)
+        self._signals_before = {}
+        if self._crash is not None:
+            return EXIT_CRASHED
+        if unsent:
+            kept = "kept in the spool" if self.settings.state_dir else "lost: no state_dir is set"
+            log.error("stopped with %d metrics unsent; %s", unsent, kept)
+            return EXIT_UNSENT
+        log.info("stopped; everything is sent")
+        return EXIT_OK
+
+    def crashed(self, error: BaseException) -> None:
+        """A thread of ours died: stop loudly rather than go on half alive."""
+        self._crash = self._crash or error
+        log.critical("stopping after a crash: %r", error)
+        if self.receiver is not None:
+            self.receiver.stop()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Stop in order at the first signal, at once at the second."""
+        del frame
+        self._signals_seen += 1
+        if self._signals_seen > 1:
+            os._exit(EXIT_UNSENT)
+        log.info("stopping on %s", signal.Signals(number).name)
+        if self.receiver is None:  # Celery's own receiver has no other way to be told
+            raise SystemExit(EXIT_OK)
+        self.receiver.stop()
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def receiver_class(self) -> type[Receiver]:
+        """A ``Receiver`` that feeds this service, whoever makes one."""
+        service = self
+
+        class ServiceReceiver(Receiver):
+            on_events = staticmethod(service.state.observe)
+            on_invalid = staticmethod(service.state.refuse)
+            on_connection = staticmethod(service.on_connection)
+            enable_events = service.settings.enable_events
+
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                service.receiver = self
+                service.state.connected(False)
+
+        return ServiceReceiver
+
+    def on_connection(self, connected: bool) -> None:
+        """The broker can be heard, or not. Each time it can, learn what the workers hold."""
+        self.state.connected(connected)
+        if connected and (self._learner is None or not self._learner.is_alive()):
+            self._learner = threading.Thread(target=self._learn, name="learner", daemon=True)
+            self._learner.start()
+
+    def _learn(self) -> None:
+        try:
+            tasks = tasks_in_flight(self.app, timeout=_LEARN_SECONDS)
+        except Exception as error:  # noqa: BLE001  only names are missing then; say so and go on
+            log.warning("could not ask the workers for the tasks they hold: %s", error)
+            return
+        self.state.learn(tasks)
+        log.info("learnt %d tasks in flight from the workers", len(tasks))
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
+        self._warn_of_silent_workers(snapshot)
+        self.publisher.publish(metrics_from(snapshot, self.settings, self.publisher.report()))
+
+    def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:
+        """Say loudly when workers work but send no task events: -E is the commonest mistake."""
+        now = self.clock.monotonic()
+        for worker in snapshot.workers:
+            if worker.sends_task_events or worker.state is not WorkerState.ONLINE:
+                continue
+            warned_at = self._warned_at.get(worker.hostname)
+            if warned_at is None or now - warned_at >= _REPEAT_WARNING_SECONDS:
+                self._warned_at[worker.hostname] = now
+                log.warning(
+                    "worker %s runs tasks but sends NO TASK EVENTS, so they are not counted: start "
+                    "it with -E, or set worker_send_task_events, or run this with --enable-events",
+                    worker.hostname,
+                )
+        here = {worker.hostname for worker in snapshot.workers}
+        self._warned_at = {name: at for name, at in self._warned_at.items() if name in here}
+
+
+def build(settings: Settings, *, app: Any) -> Service:
+    """Wire a service. Raises ``UnavailableError`` when it could never work."""
+    scheme = app.connection_for_read().transport_cls
+    if scheme in _NO_EVENTS_IN:
+        raise UnavailableError(
+            f"Celery sends no events over the {scheme} transport; "
+            "use Redis or RabbitMQ as the broker to count tasks."
+        )
+    if app.conf.event_serializer != "json":
+        raise UnavailableError(
+            f"event_serializer is {app.conf.event_serializer!r}; only json events are read."
+        )
+    return Service(settings, app)
+
+
+def make_sink(settings: Settings) -> Sink:
+    """The sink the settings name; boto3 is imported only if it is needed."""
+    if settings.sink == "console":
+        from .sinks.console import ConsoleSink
+
+        return ConsoleSink()
+    from .sinks.cloudwatch import CloudWatchSink
+
+    return CloudWatchSink(settings)

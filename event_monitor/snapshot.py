@@ -1,0 +1,132 @@
+"""Snapshot: what one shot shows. Frozen values only; nothing here changes after the shutter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .distribution import NO_VALUES, Distribution
+
+__all__ = [
+    "OrphanedTask",
+    "PublisherReport",
+    "RunningTasks",
+    "Snapshot",
+    "TaskCounts",
+    "Window",
+    "WorkerLoss",
+    "WorkerState",
+    "WorkerStatus",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """What happened to the tasks of one name (or on one worker) in one window."""
+
+    sent: int = 0
+    received: int = 0
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    revoked: int = 0
+    expired: int = 0  # of the revoked: expired before they started
+    terminated: int = 0  # of the revoked: killed while they ran
+    rejected: int = 0
+    cancelled: int = 0
+    runtime: Distribution = NO_VALUES
+    queue_time: Distribution = NO_VALUES
+    prefetch_time: Distribution = NO_VALUES
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Everything counted between two shots; every event is in exactly one window.
+
+    ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
+    for every known task name, in the order they were first seen, zeros included.
+    """
+
+    opened_at: float
+    closed_at: float
+    tasks: tuple[tuple[str, TaskCounts], ...] = ()
+    by_worker: tuple[tuple[str, TaskCounts], ...] = ()
+    exceptions: tuple[tuple[str, int], ...] = ()
+    custom_events: tuple[tuple[str, int], ...] = ()
+    event_delay: Distribution = NO_VALUES
+    events_received: int = 0
+    events_invalid: int = 0
+    tasks_forgotten: int = 0
+    names_folded: int = 0
+
+
+class WorkerState(Enum):
+    """What the roster thinks of a worker."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"  # said goodbye
+    LOST = "lost"  # went silent
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker as its last heartbeat told. ``None`` means it never said."""
+
+    hostname: str  # the full nodename, celery@host
+    state: WorkerState
+    silent_seconds: float
+    pid: int | None = None
+    active: int | None = None
+    processed: int | None = None
+    load_average: float | None = None  # over one minute
+    sends_task_events: bool = True  # False: it works (`processed` grows) but no task event comes
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanedTask:
+    """A task that was running on a worker that is no more."""
+
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoss:
+    """A worker that died, or left, with what it leaves behind. Told in one snapshot only."""
+
+    hostname: str
+    silent_seconds: float
+    orphans: tuple[OrphanedTask, ...] = ()
+    said_goodbye: bool = False  # it left in order, and still its tasks never ended
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTasks:
+    """The tasks of one name that run now."""
+
+    name: str
+    count: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The cluster at one shot: the closed window, the roster, and what is running."""
+
+    window: Window
+    workers: tuple[WorkerStatus, ...] = ()
+    losses: tuple[WorkerLoss, ...] = ()
+    running: tuple[RunningTasks, ...] = ()
+    connected: bool = True  # False: the broker is away; workers are not judged meanwhile
+    tasks_in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherReport:
+    """What the publisher has to say of itself since it was last asked."""
+
+    failures: int = 0  # sends that failed
+    ambiguous: int = 0  # of these: may have been applied all the same
+    dropped: int = 0  # data that will never arrive
+    flush_seconds: float | None = None  # how long the last send took; None before the first

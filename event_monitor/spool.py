@@ -1,0 +1,265 @@
+"""Spool: the metrics that no sink has acknowledged yet, in order, on disk where there is one.
+
+A batch is what was appended at once. It leaves when it is acknowledged, when it is too old for
+CloudWatch, or when the spool is full and it is the oldest; the last two are counted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from .clock import Clock, SystemClock
+from .errors import UnavailableError
+from .metrics import Metric
+from .store import Store
+
+__all__ = ["Batch", "Spool"]
+
+log = logging.getLogger(__name__)
+
+MAX_AGE_SECONDS = 14 * 86_400.0  # PutMetricData takes nothing older
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was appended at once, or what is left of it. ``id`` is never used twice."""
+
+    id: int
+    metrics: tuple[Metric, ...]
+
+
+class Spool:
+    """Unsent metrics, oldest first. Thread-safe; one process at a time.
+
+    ``state_dir`` is where ``spool.sqlite3`` lives; empty keeps everything in memory. A disk that
+    fails (full, read-only) costs durability, never a metric: what it does not take stays in
+    memory. A damaged or foreign file is moved aside. Both are logged as errors.
+    Raises ``UnavailableError`` when another process has the spool, or the directory is unusable.
+    """
+
+    def __init__(
+        self, state_dir: str = "", *, megabytes: float = 256, clock: Clock | None = None
+    ) -> None:
+        self._lock = threading.Lock()
+        self._clock: Clock = clock or SystemClock()
+        self._max_bytes = int(megabytes * 1_000_000)
+        self._memory = Store(":memory:")
+        self._disk: Store | None = None
+        self._path = Path(state_dir, "spool.sqlite3")
+        self._owner: TextIO | None = None
+        self._held: int | None = None  # being sent: neither acknowledged nor to be dropped
+        self._dropped = 0
+        self._disk_fails = False
+        self._closed = False
+        if state_dir:
+            self._owner = _own(Path(state_dir))
+            self._open_disk()
+        else:
+            log.info("no state_dir is set: unsent metrics are kept in memory only")
+
+    # -- the camera's side ---------------------------------------------------------------------
+
+    def append(self, metrics: tuple[Metric, ...]) -> None:
+        """Keep a batch until it is acknowledged. One transaction; no batch for no metrics."""
+        if not metrics:
+            return
+        with self._lock:
+            if self._closed:
+                self._dropped += len(metrics)
+                log.error("dropped %d metrics that came after the end", len(metrics))
+                return
+            now = self._clock.wall()
+            self._append(metrics, now)
+            self._bound(now)
+
+    def take_dropped(self) -> int:
+        """How many metrics were pushed out, or could not be read back, since the last call."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+            return dropped
+
+    # -- the publisher's side ------------------------------------------------------------------
+
+    def oldest(self) -> Batch | None:
+        """The batch to send next; it is not dropped for age or size until the next call."""
+        with self._lock:
+            self._held = None
+            if self._closed:
+                return None
+            for sign, store in ((1, self._disk), (-1, self._memory)):
+                if store is None:
+                    continue
+                try:
+                    found = store.oldest()
+                    self._dropped += store.take_unreadable()
+                except sqlite3.Error as error:
+                    self._disk_failed(error)
+                    continue
+                if found:
+                    self._held = sign * found[0]
+                    return Batch(self._held, found[1])
+            return None
+
+    def acknowledge(self, batch_id: int) -> None:
+        """The batch has arrived, or never will: forget it."""
+        with self._lock:
+            if not self._closed:
+                self._forget(batch_id)
+
+    def replace(self, batch_id: int, rest: tuple[Metric, ...]) -> None:
+        """Only ``rest`` of the batch has to be sent again."""
+        with self._lock:
+            if self._closed:
+                return
+            if not rest:
+                self._forget(batch_id)
+                return
+            store = self._store_of(batch_id)
+            if store is None:
+                return
+            try:
+                store.replace(abs(batch_id), rest)
+            except sqlite3.Error as error:
+                self._disk_failed(error)
+                self._forget(batch_id)
+                self._memory.append(rest, now=self._clock.wall())
+
+    def __len__(self) -> int:
+        """How many metrics are kept. Also known after ``close``."""
+        return self._memory.metrics + (self._disk.metrics if self._disk else 0)
+
+    def close(self) -> None:
+        """Let another process have the spool. What is on disk stays there."""
+        with self._lock:
+            self._closed = True
+            for store in (self._disk, self._memory):
+                if store:
+                    store.close()
+            if self._owner:
+                self._owner.close()
+
+    # -- under the lock ------------------------------------------------------------------------
+
+    def _append(self, metrics: tuple[Metric, ...], now: float) -> None:
+        if self._disk:
+            try:
+                self._disk.append(metrics, now=now)
+            except sqlite3.Error as error:
+                self._disk_failed(error)
+            else:
+                if self._disk_fails:
+                    log.info("the spool's disk works again")
+                    self._disk_fails = False
+                return
+        self._memory.append(metrics, now=now)
+
+    def _bound(self, now: float) -> None:
+        """Drop what is too old, then the oldest while there is too much; never the newest."""
+        for sign, store in ((1, self._disk), (-1, self._memory)):
+            if store is None:
+                continue
+            keep, dropped = self._held_in(sign), 0
+            try:
+                dropped = store.drop_before(now - MAX_AGE_SECONDS, keep=keep)
+                while store.bytes > self._max_bytes:
+                    oldest = store.drop_oldest(keep=keep)
+                    dropped += oldest
+                    if not oldest:
+                        break
+            except sqlite3.Error as error:
+                self._disk_failed(error)
+            if dropped:
+                self._dropped += dropped
+                log.error("dropped the oldest %d unsent metrics: too old, or too many", dropped)
+
+    def _store_of(self, batch_id: int) -> Store | None:
+        """Where the batch being sent is; None if it is gone, its file moved aside meanwhile."""
+        if batch_id != self._held:
+            return None
+        return self._disk if batch_id > 0 else self._memory
+
+    def _held_in(self, sign: int) -> int | None:
+        return abs(self._held) if self._held is not None and self._held * sign > 0 else None
+
+    def _forget(self, batch_id: int) -> None:
+        store = self._store_of(batch_id)
+        if store is None:
+            return
+        try:
+            store.acknowledge(abs(batch_id))
+        except sqlite3.Error as error:
+            self._disk_failed(error)
+
+    def _disk_failed(self, error: sqlite3.Error) -> None:
+        # Damage is a plain DatabaseError; a full, read-only or failing disk an OperationalError.
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.OperationalError
+        ):
+            if self._disk:
+                self._dropped += self._disk.metrics
+                self._disk.close()
+            if self._held is not None and self._held > 0:
+                self._held = None  # ids begin again in a new file
+            self._move_aside(error)
+        elif not self._disk_fails:
+            self._disk_fails = True
+            log.error("the spool cannot use %s: %s; going on in memory", self._path, error)
+
+    def _open_disk(self) -> None:
+        try:
+            self._disk = Store(str(self._path))
+        except sqlite3.OperationalError as error:
+            self._disk_failed(error)
+        except sqlite3.DatabaseError as error:
+            self._move_aside(error)
+        else:
+            if self._disk.metrics:
+                log.info("%d unsent metrics are left from before", self._disk.metrics)
+
+    def _move_aside(self, error: sqlite3.Error) -> None:
+        """Start a new file; the old one is kept for a person to look at."""
+        self._disk = None
+        aside = f"{self._path}.corrupt-{int(self._clock.wall())}"
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                found = Path(f"{self._path}{suffix}")
+                if found.exists():
+                    found.replace(aside + suffix)
+            self._disk = Store(str(self._path))
+        except (OSError, sqlite3.Error) as again:
+            log.error("the spool cannot use %s: %s; going on in memory", self._path, again)
+        log.error("the spool %s was unusable (%s); moved it to %s", self._path, error, aside)
+
+
+def _own(directory: Path) -> TextIO:
+    """Take the directory for this process, until the file is closed or the process ends."""
+    path = directory / "spool.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise UnavailableError(
+            f"state_dir {str(directory)!r} cannot be used: {error.strerror}; "
+            "name a directory this user may write to."
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise UnavailableError(
+            f"state_dir {str(directory)!r} is in use by process {owner}; "
+            "stop it, or give this one a directory of its own."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

@@ -1,0 +1,33 @@
+"""Testing: the fakes this package tests itself with, for your tests too. Needs no pytest, no moto."""
+
+from __future__ import annotations
+
+from ..sinks.memory import MemorySink
+from .strict_cloudwatch import Datum, Fault, StrictCloudWatch
+
+__all__ = ["Datum", "FakeClock", "Fault", "MemorySink", "StrictCloudWatch"]
+
+
+class FakeClock:
+    """A clock that stands still until told. Not thread-safe, which does not matter to a reader."""
+
+    def __init__(self, wall: float = 1_700_000_000.0, monotonic: float = 1_000.0) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+        return self._monotonic
+
+    def wall(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._wall
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on both readings."""
+        self._wall += seconds
+        self._monotonic += seconds
+
+    def step_wall(self, seconds: float) -> None:
+        """Set the wall clock forward or, negative, back, as an administrator or NTP does."""
+        self._wall += seconds

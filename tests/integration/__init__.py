@@ -1,0 +1,1 @@
+"""Real brokers, real Celery workers, a CloudWatch endpoint: the whole program, from outside."""

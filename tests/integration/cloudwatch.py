@@ -1,0 +1,91 @@
+"""CloudWatch: a local endpoint, and a reader of exactly what was put there.
+
+It reads the endpoint's store, not GetMetricStatistics: that one matches subsets of dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
+Dimensions = tuple[tuple[str, str], ...]
+
+
+class CloudWatch:
+    """The endpoint at ``url``. Dimensions always match exactly; none means the total."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.url = f"http://{host}:{port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a process needs to publish here, and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def values(self, metric: str, *, namespace: str = "Celery", **dimensions: str) -> list[float]:
+        """Each value of one series, in the order it arrived (Values repeated by their Counts)."""
+        wanted = tuple(sorted(dimensions.items()))
+        return [value for at, value in self._data(metric, namespace) if at == wanted]
+
+    def sum(self, metric: str, **dimensions: str) -> float:
+        """The Sum statistic of one series over all time; 0 when there is no such series."""
+        return sum(self.values(metric, **dimensions))
+
+    def count(self, metric: str, **dimensions: str) -> int:
+        """The SampleCount statistic of one series over all time."""
+        return len(self.values(metric, **dimensions))
+
+    def last(self, metric: str, **dimensions: str) -> float | None:
+        """The newest value of one series; None when there is no such series."""
+        values = self.values(metric, **dimensions)
+        return values[-1] if values else None
+
+    def series(self, metric: str, *, namespace: str = "Celery") -> dict[Dimensions, float]:
+        """Dimensions → sum, for each series of that metric."""
+        sums: dict[Dimensions, float] = {}
+        for dimensions, value in self._data(metric, namespace):
+            sums[dimensions] = sums.get(dimensions, 0) + value
+        return sums
+
+    def by_task(self, metric: str) -> dict[str, float]:
+        """Task name → sum, where it is not zero."""
+        return {
+            dimensions[0][1]: value
+            for dimensions, value in self.series(metric).items()
+            if value and [name for name, _ in dimensions] == ["TaskName"]
+        }
+
+    def names(self, *, namespace: str = "Celery") -> set[str]:
+        """The names of all metrics that have arrived."""
+        return {one.name for one in self._store() if one.namespace == namespace}
+
+    def reset(self) -> None:
+        """Forget everything."""
+        cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+
+    def stop(self) -> None:
+        """Close the endpoint."""
+        self._server.stop()
+
+    def _data(self, metric: str, namespace: str) -> Iterator[tuple[Dimensions, float]]:
+        for one in self._store():
+            if one.name == metric and one.namespace == namespace:
+                yield tuple(sorted((d.name, d.value) for d in one.dimensions)), one.value
+
+    def _store(self) -> list[Any]:
+        return list(cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data)

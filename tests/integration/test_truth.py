@@ -1,0 +1,78 @@
+"""The promise: after any mix of tasks, every sum in CloudWatch equals what happened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+
+import pytest
+from celery import Celery
+
+from .cloudwatch import CloudWatch
+from .mix import BY_TASK, TOTALS, apply_mix
+from .processes import WAYS, Processes
+from .witness import Witness
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_sum_is_exact_after_sigterm(
+    way: str, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+) -> None:
+    """Totals and sums per task equal the truth when the monitor is ended in mid-window."""
+    # Given a monitor that was there first, and two workers
+    monitor = processes.monitor(way)
+    for name in ("w1@host1", "w2@host1"):
+        processes.worker(name)
+
+    # When every kind of task has ended, some of them just now, and the monitor is told to end
+    apply_mix(client, witness, interval_seconds=2)
+    exit_code = monitor.stop()
+
+    # Then it ends well, and nothing is missing or counted twice
+    assert exit_code == 0
+    assert {metric: cloudwatch.sum(metric) for metric in TOTALS} == TOTALS
+    assert {metric: cloudwatch.by_task(metric) for metric in BY_TASK} == BY_TASK
+    assert cloudwatch.count("TaskRuntime") == TOTALS["TasksSucceeded"]
+    assert cloudwatch.sum("EventsInvalid") == 0
+    assert cloudwatch.last("WorkersOnline") == 2
+
+
+def test_the_truth_is_what_celery_says(
+    processes: Processes, client: Celery, witness: Witness
+) -> None:
+    """The expected totals agree with the raw events, with no monitor between."""
+    # Given two workers
+    for name in ("w1@host1", "w2@host1"):
+        processes.worker(name)
+
+    # When the mix has run, and all that the workers said has arrived
+    apply_mix(client, witness, interval_seconds=2)
+    witness.wait_for_beats("w1@host1", "w2@host1")
+
+    # Then its events are as many, but for the one failure that Celery may announce twice
+    said = Counter(event["type"] for event in _without_repeats(witness))
+    assert said == {
+        "task-sent": TOTALS["TasksSent"],
+        "task-received": TOTALS["TasksReceived"],
+        "task-started": TOTALS["TasksStarted"],
+        "task-succeeded": TOTALS["TasksSucceeded"],
+        "task-failed": TOTALS["TasksFailed"],
+        "task-retried": TOTALS["TasksRetried"],
+        "task-revoked": TOTALS["TasksRevoked"],
+        "task-rejected": TOTALS["TasksRejected"],
+    }
+    revoked = witness.events(type="task-revoked")
+    assert sum(event["expired"] for event in revoked) == TOTALS["TasksExpired"]
+    assert sum(event["terminated"] for event in revoked) == TOTALS["TasksTerminated"]
+
+
+def _without_repeats(witness: Witness) -> list[dict[str, object]]:
+    """Task events; of failures of the same task without anything between, one."""
+    events = sorted(
+        (event for event in witness.events() if event["type"].startswith("task-")),
+        key=lambda event: str(event["uuid"]),  # stable: the order of arrival stays within a task
+    )
+    kept: list[dict[str, object]] = []
+    for (_, kind), repeats in groupby(events, key=lambda event: (event["uuid"], event["type"])):
+        kept.extend(list(repeats)[: 1 if kind == "task-failed" else None])
+    return kept

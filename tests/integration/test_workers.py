@@ -1,0 +1,152 @@
+"""Workers: a death is counted once, a goodbye is none, and no clock or time zone changes that."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from celery import Celery
+
+from .cloudwatch import CloudWatch
+from .processes import WAYS, Processes
+from .waiting import wait_until
+from .witness import Witness
+
+GRACE_SECONDS = 5
+INTERVAL_SECONDS = 2
+#: A death shows within the grace and one window; the rest is for a slow machine.
+SOON = GRACE_SECONDS + INTERVAL_SECONDS + 8
+
+SETTINGS = {"EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS)}
+
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+def wait_for_online(cloudwatch: CloudWatch, workers: int) -> None:
+    """Wait until the monitor says that so many workers are online."""
+    wait_until(
+        lambda: cloudwatch.last("WorkersOnline") == workers, SOON, f"WorkersOnline is {workers}"
+    )
+
+
+def wait_for_shots(cloudwatch: CloudWatch, shots: int) -> None:
+    """Wait until the monitor has published so many more windows."""
+    wanted = cloudwatch.count("MonitorHeartbeat") + shots
+    wait_until(
+        lambda: cloudwatch.count("MonitorHeartbeat") >= wanted,
+        shots * INTERVAL_SECONDS + 10,
+        f"{shots} more shots",
+    )
+
+
+def test_killed_worker_is_lost_once_with_its_task(
+    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+) -> None:
+    """Kill -9 shows as one lost worker, one worker less online and one orphaned task."""
+    # Given two workers, one of which runs a long task
+    monitor = processes.monitor("run", environ=SETTINGS)
+    workers = {name: processes.worker(name) for name in ("w1@host1", "w2@host1")}
+    uuid = client.tasks["proj.sleep_for"].delay(600).id
+    victim = witness.wait_for(10, uuid=uuid, type="task-started")["hostname"]
+    wait_for_online(cloudwatch, 2)
+
+    # When that one is killed, and some time passes
+    workers[victim].kill()
+    wait_until(lambda: cloudwatch.sum("WorkersLost") == 1, SOON, "the worker is lost")
+    wait_for_shots(cloudwatch, 2)
+
+    # Then each is counted once
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersLost") == 1
+    assert cloudwatch.last("WorkersOnline") == 1
+    assert cloudwatch.sum("TasksOrphaned") == 1
+    assert cloudwatch.last("TasksRunning") == 0
+
+
+@on_redis
+def test_goodbye_is_not_a_loss(processes: Processes, cloudwatch: CloudWatch) -> None:
+    """A worker that is stopped cleanly is offline, and never lost."""
+    # Given two workers
+    monitor = processes.monitor("run", environ=SETTINGS)
+    leaver, _ = processes.worker("w1@host1"), processes.worker("w2@host1")
+    wait_for_online(cloudwatch, 2)
+
+    # When one of them is stopped, and more than the grace passes
+    assert leaver.stop() == 0
+    wait_for_online(cloudwatch, 1)
+    wait_for_shots(cloudwatch, GRACE_SECONDS // INTERVAL_SECONDS + 2)
+
+    # Then none is lost
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersLost") == 0
+    assert cloudwatch.last("WorkersOffline") == 1
+    assert cloudwatch.last("WorkersOnline") == 1
+
+
+@on_redis
+def test_worker_comes_back_under_its_name(processes: Processes, cloudwatch: CloudWatch) -> None:
+    """A worker that restarts under its old name is one worker: lost once, then online again."""
+    # Given a worker that was killed and counted as lost
+    monitor = processes.monitor("run", environ=SETTINGS)
+    first = processes.worker("w1@host1")
+    wait_for_online(cloudwatch, 1)
+    first.kill()
+    wait_until(lambda: cloudwatch.sum("WorkersLost") == 1, SOON, "the worker is lost")
+    wait_for_online(cloudwatch, 0)
+
+    # When it is started again
+    second = processes.worker("w1@host1")
+    wait_for_online(cloudwatch, 1)
+    assert second.stop() == 0
+    wait_for_online(cloudwatch, 0)
+
+    # Then there never were two
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersLost") == 1
+    assert max(cloudwatch.values("WorkersOnline")) == 1
+
+
+@on_redis
+def test_worker_in_another_time_zone(
+    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+) -> None:
+    """A worker on Tokyo time is measured and dies like any other, hours apart or not."""
+    # Given a worker on Tokyo time, seen from UTC
+    monitor = processes.monitor("run", environ=SETTINGS)
+    worker = processes.worker("w1@host1", environ={"TZ": "Asia/Tokyo"})
+    assert witness.wait_for(10, type="worker-heartbeat", hostname="w1@host1")["utcoffset"] == -9
+    wait_for_online(cloudwatch, 1)
+
+    # When it has run three tasks and is killed
+    for _ in range(3):
+        client.tasks["proj.succeed"].delay()
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 3, SOON, "three tasks succeeded")
+    worker.kill()
+    wait_until(lambda: cloudwatch.sum("WorkersLost") == 1, SOON, "the worker is lost")
+
+    # Then it is lost in time, and no duration is hours long
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersLost") == 1
+    assert cloudwatch.last("WorkersOnline") == 0
+    times = cloudwatch.values("TaskQueueTime") + cloudwatch.values("EventDelay")
+    assert 0 <= min(times) <= max(times) < 60
+
+
+@on_redis
+@pytest.mark.parametrize("way", WAYS)
+def test_interrupt_flushes_and_ends_well(
+    way: str, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+) -> None:
+    """Ctrl-C loses no count and is no error."""
+    # Given a task that has just ended
+    monitor = processes.monitor(way)
+    processes.worker("w1@host1")
+    uuid = client.tasks["proj.succeed"].delay().id
+    witness.wait_for(10, uuid=uuid, type="task-succeeded")
+
+    # When the monitor is interrupted
+    exit_code = monitor.stop(signal.SIGINT)
+
+    # Then the task is in CloudWatch
+    assert exit_code == 0
+    assert cloudwatch.sum("TasksSucceeded") == 1
