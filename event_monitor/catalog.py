@@ -51,7 +51,15 @@ def _times(name: str, source: str, meaning: str, *, by_task: bool = False) -> Me
 
 
 CATALOG: tuple[MetricSpec, ...] = (
-    _count("TasksSent", "sent", "Tasks published by producers that set `task_send_sent_event`."),
+    MetricSpec(
+        "TasksSent",
+        "counts",
+        "count",
+        "Count",
+        "sent",
+        "Tasks published by producers that set `task_send_sent_event`.",
+        ("TaskName",),
+    ),
     _count("TasksReceived", "received", "Tasks taken from a queue by a worker."),
     _count("TasksStarted", "started", "Runs begun; a retried task starts again."),
     _count("TasksSucceeded", "succeeded", "Tasks that returned.", by_task=True),

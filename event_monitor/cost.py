@@ -23,8 +23,9 @@ from .snapshot import (
     WorkerState,
     WorkerStatus,
 )
+from .tables import aligned
 
-__all__ = ["Cluster", "Estimate", "Saving", "estimate", "savings"]
+__all__ = ["Cluster", "Estimate", "Saving", "bill", "estimate", "savings"]
 
 PRICE_SOURCE = "us-east-1 list price of 2025-01 (aws.amazon.com/cloudwatch/pricing): re-check it"
 #: Custom metrics, dollars per metric and month: (how many at this price, price). Billed by the
@@ -101,7 +102,37 @@ def savings(settings: Settings, cluster: Cluster) -> tuple[Saving, ...]:
         Saving(flag, now - estimate(changed, cluster).dollars)
         for flag, changed in _changes(settings)
     )
-    return tuple(sorted((one for one in found if one.dollars >= 0.01), key=lambda one: -one.dollars))
+    return tuple(
+        sorted((one for one in found if one.dollars >= 0.01), key=lambda one: -one.dollars)
+    )
+
+
+def bill(settings: Settings, cluster: Cluster) -> str:
+    """The estimate as text for a terminal: the sum, what would lower it, what is left out."""
+    found = estimate(settings, cluster)
+    rows = [
+        (f"series, {split if split == 'total' else 'by ' + split}", f"{count:,}", _dollars(share))
+        for split, count in found.series
+        for share in (found.series_dollars * count / found.series_count,)
+    ]
+    rows.append(("requests", f"{found.requests:,}", _dollars(found.request_dollars)))
+    rows.append(("a month", "", _dollars(found.dollars)))
+    lines = [aligned(("", "number", "dollars"), rows, right="lrr")]
+    cheaper = [(one.flag, f"-{_dollars(one.dollars)}") for one in savings(settings, cluster)]
+    if cheaper:
+        lines += ["", "What would save most:"]
+        lines.append(aligned(("flag", "dollars"), cheaper, right="lr"))
+    lines += [
+        "",
+        f"Price: {PRICE_SOURCE}.",
+        "Not included: alarms ($0.10 each), dashboards ($3 each), the free tier. A series is",
+        "billed for the hours in which it gets data, so names that come and go cost less.",
+    ]
+    return "\n".join(lines)
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:,.2f}"
 
 
 def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:

@@ -1,16 +1,16 @@
 """Distribution: value → count, bounded, mergeable. Knows nothing of where values come from.
 
 While there are few distinct values they are kept as they are. Beyond the limit they share
-logarithmic buckets whose boundaries are powers of ``2 ** (1 / resolution)``; the resolution is the
-finest that fits, and halves as the spread grows, so that coarser buckets are unions of finer ones
-and merging in any order gives the same buckets. A bucket is represented by the *mean* of what fell
-into it, so count and sum stay exact; a percentile is off by less than one bucket (4.4 % of its
-value over a spread of 1 : 660, 9.1 % over 1 : 440,000).
+logarithmic buckets whose boundaries are powers of ``2 ** (1 / resolution)``; the resolution begins
+fine and halves whenever the buckets are too many, so that a coarser bucket is the union of two
+finer ones. A bucket is represented by the *mean* of what fell into it, so count and sum stay
+exact; a percentile is off by less than one bucket (4.4 % of its value over a spread of 1 : 660,
+9.1 % over 1 : 440,000).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, fsum, log2
 
@@ -18,8 +18,7 @@ __all__ = ["MAX_VALUES", "NO_VALUES", "Distribution", "Recorder"]
 
 MAX_VALUES = 150  # unique values per datum: PutMetricData's limit
 _SMALLEST = 1e-4  # seconds; everything below shares one bucket, since nobody tunes 0.1 ms
-_FINEST = 32  # buckets per doubling: 2.2 % wide
-_RAW_VALUES = 1_000  # distinct values a recorder holds before it buckets them
+_FINEST = 32.0  # buckets per doubling, to begin with: 2.2 % wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,10 @@ class Distribution:
     @classmethod
     def of(cls, pairs: Iterable[tuple[float, int]]) -> Distribution:
         """Build one from ``(value, count)`` pairs in any order, bucketing if there are too many."""
-        counts: dict[float, int] = {}
+        recorder = Recorder()
         for value, count in pairs:
-            counts[value] = counts.get(value, 0) + count
-        if len(counts) > MAX_VALUES:
-            counts = _bucketed(counts)
-        values = tuple(sorted(counts))
-        return cls(values, tuple(counts[value] for value in values))
+            recorder.record(value, count)
+        return recorder.freeze()
 
     @classmethod
     def merged(cls, distributions: Iterable[Distribution]) -> Distribution:
@@ -68,40 +64,53 @@ NO_VALUES = Distribution()
 
 
 class Recorder:
-    """Collects values one by one; the mutable half of ``Distribution``. Not thread-safe."""
+    """Collects values one by one; the mutable half of ``Distribution``. Not thread-safe.
 
-    __slots__ = ("_counts",)
+    Holds at most 150 values or buckets, however many are recorded.
+    """
+
+    __slots__ = ("_counts", "_raw", "_resolution", "_sums")
 
     def __init__(self) -> None:
-        self._counts: dict[float, int] = {}
+        self._raw: dict[float, int] | None = {}  # value → count, until there are too many
+        self._counts: dict[int, int] = {}  # bucket → count, afterwards
+        self._sums: dict[int, float] = {}
+        self._resolution = _FINEST
 
-    def record(self, value: float) -> None:
-        """Add one value, seconds ≥ 0. Memory stays bounded whatever the values."""
+    def record(self, value: float, count: int = 1) -> None:
+        """Add a value, seconds ≥ 0, ``count`` times."""
+        raw = self._raw
+        if raw is not None:
+            raw[value] = raw.get(value, 0) + count
+            if len(raw) > MAX_VALUES:
+                self._raw = None
+                for each, times in raw.items():
+                    self.record(each, times)
+            return
+        bucket = floor(log2(value if value > _SMALLEST else _SMALLEST) * self._resolution)
         counts = self._counts
-        counts[value] = counts.get(value, 0) + 1
-        if len(counts) > _RAW_VALUES:
-            self._counts = _bucketed(counts)
+        counts[bucket] = counts.get(bucket, 0) + count
+        self._sums[bucket] = self._sums.get(bucket, 0.0) + value * count
+        while len(self._counts) > MAX_VALUES:
+            self._halve()
 
     def freeze(self) -> Distribution:
         """Everything recorded so far, as a value."""
-        return Distribution.of(self._counts.items())
+        counts = self._raw
+        if counts is None:
+            counts = {}
+            for bucket, count in self._counts.items():
+                mean = self._sums[bucket] / count
+                counts[mean] = counts.get(mean, 0) + count
+        values = tuple(sorted(counts))
+        return Distribution(values, tuple(counts[value] for value in values))
 
-
-def _bucketed(counts: Mapping[float, int]) -> dict[float, int]:
-    """Merge values into the finest logarithmic buckets of which at most ``MAX_VALUES`` are used."""
-    resolution: float = _FINEST
-    while True:
-        buckets: dict[int, list[float]] = {}
-        for value, count in counts.items():
-            bucket = floor(log2(max(value, _SMALLEST)) * resolution)
-            held = buckets.setdefault(bucket, [0, 0.0])
-            held[0] += count
-            held[1] += value * count
-        if len(buckets) <= MAX_VALUES:
-            break
-        resolution /= 2
-    means: dict[float, int] = {}
-    for held_count, total in buckets.values():
-        mean = total / held_count
-        means[mean] = means.get(mean, 0) + int(held_count)
-    return means
+    def _halve(self) -> None:
+        """Let each two neighbouring buckets be one."""
+        finer, sums = self._counts, self._sums
+        self._resolution /= 2
+        self._counts, self._sums = {}, {}
+        for bucket, count in finer.items():
+            half = bucket >> 1
+            self._counts[half] = self._counts.get(half, 0) + count
+            self._sums[half] = self._sums.get(half, 0.0) + sums[bucket]

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .catalog import CATALOG, MetricSpec
-from .settings import options
-from .tables import markdown
+from .kinds import text_of
+from .settings import ENV_PREFIX, Settings, Source, options
+from .tables import aligned, markdown
 
-__all__ = ["TABLES", "metrics_markdown", "rewritten", "settings_markdown"]
+__all__ = [
+    "TABLES",
+    "metrics_markdown",
+    "metrics_text",
+    "rewritten",
+    "settings_markdown",
+    "settings_text",
+]
 
-_STATISTIC = {"count": "Sum", "gauge": "Maximum", "times": "p50 … p99, Sum, SampleCount"}
+_STATISTIC = {"count": "Sum", "gauge": "Maximum", "times": "p50, p95, …"}
 
 
-def metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
+_METRICS_HEADER = ("Metric", "Unit", "Statistic", "Also by", "Meaning")
+_STAR = "published by default; the other splits are for the settings to ask for."
+
+
+def _metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
     """Name, unit, statistic, splits (``*`` marks the default ones) and meaning, as plain text."""
     splits = (f"{one}*" if one == "TaskName" and spec.by_task else one for one in spec.splits)
     return spec.name, spec.unit, _STATISTIC[spec.kind], ", ".join(splits) or "–", spec.meaning
@@ -28,13 +41,19 @@ def metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
 def metrics_markdown() -> str:
     """Every metric, in the catalog's order."""
     table = markdown(
-        ("Metric", "Unit", "Statistic", "Also by", "Meaning"),
+        _METRICS_HEADER,
         (
             (f"`{name}`", unit, statistic, splits, meaning)
-            for name, unit, statistic, splits, meaning in map(metric_cells, CATALOG)
+            for name, unit, statistic, splits, meaning in map(_metric_cells, CATALOG)
         ),
     )
-    return f"{table}\n\n\\* published by default; the other splits are for the settings to ask for."
+    return f"{table}\n\n\\* {_STAR}"
+
+
+def metrics_text(width: int) -> str:
+    """The same for a terminal."""
+    rows = map(_metric_cells, CATALOG)
+    return f"{aligned(_METRICS_HEADER, rows, width=width)}\n\n* {_STAR}"
 
 
 def settings_markdown() -> str:
@@ -50,6 +69,21 @@ def settings_markdown() -> str:
             )
             for one in options()
         ),
+    )
+
+
+def settings_text(settings: Settings, sources: Mapping[str, Source], width: int) -> str:
+    """Every setting with its value and where that came from, for a terminal."""
+    rows = []
+    for one in options():
+        value = text_of(getattr(settings, one.name)).replace(",", ", ") or "–"
+        if sources[one.name] != "default":
+            value += f"  (default: {one.default_text.replace(',', ', ') or '–'})"
+        rows.append((one.name, sources[one.name], value))
+    table = aligned(("Setting", "From", "Value"), rows, width=width)
+    return (
+        f"{table}\n\nEach can be a flag (--interval 30), a variable ({ENV_PREFIX}INTERVAL=30) or\n"
+        'a key of the app (app.conf.event_monitor = {"interval": 30}); the first of these wins.'
     )
 
 

@@ -55,8 +55,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         **options: Any,
     ) -> None:
         self.app = app_or_default(app or self.app)
-        given = getattr(getattr(channel, "connection", None), "client", channel)
-        self._source: Connection = given or self.app.connection_for_read()
+        if channel is not None and not isinstance(channel, Connection):
+            channel = channel.connection.client
+        self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_requested = threading.Event()
         self._stop_by: float | None = None

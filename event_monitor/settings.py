@@ -1,4 +1,4 @@
-"""Settings: one frozen value, validated once. The only reader of the environment.
+"""Settings: one frozen value, validated once. The only user of the environment.
 
 Precedence: flags > ``EVENT_MONITOR_*`` > ``app.conf.event_monitor`` (a mapping) > defaults.
 ``--help``, the README's table and ``event-monitor settings`` are generated from the fields below.
@@ -32,7 +32,7 @@ from .kinds import (
     whole,
 )
 
-__all__ = ["ENV_PREFIX", "Option", "Settings", "Source", "conf_of", "options"]
+__all__ = ["ENV_PREFIX", "Option", "Settings", "Source", "conf_of", "options", "use_broker"]
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +202,15 @@ def conf_of(app: Any) -> Mapping[str, Any]:
         if found is not None:
             return found  # type: ignore[no-any-return]  # `load` refuses what is no mapping
     return {}
+
+
+def use_broker(url: str) -> None:
+    """Make every Celery app of this process use that broker, to read and to write.
+
+    ``celery -b`` does it the same way. These variables win over any configuration.
+    """
+    for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        os.environ[variable] = url
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import TextIO
 from .clock import Clock, SystemClock
 from .errors import UnavailableError
 from .metrics import Metric
-from .store import Store
+from .store import Store, storable
 
 __all__ = ["Batch", "Spool"]
 
@@ -68,9 +68,14 @@ class Spool:
 
     def append(self, metrics: tuple[Metric, ...]) -> None:
         """Keep a batch until it is acknowledged. One transaction; no batch for no metrics."""
-        if not metrics:
-            return
+        kept = storable(metrics)
         with self._lock:
+            if len(kept) < len(metrics):
+                self._dropped += len(metrics) - len(kept)
+                log.warning("dropped %d metrics no sink could take", len(metrics) - len(kept))
+                metrics = kept
+            if not metrics:
+                return
             if self._closed:
                 self._dropped += len(metrics)
                 log.error("dropped %d metrics that came after the end", len(metrics))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tracemalloc
 from typing import Any
@@ -131,24 +132,24 @@ _JSON = st.recursive(
 )
 
 
+_FIELDS = (
+    "uuid hostname timestamp pid clock name eta runtime exception traceback terminated expired "
+    "requeue freq active processed loadavg"
+)
+
+
 @given(
     st.fixed_dictionaries(
         {"type": st.sampled_from(sorted(ev._KNOWN_TYPES)) | _JSON},
-        optional={
-            name: _JSON
-            for name in "uuid hostname timestamp pid clock name eta runtime exception traceback "
-            "terminated expired requeue freq active processed loadavg".split()
-        },
+        optional=dict.fromkeys(_FIELDS.split(), _JSON),
     )
 )
 def test_any_fields_make_an_event_or_are_refused(fields: dict[str, Any]) -> None:
     """From the wire and from Celery's own receiver alike."""
     events, invalid = decode(json.dumps(fields).encode("utf-8", "surrogatepass"))
     assert len(events) + len(invalid) == 1
-    try:
+    with contextlib.suppress(InvalidEvent):
         ev.event_from_mapping(fields)
-    except InvalidEvent:
-        pass
 
 
 def test_a_mapping_is_typed_like_the_wire() -> None:
@@ -162,12 +163,16 @@ def test_a_mapping_is_typed_like_the_wire() -> None:
         ("ValueError('x')", "", "ValueError"),
         ("KeyError('a(b)')", "", "KeyError"),
         ("my.app.errors.Broken(1, 2)", "", "Broken"),
-        ("ExceptionWithTraceback()", "Traceback:\n  ...\nbilliard.WorkerLostError: gone", "WorkerLostError"),
+        (
+            "ExceptionWithTraceback()",
+            "Trace:\n  x\nbilliard.WorkerLostError: gone",
+            "WorkerLostError",
+        ),
         ("ExceptionWithTraceback()", "", "unknown"),
         ("<weird object at 0x1>", "", "unknown"),
         ("", "", "unknown"),
     ],
-)  # fmt: skip
+)
 def test_the_class_of_an_exception_is_found(exception: str, traceback: str, expected: str) -> None:
     """In its repr, or in the traceback's last line."""
     event = task(

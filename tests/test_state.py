@@ -219,7 +219,7 @@ def test_running_tasks_are_counted_with_the_age_of_the_oldest(
     assert (running.name, running.count, running.oldest_seconds) == ("proj.add", 2, 40.0)
 
 
-def test_tasks_learnt_from_workers_lend_their_names(state: State, clock: FakeClock) -> None:
+def test_tasks_learnt_from_workers_lend_their_names(state: State) -> None:
     """A monitor that starts late knows what runs already."""
     # Given a task learnt as running for 100 s, and one waiting
     state.learn([KnownTask("a", "proj.long", W1, 100.0), KnownTask("b", "proj.next", W1)])

@@ -9,8 +9,9 @@ from ..settings import Settings
 from .broker import examine_broker
 from .finding import Finding, Status
 from .publishing import examine_publishing
+from .report import json_report, paragraph, passed, summary
 
-__all__ = ["Finding", "Status", "check"]
+__all__ = ["Finding", "Status", "check", "json_report", "paragraph", "passed", "summary"]
 
 
 def check(app: Any, settings: Settings, *, listen_seconds: float = 5.0) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Broker: can it be reached, does it carry events, and which workers send them?"""
+"""Broker: whether it can be reached, carries events, and who sends them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from kombu.exceptions import KombuError
 
 from ..events import CustomEvent
 from ..settings import Settings
@@ -24,9 +26,7 @@ _REPLY_SECONDS = 2.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
-_WITHOUT_EVENTS = frozenset(
-    {"sqs", "sql", "slmq", "azurestoragequeues", "azureservicebus", "gcpubsub", "zookeeper"}
-)
+_WITHOUT_EVENTS = frozenset({"gcpubsub", "sql", "sqs", "zookeeper"})
 
 
 def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> Iterator[Finding]:
@@ -45,8 +45,12 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
     with Listener(app) as listener:
         started_at = time.time()
         yield _echo(app, listener)
-        replies = app.control.inspect(timeout=_REPLY_SECONDS).conf(with_defaults=True) or {}
-        woken = wake_task_events(app, _REPLY_SECONDS) if settings.enable_events else None
+        try:
+            replies = app.control.inspect(timeout=_REPLY_SECONDS).conf(with_defaults=True) or {}
+            woken = wake_task_events(app, _REPLY_SECONDS) if settings.enable_events else None
+        except (OSError, KombuError) as error:
+            yield Finding("workers", "failed", f"could not be asked: {_text(error)}")
+            return
         time.sleep(max(0.0, started_at + listen_seconds - time.time()))
         until = time.time()
         if replies:
@@ -57,18 +61,8 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
 
 def judge_transport(app: Any) -> Finding:
     """Whether Celery's events exist at all on this kind of broker. Connects to nothing."""
-    connection = app.connection_for_read()
-    try:
-        driver = str(connection.transport.driver_type)
-    except (ImportError, KeyError, AttributeError) as error:
-        return Finding(
-            "transport",
-            "failed",
-            f"the transport {connection.transport_cls!r} cannot be loaded: {_text(error)}",
-            "Correct the scheme of the broker URL (redis://, rediss://, amqp:// or amqps://),\n"
-            "or install what the transport needs.",
-        )
-    if driver.lower() in _WITHOUT_EVENTS:
+    driver = str(app.connection_for_read().transport.driver_type)
+    if driver in _WITHOUT_EVENTS:
         return Finding(
             "transport",
             "failed",
@@ -105,6 +99,8 @@ def _reach(app: Any) -> Finding:
     thread.start()
     thread.join(_CONNECT_SECONDS + 1.0)
     uri = connection.as_uri()
+    if not connection.password and not connection.userid:
+        uri = uri.replace("//:**@", "//")  # kombu masks what is not there
     if outcome and outcome[0] is None:
         milliseconds = (time.monotonic() - begun) * 1_000
         return Finding("broker", "ok", f"{uri} answers ({milliseconds:.0f} ms)")
@@ -117,7 +113,7 @@ def _reach(app: Any) -> Finding:
         "broker",
         "failed",
         f"{uri} cannot be used: {reason}",
-        "Is the URL right, is the server up, and may this machine connect to that port?",
+        "Is the URL right, is the server up, may this machine connect to that port?",
     )
 
 
@@ -142,16 +138,15 @@ def _echo(app: Any, listener: Listener) -> Finding:
             f"could not subscribe to {app.conf.event_exchange!r} within {_ECHO_SECONDS:.0f} s",
             "May this user declare queues and bind them to that exchange?",
         )
-    sender = f"check{time.time_ns()}@event-monitor"
     deadline = time.monotonic() + _ECHO_SECONDS
     with app.connection_for_write().clone(connect_timeout=_CONNECT_SECONDS) as connection:
         try:
-            with app.events.Dispatcher(connection, hostname=sender) as dispatcher:
+            with app.events.Dispatcher(connection) as dispatcher:
                 while time.monotonic() < deadline:
                     sent_at = time.monotonic()
                     dispatcher.send(CHECK_EVENT)
                     while time.monotonic() < sent_at + _RESEND_SECONDS:
-                        if _came_back(listener, sender):
+                        if _came_back(listener):
                             took = (time.monotonic() - sent_at) * 1_000
                             return Finding(
                                 "events", "ok", f"an event of our own came back ({took:.0f} ms)"
@@ -173,9 +168,9 @@ def _echo(app: Any, listener: Listener) -> Finding:
     )
 
 
-def _came_back(listener: Listener, sender: str) -> bool:
+def _came_back(listener: Listener) -> bool:
     return any(
-        isinstance(one.event, CustomEvent) and one.event.hostname == sender
+        isinstance(one.event, CustomEvent) and one.event.type == CHECK_EVENT
         for one in listener.heard()
     )
 

@@ -148,22 +148,23 @@ def judge_workers(
 def _judge_task_events(
     workers: Sequence[WorkerEvidence], woken: Collection[str] | None, listened_seconds: float
 ) -> Iterator[Finding]:
-    if woken is not None:
-        already = [one.hostname for one in workers if one.answers and one.hostname not in woken]
+    certain: set[str] = set()
+    if woken is not None:  # every worker that answers has them now
+        certain = {one.hostname for one in workers if one.answers}
+        already = sorted(certain - set(woken))
         if woken:
             yield Finding(
                 "task events",
                 "ok",
-                f"turned on just now in {_names(sorted(woken))}, until it restarts",
-                "To have them for good, start workers with -E or set worker_send_task_events = "
-                "True.",
+                f"turned on just now, until a restart, in {_names(sorted(woken))}",
+                "For good: start workers with -E, or set worker_send_task_events = True.",
             )
         if already:
             yield Finding("task events", "ok", f"on already in {_names(already)}")
-        return
-    sending = [one for one in workers if one.task_events or one.configured]
-    missing = [one for one in workers if one not in sending and one.ran]
-    unknown = [one for one in workers if one not in sending and one not in missing]
+    others = [one for one in workers if one.hostname not in certain]
+    sending = [one for one in others if one.task_events or one.configured]
+    missing = [one for one in others if one not in sending and one.ran]
+    unknown = [one for one in others if one not in sending and one not in missing]
     if sending:
         yield Finding("task events", "ok", f"sent by {_names([one.hostname for one in sending])}")
     if missing:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from celery import Celery
+from kombu.exceptions import KombuError
 
 from . import ledger
 from .cloudwatch import CloudWatch
@@ -123,9 +124,12 @@ class Play:
     # -- what the acts are made of ---------------------------------------------------------------
 
     def _send(self, name: str, args: tuple[object, ...], *, queue: str, wait: float = 0) -> None:
-        self._producer.send_task(
-            name, args=args, queue=self._run.queue(queue), countdown=wait or None
-        )
+        try:
+            self._producer.send_task(
+                name, args=args, queue=self._run.queue(queue), countdown=wait or None
+            )
+        except KombuError as error:
+            raise DemoError(f"The broker takes no more tasks: {error}") from error
         ledger.note(self._run.ledger, "sent", name)
 
     def _send_while(

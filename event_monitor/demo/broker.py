@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,12 +19,15 @@ from queue import Empty
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import KombuError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
 
 from .run import LONG_QUEUE, WORK_QUEUE, Run
 
 __all__ = ["Transport", "clean_up"]
+
+log = logging.getLogger(__name__)
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
@@ -78,22 +82,32 @@ class Transport(filesystem.Transport):  # type: ignore[misc]  # kombu has no typ
 
 
 def clean_up(app: Celery, run: Run) -> None:
-    """Remove from a real broker whatever carries the run's name. Call it when all else ended."""
+    """Remove from a real broker whatever carries the run's name. Call it when all else ended.
+
+    A broker that is gone by then is reported, not raised.
+    """
     with app.connection_for_write() as connection:
-        channel = connection.default_channel
-        if connection.transport.driver_type == "redis":
-            prefix = f"{run.name}:"
-            for key in list(channel.client.scan_iter(match=f"{prefix}*", count=1_000)):
-                # SCAN speaks of full names, while the client puts the prefix before those of DEL.
-                channel.client.delete(key.decode().removeprefix(prefix))
-            return
-        for queue in (WORK_QUEUE, LONG_QUEUE):
-            channel.queue_delete(run.queue(queue))
-        for exchange in (
-            run.queue(WORK_QUEUE),
-            run.queue(LONG_QUEUE),
-            f"{run.name}.events",
-            f"{run.name}.control.pidbox",
-            f"reply.{run.name}.control.pidbox",
-        ):
-            channel.exchange_delete(exchange)
+        try:
+            channel = connection.default_channel
+            if connection.transport.driver_type == "redis":
+                _clean_up_redis(channel.client, run)
+            else:
+                _clean_up_amqp(channel, run)
+        except (*connection.connection_errors, *connection.channel_errors, KombuError) as error:
+            log.warning("what begins with %s may still be on the broker: %s", run.name, error)
+
+
+def _clean_up_redis(client: Any, run: Run) -> None:
+    prefix = f"{run.name}:"
+    for key in list(client.scan_iter(match=f"{prefix}*", count=1_000)):
+        # SCAN speaks of full names, while this client puts the prefix before those of DEL.
+        client.delete(key.decode().removeprefix(prefix))
+
+
+def _clean_up_amqp(channel: Any, run: Run) -> None:
+    queues = (run.queue(WORK_QUEUE), run.queue(LONG_QUEUE))
+    for queue in queues:
+        channel.queue_delete(queue)
+    control = f"{run.control_exchange}.pidbox"
+    for exchange in (*queues, run.event_exchange, control, f"reply.{control}"):
+        channel.exchange_delete(exchange)

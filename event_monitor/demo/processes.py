@@ -16,11 +16,17 @@ from types import TracebackType
 from .cloudwatch import NAMESPACE, REGION
 from .run import Run
 
-__all__ = ["Process", "ProcessState", "Processes", "environment"]
+__all__ = ["Process", "ProcessState", "Processes", "environment", "stripped"]
 
-_STRIPPED = ("AWS_", "EVENT_MONITOR_", "CELERY_", "KOMBU_", "DEMO_")
+#: Beginnings of the names of variables that could lead the demo elsewhere.
+_STRIPPED = ("AWS_", "CELERY_", "DEMO_", "DJANGO_", "EVENT_MONITOR_", "KOMBU_", "PYTHONWARNINGS")
 _WORKER_GRACE_SECONDS = 6  # of silence until a worker is lost; heartbeats come every 2 s
 _LAST_LINES = 15  # of a log that is shown when something went wrong
+
+
+def stripped(outer: Mapping[str, str]) -> dict[str, str]:
+    """The user's environment without settings of AWS, Celery, Django or the monitor."""
+    return {key: value for key, value in outer.items() if not key.startswith(_STRIPPED)}
 
 
 def environment(outer: Mapping[str, str], *, run: Run, endpoint: str) -> dict[str, str]:
@@ -29,14 +35,13 @@ def environment(outer: Mapping[str, str], *, run: Run, endpoint: str) -> dict[st
     Keys, profiles, config files and endpoints of the user are out of reach, and every AWS service
     is the one on loopback; a proxy is not asked for it.
     """
-    kept = {key: value for key, value in outer.items() if not key.startswith(_STRIPPED)}
     nothing = str(run.folder / "no-such-file")
     unproxied = ",".join(
         filter(None, (outer.get("NO_PROXY") or outer.get("no_proxy"), "127.0.0.1"))
     )
     here = str(Path(__file__).parents[2])
     return {
-        **kept,
+        **stripped(outer),
         **run.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (here, outer.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",

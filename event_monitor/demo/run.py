@@ -61,15 +61,25 @@ class Run:
         return f"{self.name}.{name}"
 
     @property
+    def event_exchange(self) -> str:
+        """Where workers and producer publish events."""
+        return f"{self.name}.events"
+
+    @property
+    def control_exchange(self) -> str:
+        """Where workers listen for remote control; kombu appends `.pidbox`."""
+        return f"{self.name}.control"
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """Celery's configuration, the same for producer, workers and monitor."""
         return {
             **self._broker_configuration(),
             # Names of our own: on a shared broker we neither hear nor disturb anybody else.
             "task_default_queue": self.queue(WORK_QUEUE),
-            "event_exchange": f"{self.name}.events",
-            "event_queue_prefix": f"{self.name}.events",
-            "control_exchange": f"{self.name}.control",
+            "event_exchange": self.event_exchange,
+            "event_queue_prefix": self.event_exchange,
+            "control_exchange": self.control_exchange,
             "task_send_sent_event": True,
             "task_ignore_result": True,  # the ledger says how a task ended, not a result backend
             "worker_prefetch_multiplier": 1,

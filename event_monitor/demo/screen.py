@@ -167,4 +167,4 @@ def _mark(one: Comparison) -> Text:
 def _cell(one: Comparison) -> Text:
     if one.agrees:
         return Text.assemble((f"{one.counted} ", "" if one.counted else "dim"), ("✓", "green"))
-    return Text(f"{one.counted}, not {one.happened} ✗", style="bold red")
+    return Text(f"{one.counted} ≠ {one.happened} ✗", style="bold red")

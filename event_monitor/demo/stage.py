@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 from celery import Celery
-from kombu.exceptions import KombuError
+from kombu import Connection
+from kombu.exceptions import KombuError, OperationalError
 from kombu.utils.url import maybe_sanitize_url
 from rich.console import Console
 from rich.text import Text
@@ -21,12 +22,15 @@ from ..errors import EXIT_CHECK_FAILED, EXIT_OK, UnavailableError
 from .acts import MONITOR, DemoError, Play
 from .broker import clean_up
 from .cloudwatch import CloudWatch
-from .processes import Processes, environment
+from .processes import Processes, environment, stripped
 from .run import Run
 from .screen import Screen, verdict_tables
 from .verdict import Verdict
 
 __all__ = ["play"]
+
+#: Schemes of brokers that carry events and need nothing else of the user's environment.
+BROKERS = {"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel"}
 
 
 def play(*, broker: str | None) -> int:
@@ -55,7 +59,8 @@ def play(*, broker: str | None) -> int:
 
 def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | None) -> Play:
     """Set the stage; what is put on it is cleared away when the stack is closed."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="event-monitor-demo-")))
+    stack.enter_context(_users_settings_hidden())
+    folder = Path(stack.enter_context(_folder()))
     (folder / "broker").mkdir()
     run = Run.new(folder, broker=broker)
     producer = Celery("event-monitor-demo", set_as_current=False)
@@ -63,7 +68,7 @@ def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | Non
     stack.callback(producer.close)
     where = "files as broker"
     if broker:
-        where = _reach(producer)
+        where = _reach(producer, broker)
         stack.callback(clean_up, producer, run)
     cloudwatch = stack.enter_context(CloudWatch())
     environ = environment(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
@@ -71,25 +76,51 @@ def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | Non
     screen = Screen(
         console,
         title=f"Two Celery workers, {where}, a monitor, CloudWatch on {cloudwatch.address}",
-        command="$ celery " + " ".join(MONITOR),
+        command="$ celery " + " ".join(MONITOR).replace(" -c ", " \\\n    -c "),
     )
     stack.enter_context(screen)
     return Play(run, producer, cloudwatch, processes, screen)
 
 
-def _reach(producer: Celery) -> str:
-    """The broker's URL without its password; ``UnavailableError`` when nobody answers there."""
-    url = str(producer.conf.broker_url)
+@contextlib.contextmanager
+def _users_settings_hidden() -> Iterator[None]:
+    """Keep this process, too, from a broker or an account that the environment names."""
+    hidden = {key: os.environ.pop(key) for key in set(os.environ) - set(stripped(os.environ))}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="event-monitor-demo-", ignore_cleanup_errors=True)
+
+
+def _reach(producer: Celery, broker: str) -> str:
+    """The broker's URL without its password; ``UnavailableError`` when it cannot be used."""
+    urls = broker.split(";")
+    schemes = {url.partition("://")[0] for url in urls}
+    if not schemes <= BROKERS:  # SQS, above all, would be somebody's account
+        raise UnavailableError(
+            f"--broker must be a URL that begins with {', '.join(sorted(BROKERS))}; leave the "
+            "flag out to use the embedded broker."
+        )
     try:
         with producer.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0.5)
-        return ";".join(maybe_sanitize_url(one) for one in url.split(";"))
-    except (KombuError, OSError, KeyError, ImportError, ValueError) as error:
-        scheme = url.partition("://")[0]
+            _knock(connection)
+        return ";".join(maybe_sanitize_url(url) for url in urls)
+    except (KombuError, OSError, ValueError) as error:
         raise UnavailableError(
-            f"The {scheme} broker given with --broker cannot be used: {error}. "
-            "Leave the flag out to use the embedded one."
+            f"The broker given with --broker cannot be used ({error}); leave the flag out to use "
+            "the embedded one."
         ) from error
+
+
+def _knock(connection: Connection) -> None:
+    try:
+        connection.ensure_connection(max_retries=1, interval_start=0.5)
+    except connection.channel_errors as error:  # what AMQP says to a wrong password
+        raise OperationalError(str(error)) from error
 
 
 def _sentence(verdict: Verdict, seconds: float) -> Text:

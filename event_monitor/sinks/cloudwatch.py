@@ -11,6 +11,7 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -220,11 +221,15 @@ class CloudWatchSink:
             )
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             if isinstance(error, NoCredentialsError):
-                # A client made without credentials never looks for them again.
-                self._client.close()
-                self._client = _connect(*self._timeouts)
+                self._reconnect()
             return classify(error, namespace=self._namespace)
         return None
+
+    def _reconnect(self) -> None:
+        """Make a new client: one made without credentials never looks for them again."""
+        with suppress(UnavailableError):
+            stale, self._client = self._client, _connect(*self._timeouts)
+            stale.close()
 
     def _warn_of(self, refused: list[tuple[Metric, str]], *, now: float) -> None:
         if len(self._warned) > _WARNED_KINDS:

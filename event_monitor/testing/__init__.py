@@ -1,4 +1,4 @@
-"""Testing: the fakes this package tests itself with, for your tests too. Needs no pytest, no moto."""
+"""Testing: the fakes this package is tested with, for your tests too. No pytest, no moto."""
 
 from __future__ import annotations
 

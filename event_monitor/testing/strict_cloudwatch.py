@@ -39,7 +39,7 @@ Fault = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """One accepted datum. A plain ``Value`` is one value with the count 1; dimensions are sorted."""
+    """One accepted datum. A plain ``Value`` is one value counted once. Dimensions are sorted."""
 
     namespace: str
     name: str
@@ -62,7 +62,7 @@ class StrictCloudWatch:
         self._clock: Clock = clock or SystemClock()
         self._changed = threading.Condition()
         self._data: list[Datum] = []
-        self._faults: deque[Fault] = deque()
+        self._faults: deque[Fault | None] = deque()
         self._always: Fault | None = None
         self._requests: list[int] = []
         self._release = threading.Event()
@@ -94,9 +94,13 @@ class StrictCloudWatch:
 
     # -- misbehaving ---------------------------------------------------------------------------
 
-    def misbehave(self, fault: Fault, *, times: int | None = None) -> None:
-        """Do so for the next ``times`` requests, after the faults already ordered; None: always."""
+    def misbehave(self, fault: Fault, *, times: int | None = None, after: int = 0) -> None:
+        """Do so for ``times`` requests (None: until told), once ``after`` more were served.
+
+        What is ordered for a number of times lines up behind what was ordered before.
+        """
         with self._changed:
+            self._faults.extend([None] * after)
             if times is None:
                 self._always = fault
             else:
@@ -243,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Log nothing: it is a fake."""
 
 
