@@ -3,8 +3,7 @@
     EventMonitorError
     ├── SettingsError        a setting, flag or environment variable is wrong        (exit 2)
     ├── UnavailableError     something needed at start cannot be had: app, region    (exit 3)
-    ├── InvalidEvent         the bytes are not a Celery event; counted and dropped
-    └── SinkError            a sink did not take the metrics; they stay in the spool
+    └── InvalidEvent         the bytes are not a Celery event; counted and dropped
 
 A message is one sentence that says what was wrong, where, and what to do.
 """
@@ -21,7 +20,6 @@ __all__ = [
     "EventMonitorError",
     "InvalidEvent",
     "SettingsError",
-    "SinkError",
     "UnavailableError",
 ]
 
@@ -57,15 +55,3 @@ class InvalidEvent(EventMonitorError):  # noqa: N818  it names the event, not a 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind = kind
-
-
-class SinkError(EventMonitorError):
-    """A sink did not take the metrics.
-
-    ``ambiguous`` says that they may have been taken all the same (a time-out after the body was
-    sent); every other failure is known not to have been applied.
-    """
-
-    def __init__(self, message: str, *, ambiguous: bool = False) -> None:
-        super().__init__(message)
-        self.ambiguous = ambiguous

@@ -14,7 +14,8 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 def log_to_stderr(level: str) -> None:
-    """Send this package's logs to stderr from that level on; those of others from WARNING on.
+    """Send this package's logs to stderr from that level on; those of others from WARNING on at the
+    earliest.
 
     Ours do not go to the root logger as well: its handlers belong to the user's app.
     """
@@ -30,7 +31,7 @@ def log_to_stderr(level: str) -> None:
         others.setFormatter(
             logging.Formatter(_FORMAT.replace("%(message)s", "%(name)s: %(message)s"))
         )
-        others.setLevel(logging.WARNING)
+        others.setLevel(max(logging.WARNING, ours.level))
         root.addHandler(others)
 
 

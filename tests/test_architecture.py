@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publisher": {"clock", "metrics", "sinks", "snapshot", "spool"},
 }
 CELERY_STATIONS = {
-    "camera", "check", "cli", "cloudwatch_cam", "demo", "probes", "receiver", "service", "state",
+    "app", "camera", "check", "cli", "cloudwatch_cam", "demo", "probes", "receiver", "service", "state",
 }  # fmt: skip
 BOTO3_STATIONS = {"check", "sinks"}
 

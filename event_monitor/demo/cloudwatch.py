@@ -61,12 +61,16 @@ class CloudWatch:
     """A CloudWatch of our own while the ``with`` block lasts."""
 
     def __init__(self) -> None:
+        from moto.cloudwatch.models import cloudwatch_backends
+        from moto.core import DEFAULT_ACCOUNT_ID
         from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+        self._backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION]
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # it logs every request
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
     def __enter__(self) -> CloudWatch:
+        self._backend.reset()  # it lives as long as this Python process
         self._server.start()
         return self
 
@@ -86,12 +90,9 @@ class CloudWatch:
 
     def read(self) -> Reading:
         """What has arrived up to now."""
-        from moto.cloudwatch.models import cloudwatch_backends
-        from moto.core import DEFAULT_ACCOUNT_ID
-
         arrived: dict[Series, list[Any]] = {}
         # The server's threads append to this list; a copy is a moment of it.
-        for datum in tuple(cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data):
+        for datum in tuple(self._backend.metric_data):
             if datum.namespace == NAMESPACE:
                 dimensions = tuple(sorted((one.name, one.value) for one in datum.dimensions))
                 arrived.setdefault((datum.name, dimensions), []).append(datum)

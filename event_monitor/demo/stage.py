@@ -146,7 +146,7 @@ def _signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers)
         yield
     finally:
         for number, previous in zip(numbers, before, strict=True):
-            signal.signal(number, previous)
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
 
 def _interrupt(*_: object) -> None:
