@@ -14,8 +14,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 def log_to_stderr(level: str) -> None:
-    """Send this package's logs to stderr from that level on; those of others from WARNING on at the
-    earliest.
+    """Send this package's logs to stderr from that level on, those of others from WARNING on.
 
     Ours do not go to the root logger as well: its handlers belong to the user's app.
     """

@@ -23,6 +23,7 @@ from .metrics import OTHER, UNKNOWN
 from .roster import Departure, Roster
 from .settings import Settings
 from .snapshot import OrphanedTask, RunningTasks, Snapshot, WorkerLoss, WorkerStatus
+from .subscriptions import Receipt
 from .tally import OpenWindow, Tally
 
 __all__ = ["Exposure", "KnownTask", "State"]
@@ -118,12 +119,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     # -- the way in ----------------------------------------------------------------------------
 
-    def observe(self, events: Sequence[ev.Event]) -> None:
-        """Count these events, which arrived just now, in this order."""
-        if not events:
-            return
+    def observe(self, events: Sequence[ev.Event], receipt: Receipt | None = None) -> None:
+        """Count these events, which arrived just now, in this order.
+
+        ``receipt`` is for the messages they came in; the snapshot they are in will carry it.
+        """
         now = self._clock.monotonic()
         with self._mutex:
+            if receipt is not None:
+                self._window.receipts.append(receipt)
+            if not events:
+                return
             self.event_count += len(events)
             self._window.events_received += len(events)
             observers = self._observers

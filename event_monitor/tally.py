@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from .distribution import Recorder
 from .snapshot import TaskCounts, Window
+from .subscriptions import Receipt
 
 __all__ = ["OpenWindow", "Tally"]
 
@@ -79,6 +80,7 @@ class OpenWindow:
         "invalid_kinds",
         "newcomers",
         "opened_at",
+        "receipts",
         "tasks",
         "tasks_forgotten",
     )
@@ -89,6 +91,7 @@ class OpenWindow:
         self.by_worker: dict[str, Tally] = {}
         self.exceptions: dict[str, int] = {}
         self.custom_events: dict[str, int] = {}
+        self.receipts: list[Receipt] = []  # for the messages counted here
         self.event_delay = Recorder()
         self.events_received = 0
         self.events_invalid = 0

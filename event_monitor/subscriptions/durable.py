@@ -1,0 +1,107 @@
+"""Durable: a quorum queue on RabbitMQ that keeps events while no monitor runs.
+
+A message is acknowledged only when the window it was counted in is in the spool. If we die before,
+it is delivered again; whether it was counted after all is told by its digest, of which the last
+ones are kept with the spool. At most ``prefetch`` messages are unacknowledged at any time, so at
+most that many can come twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from celery import uuid
+from kombu import Queue
+
+from . import OnInvalid, Receipt
+from .queue import QueueSubscription
+
+__all__ = ["DurableSubscription", "Ledger", "Terms"]
+
+_DIGEST_BYTES = 8  # of 20,000 messages two have the same with a probability of 1 in 10¹¹
+
+
+class Ledger:
+    """The digests of the last messages counted: at least ``limit`` of them, at most twice that."""
+
+    def __init__(self, limit: int, digests: bytes = b"") -> None:
+        self._limit = limit
+        self._young: dict[bytes, None] = {}
+        self._old: dict[bytes, None] = {}
+        for start in range(0, len(digests), _DIGEST_BYTES):
+            self.add(digests[start : start + _DIGEST_BYTES])
+
+    def add(self, digest: bytes) -> None:
+        """Remember one more."""
+        self._young[digest] = None
+        if len(self._young) >= self._limit:
+            self._old, self._young = self._young, {}
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._young or digest in self._old
+
+    def to_bytes(self) -> bytes:
+        """All of them, oldest first, as the constructor takes them."""
+        return b"".join((*self._old, *self._young))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the queue is kept: its name and bounds. ``ledger`` outlives every subscription."""
+
+    queue: str
+    prefetch: int
+    max_length: int
+    expires_seconds: float
+    ledger: Ledger = field(compare=False)
+
+
+class DurableSubscription(QueueSubscription):
+    """A named queue that outlives us, read with acknowledgement."""
+
+    no_ack = False
+
+    def __init__(self, connection: Any, *, queue: Any, on_invalid: OnInvalid, terms: Terms) -> None:
+        self._terms = terms
+        self._session = uuid()
+        self._tag = 0
+        self._digests: list[bytes] = []
+        super().__init__(connection, queue=queue, on_invalid=on_invalid)
+
+    def acknowledge(self, receipt: Receipt) -> None:
+        """Acknowledge, unless these were of an earlier connection: then they come again."""
+        if receipt.session == self._session:
+            self._channel.basic_ack(receipt.tag, multiple=True)
+
+    def _queue_like(self, queue: Any) -> Any:
+        return Queue(
+            self._terms.queue,
+            exchange=queue.exchange,
+            routing_key="#",
+            durable=True,
+            auto_delete=False,
+            exclusive=False,
+            expires=self._terms.expires_seconds,
+            max_length=self._terms.max_length,
+            queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
+        )
+
+    def _prepare(self, channel: Any) -> None:
+        channel.basic_qos(0, self._terms.prefetch, False)
+
+    def _on_message(self, message: Any) -> None:
+        digest = blake2b(message.body or b"", digest_size=_DIGEST_BYTES).digest()
+        self._tag = message.delivery_tag
+        again = message.delivery_info.get("redelivered") and digest in self._terms.ledger
+        self._digests.append(digest)
+        self._terms.ledger.add(digest)
+        if not again:
+            super()._on_message(message)
+
+    def _receipt(self) -> Receipt | None:
+        if not self._digests:
+            return None
+        digests, self._digests = tuple(self._digests), []
+        return Receipt(self._session, self._tag, digests)
