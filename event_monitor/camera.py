@@ -62,7 +62,9 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._on_snapshot = on_snapshot
         self.on_crash = on_crash
         self._shutter_lock = threading.Lock()  # the ticker's shot and the last one
-        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._hurried = False
         self._ticker: threading.Thread | None = None
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
@@ -72,7 +74,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def install(self) -> None:
         """Begin to take shots, in a thread of the camera's own."""
-        self._stopping.clear()
+        self._stopping = False
+        self._wake.clear()
         self._ticker = threading.Thread(target=self._tick, name="camera", daemon=True)
         self._ticker.start()
 
@@ -80,7 +83,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Stop, and take the last shot. Safe to call twice."""
         if self._ticker is None:
             return
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()
         self._ticker.join()
         self._ticker = None
         self._shoot()
@@ -90,6 +94,15 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         if self.maxrate is not None and not self.maxrate.can_consume():
             return None
         return self._shoot()
+
+    def hurry(self) -> None:
+        """Take a shot as soon as may be, in the camera's thread, whatever ``maxrate`` says.
+
+        For when messages must not wait for their acknowledgement until the next boundary; the
+        window after it ends at that boundary.
+        """
+        self._hurried = True
+        self._wake.set()
 
     def _shoot(self) -> Snapshot:
         with self._shutter_lock:
@@ -104,8 +117,12 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
     def _tick(self) -> None:
         cleaned_at = self.clock.monotonic()
         try:
-            while not self._wait_for_boundary():
-                self.capture()
+            while self._wait_for_boundary():
+                if self._hurried:
+                    self._hurried = False
+                    self._shoot()
+                else:
+                    self.capture()
                 if self.clock.monotonic() - cleaned_at >= self.cleanup_freq:
                     cleaned_at = self.clock.monotonic()
                     self.cleanup()
@@ -116,14 +133,18 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             self.on_crash(error)
 
     def _wait_for_boundary(self) -> bool:
-        """Sleep until the wall clock shows a multiple of the interval; True if asked to stop."""
+        """Sleep until the wall clock shows a multiple of the interval, or until hurried.
+
+        False if asked to stop.
+        """
         target = (self.clock.wall() // self.interval + 1) * self.interval
         while True:
             missing = target - self.clock.wall()
             if missing <= 0 or missing > self.interval:  # there, or the clock was stepped back
-                return self._stopping.is_set()
-            if self._stopping.wait(missing):
-                return True
+                return not self._stopping
+            if self._wake.wait(missing):
+                self._wake.clear()
+                return not self._stopping
 
     @staticmethod
     def _report(snapshot: Snapshot) -> None:

@@ -37,6 +37,14 @@ class MetricSpec:
     meaning: str
     splits: tuple[str, ...] = ()
     by_task: bool = False  # published per TaskName unless the settings say otherwise
+    worst_is_low: bool = False  # a gauge to watch by its Minimum, not its Maximum
+
+    @property
+    def statistic(self) -> str:
+        """The CloudWatch statistic to look at."""
+        if self.kind == "gauge":
+            return "Minimum" if self.worst_is_low else "Maximum"
+        return {"count": "Sum", "times": "p50 … p99, Sum, SampleCount"}[self.kind]
 
 
 _TASK = ("TaskName", "WorkerName")
@@ -145,6 +153,7 @@ CATALOG: tuple[MetricSpec, ...] = (
         "online",
         "Workers whose heartbeats come.",
         ("WorkerName",),
+        worst_is_low=True,
     ),
     MetricSpec(
         "WorkersOffline",
@@ -197,6 +206,7 @@ CATALOG: tuple[MetricSpec, ...] = (
         "Count",
         "connected",
         "1 while the monitor hears the broker, else 0; workers are not judged meanwhile.",
+        worst_is_low=True,
     ),
     MetricSpec(
         "EventsReceived",
@@ -213,6 +223,23 @@ CATALOG: tuple[MetricSpec, ...] = (
         "Count",
         "events_invalid",
         "Messages, or parts of them, that were no event; dropped.",
+    ),
+    MetricSpec(
+        "EventsLost",
+        "monitor",
+        "count",
+        "Count",
+        "events_lost",
+        "task-started events that never came, by the workers' own count of tasks begun.",
+        ("WorkerName",),
+    ),
+    MetricSpec(
+        "BrokerDisconnections",
+        "monitor",
+        "count",
+        "Count",
+        "disconnections",
+        "How often the broker was lost, or cut us off.",
     ),
     MetricSpec(
         "EventDelay",

@@ -104,9 +104,9 @@ def run(ctx: click.Context, /, **values: Any) -> None:
     if values["dry_run"]:
         values["sink"] = "console"
     app, settings, _ = _load(ctx, values)
-    from .service import build
+    from .service import Service
 
-    ctx.exit(build(settings, app=app).run())
+    ctx.exit(Service(settings, app).run())
 
 
 @click.command(

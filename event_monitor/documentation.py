@@ -35,7 +35,7 @@ _STAR = "published by default; the other splits are for the settings to ask for.
 def _metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
     """Name, unit, statistic, splits (``*`` marks the default ones) and meaning, as plain text."""
     splits = (f"{one}*" if one == "TaskName" and spec.by_task else one for one in spec.splits)
-    return spec.name, spec.unit, _STATISTIC[spec.kind], ", ".join(splits) or "–", spec.meaning
+    return spec.name, spec.unit, spec.statistic, ", ".join(splits) or "–", spec.meaning
 
 
 def metrics_markdown() -> str:

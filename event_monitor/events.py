@@ -39,6 +39,8 @@ __all__ = [
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a full batch of 24 events with fat arguments is far below
 MAX_NAME = 1_024  # characters of a name; Celery has no limit, a CloudWatch dimension has this
 
+OWN_EVENT = "event-monitor-check"  # what `check` sends to itself; never counted
+
 _FAR_FUTURE = 32_503_680_000.0  # the year 3000; later timestamps are nonsense
 Timestamp: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]

@@ -7,8 +7,10 @@ task keeps its name. Not thread-safe; knows no counters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
+
+from .snapshot import TaskInFlight
 
 __all__ = ["Flight", "Flights"]
 
@@ -66,6 +68,23 @@ class Flights:
     def ended(self, uuid: str) -> Flight | None:
         """The task if it ended lately."""
         return self._ended.get(uuid) or self._ended_before.get(uuid)
+
+    def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
+        """Every task in flight as a value; ``wall_of`` turns our monotonic clock into wall time."""
+        return tuple(
+            TaskInFlight(
+                uuid=uuid,
+                name=flight.name,
+                worker=flight.worker,
+                pid=flight.pid,
+                sent_at=flight.sent_at,
+                received_at=flight.received_at,
+                eta=flight.eta,
+                started_at=flight.started_at,
+                running_since=flight.running_since and wall_of(flight.running_since),
+            )
+            for uuid, flight in self._flights.items()
+        )
 
     def open(self, uuid: str) -> Flight:
         """The task, put in flight (again) if it is not."""

@@ -21,6 +21,8 @@ __all__ = [
     "NAMES",
     "NAMESPACE",
     "PATH",
+    "QUEUE",
+    "REGION",
     "Kind",
     "NotAllowedError",
     "choice",
@@ -157,6 +159,24 @@ NAMESPACE = Kind(
     "TEXT", "1 to 255 printable ASCII characters, not beginning with `AWS/` or `:`", _namespace
 )
 PATH = Kind("DIR", "a directory", _path)
+
+
+def _queue(raw: Any) -> str:
+    if not isinstance(raw, str) or not (raw == "" or _printable(raw, 200)):
+        raise ValueError
+    return raw
+
+
+QUEUE = Kind("NAME", "up to 200 printable ASCII characters", _queue)
+
+
+def _region(raw: Any) -> str:
+    if not isinstance(raw, str) or (raw and not raw.replace("-", "").isalnum()):
+        raise ValueError
+    return raw
+
+
+REGION = Kind("REGION", "an AWS region such as eu-west-1", _region)
 
 
 # -- lists and pairs ------------------------------------------------------------------------------

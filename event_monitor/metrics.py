@@ -110,6 +110,8 @@ def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
         "connected": int(snapshot.connected),
         "events_received": window.events_received,
         "events_invalid": window.events_invalid,
+        "events_lost": sum(count for _, count in window.events_lost),
+        "disconnections": window.disconnections,
         "event_delay": window.event_delay,
         "tasks_forgotten": window.tasks_forgotten,
         "series_folded": window.names_folded + folded,
@@ -187,6 +189,7 @@ def _by_worker(snapshot: Snapshot, settings: Settings) -> tuple[dict[str, Values
             "offline": int(worker.state is WorkerState.OFFLINE),
             "lost": 0,
             "orphaned": 0,
+            "events_lost": 0,
         }
         if worker.state is WorkerState.ONLINE and worker.active is not None:
             values["active"] = worker.active
@@ -196,6 +199,8 @@ def _by_worker(snapshot: Snapshot, settings: Settings) -> tuple[dict[str, Values
         values = labelled.setdefault(loss.hostname, {})
         values["lost"] = _number(values.get("lost")) + int(not loss.said_goodbye)
         values["orphaned"] = _number(values.get("orphaned")) + len(loss.orphans)
+    for hostname, events_lost in snapshot.window.events_lost:
+        labelled.setdefault(hostname, {})["events_lost"] = events_lost
     for hostname, counts in snapshot.window.by_worker:
         labelled.setdefault(hostname, {}).update(_sum([counts]))
     most = settings.series_budget // 2 // len(settings.by_worker)

@@ -76,9 +76,9 @@ class Publisher:
         """Start sending, what is left from before first."""
         self._thread.start()
 
-    def publish(self, metrics: tuple[Metric, ...]) -> None:
-        """Keep the metrics until they have arrived."""
-        self._spool.append(metrics)
+    def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> None:
+        """Keep the metrics until they have arrived, and the checkpoint that belongs to them."""
+        self._spool.append(metrics, checkpoint=checkpoint)
         self._work.set()
 
     def report(self) -> PublisherReport:
@@ -86,7 +86,11 @@ class Publisher:
         with self._lock:
             report = self._report
             self._report = PublisherReport(flush_seconds=report.flush_seconds)
-        return replace(report, dropped=report.dropped + self._spool.take_dropped())
+        return replace(
+            report,
+            dropped=report.dropped + self._spool.take_dropped(),
+            ambiguous=report.ambiguous + self._spool.take_interrupted(),
+        )
 
     def close(self, deadline_seconds: float) -> int:
         """Try to send what is left, for that long; returns how many metrics are still unsent.

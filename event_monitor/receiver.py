@@ -15,7 +15,8 @@ from kombu import Connection
 
 from . import events as ev
 from .errors import InvalidEvent
-from .subscriptions import Receipt, Subscription, subscription_to
+from .snapshot import Receipt
+from .subscriptions import Subscription, subscription_to
 
 __all__ = ["Receiver"]
 

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from .events import WorkerEvent
+from .meter import Meter
 from .snapshot import WorkerState, WorkerStatus
 
 __all__ = ["Departure", "Roster"]
@@ -17,6 +18,7 @@ __all__ = ["Departure", "Roster"]
 log = logging.getLogger(__name__)
 
 _BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
+_SETTLE_SECONDS = 5.0  # after a goodbye: task events sent before it may still be on their way
 _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 
 
@@ -45,6 +47,7 @@ class _Worker:
         "judged",
         "last_seen",
         "load_average",
+        "meter",
         "pid",
         "processed",
         "processed_at_first",
@@ -68,6 +71,11 @@ class _Worker:
         self.processed_at_first: int | None = None
         self.beats_without_task_events = 0
         self.load_average: float | None = None
+        self.meter = Meter()
+
+    @property
+    def sends_task_events(self) -> bool:
+        return self.speaks or self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
 
     def become(self, state: WorkerState, now: float) -> None:
         self.state, self.changed_at, self.judged = state, now, False
@@ -93,17 +101,26 @@ class Roster:
         self._max_workers = max_workers
         self._workers: dict[str, _Worker] = {}
         self._refused: set[str] = set()
+        self._lost_events: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._workers)
 
-    def task_event(self, hostname: str, *, now: float) -> None:
-        """A task event arrived from this worker: it is alive, and it speaks."""
+    def task_event(self, hostname: str, *, now: float, started_at: float | None = None) -> None:
+        """A task event arrived from this worker: it is alive, and it speaks.
+
+        ``started_at`` is the timestamp of a task-started, for the loss meter.
+        """
         worker = self._workers.get(hostname) or self._join(hostname, now)
         if worker is None:
             return
         worker.last_seen = now
-        worker.speaks = True
+        if not worker.speaks:
+            if not worker.sends_task_events:
+                worker.meter.forgive()
+            worker.speaks = True
+        if started_at is not None:
+            worker.meter.started(started_at)
         if worker.state is WorkerState.LOST:
             worker.become(WorkerState.ONLINE, now)
 
@@ -129,6 +146,7 @@ class Roster:
             worker.processed = event.processed
             if worker.processed_at_first is None:
                 worker.processed_at_first = event.processed
+            self._lose(worker, worker.meter.heartbeat(event.timestamp, event.processed))
             works = event.processed > worker.processed_at_first
             if works and not worker.speaks:
                 worker.beats_without_task_events += 1
@@ -142,6 +160,8 @@ class Roster:
         if None not in (event.pid, worker.pid) and event.pid != worker.pid:
             return
         worker.last_seen = now
+        if event.processed is not None:
+            self._lose(worker, worker.meter.heartbeat(event.timestamp, event.processed))
         if worker.state is not WorkerState.OFFLINE:
             worker.become(WorkerState.OFFLINE, now)
 
@@ -165,6 +185,8 @@ class Roster:
                 elif silent > self._forget_seconds:  # never sent a heartbeat: nothing to judge by
                     del self._workers[worker.hostname]
                 continue
+            if silent > _SETTLE_SECONDS:
+                self._lose(worker, worker.meter.settle())
             if not worker.judged and silent > grace:
                 worker.judged = True
                 departures.append(Departure(worker.hostname, silent, said_goodbye=True))
@@ -183,8 +205,7 @@ class Roster:
                 active=worker.active,
                 processed=worker.processed,
                 load_average=worker.load_average,
-                sends_task_events=worker.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
-                or worker.speaks,
+                sends_task_events=worker.sends_task_events,
             )
             for _, worker in sorted(self._workers.items())
         )
@@ -193,6 +214,15 @@ class Roster:
         """How many names found no place since the last call."""
         refused, self._refused = self._refused, set()
         return len(refused)
+
+    def take_lost_events(self) -> dict[str, int]:
+        """How many task-started events never came, by worker, since the last call."""
+        lost, self._lost_events = self._lost_events, {}
+        return lost
+
+    def _lose(self, worker: _Worker, events: int) -> None:
+        if events and worker.speaks:  # without -E none was ever sent
+            self._lost_events[worker.hostname] = self._lost_events.get(worker.hostname, 0) + events
 
     def _replaced(self, worker: _Worker, event: WorkerEvent, now: float) -> Departure | None:
         """Find out whether this heartbeat comes from a new process under the old name.
@@ -225,6 +255,8 @@ class Roster:
         )
         already_told = worker.judged
         worker.former_pid = worker.pid if new_pid else None
+        self._lose(worker, worker.meter.settle())
+        worker.meter = Meter()
         worker.processed = worker.processed_at_first = None
         worker.beats_without_task_events = 0
         worker.speaks = False

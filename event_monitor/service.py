@@ -6,27 +6,31 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 from .camera import CELERY_DEFAULT_FREQ, Camera
+from .checkpoint import Checkpoint
 from .clock import SystemClock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
+from .events import Event
 from .metrics import metrics_from
 from .probes.inspect import tasks_in_flight
 from .publisher import Publisher
 from .receiver import Receiver
 from .settings import Settings
 from .sinks import Sink
-from .snapshot import Snapshot, WorkerState
+from .snapshot import Receipt, Snapshot, WorkerState
 from .spool import Spool
 from .state import State
+from .subscriptions import carries_events
+from .subscriptions.durable import Ledger, Terms
 
-__all__ = ["Service", "build", "make_sink"]
+__all__ = ["Service", "make_sink", "require_events"]
 
 log = logging.getLogger(__name__)
 
-_NO_EVENTS_IN = frozenset({"sqs", "sql", "sqlalchemy", "SLMQ", "azurequeues", "gcpubsub"})
 _LEARN_SECONDS = 1.0  # how long each question to the workers waits for answers
 _REPEAT_WARNING_SECONDS = 3_600.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -35,7 +39,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Service:
     """State, receiver, camera and publisher as one. ``run`` it, or ``open`` and ``close`` it.
 
-    ``camera`` and ``receiver`` may be made by somebody else, as ``celery events`` does.
+    ``camera`` and receiver may be made by somebody else, as ``celery events`` does. Raises
+    ``UnavailableError`` when it could never work.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Service:
         camera: Camera | None = None,
         sink: Sink | None = None,
     ) -> None:
+        require_events(settings, app)
         self.settings = settings
         self.app = app
         self.clock = SystemClock()
@@ -59,17 +65,39 @@ class Service:
         self.camera.on_crash = self.crashed
         self.state: State = self.camera.state
         self.receiver: Receiver | None = None
-        self.publisher = Publisher(
-            sink or make_sink(settings),
-            Spool(settings.state_dir, megabytes=settings.spool_megabytes, clock=self.clock),
+        spool = Spool(
+            settings.state_dir,
+            megabytes=settings.spool_megabytes,
+            drop_interrupted=settings.on_ambiguous_send == "drop",
             clock=self.clock,
-            on_crash=self.crashed,
         )
+        self.publisher = Publisher(
+            sink or make_sink(settings), spool, clock=self.clock, on_crash=self.crashed
+        )
+        self._terms: Terms | None = None
+        if settings.durable_queue:
+            self._resume(Checkpoint.decode(spool.checkpoint()))
         self._learner: threading.Thread | None = None
         self._signals_before: dict[int, Any] = {}
         self._signals_seen = 0
         self._crash: BaseException | None = None
         self._warned_at: dict[str, float] = {}
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where the last process stopped, reading from a queue that waited for us."""
+        settings = self.settings
+        self.state.learn(checkpoint.flights)
+        self._terms = Terms(
+            queue=settings.durable_queue,
+            prefetch=settings.durable_prefetch,
+            max_length=settings.durable_max_messages,
+            expires_seconds=settings.durable_expire_seconds,
+            ledger=Ledger(settings.durable_prefetch, checkpoint.digests),
+        )
+        # What is on disk must match the windows on disk, so it has a ledger of its own: the other
+        # is already ahead, with what was counted since the last shot.
+        self._counted = Ledger(settings.durable_prefetch, checkpoint.digests)
+        self._unsettled = 0  # messages counted since the last shot
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -136,17 +164,27 @@ class Service:
         service = self
 
         class ServiceReceiver(Receiver):
-            on_events = staticmethod(service.state.observe)
+            on_events = staticmethod(service.on_events)
             on_invalid = staticmethod(service.state.refuse)
             on_connection = staticmethod(service.on_connection)
             enable_events = service.settings.enable_events
+            durable = service._terms
 
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, **options)
                 service.receiver = self
-                service.state.connected(False)
+                service.state.begin_deaf()
 
         return ServiceReceiver
+
+    def on_events(self, events: Sequence[Event], receipt: Receipt | None) -> None:
+        """Count them. When half of what may be unacknowledged is, do not wait for the boundary."""
+        self.state.observe(events, receipt)
+        if receipt is not None:
+            self._unsettled += len(receipt.digests)
+            if self._unsettled >= self.settings.durable_prefetch // 2:
+                self._unsettled = 0
+                self.camera.hurry()
 
     def on_connection(self, connected: bool) -> None:
         """The broker can be heard, or not. Each time it can, learn what the workers hold."""
@@ -169,7 +207,18 @@ class Service:
     def publish(self, snapshot: Snapshot) -> None:
         """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
         self._warn_of_silent_workers(snapshot)
-        self.publisher.publish(metrics_from(snapshot, self.settings, self.publisher.report()))
+        metrics = metrics_from(snapshot, self.settings, self.publisher.report())
+        if not snapshot.receipts:
+            self.publisher.publish(metrics)
+            return
+        for receipt in snapshot.receipts:
+            for digest in receipt.digests:
+                self._counted.add(digest)
+        checkpoint = Checkpoint(self._counted.to_bytes(), snapshot.flights)
+        self.publisher.publish(metrics, checkpoint=checkpoint.encode())
+        self._unsettled = 0
+        if self.receiver is not None:
+            self.receiver.acknowledge(snapshot.receipts[-1])
 
     def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:
         """Say loudly when workers work but send no task events: -E is the commonest mistake."""
@@ -189,19 +238,23 @@ class Service:
         self._warned_at = {name: at for name, at in self._warned_at.items() if name in here}
 
 
-def build(settings: Settings, *, app: Any) -> Service:
-    """Wire a service. Raises ``UnavailableError`` when it could never work."""
-    scheme = app.connection_for_read().transport_cls
-    if scheme in _NO_EVENTS_IN:
+def require_events(settings: Settings, app: Any) -> None:
+    """Raise ``UnavailableError`` where events could never be received."""
+    connection = app.connection_for_read()
+    if not carries_events(connection):
         raise UnavailableError(
-            f"Celery sends no events over the {scheme} transport; "
+            f"Celery sends no events over the {connection.transport_cls} transport; "
             "use Redis or RabbitMQ as the broker to count tasks."
+        )
+    if settings.durable_queue and connection.transport.driver_type != "amqp":
+        raise UnavailableError(
+            f"durable_queue needs RabbitMQ, and the broker is {connection.as_uri()}; "
+            "leave it out: on other brokers events sent while nobody listens are gone."
         )
     if app.conf.event_serializer != "json":
         raise UnavailableError(
             f"event_serializer is {app.conf.event_serializer!r}; only json events are read."
         )
-    return Service(settings, app)
 
 
 def make_sink(settings: Settings) -> Sink:

@@ -22,6 +22,8 @@ from .kinds import (
     NAMES,
     NAMESPACE,
     PATH,
+    QUEUE,
+    REGION,
     Kind,
     NotAllowedError,
     choice,
@@ -45,6 +47,7 @@ Source = Literal["default", "app.conf", "environment", "flag"]
 _KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 
 _WEEK = 7 * 86_400
+_LONGEST_DURABLE_INTERVAL = 600  # seconds; RabbitMQ's consumer_timeout is 30 minutes
 
 
 def _setting(default: Any, kind: Kind, help_text: str) -> Any:
@@ -68,6 +71,9 @@ class Settings:
     )
     interval: float = _setting(
         60.0, number(1, 3_600, "seconds"), "Seconds between two shots, aligned to the wall clock."
+    )
+    region: str = _setting(
+        "", REGION, "AWS region; empty leaves it to boto3, then to the variable AWS_REGION."
     )
     high_resolution: bool = _setting(
         False, FLAG, "Store data by the second (CloudWatch keeps these for 3 hours only)."
@@ -142,6 +148,20 @@ class Settings:
         False, FLAG, "Turn task events on in workers that were started without -E."
     )
     # delivery
+    durable_queue: str = _setting(
+        "",
+        QUEUE,
+        "RabbitMQ: a queue of that name keeps events while no monitor runs. Needs `state_dir`.",
+    )
+    durable_prefetch: int = _setting(
+        20_000, whole(100, 1_000_000), "Most messages of it that are not acknowledged yet."
+    )
+    durable_max_messages: int = _setting(
+        1_000_000, whole(1_000, 1_000_000_000), "Most messages it keeps; the oldest go first."
+    )
+    durable_expire_seconds: float = _setting(
+        _WEEK, number(60, 30 * 86_400, "seconds"), "When it is deleted, if nobody reads it."
+    )
     state_dir: str = _setting(
         "",
         PATH,
@@ -188,7 +208,24 @@ class Settings:
         for source, layer in layers:
             for key, value in layer:
                 chosen[key], sources[key] = value, source
-        return cls(**chosen), sources
+        settings = cls(**chosen)
+        _check_together(settings)
+        return settings, sources
+
+
+def _check_together(settings: Settings) -> None:
+    """What no setting alone can say."""
+    if settings.durable_queue and not settings.state_dir:
+        raise SettingsError(
+            f"durable_queue is {settings.durable_queue!r} but state_dir is not set; "
+            "what was counted must be on disk before it is acknowledged: set both."
+        )
+    if settings.durable_queue and settings.interval > _LONGEST_DURABLE_INTERVAL:
+        raise SettingsError(
+            f"interval is {settings.interval:g} with a durable_queue; it must be at most "
+            f"{_LONGEST_DURABLE_INTERVAL}, since RabbitMQ takes a consumer for dead that does not "
+            "acknowledge for half an hour."
+        )
 
 
 def conf_of(app: Any) -> Mapping[str, Any]:
@@ -266,6 +303,9 @@ def _from_conf(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _from_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    # boto3 reads AWS_DEFAULT_REGION only; ECS and the other SDKs set AWS_REGION.
+    if environ.get("AWS_REGION") and not environ.get("AWS_DEFAULT_REGION"):
+        yield "region", _parse("region", environ["AWS_REGION"], where="AWS_REGION")
     for variable in sorted(environ):
         if not variable.startswith(ENV_PREFIX):
             continue

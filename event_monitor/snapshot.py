@@ -10,9 +10,11 @@ from .distribution import NO_VALUES, Distribution
 __all__ = [
     "OrphanedTask",
     "PublisherReport",
+    "Receipt",
     "RunningTasks",
     "Snapshot",
     "TaskCounts",
+    "TaskInFlight",
     "Window",
     "WorkerLoss",
     "WorkerState",
@@ -59,6 +61,20 @@ class Window:
     events_invalid: int = 0
     tasks_forgotten: int = 0
     names_folded: int = 0
+    disconnections: int = 0
+    events_lost: tuple[tuple[str, int], ...] = ()  # by worker: task-started that never came
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of messages that must be acknowledged: up to ``tag``, on connection ``session``.
+
+    ``digests`` tell them apart from all others, should they be delivered again.
+    """
+
+    session: str
+    tag: int
+    digests: tuple[bytes, ...]
 
 
 class WorkerState(Enum):
@@ -111,8 +127,31 @@ class RunningTasks:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskInFlight:
+    """A task that has not ended, as it is learnt from a worker or kept over a restart.
+
+    Times are wall-clock seconds since the epoch: ``running_since`` on our clock, the others on
+    the clocks of those who sent the events. None is unknown, or has not happened.
+    """
+
+    uuid: str
+    name: str | None
+    worker: str | None = None
+    pid: int | None = None
+    sent_at: float | None = None
+    received_at: float | None = None
+    eta: float | None = None
+    started_at: float | None = None
+    running_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The cluster at one shot: the closed window, the roster, and what is running."""
+    """The cluster at one shot: the closed window, the roster, and what is running.
+
+    ``receipts`` and ``flights`` are there only if messages have to be acknowledged: what a
+    checkpoint needs to go on from here.
+    """
 
     window: Window
     workers: tuple[WorkerStatus, ...] = ()
@@ -120,6 +159,8 @@ class Snapshot:
     running: tuple[RunningTasks, ...] = ()
     connected: bool = True  # False: the broker is away; workers are not judged meanwhile
     tasks_in_flight: int = 0
+    receipts: tuple[Receipt, ...] = ()
+    flights: tuple[TaskInFlight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,18 @@ class Spool:
     ``state_dir`` is where ``spool.sqlite3`` lives; empty keeps everything in memory. A disk that
     fails (full, read-only) costs durability, never a metric: what it does not take stays in
     memory. A damaged or foreign file is moved aside. Both are logged as errors.
+    ``drop_interrupted`` drops a batch that a former process was sending when it died, since it
+    may have arrived; else it is sent again. It is counted either way.
     Raises ``UnavailableError`` when another process has the spool, or the directory is unusable.
     """
 
     def __init__(
-        self, state_dir: str = "", *, megabytes: float = 256, clock: Clock | None = None
+        self,
+        state_dir: str = "",
+        *,
+        megabytes: float = 256,
+        drop_interrupted: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._clock: Clock = clock or SystemClock()
@@ -56,6 +63,8 @@ class Spool:
         self._owner: TextIO | None = None
         self._held: int | None = None  # being sent: neither acknowledged nor to be dropped
         self._dropped = 0
+        self._interrupted = 0
+        self._drop_interrupted = drop_interrupted
         self._disk_fails = False
         self._closed = False
         if state_dir:
@@ -66,8 +75,11 @@ class Spool:
 
     # -- the camera's side ---------------------------------------------------------------------
 
-    def append(self, metrics: tuple[Metric, ...]) -> None:
-        """Keep a batch until it is acknowledged. One transaction; no batch for no metrics."""
+    def append(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> None:
+        """Keep a batch until it is acknowledged, and the checkpoint that belongs to it.
+
+        Both in one transaction; no batch for no metrics. In memory a checkpoint is not kept.
+        """
         kept = storable(metrics)
         with self._lock:
             if len(kept) < len(metrics):
@@ -81,7 +93,7 @@ class Spool:
                 log.error("dropped %d metrics that came after the end", len(metrics))
                 return
             now = self._clock.wall()
-            self._append(metrics, now)
+            self._append(metrics, now, checkpoint)
             self._bound(now)
 
     def take_dropped(self) -> int:
@@ -89,6 +101,21 @@ class Spool:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
             return dropped
+
+    def take_interrupted(self) -> int:
+        """How many batches a former process was sending when it died, since the last call."""
+        with self._lock:
+            interrupted, self._interrupted = self._interrupted, 0
+            return interrupted
+
+    def checkpoint(self) -> bytes | None:
+        """What the last process that kept one was sure of; None if there is nothing."""
+        with self._lock:
+            try:
+                return self._disk.checkpoint() if self._disk else None
+            except sqlite3.Error as error:
+                self._disk_failed(error)
+                return None
 
     # -- the publisher's side ------------------------------------------------------------------
 
@@ -152,10 +179,10 @@ class Spool:
 
     # -- under the lock ------------------------------------------------------------------------
 
-    def _append(self, metrics: tuple[Metric, ...], now: float) -> None:
+    def _append(self, metrics: tuple[Metric, ...], now: float, checkpoint: bytes | None) -> None:
         if self._disk:
             try:
-                self._disk.append(metrics, now=now)
+                self._disk.append(metrics, now=now, checkpoint=checkpoint)
             except sqlite3.Error as error:
                 self._disk_failed(error)
             else:
@@ -225,8 +252,24 @@ class Spool:
         except sqlite3.DatabaseError as error:
             self._move_aside(error)
         else:
+            self._settle_interrupted(self._disk)
             if self._disk.metrics:
                 log.info("%d unsent metrics are left from before", self._disk.metrics)
+
+    def _settle_interrupted(self, disk: Store) -> None:
+        """Decide on a batch that was being sent when the process before us died."""
+        interrupted = disk.interrupted()
+        if interrupted is None:
+            return
+        self._interrupted += 1
+        if self._drop_interrupted:
+            disk.acknowledge(interrupted[0])
+            self._dropped += interrupted[1]
+        log.warning(
+            "%d metrics were being sent when the last process died: they may have arrived; %s",
+            interrupted[1],
+            "dropped" if self._drop_interrupted else "sending them (again)",
+        )
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         """Start a new file; the old one is kept for a person to look at."""

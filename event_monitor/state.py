@@ -22,27 +22,24 @@ from .flights import Flight, Flights
 from .metrics import OTHER, UNKNOWN
 from .roster import Departure, Roster
 from .settings import Settings
-from .snapshot import OrphanedTask, RunningTasks, Snapshot, WorkerLoss, WorkerStatus
-from .subscriptions import Receipt
+from .snapshot import (
+    OrphanedTask,
+    Receipt,
+    RunningTasks,
+    Snapshot,
+    TaskInFlight,
+    WorkerLoss,
+    WorkerStatus,
+)
 from .tally import OpenWindow, Tally
 
-__all__ = ["Exposure", "KnownTask", "State"]
+__all__ = ["Exposure", "State"]
 
 log = logging.getLogger(__name__)
 
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 _MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
 _MAX_LOGGED = 200  # characters of an invalid event in the log
-
-
-@dataclass(frozen=True, slots=True)
-class KnownTask:
-    """A task in flight as a worker tells it when asked. ``running_seconds`` None: not started."""
-
-    uuid: str
-    name: str
-    worker: str
-    running_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,7 @@ class Exposure:
     now: float
     connected: bool
     tasks_in_flight: int
+    flights: tuple[TaskInFlight, ...]
 
     def develop(self) -> Snapshot:
         """The snapshot. Needs no lock: the window belongs to this exposure alone."""
@@ -74,6 +72,8 @@ class Exposure:
             ),
             connected=self.connected,
             tasks_in_flight=self.tasks_in_flight,
+            receipts=tuple(self.window.receipts),
+            flights=self.flights,
         )
 
 
@@ -101,6 +101,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._losses: list[WorkerLoss] = []
         self._heard_since: float | None = self._clock.monotonic()
         self._count_by_worker = bool(settings.by_worker)
+        self._keeps = bool(settings.durable_queue)  # a checkpoint wants the tasks in flight
         self._observers: dict[type, Callable[[Any, float], None]] = {
             ev.TaskSent: self._on_sent,
             ev.TaskReceived: self._on_received,
@@ -160,23 +161,39 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         except InvalidEvent as error:
             self.refuse(error)
 
-    def learn(self, tasks: Iterable[KnownTask]) -> None:
-        """Put tasks in flight that workers were found to hold; those that ended since are left."""
-        now = self._clock.monotonic()
+    def learn(self, tasks: Iterable[TaskInFlight]) -> None:
+        """Put tasks in flight that workers hold, or a checkpoint kept.
+
+        Tasks that ended since are left out, and of those in flight only the name is learnt.
+        """
+        now, wall = self._clock.monotonic(), self._clock.wall()
         with self._mutex:
             for task in tasks:
                 if self._flights.ended(task.uuid):
                     continue
+                flight = self._flights.find(task.uuid)
+                if flight is not None:
+                    flight.name = flight.name or task.name
+                    continue
                 flight = self._flights.open(task.uuid)
-                flight.name = flight.name or task.name
-                flight.worker = flight.worker or task.worker
-                if task.running_seconds is not None and flight.running_since is None:
-                    self._flights.start(task.uuid, flight, now=now - task.running_seconds)
+                flight.name, flight.worker, flight.pid = task.name, task.worker, task.pid
+                flight.sent_at, flight.received_at = task.sent_at, task.received_at
+                flight.eta, flight.started_at = task.eta, task.started_at
+                if task.running_since is not None:
+                    since = now - max(0.0, wall - task.running_since)
+                    self._flights.start(task.uuid, flight, now=since)
 
     def connected(self, yes: bool) -> None:
         """The broker can be heard, or not; while not, no worker is judged by its silence."""
         with self._mutex:
+            if self._heard_since is not None and not yes:
+                self._window.disconnections += 1
             self._heard_since = self._clock.monotonic() if yes else None
+
+    def begin_deaf(self) -> None:
+        """Judge nobody until the broker is heard for the first time."""
+        with self._mutex:
+            self._heard_since = None
 
     # -- the way out ---------------------------------------------------------------------------
 
@@ -186,6 +203,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._judge(self._roster.sweep(now=now, heard_since=self._heard_since))
         window, self._window = self._window, OpenWindow(wall)
         window.tasks_forgotten, self._flights.evicted = self._flights.evicted, 0
+        window.events_lost = self._roster.take_lost_events()
         losses, self._losses = tuple(self._losses), []
         self._names.update(dict.fromkeys(window.tasks, now))
         idle = self._settings.idle_series_seconds
@@ -201,6 +219,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             now=now,
             connected=self._heard_since is not None,
             tasks_in_flight=len(self._flights),
+            flights=self._flights.export(lambda at: wall - (now - at)) if self._keeps else (),
         )
 
     # -- one event each ------------------------------------------------------------------------
@@ -235,7 +254,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             flight.worker, flight.pid = event.hostname, event.pid
 
     def _on_started(self, event: ev.TaskStarted, now: float) -> None:
-        self._roster.task_event(event.hostname, now=now)
+        self._roster.task_event(event.hostname, now=now, started_at=event.timestamp)
         flight = self._flights.open(event.uuid)
         for tally in self._count(flight.name, event.hostname, "started"):
             if flight.received_at is not None and flight.worker == event.hostname:
@@ -289,6 +308,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         del now
         custom = self._window.custom_events
         kind = event.type
+        if kind == ev.OWN_EVENT:
+            return
         if kind not in custom and len(custom) >= _MAX_TYPES:
             kind = OTHER
         custom[kind] = custom.get(kind, 0) + 1

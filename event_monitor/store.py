@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -74,22 +76,44 @@ class Store:
                     id INTEGER PRIMARY KEY AUTOINCREMENT,
                     appended_at REAL NOT NULL,
                     metrics INTEGER NOT NULL,
-                    data BLOB NOT NULL
+                    data BLOB NOT NULL,
+                    handed_out INTEGER NOT NULL DEFAULT 0
                 );
+                CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), data BLOB NOT NULL);
                 COMMIT;
                 """
             )
         self.metrics, self.bytes = run(_TOTALS).fetchone()
 
-    def append(self, metrics: tuple[Metric, ...], *, now: float) -> None:
-        """Add a batch behind all others. ``now`` is wall-clock seconds since the epoch."""
+    def append(
+        self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
+    ) -> None:
+        """Add a batch behind all others, and with it the checkpoint, in one transaction.
+
+        ``now`` is wall-clock seconds since the epoch.
+        """
         data = _pack(metrics)
-        self._db.execute(
-            "INSERT INTO batch (appended_at, metrics, data) VALUES (?, ?, ?)",
-            (now, len(metrics), data),
-        )
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO batch (appended_at, metrics, data) VALUES (?, ?, ?)",
+                (now, len(metrics), data),
+            )
+            if checkpoint is not None:
+                self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (checkpoint,))
         self.metrics += len(metrics)
         self.bytes += len(data)
+
+    def checkpoint(self) -> bytes | None:
+        """The checkpoint that came with the latest batch that had one."""
+        row = self._db.execute("SELECT data FROM checkpoint").fetchone()
+        return bytes(row[0]) if row else None
+
+    def interrupted(self) -> tuple[int, int] | None:
+        """Id and number of metrics of a batch that was handed out, and nothing heard of since."""
+        row = self._db.execute(
+            "SELECT id, metrics FROM batch WHERE handed_out ORDER BY id LIMIT 1"
+        ).fetchone()
+        return (row[0], row[1]) if row else None
 
     def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
         """Id and metrics of the first batch. One that cannot be read is removed and counted."""
@@ -101,7 +125,10 @@ class Store:
             if row is None:
                 return None
             try:
-                return row[0], _decoder.decode(zlib.decompress(row[2]))
+                metrics = _decoder.decode(zlib.decompress(row[2]))
+                with suppress(sqlite3.OperationalError):  # a full disk must not stop the sending
+                    self._db.execute("UPDATE batch SET handed_out = 1 WHERE id = ?", (row[0],))
+                return row[0], metrics
             except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.error("dropped %d metrics that cannot be read back: %s", row[1], error)
                 self._unreadable += row[1]
@@ -118,7 +145,8 @@ class Store:
         before = self._size(batch_id)
         if before is not None:
             self._db.execute(
-                "UPDATE batch SET metrics = ?, data = ? WHERE id = ?", (len(rest), data, batch_id)
+                "UPDATE batch SET metrics = ?, data = ?, handed_out = 0 WHERE id = ?",
+                (len(rest), data, batch_id),
             )
             self.metrics += len(rest) - before[0]
             self.bytes += len(data) - before[1]
@@ -143,6 +171,17 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
 
     def _size(self, batch_id: int) -> tuple[int, int] | None:
         row = self._db.execute(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .distribution import Recorder
-from .snapshot import TaskCounts, Window
-from .subscriptions import Receipt
+from .snapshot import Receipt, TaskCounts, Window
 
 __all__ = ["OpenWindow", "Tally"]
 
@@ -72,8 +71,10 @@ class OpenWindow:
     __slots__ = (
         "by_worker",
         "custom_events",
+        "disconnections",
         "event_delay",
         "events_invalid",
+        "events_lost",
         "events_received",
         "exceptions",
         "folded_names",
@@ -96,6 +97,8 @@ class OpenWindow:
         self.events_received = 0
         self.events_invalid = 0
         self.invalid_kinds: set[str] = set()
+        self.events_lost: dict[str, int] = {}  # by worker
+        self.disconnections = 0
         self.tasks_forgotten = 0
         self.folded_names: set[str] = set()
         self.newcomers = 0  # names in `tasks` that were not known when the window opened
@@ -116,6 +119,8 @@ class OpenWindow:
             events_invalid=self.events_invalid,
             tasks_forgotten=self.tasks_forgotten,
             names_folded=len(self.folded_names),
+            disconnections=self.disconnections,
+            events_lost=_pairs(self.events_lost),
         )
 
 

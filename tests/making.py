@@ -38,9 +38,8 @@ def beat(on: str = W1, *, processed: int | None = 0, pid: int = 7, **fields: Any
     """A heartbeat with the fields a worker's own ones have."""
     if processed is not None:
         fields = {"freq": 2.0, "active": 0, "loadavg": (0.5, 0.4, 0.3), **fields}
-    return ev.WorkerHeartbeat(
-        hostname=on, timestamp=1_000.0, pid=pid, processed=processed, **fields
-    )
+    at = fields.pop("at", 1_000.0)
+    return ev.WorkerHeartbeat(hostname=on, timestamp=at, pid=pid, processed=processed, **fields)
 
 
 def online(on: str = W1, *, pid: int = 7, processed: int = 0) -> Any:

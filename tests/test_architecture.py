@@ -25,21 +25,34 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kinds": {"catalog"},
     "settings": {"catalog", "errors", "kinds"},
     "metrics": {"catalog", "distribution", "settings", "snapshot"},
+    "meter": set(),
+    "checkpoint": {"snapshot"},
     "tally": {"distribution", "snapshot"},
-    "flights": set(),
-    "roster": {"events", "snapshot"},
+    "flights": {"snapshot"},
+    "subscriptions": {"errors", "snapshot"},
+    "roster": {"events", "meter", "snapshot"},
     "state": PURE | {"events", "flights", "metrics", "roster", "settings", "tally"},
-    "receiver": {"errors", "events"},
+    "receiver": {"errors", "events", "snapshot", "subscriptions"},
     "camera": {"clock", "settings", "snapshot", "state"},
-    "probes": {"state"},
+    "probes": {"snapshot"},
     "sinks": PURE | {"metrics", "settings"},
     "store": {"distribution", "metrics"},
     "spool": {"clock", "errors", "metrics", "store"},
     "publisher": {"clock", "metrics", "sinks", "snapshot", "spool"},
 }
 CELERY_STATIONS = {
-    "app", "camera", "check", "cli", "cloudwatch_cam", "demo", "probes", "receiver", "service", "state",
-}  # fmt: skip
+    "app",
+    "camera",
+    "check",
+    "cli",
+    "cloudwatch_cam",
+    "demo",
+    "probes",
+    "receiver",
+    "service",
+    "state",
+    "subscriptions",
+}
 BOTO3_STATIONS = {"check", "sinks"}
 
 

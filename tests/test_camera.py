@@ -190,4 +190,4 @@ def test_a_clock_stepped_back_does_not_stop_the_shots(app: Celery) -> None:
             return next(self.readings)
 
     camera = Camera(State(), freq=60, app=app, settings=Settings(), clock=SteppedBack())
-    assert camera._wait_for_boundary() is False
+    assert camera._wait_for_boundary() is True

@@ -373,7 +373,7 @@ def test_no_region_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     """Without a region nothing could ever be sent; one sentence says what to do."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
-    with pytest.raises(UnavailableError, match=r"no AWS region .* set AWS_DEFAULT_REGION"):
+    with pytest.raises(UnavailableError, match=r"no AWS region .* set AWS_REGION"):
         CloudWatchSink(Settings())
 
 

@@ -10,8 +10,15 @@ from event_monitor.distribution import Distribution
 from event_monitor.errors import InvalidEvent
 from event_monitor.events import CustomEvent
 from event_monitor.settings import Settings
-from event_monitor.snapshot import OrphanedTask, Snapshot, TaskCounts, WorkerLoss
-from event_monitor.state import KnownTask, State
+from event_monitor.snapshot import (
+    OrphanedTask,
+    Receipt,
+    Snapshot,
+    TaskCounts,
+    TaskInFlight,
+    WorkerLoss,
+)
+from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
 from .making import W1, W2, beat, offline, online, task
@@ -219,10 +226,16 @@ def test_running_tasks_are_counted_with_the_age_of_the_oldest(
     assert (running.name, running.count, running.oldest_seconds) == ("proj.add", 2, 40.0)
 
 
-def test_tasks_learnt_from_workers_lend_their_names(state: State) -> None:
+def test_tasks_learnt_from_workers_lend_their_names(state: State, clock: FakeClock) -> None:
     """A monitor that starts late knows what runs already."""
     # Given a task learnt as running for 100 s, and one waiting
-    state.learn([KnownTask("a", "proj.long", W1, 100.0), KnownTask("b", "proj.next", W1)])
+    since = clock.wall() - 100
+    state.learn(
+        [
+            TaskInFlight("a", "proj.long", W1, running_since=since),
+            TaskInFlight("b", "proj.next", W1),
+        ]
+    )
 
     # Then it shows as running
     (running,) = shoot(state).running
@@ -236,7 +249,7 @@ def test_tasks_learnt_from_workers_lend_their_names(state: State) -> None:
 def test_a_task_that_ended_while_the_workers_were_asked_is_not_learnt(state: State) -> None:
     """An answer may be older than the event that overtook it."""
     state.observe([task("succeeded", "a")])
-    state.learn([KnownTask("a", "proj.long", W1, 100.0)])
+    state.learn([TaskInFlight("a", "proj.long", W1, running_since=0.0)])
     assert shoot(state).tasks_in_flight == 0
 
 
@@ -405,3 +418,54 @@ def test_what_is_no_event_is_counted(state: State) -> None:
     """Every loss has a number."""
     state.refuse(InvalidEvent("not JSON"))
     assert shoot(state).window.events_invalid == 1
+
+
+def test_receipts_come_with_the_window_their_events_are_in(state: State) -> None:
+    """What is counted and what may be acknowledged change hands together."""
+    first, second = Receipt("s", 1, (b"a",)), Receipt("s", 2, (b"b",))
+    state.observe([task("sent")], first)
+    assert shoot(state).receipts == (first,)
+    state.observe([], second)
+    assert shoot(state).receipts == (second,)
+    assert shoot(state).receipts == ()
+
+
+def test_tasks_in_flight_survive_a_restart_with_all_that_is_known(clock: FakeClock) -> None:
+    """A checkpoint carries them, so that a task that spans the restart has name and times."""
+    # Given a durable monitor that has seen a task sent and received, and another started
+    settings = Settings(durable_queue="q", state_dir="d")
+    before, after = State(settings, clock=clock), State(settings, clock=clock)
+    before.observe([task("sent", at=1_000.0), task("received", at=1_001.0)])
+    before.observe([task("received", "runner"), task("started", "runner")])
+    clock.advance(40)
+
+    # When another goes on from its snapshot
+    after.learn(shoot(before).flights)
+    after.observe([task("started", at=1_003.0), task("succeeded", "runner")])
+
+    # Then nothing is unknown, and the times are whole
+    snapshot = shoot(after)
+    counted = dict(snapshot.window.tasks)["proj.add"]
+    assert (counted.started, counted.succeeded, len(snapshot.window.tasks)) == (1, 1, 1)
+    assert counted.queue_time == Distribution((0.0, 3.0), (1, 1))
+    assert [one.oldest_seconds for one in snapshot.running] == [0.0]
+
+
+def test_task_events_that_never_came_are_counted_by_worker(state: State) -> None:
+    """The loss meter: the worker counts the tasks it began, and we those we were told of."""
+    state.observe([beat(processed=5, at=1.0), task("received"), task("started", at=2.0)])
+    state.observe([beat(processed=9, at=3.0), beat(processed=9, at=5.0)])
+    assert shoot(state).window.events_lost == ((W1, 3),)
+    state.observe([beat(processed=9, at=7.0)])
+    assert shoot(state).window.events_lost == ()
+
+
+def test_a_lost_connection_is_counted_once_and_the_first_wait_is_none(state: State) -> None:
+    """Starting before the broker is up is no disconnection."""
+    state.begin_deaf()
+    state.connected(False)
+    assert shoot(state).window.disconnections == 0
+    state.connected(True)
+    state.connected(False)
+    state.connected(False)
+    assert shoot(state).window.disconnections == 1

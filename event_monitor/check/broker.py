@@ -9,15 +9,14 @@ from typing import Any
 
 from kombu.exceptions import KombuError
 
-from ..events import CustomEvent
+from ..events import OWN_EVENT, CustomEvent
 from ..settings import Settings
+from ..subscriptions import carries_events
 from .finding import Finding
 from .listener import Listener
 from .workers import evidence_of, judge_workers, wake_task_events
 
-__all__ = ["CHECK_EVENT", "examine_broker"]
-
-CHECK_EVENT = "event-monitor-check"  # the type of the event that check sends to itself
+__all__ = ["examine_broker"]
 
 _CONNECT_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
@@ -26,7 +25,6 @@ _REPLY_SECONDS = 2.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
-_WITHOUT_EVENTS = frozenset({"gcpubsub", "sql", "sqs", "zookeeper"})
 
 
 def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> Iterator[Finding]:
@@ -61,8 +59,9 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
 
 def judge_transport(app: Any) -> Finding:
     """Whether Celery's events exist at all on this kind of broker. Connects to nothing."""
-    driver = str(app.connection_for_read().transport.driver_type)
-    if driver in _WITHOUT_EVENTS:
+    connection = app.connection_for_read()
+    driver = str(connection.transport.driver_type)
+    if not carries_events(connection):
         return Finding(
             "transport",
             "failed",
@@ -144,7 +143,7 @@ def _echo(app: Any, listener: Listener) -> Finding:
             with app.events.Dispatcher(connection) as dispatcher:
                 while time.monotonic() < deadline:
                     sent_at = time.monotonic()
-                    dispatcher.send(CHECK_EVENT)
+                    dispatcher.send(OWN_EVENT)
                     while time.monotonic() < sent_at + _RESEND_SECONDS:
                         if _came_back(listener):
                             took = (time.monotonic() - sent_at) * 1_000
@@ -170,7 +169,7 @@ def _echo(app: Any, listener: Listener) -> Finding:
 
 def _came_back(listener: Listener) -> bool:
     return any(
-        isinstance(one.event, CustomEvent) and one.event.type == CHECK_EVENT
+        isinstance(one.event, CustomEvent) and one.event.type == OWN_EVENT
         for one in listener.heard()
     )
 

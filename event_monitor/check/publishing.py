@@ -60,7 +60,7 @@ def examine_publishing(settings: Settings) -> Iterator[Finding]:
     )
     try:
         session = boto3.session.Session()
-        client = session.client("cloudwatch", config=config)
+        client = session.client("cloudwatch", region_name=settings.region or None, config=config)
     except NoRegionError:
         yield Finding(
             "region",

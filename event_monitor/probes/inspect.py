@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..state import KnownTask
+from ..snapshot import TaskInFlight
 
 __all__ = ["tasks_in_flight"]
 
 log = logging.getLogger(__name__)
 
 
-def tasks_in_flight(app: Any, *, timeout: float) -> tuple[KnownTask, ...]:
+def tasks_in_flight(app: Any, *, timeout: float) -> tuple[TaskInFlight, ...]:
     """Every task that workers say they run, hold or have scheduled.
 
     Takes three times ``timeout`` seconds. Workers that do not answer are left out; raises what
     the broker connection raises.
     """
-    known: dict[str, KnownTask] = {}
+    known: dict[str, TaskInFlight] = {}
     with app.connection_for_read() as connection:
         inspect = app.control.inspect(timeout=timeout, connection=connection)
         for ask in (inspect.scheduled, inspect.reserved, inspect.active):
@@ -30,12 +29,12 @@ def tasks_in_flight(app: Any, *, timeout: float) -> tuple[KnownTask, ...]:
     return tuple(known.values())
 
 
-def _known_tasks(worker: str, entries: Any) -> Iterator[KnownTask]:
+def _known_tasks(worker: str, entries: Any) -> Iterator[TaskInFlight]:
     for entry in entries if isinstance(entries, list) else ():
         request = entry.get("request", entry) if isinstance(entry, Mapping) else {}
         uuid, name = request.get("id"), request.get("name") or request.get("type")
         if not isinstance(uuid, str) or not isinstance(name, str):
             continue
         started = request.get("time_start")
-        running = max(0.0, time.time() - started) if isinstance(started, (int, float)) else None
-        yield KnownTask(uuid, name, worker, running)
+        since = float(started) if isinstance(started, (int, float)) else None
+        yield TaskInFlight(uuid, name, worker, running_since=since)

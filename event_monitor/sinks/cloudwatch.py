@@ -156,7 +156,8 @@ class CloudWatchSink:
         self._clock: Clock = clock or SystemClock()
         self._timeouts = (connect_timeout, read_timeout)
         self._warned: dict[tuple[str, str], float] = {}
-        self._client = _connect(connect_timeout, read_timeout)
+        self._region = settings.region or None
+        self._client = _connect(self._region, connect_timeout, read_timeout)
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Send what is valid, in as few requests as the limits allow; stop at the first failure.
@@ -228,7 +229,7 @@ class CloudWatchSink:
     def _reconnect(self) -> None:
         """Make a new client: one made without credentials never looks for them again."""
         with suppress(UnavailableError):
-            stale, self._client = self._client, _connect(*self._timeouts)
+            stale, self._client = self._client, _connect(self._region, *self._timeouts)
             stale.close()
 
     def _warn_of(self, refused: list[tuple[Metric, str]], *, now: float) -> None:
@@ -241,7 +242,7 @@ class CloudWatchSink:
                 log.warning("dropped %d of %s, which CloudWatch refuses: %s", count, name, reason)
 
 
-def _connect(connect_timeout: float, read_timeout: float) -> Any:
+def _connect(region: str | None, connect_timeout: float, read_timeout: float) -> Any:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, NoRegionError
@@ -252,11 +253,11 @@ def _connect(connect_timeout: float, read_timeout: float) -> Any:
         read_timeout=read_timeout,
     )
     try:
-        return boto3.session.Session().client("cloudwatch", config=config)
+        return boto3.session.Session().client("cloudwatch", region_name=region, config=config)
     except NoRegionError:
         raise UnavailableError(
-            "There is no AWS region to publish to: set AWS_DEFAULT_REGION, such as "
-            "AWS_DEFAULT_REGION=eu-west-1, or `region` in the AWS configuration file."
+            "There is no AWS region to publish to: set AWS_REGION, such as AWS_REGION=eu-west-1, "
+            "the setting `region`, or `region` in the AWS configuration file."
         ) from None
     except (BotoCoreError, ValueError) as error:
         raise UnavailableError(

@@ -11,26 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import InvalidEvent
+from ..snapshot import Receipt
 
-__all__ = ["OnInvalid", "Reading", "Receipt", "Subscription", "subscription_to"]
+__all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "subscription_to"]
 
 OnInvalid = Callable[[InvalidEvent], None]
 
 #: A broker that says nothing for so long is asked; one that does not answer by the second is gone.
 QUIET_SECONDS, SILENT_SECONDS = 3.0, 8.0
+_WITHOUT_EVENTS = frozenset({"gcpubsub", "sql", "sqs", "zookeeper"})  # kombu's driver types
 CONNECT_SECONDS = 5.0  # also how long any single answer may take while connecting
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof of messages that must be acknowledged: up to ``tag``, on connection ``session``.
-
-    ``digests`` tell them apart from all others, should they be delivered again.
-    """
-
-    session: str
-    tag: int
-    digests: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +32,7 @@ class Reading:
 
 
 class Subscription(Protocol):
-    """The contract of every kind. Used by one thread; raises what ``gone`` lists when it is over."""
+    """The contract of every kind. Used by one thread; ``gone`` is what it raises at its end."""
 
     gone: tuple[type[BaseException], ...]
     connection: Any  # the kombu connection it is made of, for sending to workers
@@ -62,6 +52,11 @@ class Subscription(Protocol):
     def close(self) -> None:
         """Let go, without waiting for a broker that may not answer. Never raises."""
         ...
+
+
+def carries_events(connection: Any) -> bool:
+    """Whether Celery sends events over the transport of this connection."""
+    return connection.transport.driver_type not in _WITHOUT_EVENTS
 
 
 def subscription_to(

@@ -15,7 +15,8 @@ from typing import Any
 from celery import uuid
 from kombu import Queue
 
-from . import OnInvalid, Receipt
+from ..snapshot import Receipt
+from . import OnInvalid
 from .queue import QueueSubscription
 
 __all__ = ["DurableSubscription", "Ledger", "Terms"]

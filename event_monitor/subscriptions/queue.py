@@ -16,7 +16,8 @@ from kombu import Consumer
 from kombu.exceptions import OperationalError
 
 from ..errors import InvalidEvent
-from . import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading, Receipt
+from ..snapshot import Receipt
+from . import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["QueueSubscription"]
 

@@ -17,7 +17,8 @@ import msgspec
 from redis.exceptions import RedisError
 
 from ..errors import InvalidEvent
-from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading, Receipt
+from ..snapshot import Receipt
+from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["RedisSubscription"]
 

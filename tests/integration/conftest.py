@@ -1,19 +1,13 @@
-"""Fixtures: ``broker``, ``cloudwatch``, ``processes``, ``client``, ``witness``."""
+"""Fixtures: ``cloudwatch``, the endpoint that ``environ`` makes known; the others are shared."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from celery import Celery
 
-from . import proj
 from .cloudwatch import CloudWatch
-from .processes import Processes
-from .servers import SERVERS, Server
-from .witness import Witness
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with a string, many times
 
@@ -23,27 +17,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(HERE):
             item.add_marker(pytest.mark.integration)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """The server of that kind, started when first asked for."""
-    started: dict[str, Server] = {}
-
-    def get(kind: str) -> Server:
-        if kind not in started:
-            started[kind] = SERVERS[kind](tmp_path_factory.mktemp(kind))
-        return started[kind]
-
-    yield get
-    for one in started.values():
-        one.stop()
-
-
-@pytest.fixture(params=list(SERVERS))
-def broker(request: pytest.FixtureRequest, server: Callable[[str], Server]) -> str:
-    """The URL of an empty broker which the test has for itself."""
-    return server(request.param).fresh_url()
 
 
 @pytest.fixture(scope="session")
@@ -58,40 +31,3 @@ def cloudwatch(_endpoint: CloudWatch) -> CloudWatch:
     """An empty CloudWatch endpoint."""
     _endpoint.reset()
     return _endpoint
-
-
-@pytest.fixture
-def environ(broker: str, cloudwatch: CloudWatch) -> dict[str, str]:
-    """The environment of every process: this broker, this endpoint, no settings of the desk."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "EVENT_MONITOR_", "CELERY_", "COV_"))
-    }
-    return {**inherited, **cloudwatch.environ, "BROKER_URL": broker, "TZ": "UTC"}
-
-
-@pytest.fixture
-def processes(
-    environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Processes]:
-    """Starts workers and monitors; what they said is shown when the test fails."""
-    started = Processes(tmp_path_factory.mktemp("processes"), environ)
-    yield started
-    sys.stdout.write(started.close())
-
-
-@pytest.fixture
-def client(environ: dict[str, str]) -> Iterator[Celery]:
-    """The sample project as its producers see it."""
-    app = proj.build(environ)
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def witness(client: Celery) -> Iterator[Witness]:
-    """A second listener, independent of the monitor, that hears all from here on."""
-    witness = Witness(client)
-    yield witness
-    witness.stop()
