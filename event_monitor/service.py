@@ -97,7 +97,7 @@ class Service:
         # What is on disk must match the windows on disk, so it has a ledger of its own: the other
         # is already ahead, with what was counted since the last shot.
         self._counted = Ledger(settings.durable_prefetch, checkpoint.digests)
-        self._unsettled = 0  # messages counted since the last shot
+        self._unsettled = 0  # messages counted since the camera was last hurried
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -216,7 +216,6 @@ class Service:
                 self._counted.add(digest)
         checkpoint = Checkpoint(self._counted.to_bytes(), snapshot.flights)
         self.publisher.publish(metrics, checkpoint=checkpoint.encode())
-        self._unsettled = 0
         if self.receiver is not None:
             self.receiver.acknowledge(snapshot.receipts[-1])
 

@@ -17,7 +17,7 @@ from kombu import Queue
 
 from ..snapshot import Receipt
 from . import OnInvalid
-from .queue import QueueSubscription
+from .queue import QueueSubscription, body_of
 
 __all__ = ["DurableSubscription", "Ledger", "Terms"]
 
@@ -93,7 +93,7 @@ class DurableSubscription(QueueSubscription):
         channel.basic_qos(0, self._terms.prefetch, False)
 
     def _on_message(self, message: Any) -> None:
-        digest = blake2b(message.body or b"", digest_size=_DIGEST_BYTES).digest()
+        digest = blake2b(body_of(message), digest_size=_DIGEST_BYTES).digest()
         self._tag = message.delivery_tag
         again = message.delivery_info.get("redelivered") and digest in self._terms.ledger
         self._digests.append(digest)

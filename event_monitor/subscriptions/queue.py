@@ -19,7 +19,7 @@ from ..errors import InvalidEvent
 from ..snapshot import Receipt
 from . import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
-__all__ = ["QueueSubscription"]
+__all__ = ["QueueSubscription", "body_of"]
 
 _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # two missed ones mean that the broker is gone
 _TICK_SECONDS = 1.0
@@ -125,11 +125,16 @@ class QueueSubscription:
         elif message.content_type not in _JSON:
             self._refuse("content type", repr(message.content_type)[:80])
         else:
-            body = message.body
-            self._bodies.append(body.encode() if isinstance(body, str) else bytes(body or b""))
+            self._bodies.append(body_of(message))
 
     def _refuse(self, kind: str, detail: str = "") -> None:
         self._on_invalid(InvalidEvent(kind, detail))
+
+
+def body_of(message: Any) -> bytes:
+    """The body as it was sent; py-amqp decodes what says that it is text."""
+    body = message.body
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
 
 
 @lru_cache

@@ -59,11 +59,11 @@ class Endpoint(StrictCloudWatch):
                 self.struck.append(request)
                 self._aim = None
         try:
-            time.sleep(_SERVICE_SECONDS)
             if self._cursed and any(total_of([one]) for one in _of(request, self._cursed)):
                 raise Refusal("InvalidParameterValue", "The parameter MetricData is cursed.")
             return super().take(request, body_bytes)
         finally:
+            time.sleep(_SERVICE_SECONDS)
             with self._looking:
                 self._at_once -= 1
 

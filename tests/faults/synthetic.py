@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from celery import Celery, uuid
 from celery.events.dispatcher import EventDispatcher
+from kombu import Connection
 
 FREQ_SECONDS = 1.0
 TASK = "synthetic.task"
@@ -25,13 +26,16 @@ class SyntheticWorker:
         self._app.conf.broker_transport_options = {"confirm_publish": True}
         self._hostname = hostname
         self.processed = 0
+        self._connection: Connection | None = None
         self._dispatcher: EventDispatcher
         self.connect()
 
     def connect(self) -> None:
         """Connect, again if the broker went away; it stays the same process."""
+        self._hang_up()
+        self._connection = self._app.connection_for_write()
         self._dispatcher = self._app.events.Dispatcher(
-            self._app.connection_for_write(),
+            self._connection,
             hostname=self._hostname,
             buffer_group=frozenset({"task"}),
             buffer_while_offline=False,
@@ -82,9 +86,13 @@ class SyntheticWorker:
 
     def close(self) -> None:
         """Disconnect without a goodbye."""
-        with contextlib.suppress(Exception):
-            self._dispatcher.close()
-            self._app.close()
+        self._hang_up()
+        self._app.close()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):  # the broker may have gone before us
+                self._connection.release()
 
     def _vitals(self) -> dict[str, object]:
         return {

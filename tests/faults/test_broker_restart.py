@@ -1,0 +1,163 @@
+"""The broker is restarted, or is not there yet: the monitor waits, and loses nothing it knew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from celery import Celery
+
+from ..integration.processes import LISTENS, Processes
+from ..integration.servers import Server
+from ..integration.waiting import wait_until
+from .conftest import WAYS, StartMonitor
+from .endpoint import Endpoint
+from .proxy import Proxy
+from .synthetic import SyntheticWorker
+
+SOON = 60  # seconds; only a broken monitor takes that long
+AWAY = "is away"
+
+
+@pytest.mark.parametrize(
+    ("broker", "way"),
+    [("redis", "run"), ("redis", "celery-events"), ("rabbitmq", "run")],
+    indirect=["broker"],
+)
+def test_broker_is_restarted(
+    way: str,
+    broker: str,
+    server: Callable[[str], Server],
+    processes: Processes,
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    client: Celery,
+    cloudwatch: Endpoint,
+) -> None:
+    """The outage shows, is no death of anybody, and afterwards every task is counted again."""
+    # Given two workers: a real one, and one that would be lost after three silent seconds
+    monitor = start_monitor(way, worker_grace_seconds=3, worker_grace_beats=3)
+    processes.worker("w2@real", concurrency=1)
+    client.tasks["proj.succeed"].delay()
+    running = worker.start(7, name="proj.long")
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 1, SOON, "a task is counted")
+
+    # When the broker is away for longer than that, and comes back
+    kind = "redis" if broker.startswith("redis") else "rabbitmq"
+    server(kind).stop()
+    try:
+        monitor.wait_for_output(AWAY)
+        beats = cloudwatch.sum("MonitorHeartbeat")
+        wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 4, SOON, "shots go on")
+    finally:
+        server(kind).start()
+    monitor.wait_for_output(LISTENS, SOON, times=2)
+    worker.connect()
+    worker.succeed(running)
+    for _ in range(5):
+        client.tasks["proj.succeed"].delay()
+    with worker.beating():
+        wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 13, SOON, "all are counted")
+        beats = cloudwatch.sum("MonitorHeartbeat")
+        wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 4, SOON, "shots go on")
+
+    # Then the sums are the truth, and the running tasks were not forgotten
+    assert monitor.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "TasksFailed") == {
+        "TasksStarted": 13,
+        "TasksSucceeded": 13,
+        "TasksFailed": 0,
+    }
+    assert cloudwatch.sum("TasksSucceeded", TaskName="proj.long") == 7
+    assert cloudwatch.counts("WorkersLost", "TasksOrphaned", "EventsLost") == {
+        "WorkersLost": 0,
+        "TasksOrphaned": 0,
+        "EventsLost": 0,
+    }
+    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0, 1}
+    assert " WARNING " in line_with(AWAY, monitor.output)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_broker_is_absent_at_the_start(
+    way: str,
+    proxy: Proxy,
+    proxied: dict[str, str],
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+) -> None:
+    """The monitor waits for it, and counts from the first event on."""
+    # Given a monitor that finds no broker
+    proxy.refuse()
+    monitor = start_monitor(way, environ=proxied, until=AWAY)
+
+    # When the broker comes up, and tasks run
+    proxy.forward()
+    monitor.wait_for_output(LISTENS)
+    worker.run(40)
+
+    # Then
+    assert monitor.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded") == {
+        "TasksStarted": 40,
+        "TasksSucceeded": 40,
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_broker_that_never_comes_is_no_reason_to_hang(
+    way: str,
+    proxy: Proxy,
+    proxied: dict[str, str],
+    start_monitor: StartMonitor,
+    cloudwatch: Endpoint,
+) -> None:
+    """Without a broker it publishes that it hears none, and ends in order."""
+    # Given
+    proxy.refuse()
+    monitor = start_monitor(way, environ=proxied, until=AWAY)
+    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat"), SOON, "a shot")
+
+    # When, then
+    assert monitor.stop() == 0
+    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0}
+
+
+def test_connection_that_died_without_a_word(
+    proxy: Proxy,
+    proxied: dict[str, str],
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+) -> None:
+    """A half-open connection is noticed in ten seconds, while shots go on, and replaced."""
+    # Given a monitor that hears a worker through a network that goes away without closing
+    monitor = start_monitor(environ=proxied)
+    worker.run(40)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
+    beats = cloudwatch.sum("MonitorHeartbeat")
+    proxy.freeze()
+
+    # When, then it notices by itself
+    monitor.wait_for_output(AWAY, 10 + 5)
+    assert cloudwatch.sum("MonitorHeartbeat") >= beats + 4
+
+    # And when the network is back, it counts again
+    proxy.forward()
+    monitor.wait_for_output(LISTENS, SOON, times=2)
+    worker.run(2)
+    assert monitor.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "WorkersLost") == {
+        "TasksStarted": 42,
+        "TasksSucceeded": 42,
+        "WorkersLost": 0,
+    }
+    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0, 1}
+    assert " WARNING " in line_with(AWAY, monitor.output)
+    assert " INFO " in line_with(LISTENS, monitor.output)
+
+
+def line_with(text: str, output: str) -> str:
+    """The first line that says so."""
+    return next(line for line in output.splitlines() if text in line)

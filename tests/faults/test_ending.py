@@ -1,0 +1,139 @@
+"""The monitor ends: in order, with the endpoint away, twice told, or killed. No count is lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from ..integration.waiting import wait_until
+from .conftest import WAYS, StartMonitor
+from .endpoint import Endpoint, environ_for
+from .proxy import Proxy
+from .spooled import successes_spooled
+from .synthetic import SyntheticWorker
+
+SOON = 30  # seconds; only a broken monitor takes that long
+DRAIN_SECONDS = 2
+#: Reading what has arrived takes 1 s, a send that hangs is waited for 0.5 s longer; and margin.
+END_SECONDS = DRAIN_SECONDS + 8
+
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_sigterm_in_mid_window_sends_everything(
+    way: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
+) -> None:
+    """Tasks that ended a moment before are sent, in a window of a minute that has just begun."""
+    # Given
+    monitor = start_monitor(way, interval=60)
+
+    # When
+    worker.run(500)
+    code = monitor.stop()
+
+    # Then
+    assert code == 0
+    assert cloudwatch.counts("TasksReceived", "TasksStarted", "TasksSucceeded") == {
+        "TasksReceived": 500,
+        "TasksStarted": 500,
+        "TasksSucceeded": 500,
+    }
+
+
+@on_redis
+@pytest.mark.parametrize("away", ["refuses", "hangs"])
+def test_what_a_stop_could_not_send_is_sent_by_the_next_run(
+    away: str,
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+) -> None:
+    """With the endpoint away it ends in time with code 4, and the next run starts with the rest."""
+    with Proxy(urlsplit(cloudwatch.endpoint_url).port or 0) as gateway:
+        # Given tasks that were counted while the endpoint could not be reached
+        environ = environ_for(f"http://127.0.0.1:{gateway.port}")
+        gateway.refuse() if away == "refuses" else gateway.freeze()
+        first = start_monitor(drain_seconds=DRAIN_SECONDS, state_dir=tmp_path, environ=environ)
+        worker.run(40)
+
+        # When the monitor is stopped
+        first.send(signal.SIGTERM)
+        code = first.wait(END_SECONDS)
+        stopped_at = time.time()
+
+        # Then it says so
+        assert code == 4
+        assert "metrics unsent; kept in the spool" in first.output
+        assert cloudwatch.data == ()
+
+        # And when the endpoint is back, the next run sends them, with their own timestamps
+        gateway.forward()
+        second = start_monitor(state_dir=tmp_path, environ=environ)
+        wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "the rest arrives")
+        worker.run(2)
+        assert second.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "DatumsDropped") == {
+        "TasksStarted": 42,
+        "TasksSucceeded": 42,
+        "DatumsDropped": 0,
+    }
+    early = [one for one in cloudwatch.nonzero("TasksSucceeded") if one.timestamp < stopped_at]
+    assert sum(one.values[0] for one in early) == 40
+
+
+@on_redis
+def test_kill_9_loses_nothing_that_is_in_the_spool(
+    start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint, tmp_path: Path
+) -> None:
+    """Unsent windows of a monitor that was killed are sent by the next one, as they were."""
+    with Proxy(urlsplit(cloudwatch.endpoint_url).port or 0) as gateway:
+        # Given tasks counted and spooled while the endpoint cannot be reached
+        environ = environ_for(f"http://127.0.0.1:{gateway.port}")
+        gateway.refuse()
+        first = start_monitor(state_dir=tmp_path, environ=environ)
+        worker.run(40)
+        wait_until(lambda: successes_spooled(tmp_path) == 40, SOON, "the tasks are in the spool")
+
+    # When the monitor is killed, and another one finds the endpoint
+    first.kill()
+    killed_at = time.time()
+    assert cloudwatch.data == ()
+    second = start_monitor(state_dir=tmp_path)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "the rest arrives")
+
+    # Then
+    assert second.stop() == 0
+    assert "unsent metrics are left from before" in second.output
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "DatumsDropped") == {
+        "TasksStarted": 40,
+        "TasksSucceeded": 40,
+        "DatumsDropped": 0,
+    }
+    assert max(one.timestamp for one in cloudwatch.nonzero("TasksSucceeded")) < killed_at
+
+
+@on_redis
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_signal_stops_at_once(
+    way: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
+) -> None:
+    """Whoever cannot wait for the drain tells it twice."""
+    # Given a monitor that would wait ten minutes for an endpoint that hangs
+    cloudwatch.misbehave("hang")
+    monitor = start_monitor(way, drain_seconds=600)
+    worker.run(40)
+    assert cloudwatch.wait_for_requests(1, timeout_seconds=SOON)
+
+    # When
+    monitor.send(signal.SIGTERM)
+    monitor.wait_for_output("stopping on SIGTERM")
+    monitor.send(signal.SIGTERM)
+
+    # Then
+    assert monitor.wait(5) == 4

@@ -1,0 +1,147 @@
+"""The directory of the spool is read-only, full, damaged, foreign or taken."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ..integration.waiting import wait_until
+from .conftest import StartMonitor
+from .endpoint import Endpoint
+from .synthetic import SyntheticWorker
+
+pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+SOON = 30  # seconds; only a broken monitor takes that long
+Mount = Callable[[str], Path]
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mounts a file system of its own, in memory, with the given options; needs root."""
+    mounted: list[Path] = []
+
+    def make(options: str) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount a file system")
+        folder = tmp_path / "mounted"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mount does not work here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_directory_that_may_not_be_written(
+    start_monitor: StartMonitor, mount: Mount, cloudwatch: Endpoint
+) -> None:
+    """The monitor does not start, and one sentence says what to do."""
+    folder = mount("ro")
+
+    monitor = start_monitor(state_dir=folder, until=None)
+
+    assert monitor.wait() == 3
+    assert (
+        f"event-monitor: state_dir '{folder}' cannot be used: Read-only file system; "
+        "name a directory this user may write to.\n"
+    ) in monitor.output
+    assert "Traceback" not in monitor.output
+    assert cloudwatch.data == ()
+
+
+def test_disk_that_is_full(
+    start_monitor: StartMonitor, worker: SyntheticWorker, mount: Mount, cloudwatch: Endpoint
+) -> None:
+    """What the disk does not take is kept in memory, and arrives when the endpoint is well."""
+    # Given an endpoint that is not well, and a disk on which something else takes all the room
+    cloudwatch.misbehave("throttle")
+    folder = mount("size=256k")
+    monitor = start_monitor(state_dir=folder)
+    worker.run(20)
+    with (folder / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="28"):
+        while True:
+            filler.write(bytes(4_096))
+    worker.run(20)
+    monitor.wait_for_output("going on in memory")
+    worker.run(20)
+
+    # When there is room again, and the endpoint is well
+    (folder / "filler").unlink()
+    monitor.wait_for_output("the spool's disk works again")
+    cloudwatch.behave()
+    worker.run(20)
+
+    # Then
+    assert monitor.stop() == 0
+    assert monitor.output.count("going on in memory") == 1
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "DatumsDropped") == {
+        "TasksStarted": 80,
+        "TasksSucceeded": 80,
+        "DatumsDropped": 0,
+    }
+
+
+@pytest.mark.parametrize("content", ["garbage", "foreign"])
+def test_file_that_is_no_spool_is_moved_aside(
+    content: str,
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+) -> None:
+    """A damaged or foreign file is kept for a person to look at, and the monitor goes on."""
+    # Given
+    path = tmp_path / "spool.sqlite3"
+    if content == "garbage":
+        path.write_bytes(b"not a database at all\n" * 1_000)
+    else:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE precious (data)")
+    before = path.read_bytes()
+
+    # When
+    monitor = start_monitor(state_dir=tmp_path)
+    worker.run(40)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "the tasks arrive")
+
+    # Then
+    assert monitor.stop() == 0
+    (aside,) = tmp_path.glob("spool.sqlite3.corrupt-*")
+    assert aside.read_bytes() == before
+    assert f"moved it to {aside}" in monitor.output
+    assert path.exists()
+    assert cloudwatch.sum("DatumsDropped") == 0
+
+
+def test_directory_of_another_monitor(
+    start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint, tmp_path: Path
+) -> None:
+    """The second monitor ends with one clear sentence; the first goes on as if nothing was."""
+    # Given
+    first = start_monitor(state_dir=tmp_path)
+
+    # When
+    second = start_monitor(state_dir=tmp_path, until=None)
+    code = second.wait()
+    worker.run(40)
+
+    # Then
+    assert code == 3
+    assert (
+        f"event-monitor: state_dir '{tmp_path}' is in use by process {first.pid}; "
+        "stop it, or give this one a directory of its own.\n"
+    ) in second.output
+    assert first.stop() == 0
+    assert cloudwatch.sum("TasksSucceeded") == 40

@@ -1,0 +1,66 @@
+"""The wall clock is stepped by an hour, as a machine without NTP does: no count is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..integration.servers import missing
+from ..integration.waiting import wait_until
+from .conftest import StartMonitor
+from .endpoint import Endpoint
+from .synthetic import SyntheticWorker
+
+SOON = 30  # seconds; only a broken monitor takes that long
+
+
+def libfaketime() -> Path:
+    """The library that fakes the wall clock of a process, where Debian puts it."""
+    for found in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"):
+        return found
+    missing("libfaketime")
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize(("before", "after"), [("+0", "-1h"), ("-1h", "+0")])
+def test_clock_is_stepped_by_an_hour(
+    before: str,
+    after: str,
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+) -> None:
+    """Back or ahead: shots go on at once, every task is counted once, and no datum is refused."""
+    # Given a monitor with a wall clock that can be stepped
+    offset = tmp_path / "offset"
+    offset.write_text(before)
+    environ = {
+        "LD_PRELOAD": str(libfaketime()),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    monitor = start_monitor(environ=environ, worker_grace_seconds=5)
+    worker.run(20)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, SOON, "tasks are counted")
+
+    # When it is stepped in the life of a window
+    with worker.beating():
+        shots = cloudwatch.sum("MonitorHeartbeat")
+        offset.write_text(after)
+        worker.run(20)
+        wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= shots + 4, SOON, "shots go on")
+        worker.run(20)
+
+        # Then
+        assert monitor.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "DatumsDropped", "WorkersLost") == {
+        "TasksStarted": 60,
+        "TasksSucceeded": 60,
+        "DatumsDropped": 0,
+        "WorkersLost": 0,
+    }
+    stamps = [one.timestamp for one in cloudwatch.series("MonitorHeartbeat")]
+    assert 3_500 < max(stamps) - min(stamps) < 3_700
