@@ -10,12 +10,10 @@ from itertools import islice
 from .catalog import CATALOG, MetricSpec
 from .distribution import Distribution
 from .settings import Settings
-from .snapshot import PublisherReport, Snapshot, TaskCounts, WorkerState
+from .snapshot import OTHER, PublisherReport, Snapshot, TaskCounts, WorkerState, total
 
-__all__ = ["OTHER", "UNKNOWN", "Metric", "label_for", "metrics_from"]
+__all__ = ["Metric", "label_for", "metrics_from"]
 
-UNKNOWN = "unknown"  # the name of a task whose start we never saw
-OTHER = "other"  # where the names beyond a bound are counted together
 
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -87,16 +85,13 @@ def label_for(name: str, settings: Settings) -> str | None:
 
 Values = dict[str, float | Distribution]
 
-_COUNT_FIELDS = tuple(one.name for one in fields(TaskCounts) if one.type == "int")
-_TIME_FIELDS = tuple(one.name for one in fields(TaskCounts) if one.type == "Distribution")
-
 
 def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
     window = snapshot.window
     online = [one for one in snapshot.workers if one.state is WorkerState.ONLINE]
     loads = [one.load_average for one in online if one.load_average is not None]
     actives = [one.active for one in online if one.active is not None]
-    totals: Values = _sum(counts for _, counts in window.tasks)
+    totals: Values = _values(total(counts for _, counts in window.tasks))
     totals |= {
         "custom_events": sum(count for _, count in window.custom_events),
         "running": sum(one.count for one in snapshot.running),
@@ -128,12 +123,8 @@ def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
     return totals
 
 
-def _sum(counts: Iterable[TaskCounts]) -> Values:
-    every = tuple(counts)
-    values: Values = {name: sum(getattr(one, name) for one in every) for name in _COUNT_FIELDS}
-    for name in _TIME_FIELDS:
-        values[name] = Distribution.merged(getattr(one, name) for one in every)
-    return values
+def _values(counts: TaskCounts) -> Values:
+    return {one.name: getattr(counts, one.name) for one in fields(counts)}
 
 
 def _by_task(
@@ -159,7 +150,7 @@ def _by_task(
         else:
             folded += 1
             kept.setdefault(OTHER, []).extend(counts_of)
-    labelled = {label: _sum(counts) for label, counts in kept.items()}
+    labelled = {label: _values(total(counts)) for label, counts in kept.items()}
     for values in labelled.values():
         values |= {"running": 0, "oldest_running": 0.0}
     for running in snapshot.running:
@@ -202,7 +193,7 @@ def _by_worker(snapshot: Snapshot, settings: Settings) -> tuple[dict[str, Values
     for hostname, events_lost in snapshot.window.events_lost:
         labelled.setdefault(hostname, {})["events_lost"] = events_lost
     for hostname, counts in snapshot.window.by_worker:
-        labelled.setdefault(hostname, {}).update(_sum([counts]))
+        labelled.setdefault(hostname, {}).update(_values(counts))
     most = settings.series_budget // 2 // len(settings.by_worker)
     return dict(islice(labelled.items(), most)), max(0, len(labelled) - most)
 

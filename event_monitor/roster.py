@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from .events import WorkerEvent
+from .events import TaskStarted, WorkerEvent
 from .meter import Meter
 from .snapshot import WorkerState, WorkerStatus
 
@@ -106,11 +106,8 @@ class Roster:
     def __len__(self) -> int:
         return len(self._workers)
 
-    def task_event(self, hostname: str, *, now: float, started_at: float | None = None) -> None:
-        """A task event arrived from this worker: it is alive, and it speaks.
-
-        ``started_at`` is the timestamp of a task-started, for the loss meter.
-        """
+    def task_event(self, hostname: str, *, now: float) -> None:
+        """A task event arrived from this worker: it is alive, and it speaks."""
         worker = self._workers.get(hostname) or self._join(hostname, now)
         if worker is None:
             return
@@ -119,10 +116,14 @@ class Roster:
             if not worker.sends_task_events:
                 worker.meter.forgive()
             worker.speaks = True
-        if started_at is not None:
-            worker.meter.started(started_at)
         if worker.state is WorkerState.LOST:
             worker.become(WorkerState.ONLINE, now)
+
+    def started(self, event: TaskStarted) -> None:
+        """Let the loss meter know of a task-started event."""
+        worker = self._workers.get(event.hostname)
+        if worker is not None:
+            worker.meter.started(event.timestamp)
 
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Departure | None:
         """A worker-online or worker-heartbeat arrived.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Any
 
 from .distribution import NO_VALUES, Distribution
 
 __all__ = [
+    "OTHER",
+    "UNKNOWN",
     "OrphanedTask",
     "PublisherReport",
     "Receipt",
@@ -19,7 +23,11 @@ __all__ = [
     "WorkerLoss",
     "WorkerState",
     "WorkerStatus",
+    "total",
 ]
+
+UNKNOWN = "unknown"  # the name of a task whose start we never saw
+OTHER = "other"  # where the names beyond a bound are counted together
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,24 @@ class TaskCounts:
     runtime: Distribution = NO_VALUES
     queue_time: Distribution = NO_VALUES
     prefetch_time: Distribution = NO_VALUES
+
+
+_NOTHING = TaskCounts()
+_COUNTS = tuple(one.name for one in fields(TaskCounts) if one.type == "int")
+_TIMES = tuple(one.name for one in fields(TaskCounts) if one.type == "Distribution")
+
+
+def total(counts: Iterable[TaskCounts]) -> TaskCounts:
+    """All of them as one: counts added, times merged."""
+    every = tuple(counts)
+    if len(every) <= 1:
+        return every[0] if every else _NOTHING
+    added: dict[str, Any] = {
+        name: sum(getattr(one, name) for one in every) for name in _COUNTS
+    }
+    for name in _TIMES:
+        added[name] = Distribution.merged(getattr(one, name) for one in every)
+    return TaskCounts(**added)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from . import events as ev
 from .clock import Clock, SystemClock
 from .errors import InvalidEvent
 from .flights import Flight, Flights
-from .metrics import OTHER, UNKNOWN
 from .roster import Departure, Roster
 from .settings import Settings
 from .snapshot import (
+    OTHER,
+    UNKNOWN,
     OrphanedTask,
     Receipt,
     RunningTasks,
@@ -37,6 +38,18 @@ __all__ = ["Exposure", "State"]
 
 log = logging.getLogger(__name__)
 
+_FROM_WORKERS = frozenset(
+    {
+        ev.TaskReceived,
+        ev.TaskStarted,
+        ev.TaskSucceeded,
+        ev.TaskFailed,
+        ev.TaskRetried,
+        ev.TaskRevoked,
+        ev.TaskRejected,
+        ev.TaskCancelled,
+    }
+)
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 _MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
 _MAX_LOGGED = 200  # characters of an invalid event in the log
@@ -100,7 +113,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         )
         self._losses: list[WorkerLoss] = []
         self._heard_since: float | None = self._clock.monotonic()
-        self._count_by_worker = bool(settings.by_worker)
+        self._count_by_worker = bool(settings.by_worker)  # else all tallies are under None
         self._keeps = bool(settings.durable_queue)  # a checkpoint wants the tasks in flight
         self._observers: dict[type, Callable[[Any, float], None]] = {
             ev.TaskSent: self._on_sent,
@@ -133,9 +146,13 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 return
             self.event_count += len(events)
             self._window.events_received += len(events)
-            observers = self._observers
+            observers, heard = self._observers, ""
             for event in events:
-                observers[type(event)](event, now)
+                kind = type(event)
+                if kind in _FROM_WORKERS and event.hostname != heard:  # type: ignore[union-attr]
+                    heard = event.hostname  # type: ignore[union-attr]
+                    self._roster.task_event(heard, now=now)
+                observers[kind](event, now)
             last = events[-1]
             if not isinstance(last, ev.CustomEvent):
                 delay = self._clock.wall() - last.timestamp
@@ -205,7 +222,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         window.tasks_forgotten, self._flights.evicted = self._flights.evicted, 0
         window.events_lost = self._roster.take_lost_events()
         losses, self._losses = tuple(self._losses), []
-        self._names.update(dict.fromkeys(window.tasks, now))
+        self._names.update(dict.fromkeys(window.names(), now))
         idle = self._settings.idle_series_seconds
         self._names = {name: at for name, at in self._names.items() if now - at <= idle}
         self._announced.intersection_update(self._names)
@@ -226,40 +243,45 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     def _on_sent(self, event: ev.TaskSent, now: float) -> None:
         del now
-        self._tally(event.name).sent += 1
-        if event.name in self._names or event.name in self._window.tasks:
-            self._announced.add(event.name or UNKNOWN)
+        name = event.name or UNKNOWN
+        self._tally(name, None).sent += 1
+        self._announced.add(name)
         flight = self._flights.find(event.uuid)
         if flight is None:
             if self._flights.ended(event.uuid):
                 return  # a short task: its news overtook the producer's
             flight = self._flights.open(event.uuid)
-        flight.name = event.name or flight.name
-        if flight.started_at is not None and event.timestamp <= flight.started_at:
-            flight.sent_at = event.timestamp  # the run that waits for it has already begun
+        flight.name = name
+        if flight.started_at is not None:
+            if event.timestamp <= flight.started_at:  # of the run that waits for it
+                flight.sent_at = event.timestamp
+                self._settle_queue_time(flight)
+                return
             self._settle_queue_time(flight)
-            return
-        self._settle_queue_time(flight)
         flight.sent_at = event.timestamp
-        flight.eta = _epoch(event.eta)
+        flight.eta = _epoch(event.eta) if event.eta else None
 
     def _on_received(self, event: ev.TaskReceived, now: float) -> None:
-        self._roster.task_event(event.hostname, now=now)
+        del now
         flight = self._flights.open(event.uuid)
-        flight.name = event.name or flight.name
-        self._count(flight.name, event.hostname, "received")
+        if event.name:
+            flight.name = event.name
+        self._tally(flight.name, event.hostname).received += 1
         flight.received_at = event.timestamp
-        flight.eta = _epoch(event.eta) or flight.eta
+        if event.eta:
+            flight.eta = _epoch(event.eta)
         if flight.running_since is None:
             flight.worker, flight.pid = event.hostname, event.pid
 
     def _on_started(self, event: ev.TaskStarted, now: float) -> None:
-        self._roster.task_event(event.hostname, now=now, started_at=event.timestamp)
+        self._roster.started(event)
         flight = self._flights.open(event.uuid)
-        for tally in self._count(flight.name, event.hostname, "started"):
-            if flight.received_at is not None and flight.worker == event.hostname:
-                tally.prefetch_time.record(max(0.0, event.timestamp - flight.received_at))
-        self._settle_queue_time(flight)  # of an earlier run whose task-sent never came
+        tally = self._tally(flight.name, event.hostname)
+        tally.started += 1
+        if flight.received_at is not None and flight.worker == event.hostname:
+            tally.prefetch_time.record(max(0.0, event.timestamp - flight.received_at))
+        if flight.started_at is not None:  # an earlier run, whose task-sent never came
+            self._settle_queue_time(flight)
         flight.worker, flight.pid = event.hostname, event.pid
         flight.started_at = event.timestamp
         if flight.sent_at is not None or flight.name not in self._announced:
@@ -267,12 +289,20 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._flights.start(event.uuid, flight, now=now)
 
     def _on_succeeded(self, event: ev.TaskSucceeded, now: float) -> None:
-        for tally in self._end(event, "succeeded", now):
+        del now
+        tally = self._end(event, "succeeded")
+        if tally is not None:
+            tally.succeeded += 1
             if event.runtime is not None:
                 tally.runtime.record(event.runtime)
 
     def _on_failed(self, event: ev.TaskFailed, now: float) -> None:
-        if self._end(event, "failed", now) and self._settings.by_exception:
+        del now
+        tally = self._end(event, "failed")
+        if tally is None:
+            return
+        tally.failed += 1
+        if self._settings.by_exception:
             exceptions = self._window.exceptions
             name = ev.exception_type(event)
             if name not in exceptions and len(exceptions) >= _MAX_TYPES:
@@ -280,21 +310,26 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             exceptions[name] = exceptions.get(name, 0) + 1
 
     def _on_revoked(self, event: ev.TaskRevoked, now: float) -> None:
-        for tally in self._end(event, "revoked", now):
+        del now
+        tally = self._end(event, "revoked")
+        if tally is not None:
+            tally.revoked += 1
             tally.expired += bool(event.expired)
             tally.terminated += bool(event.terminated)
 
     def _on_rejected(self, event: ev.TaskRejected, now: float) -> None:
-        if event.requeue:
-            self._interrupt(event, "rejected", now)
-        else:
-            self._end(event, "rejected", now)
+        del now
+        tally = self._interrupt(event) if event.requeue else self._end(event, "rejected")
+        if tally is not None:
+            tally.rejected += 1
 
     def _on_retried(self, event: ev.TaskRetried, now: float) -> None:
-        self._interrupt(event, "retried", now)
+        del now
+        self._interrupt(event).retried += 1
 
     def _on_cancelled(self, event: ev.TaskCancelled, now: float) -> None:
-        self._interrupt(event, "cancelled", now)
+        del now
+        self._interrupt(event).cancelled += 1
 
     def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
         departure = self._roster.heartbeat(event, now=now)
@@ -316,25 +351,24 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     # -- what they share -----------------------------------------------------------------------
 
-    def _end(self, event: ev.TaskEvent, how: str, now: float) -> tuple[Tally, ...]:
-        """The task is over. Returns the tallies that counted it; none if it was a repetition."""
-        self._roster.task_event(event.hostname, now=now)
+    def _end(self, event: ev.TaskEvent, how: str) -> Tally | None:
+        """The task is over. Returns where to count it; None if it is a repetition."""
         flight = self._flights.close(event.uuid, how)
         if flight is None:
-            return ()
-        self._settle_queue_time(flight)
-        return self._count(flight.name, event.hostname, how)
+            return None
+        if flight.started_at is not None:
+            self._settle_queue_time(flight)
+        return self._tally(flight.name, event.hostname)
 
-    def _interrupt(self, event: ev.TaskEvent, how: str, now: float) -> None:
-        """This run is over, and the task will be received again."""
-        self._roster.task_event(event.hostname, now=now)
+    def _interrupt(self, event: ev.TaskEvent) -> Tally:
+        """This run is over, and the task will be received again. Returns where to count it."""
         flight = self._flights.find(event.uuid) or self._flights.ended(event.uuid) or Flight()
-        self._count(flight.name, event.hostname, how)
         # The next run may have begun elsewhere before this news arrived: then leave it running.
         # (On the same worker it cannot be told apart; such a run shows again when it ends.)
         if flight.worker == event.hostname and flight.ended is None:
             self._settle_queue_time(flight)
             self._flights.stop(event.uuid, flight)
+        return self._tally(flight.name, event.hostname)
 
     def _settle_queue_time(self, flight: Flight) -> None:
         """Record how long the run that has started waited, once, by the best that is known.
@@ -346,43 +380,30 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             return
         since = flight.received_at if flight.sent_at is None else flight.sent_at
         if since is not None:
-            waited = max(0.0, flight.started_at - max(since, flight.eta or 0.0))
-            for tally in self._tallies(flight.name, flight.worker):
-                tally.queue_time.record(waited)
+            if flight.eta is not None and flight.eta > since:
+                since = flight.eta
+            waited = flight.started_at - since
+            tally = self._tally(flight.name, flight.worker)
+            tally.queue_time.record(waited if waited > 0.0 else 0.0)
         flight.started_at = flight.sent_at = flight.received_at = flight.eta = None
 
-    def _count(self, name: str | None, hostname: str, what: str) -> tuple[Tally, ...]:
-        tallies = self._tallies(name, hostname)
-        for tally in tallies:
-            setattr(tally, what, getattr(tally, what) + 1)
-        return tallies
+    def _tally(self, name: str | None, hostname: str | None) -> Tally:
+        """Where to count a task of that name, which ``hostname`` told of (None: no worker did)."""
+        name = name or UNKNOWN
+        tallies = self._window.tallies_of(hostname if self._count_by_worker else None)
+        tally = tallies.get(name)
+        return tally if tally is not None else self._new_tally(tallies, name)
 
-    def _tallies(self, name: str | None, hostname: str | None) -> tuple[Tally, ...]:
-        if not self._count_by_worker or hostname is None:
-            return (self._tally(name),)
-        by_worker = self._window.by_worker
-        tally = by_worker.get(hostname)
-        if tally is None:
-            if len(by_worker) >= self._settings.max_workers:
-                hostname = OTHER
-            tally = by_worker.setdefault(hostname, Tally())
-        return self._tally(name), tally
-
-    def _tally(self, name: str | None) -> Tally:
-        window = self._window
-        tally = window.tasks.get(name or UNKNOWN)
-        return tally if tally is not None else self._new_tally(name or UNKNOWN)
-
-    def _new_tally(self, name: str) -> Tally:
+    def _new_tally(self, tallies: dict[str, Tally], name: str) -> Tally:
         """Begin to count a name in this window; beyond the bound, count it as ``other``."""
         window = self._window
-        if name not in self._names:
-            if len(self._names) + window.newcomers >= self._settings.max_task_names:
+        if name not in self._names and name not in window.new_names:
+            if len(self._names) + len(window.new_names) >= self._settings.max_task_names:
                 if len(window.folded_names) < _MAX_FOLDED:
                     window.folded_names.add(name)
-                return window.tasks.setdefault(OTHER, Tally())
-            window.newcomers += 1
-        return window.tasks.setdefault(name, Tally())
+                return tallies.setdefault(OTHER, Tally())
+            window.new_names[name] = None
+        return tallies.setdefault(name, Tally())
 
     def _judge(self, departures: Iterable[Departure]) -> None:
         """Note who died, with the tasks that died with them."""

@@ -6,14 +6,14 @@ it belongs to the snapshot alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .distribution import Recorder
-from .snapshot import Receipt, TaskCounts, Window
+from .snapshot import OTHER, Receipt, TaskCounts, Window, total
 
 __all__ = ["OpenWindow", "Tally"]
 
-_NOTHING = TaskCounts()
+_MAX_WORKERS = 5_000  # told apart in one window; the roster's own bound is a setting
 
 
 class Tally:
@@ -69,7 +69,6 @@ class OpenWindow:
     """Everything counted since the last shot."""
 
     __slots__ = (
-        "by_worker",
         "custom_events",
         "disconnections",
         "event_delay",
@@ -79,17 +78,17 @@ class OpenWindow:
         "exceptions",
         "folded_names",
         "invalid_kinds",
-        "newcomers",
+        "new_names",
         "opened_at",
         "receipts",
-        "tasks",
+        "tallies",
         "tasks_forgotten",
     )
 
     def __init__(self, opened_at: float) -> None:
         self.opened_at = opened_at  # wall clock, seconds since the epoch
-        self.tasks: dict[str, Tally] = {}
-        self.by_worker: dict[str, Tally] = {}
+        # worker → task name → tally; all under None unless workers are to be told apart
+        self.tallies: dict[str | None, dict[str, Tally]] = {None: {}}
         self.exceptions: dict[str, int] = {}
         self.custom_events: dict[str, int] = {}
         self.receipts: list[Receipt] = []  # for the messages counted here
@@ -101,17 +100,38 @@ class OpenWindow:
         self.disconnections = 0
         self.tasks_forgotten = 0
         self.folded_names: set[str] = set()
-        self.newcomers = 0  # names in `tasks` that were not known when the window opened
+        self.new_names: dict[str, None] = {}  # not known when the window opened; in order
+
+    def tallies_of(self, hostname: str | None) -> dict[str, Tally]:
+        """The tallies by task name of one worker, or of none."""
+        tallies = self.tallies.get(hostname)
+        if tallies is None:
+            if len(self.tallies) > _MAX_WORKERS:
+                hostname = OTHER
+            tallies = self.tallies.setdefault(hostname, {})
+        return tallies
+
+    def names(self) -> Iterator[str]:
+        """Every name counted, in the order first seen; some more than once."""
+        yield from self.new_names
+        for tallies in self.tallies.values():
+            yield from tallies
 
     def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
         """The closed window; every known name has an entry, zeros included."""
-        tasks = dict.fromkeys(known_names, _NOTHING)
-        tasks.update((name, tally.freeze()) for name, tally in self.tasks.items())
+        parts: dict[str, list[TaskCounts]] = {name: [] for name in known_names}
+        by_worker: list[tuple[str, TaskCounts]] = []
+        for hostname, tallies in self.tallies.items():
+            counts = {name: tally.freeze() for name, tally in tallies.items()}
+            for name, one in counts.items():
+                parts.setdefault(name, []).append(one)
+            if hostname is not None:
+                by_worker.append((hostname, total(counts.values())))
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
-            tasks=tuple(tasks.items()),
-            by_worker=tuple((name, tally.freeze()) for name, tally in self.by_worker.items()),
+            tasks=tuple((name, total(counts)) for name, counts in parts.items()),
+            by_worker=tuple(by_worker),
             exceptions=_pairs(self.exceptions),
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),

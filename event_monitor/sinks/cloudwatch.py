@@ -18,8 +18,9 @@ from typing import Any
 from ..clock import Clock, SystemClock
 from ..distribution import MAX_VALUES, Distribution
 from ..errors import UnavailableError
-from ..metrics import UNKNOWN, Metric
+from ..metrics import Metric
 from ..settings import Settings
+from ..snapshot import UNKNOWN
 from . import Outcome
 from .faults import Fault, classify
 
