@@ -28,7 +28,7 @@ _JSON = ("application/json", None)
 
 
 class _Headers(msgspec.Struct, gc=False):
-    compression: msgspec.Raw | None = None
+    compression: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -140,7 +140,7 @@ def _body_of(data: Any) -> bytes:
         envelope = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
         raise InvalidEvent("broken message", str(error)) from error
-    if envelope.headers is not None and envelope.headers.compression is not None:
+    if envelope.headers is not None and bytes(envelope.headers.compression) != b"null":
         raise InvalidEvent("compressed message")
     if envelope.content_type not in _JSON:
         raise InvalidEvent("content type", repr(envelope.content_type)[:80])

@@ -70,7 +70,7 @@ def test_disk_that_is_full(
     folder = mount("size=256k")
     monitor = start_monitor(state_dir=folder)
     worker.run(20)
-    with (folder / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="28"):
+    with (folder / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
         while True:
             filler.write(bytes(4_096))
     worker.run(20)

@@ -1,0 +1,137 @@
+"""Subscriptions: every kind delivers the same bodies, in order, and refuses the same messages."""
+
+from __future__ import annotations
+
+import bz2
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.events.event import get_exchange
+from kombu import Connection, Producer, Queue
+
+from event_monitor.subscriptions import Subscription, subscription_to
+from event_monitor.subscriptions.queue import QueueSubscription
+
+from .waiting import wait_until
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+JSON = {"content_type": "application/json", "content_encoding": "utf-8"}
+
+
+class Stream:
+    """A subscription and a producer on the same broker."""
+
+    def __init__(self, subscription: Subscription, connection: Connection, invalid: list[str]):
+        self.subscription = subscription
+        self.invalid = invalid
+        self._connection = connection
+        self._producer = Producer(connection.channel(), exchange=get_exchange(connection))
+
+    def send(self, body: Any, **options: Any) -> None:
+        self._producer.publish(body, routing_key="task.multi", **options)
+
+    def receive(self, count: int) -> list[bytes]:
+        bodies: list[bytes] = []
+
+        def enough() -> bool:
+            bodies.extend(self.subscription.read(0.1).bodies)
+            return len(bodies) >= count
+
+        wait_until(enough, 20, f"{count} bodies")
+        return bodies
+
+
+KINDS = ["redis", "redis through kombu", "rabbitmq"]
+
+
+@pytest.fixture(params=KINDS)
+def stream(request: pytest.FixtureRequest, server: Any) -> Iterator[Stream]:
+    kind = request.param
+    url = server(kind.partition(" ")[0]).fresh_url()
+    invalid: list[str] = []
+    with Connection(url) as connection:
+        queue = Queue("celeryev.test", exchange=get_exchange(connection), routing_key="#")
+        queue.auto_delete = True
+        options = {"queue": queue, "on_invalid": lambda error: invalid.append(error.kind)}
+        through_kombu = kind == "redis through kombu"
+        subscription = (
+            QueueSubscription(connection, **options)
+            if through_kombu
+            else subscription_to(connection, **options)
+        )
+        subscription.open()
+        if through_kombu:
+            with_reply = subscription.read(0.5)  # kombu subscribes when it first reads
+            assert not with_reply.bodies
+        yield Stream(subscription, connection, invalid)
+        subscription.close()
+
+
+@pytest.mark.parametrize("recording", ["redis", "rabbitmq"])
+def test_a_recorded_stream_arrives_body_for_body(stream: Stream, recording: str) -> None:
+    """Whatever the path, the same bytes in the same order."""
+    lines = (RECORDINGS / f"{recording}.jsonl").read_text().splitlines()
+    sent = [json.loads(line)["body"] for line in lines]
+    for body in sent:
+        stream.send(body)
+    assert [json.loads(body) for body in stream.receive(len(sent))] == sent
+    assert stream.invalid == []
+
+
+def test_what_is_refused_is_counted_and_the_next_message_arrives(stream: Stream) -> None:
+    """A compressed bomb, a pickle, another serializer: unread."""
+    bomb = bz2.compress(b" " * 50_000_000)
+    stream.send(bomb, headers={"compression": "application/x-bz2"}, **JSON)
+    stream.send(
+        b"\x80\x04", content_type="application/x-python-serialize", content_encoding="binary"
+    )
+    stream.send(b"a: 1", content_type="application/x-yaml", content_encoding="utf-8")
+    stream.send({"type": "x-y"})
+    assert [json.loads(body) for body in stream.receive(1)] == [{"type": "x-y"}]
+    assert stream.invalid == ["compressed message", "content type", "content type"]
+
+
+def test_bytes_that_are_no_json_are_delivered_for_the_decoder_to_judge(stream: Stream) -> None:
+    """The envelope is right; what is in it is not the subscription's business."""
+    for body in (b"not json", b'{"type": "\xff"}', "ж".encode()):
+        stream.send(body, **{**JSON, "content_encoding": "binary"})
+    assert stream.receive(3) == [b"not json", b'{"type": "\xff"}', "ж".encode()]
+
+
+def test_celerys_own_dispatcher_is_heard(stream: Stream) -> None:
+    """The exchange, its type and the topic are the ones Celery publishes to."""
+    app = Celery("publisher", broker=stream._connection.as_uri(include_password=True))
+    with app.events.default_dispatcher(hostname="celery@h") as dispatcher:
+        dispatcher.send("worker-heartbeat", freq=2.0)
+    app.close()
+    (body,) = stream.receive(1)
+    assert json.loads(body)["type"] == "worker-heartbeat"
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"global_keyprefix": "team:"},
+        {"fanout_patterns": False},
+        {"fanout_prefix": False},
+        {"fanout_prefix": "mine."},
+    ],
+    ids=str,
+)
+def test_redis_options_that_change_the_channel_are_honoured(
+    broker: str, options: dict[str, Any]
+) -> None:
+    """As in kombu's documentation."""
+    with Connection(broker, transport_options=options) as connection:
+        queue = Queue("celeryev.test", exchange=get_exchange(connection), routing_key="#")
+        subscription = subscription_to(connection, queue=queue, on_invalid=lambda _: None)
+        subscription.open()
+        stream = Stream(subscription, connection, [])
+        stream.send({"type": "x-y"})
+        assert len(stream.receive(1)) == 1
+        subscription.close()
