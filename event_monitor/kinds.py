@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from .catalog import CATALOG, DIMENSIONS
 
@@ -23,6 +24,7 @@ __all__ = [
     "PATH",
     "QUEUE",
     "REGION",
+    "URL",
     "Kind",
     "NotAllowedError",
     "choice",
@@ -177,6 +179,19 @@ def _region(raw: Any) -> str:
 
 
 REGION = Kind("REGION", "an AWS region such as eu-west-1", _region)
+
+
+def _url(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise TypeError
+    if raw:
+        parts = urlsplit(raw)  # raises ValueError itself for some
+        if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 1:
+            raise ValueError
+    return raw
+
+
+URL = Kind("URL", "an http:// or https:// URL", _url)
 
 
 # -- lists and pairs ------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from .kinds import (
     PATH,
     QUEUE,
     REGION,
+    URL,
     Kind,
     NotAllowedError,
     choice,
@@ -161,6 +162,9 @@ class Settings:
     )
     durable_expire_seconds: float = _setting(
         _WEEK, number(60, 30 * 86_400, "seconds"), "When it is deleted, if nobody reads it."
+    )
+    management_url: str = _setting(
+        "", URL, "RabbitMQ's management API, such as http://user:password@host:15672."
     )
     state_dir: str = _setting(
         "",

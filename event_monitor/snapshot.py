@@ -60,9 +60,7 @@ def total(counts: Iterable[TaskCounts]) -> TaskCounts:
     every = tuple(counts)
     if len(every) <= 1:
         return every[0] if every else _NOTHING
-    added: dict[str, Any] = {
-        name: sum(getattr(one, name) for one in every) for name in _COUNTS
-    }
+    added: dict[str, Any] = {name: sum(getattr(one, name) for one in every) for name in _COUNTS}
     for name in _TIMES:
         added[name] = Distribution.merged(getattr(one, name) for one in every)
     return TaskCounts(**added)

@@ -8,6 +8,7 @@ from typing import Any
 from ..settings import Settings
 from .broker import examine_broker
 from .finding import Finding, Status
+from .orphans import examine_orphans
 from .publishing import examine_publishing
 from .report import json_report, paragraph, passed, summary
 
@@ -21,5 +22,10 @@ def check(app: Any, settings: Settings, *, listen_seconds: float = 5.0) -> Itera
     broker, one datum named ``MonitorCheck`` in the namespace, and, only if the settings say
     ``enable_events``, workers that send task events from now on.
     """
-    yield from examine_broker(app, settings, listen_seconds=listen_seconds)
+    broker = list[Finding]()
+    for finding in examine_broker(app, settings, listen_seconds=listen_seconds):
+        broker.append(finding)
+        yield finding
+    if all(finding.status != "failed" for finding in broker if finding.name == "broker"):
+        yield from examine_orphans(app, settings)
     yield from examine_publishing(settings)

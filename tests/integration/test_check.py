@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from celery import Celery
+from celery.events.event import get_exchange
+from kombu import Queue
 
 from .cloudwatch import CloudWatch
 from .processes import PROJECT, Process, Processes
@@ -92,3 +96,25 @@ def test_celerys_own_command_line_has_the_same_commands(processes: Processes) ->
 
     assert check.wait() == 0, check.output
     assert [status for status, _ in findings(check)["events"]] == ["ok"]
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_check_finds_event_queues_that_nobody_reads(
+    server: Callable[[str], Any], processes: Processes, client: Celery
+) -> None:
+    """Left behind by another monitor, one collects every event."""
+    # Given
+    with client.connection_for_write() as connection:
+        queue = Queue("celeryev.left-behind", get_exchange(connection), routing_key="#")
+        queue(connection.channel()).declare()
+    url = f"http://guest:guest@127.0.0.1:{server('rabbitmq').http_port}"
+
+    # When
+    check = processes.start([*CHECK, "--sink", "console", "--management-url", url])
+    check.wait()
+
+    # Then
+    ((status, message),) = findings(check)["event queues"]
+    assert status == "warning"
+    assert message.startswith("1 without a reader")
+    assert message.endswith("celeryev.left-behind")
