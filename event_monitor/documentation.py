@@ -28,6 +28,7 @@ __all__ = [
 _STATISTIC = {"count": "Sum", "gauge": "Maximum", "times": "p50, p95, …"}
 
 
+_PASSWORD = re.compile(r"://([^/:@]*):[^/@]*@")  # in a URL; never shown
 _METRICS_HEADER = ("Metric", "Unit", "Statistic", "Also by", "Meaning")
 _STAR = "published by default; the other splits are for the settings to ask for."
 
@@ -77,6 +78,7 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], width: int)
     rows = []
     for one in options():
         value = text_of(getattr(settings, one.name)).replace(",", ", ") or "–"
+        value = _PASSWORD.sub("://\\1:**@", value)
         if sources[one.name] != "default":
             value += f"  (default: {one.default_text.replace(',', ', ') or '–'})"
         rows.append((one.name, sources[one.name], value))

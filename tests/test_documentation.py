@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from event_monitor.catalog import CATALOG
-from event_monitor.documentation import main, metrics_markdown, rewritten, settings_markdown
-from event_monitor.settings import options
+from event_monitor.documentation import (
+    main,
+    metrics_markdown,
+    rewritten,
+    settings_markdown,
+    settings_text,
+)
+from event_monitor.settings import Settings, options
 from event_monitor.tables import aligned, markdown
 
 README = Path(__file__).parent.parent / "README.md"
@@ -89,3 +95,13 @@ def test_aligned_columns_wrap_the_last_one() -> None:
 def test_markdown_escapes_what_would_end_a_cell() -> None:
     """A glob list has bars in it."""
     assert markdown(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |"
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    """`event-monitor settings` ends up in tickets and logs."""
+    settings, sources = Settings.load_with_sources(
+        flags={"management_url": "http://user:secret@host:15672"}, environ={}, conf={}
+    )
+    shown = settings_text(settings, sources, width=200)
+    assert "http://user:**@host:15672" in shown
+    assert "secret" not in shown
