@@ -83,6 +83,7 @@ class OpenWindow:
         "receipts",
         "tallies",
         "tasks_forgotten",
+        "workers_refused",
     )
 
     def __init__(self, opened_at: float) -> None:
@@ -99,6 +100,7 @@ class OpenWindow:
         self.events_lost: dict[str, int] = {}  # by worker
         self.disconnections = 0
         self.tasks_forgotten = 0
+        self.workers_refused = 0
         self.folded_names: set[str] = set()
         self.new_names: dict[str, None] = {}  # not known when the window opened; in order
 
@@ -138,7 +140,7 @@ class OpenWindow:
             events_received=self.events_received,
             events_invalid=self.events_invalid,
             tasks_forgotten=self.tasks_forgotten,
-            names_folded=len(self.folded_names),
+            names_folded=len(self.folded_names) + self.workers_refused,
             disconnections=self.disconnections,
             events_lost=_pairs(self.events_lost),
         )

@@ -17,6 +17,7 @@ from .synthetic import SyntheticWorker
 
 SOON = 60  # seconds; only a broken monitor takes that long
 AWAY = "is away"
+LEARNT = "tasks in flight from the workers"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_broker_is_restarted(
     with worker.beating():
         wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 13, SOON, "all are counted")
         beats = cloudwatch.sum("MonitorHeartbeat")
-        wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 4, SOON, "shots go on")
+        wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 3, SOON, "shots go on")
 
     # Then the sums are the truth, and the running tasks were not forgotten
     assert monitor.stop() == 0
@@ -74,8 +75,8 @@ def test_broker_is_restarted(
         "TasksOrphaned": 0,
         "EventsLost": 0,
     }
-    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0, 1}
-    assert " WARNING " in line_with(AWAY, monitor.output)
+    assert connected(cloudwatch) == {0, 1}
+    assert "WARNING" in line_with(AWAY, monitor.output)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -105,7 +106,9 @@ def test_broker_is_absent_at_the_start(
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("broker", "way"), [("redis", "run"), ("rabbitmq", "celery-events")], indirect=["broker"]
+)
 def test_broker_that_never_comes_is_no_reason_to_hang(
     way: str,
     proxy: Proxy,
@@ -121,7 +124,7 @@ def test_broker_that_never_comes_is_no_reason_to_hang(
 
     # When, then
     assert monitor.stop() == 0
-    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0}
+    assert connected(cloudwatch) == {0}
 
 
 def test_connection_that_died_without_a_word(
@@ -136,26 +139,33 @@ def test_connection_that_died_without_a_word(
     monitor = start_monitor(environ=proxied)
     worker.run(40)
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
+    monitor.wait_for_output(LEARNT)
     beats = cloudwatch.sum("MonitorHeartbeat")
     proxy.freeze()
 
     # When, then it notices by itself
     monitor.wait_for_output(AWAY, 10 + 5)
+    wait_until(lambda: connected(cloudwatch) == {0, 1}, SOON, "it shows")
     assert cloudwatch.sum("MonitorHeartbeat") >= beats + 4
 
-    # And when the network is back, it counts again
+    # And when the network is back, it counts again, and can talk to the workers
     proxy.forward()
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.run(2)
+    monitor.wait_for_output(LEARNT, SOON, times=2)
     assert monitor.stop() == 0
     assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "WorkersLost") == {
         "TasksStarted": 42,
         "TasksSucceeded": 42,
         "WorkersLost": 0,
     }
-    assert {one.values[0] for one in cloudwatch.series("BrokerConnected")} == {0, 1}
-    assert " WARNING " in line_with(AWAY, monitor.output)
-    assert " INFO " in line_with(LISTENS, monitor.output)
+    assert "WARNING" in line_with(AWAY, monitor.output)
+    assert "INFO" in line_with(LISTENS, monitor.output)
+
+
+def connected(cloudwatch: Endpoint) -> set[float]:
+    """Every value that BrokerConnected had in a window."""
+    return {one.values[0] for one in cloudwatch.series("BrokerConnected")}
 
 
 def line_with(text: str, output: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -70,9 +71,7 @@ def test_disk_that_is_full(
     folder = mount("size=256k")
     monitor = start_monitor(state_dir=folder)
     worker.run(20)
-    with (folder / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
-        while True:
-            filler.write(bytes(4_096))
+    fill(folder / "filler")
     worker.run(20)
     monitor.wait_for_output("going on in memory")
     worker.run(20)
@@ -145,3 +144,13 @@ def test_directory_of_another_monitor(
     ) in second.output
     assert first.stop() == 0
     assert cloudwatch.sum("TasksSucceeded") == 40
+
+
+def fill(path: Path) -> None:
+    """Write to the file until the disk is full."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4_096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC  # noqa: PT017  a full disk is what we want

@@ -1,0 +1,295 @@
+"""Tracker: what one event changes. Counts it, moves its task along, keeps the roster informed.
+
+Events come in whatever order the broker delivers: order holds within one worker, not between
+senders. Not thread-safe; the state's lock protects all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from . import events as ev
+from .flights import Flight, Flights
+from .roster import Departure, Roster
+from .settings import Settings
+from .snapshot import OTHER, UNKNOWN, OrphanedTask, WorkerLoss
+from .tally import OpenWindow, Tally
+
+__all__ = ["Tracker"]
+
+_FROM_WORKERS = frozenset(
+    {
+        ev.TaskReceived,
+        ev.TaskStarted,
+        ev.TaskSucceeded,
+        ev.TaskFailed,
+        ev.TaskRetried,
+        ev.TaskRevoked,
+        ev.TaskRejected,
+        ev.TaskCancelled,
+    }
+)
+_MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
+_MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
+
+
+class Tracker:
+    """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
+
+    ``names`` are the known task names, with our monotonic clock when they were last counted.
+    ``losses`` are the workers that died, or left, since they were last taken from here.
+    """
+
+    def __init__(self, settings: Settings, *, wall: float) -> None:
+        self.window = OpenWindow(wall)
+        self.names: dict[str, float] = {}
+        self.losses: list[WorkerLoss] = []
+        self.flights = Flights(limit=settings.max_tasks_in_flight)
+        self.roster = Roster(
+            grace_seconds=settings.worker_grace_seconds,
+            grace_beats=settings.worker_grace_beats,
+            forget_seconds=settings.worker_forget_seconds,
+            max_workers=settings.max_workers,
+        )
+        self._announced: set[str] = set()  # names whose producers send task-sent
+        self._by_worker = bool(settings.by_worker)  # else all tallies are under None
+        self._by_exception = settings.by_exception
+        self._max_names = settings.max_task_names
+        self._idle_seconds = settings.idle_series_seconds
+        self._observers: dict[type, Callable[[Any, float], None]] = {
+            ev.TaskSent: self._on_sent,
+            ev.TaskReceived: self._on_received,
+            ev.TaskStarted: self._on_started,
+            ev.TaskSucceeded: self._on_succeeded,
+            ev.TaskFailed: self._on_failed,
+            ev.TaskRetried: self._on_retried,
+            ev.TaskRevoked: self._on_revoked,
+            ev.TaskRejected: self._on_rejected,
+            ev.TaskCancelled: self._on_cancelled,
+            ev.WorkerOnline: self._on_heartbeat,
+            ev.WorkerHeartbeat: self._on_heartbeat,
+            ev.WorkerOffline: self._on_goodbye,
+            ev.CustomEvent: self._on_custom,
+        }
+
+    def observe(self, events: Sequence[ev.Event], *, now: float) -> None:
+        """Count these events, in this order; ``now`` is our monotonic clock."""
+        self.window.events_received += len(events)
+        observers, heard = self._observers, ""
+        for event in events:
+            kind = type(event)
+            if kind in _FROM_WORKERS and event.hostname != heard:  # type: ignore[union-attr]
+                heard = event.hostname  # type: ignore[union-attr]
+                self.roster.task_event(heard, now=now)
+            observers[kind](event, now)
+
+    def judge(self, departures: Iterable[Departure]) -> None:
+        """Note who died, with the tasks that died with them."""
+        for departure in departures:
+            orphans = self.flights.abandon(
+                {departure.hostname}, spare_pid=departure.successor_pid
+            ).get(departure.hostname, ())
+            if orphans or not departure.said_goodbye:
+                self.losses.append(
+                    WorkerLoss(
+                        hostname=departure.hostname,
+                        silent_seconds=departure.silent_seconds,
+                        orphans=tuple(
+                            OrphanedTask(uuid, name or UNKNOWN) for uuid, name in orphans
+                        ),
+                        said_goodbye=departure.said_goodbye,
+                    )
+                )
+
+    def swap(self, *, now: float, wall: float) -> OpenWindow:
+        """Put a new window in the place of the open one, which is returned."""
+        window, self.window = self.window, OpenWindow(wall)
+        window.tasks_forgotten, self.flights.evicted = self.flights.evicted, 0
+        window.events_lost = self.roster.take_lost_events()
+        window.workers_refused = self.roster.take_refused()
+        self.names.update(dict.fromkeys(window.names(), now))
+        self.names = {name: at for name, at in self.names.items() if now - at <= self._idle_seconds}
+        self._announced.intersection_update(self.names)
+        return window
+
+    # -- one event each ------------------------------------------------------------------------
+
+    def _on_sent(self, event: ev.TaskSent, now: float) -> None:
+        del now
+        name = event.name or UNKNOWN
+        self._tally(name, None).sent += 1
+        if name in self.names or name in self.window.new_names:  # else it is folded
+            self._announced.add(name)
+        flight = self.flights.find(event.uuid)
+        if flight is None:
+            if self.flights.ended(event.uuid):
+                return  # a short task: its news overtook the producer's
+            flight = self.flights.open(event.uuid)
+        flight.name = name
+        if flight.started_at is not None:
+            if event.timestamp <= flight.started_at:  # of the run that waits for it
+                flight.sent_at = event.timestamp
+                self._settle_queue_time(flight)
+                return
+            self._settle_queue_time(flight)
+        flight.sent_at = event.timestamp
+        flight.eta = _epoch(event.eta) if event.eta else None
+
+    def _on_received(self, event: ev.TaskReceived, now: float) -> None:
+        del now
+        flight = self.flights.open(event.uuid)
+        if event.name:
+            flight.name = event.name
+        self._tally(flight.name, event.hostname).received += 1
+        flight.received_at = event.timestamp
+        if event.eta:
+            flight.eta = _epoch(event.eta)
+        if flight.running_since is None:
+            flight.worker, flight.pid = event.hostname, event.pid
+
+    def _on_started(self, event: ev.TaskStarted, now: float) -> None:
+        self.roster.started(event)
+        flight = self.flights.open(event.uuid)
+        tally = self._tally(flight.name, event.hostname)
+        tally.started += 1
+        if flight.received_at is not None and flight.worker == event.hostname:
+            tally.prefetch_time.record(max(0.0, event.timestamp - flight.received_at))
+        if flight.started_at is not None:  # an earlier run, whose task-sent never came
+            self._settle_queue_time(flight)
+        flight.worker, flight.pid = event.hostname, event.pid
+        flight.started_at = event.timestamp
+        if flight.sent_at is not None or flight.name not in self._announced:
+            self._settle_queue_time(flight)
+        self.flights.start(event.uuid, flight, now=now)
+
+    def _on_succeeded(self, event: ev.TaskSucceeded, now: float) -> None:
+        del now
+        tally = self._end(event, "succeeded")
+        if tally is not None:
+            tally.succeeded += 1
+            if event.runtime is not None:
+                tally.runtime.record(event.runtime)
+
+    def _on_failed(self, event: ev.TaskFailed, now: float) -> None:
+        del now
+        tally = self._end(event, "failed")
+        if tally is None:
+            return
+        tally.failed += 1
+        if self._by_exception:
+            exceptions = self.window.exceptions
+            name = ev.exception_type(event)
+            if name not in exceptions and len(exceptions) >= _MAX_TYPES:
+                name = OTHER
+            exceptions[name] = exceptions.get(name, 0) + 1
+
+    def _on_revoked(self, event: ev.TaskRevoked, now: float) -> None:
+        del now
+        tally = self._end(event, "revoked")
+        if tally is not None:
+            tally.revoked += 1
+            tally.expired += bool(event.expired)
+            tally.terminated += bool(event.terminated)
+
+    def _on_rejected(self, event: ev.TaskRejected, now: float) -> None:
+        del now
+        tally = self._interrupt(event) if event.requeue else self._end(event, "rejected")
+        if tally is not None:
+            tally.rejected += 1
+
+    def _on_retried(self, event: ev.TaskRetried, now: float) -> None:
+        del now
+        self._interrupt(event).retried += 1
+
+    def _on_cancelled(self, event: ev.TaskCancelled, now: float) -> None:
+        del now
+        self._interrupt(event).cancelled += 1
+
+    def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
+        departure = self.roster.heartbeat(event, now=now)
+        if departure is not None:
+            self.judge((departure,))
+
+    def _on_goodbye(self, event: ev.WorkerOffline, now: float) -> None:
+        self.roster.goodbye(event, now=now)
+
+    def _on_custom(self, event: ev.CustomEvent, now: float) -> None:
+        del now
+        custom = self.window.custom_events
+        kind = event.type
+        if kind == ev.OWN_EVENT:
+            return
+        if kind not in custom and len(custom) >= _MAX_TYPES:
+            kind = OTHER
+        custom[kind] = custom.get(kind, 0) + 1
+
+    # -- what they share -----------------------------------------------------------------------
+
+    def _end(self, event: ev.TaskEvent, how: str) -> Tally | None:
+        """The task is over. Returns where to count it; None if it is a repetition."""
+        flight = self.flights.close(event.uuid, how)
+        if flight is None:
+            return None
+        if flight.started_at is not None:
+            self._settle_queue_time(flight)
+        return self._tally(flight.name, event.hostname)
+
+    def _interrupt(self, event: ev.TaskEvent) -> Tally:
+        """This run is over, and the task will be received again. Returns where to count it."""
+        flight = self.flights.find(event.uuid) or self.flights.ended(event.uuid) or Flight()
+        # The next run may have begun elsewhere before this news arrived: then leave it running.
+        # (On the same worker it cannot be told apart; such a run shows again when it ends.)
+        if flight.worker == event.hostname and flight.ended is None:
+            self._settle_queue_time(flight)
+            self.flights.stop(event.uuid, flight)
+        return self._tally(flight.name, event.hostname)
+
+    def _settle_queue_time(self, flight: Flight) -> None:
+        """Record how long the run that has started waited, once, by the best that is known.
+
+        Start − max(sent, eta). Where producers send task-sent it may come after task-started, so
+        the reckoning waits for it until the run ends; elsewhere the receipt stands in for it.
+        """
+        if flight.started_at is None:
+            return
+        since = flight.received_at if flight.sent_at is None else flight.sent_at
+        if since is not None:
+            if flight.eta is not None and flight.eta > since:
+                since = flight.eta
+            waited = flight.started_at - since
+            tally = self._tally(flight.name, flight.worker)
+            tally.queue_time.record(waited if waited > 0.0 else 0.0)
+        flight.started_at = flight.sent_at = flight.received_at = flight.eta = None
+
+    def _tally(self, name: str | None, hostname: str | None) -> Tally:
+        """Where to count a task of that name, which ``hostname`` told of (None: no worker did)."""
+        name = name or UNKNOWN
+        tallies = self.window.tallies_of(hostname if self._by_worker else None)
+        tally = tallies.get(name)
+        return tally if tally is not None else self._new_tally(tallies, name)
+
+    def _new_tally(self, tallies: dict[str, Tally], name: str) -> Tally:
+        """Begin to count a name in this window; beyond the bound, count it as ``other``."""
+        window = self.window
+        if name not in self.names and name not in window.new_names:
+            if len(self.names) + len(window.new_names) >= self._max_names:
+                if len(window.folded_names) < _MAX_FOLDED:
+                    window.folded_names.add(name)
+                return tallies.setdefault(OTHER, Tally())
+            window.new_names[name] = None
+        return tallies.setdefault(name, Tally())
+
+
+def _epoch(iso: str | None) -> float | None:
+    """An ISO 8601 time as seconds since the epoch; without a zone it is UTC, as Celery's are."""
+    if not iso:
+        return None
+    try:
+        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
