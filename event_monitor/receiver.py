@@ -14,6 +14,7 @@ from celery.events.receiver import EventReceiver
 from kombu import Connection
 
 from . import events as ev
+from .control import tell
 from .errors import InvalidEvent
 from .snapshot import Receipt
 from .subscriptions import Subscription, subscription_to
@@ -120,10 +121,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         log.info("receiving events from %s", subscription.connection.as_uri())
         if self.on_connection is not None:
             self.on_connection(True)
-        if wakeup:  # so that the roster is complete at once
-            self.app.control.broadcast("heartbeat", connection=subscription.connection)
-        if self.enable_events:
-            self.app.control.enable_events(connection=subscription.connection)
+        commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
+        if commands:  # a heartbeat from everybody, so that the roster is complete at once
+            tell(self.app, self._source, *commands)
 
     def _read(self, subscription: Subscription) -> tuple[list[ev.Event], Receipt | None]:
         """One read, decoded; before it, what is settled is acknowledged."""
@@ -135,7 +135,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         for body in reading.bodies:
             received += ev.decode(body, on_invalid=self._invalid)
         if self.enable_events and any(type(one) is ev.WorkerOnline for one in received):
-            self.app.control.enable_events(connection=subscription.connection)
+            tell(self.app, self._source, "enable_events")
         return received, reading.receipt
 
     def _has_stopped(self) -> bool:

@@ -33,6 +33,7 @@ __all__ = ["Service", "make_sink", "require_events"]
 log = logging.getLogger(__name__)
 
 _LEARN_SECONDS = 1.0  # how long each question to the workers waits for answers
+_MOST_LEARNERS = 3  # at a time: one may hang for minutes on a connection that died silently
 _REPEAT_WARNING_SECONDS = 3_600.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -78,7 +79,7 @@ class Service:
         self._terms: Terms | None = None
         if settings.durable_queue:
             self._resume(Checkpoint.decode(spool.checkpoint()))
-        self._learner: threading.Thread | None = None
+        self._learners: list[threading.Thread] = []
         self._signals_before: dict[int, Any] = {}
         self._signals_seen = 0
         self._crash: BaseException | None = None
@@ -191,9 +192,11 @@ class Service:
     def on_connection(self, connected: bool) -> None:
         """The broker can be heard, or not. Each time it can, learn what the workers hold."""
         self.state.connected(connected)
-        if connected and (self._learner is None or not self._learner.is_alive()):
-            self._learner = threading.Thread(target=self._learn, name="learner", daemon=True)
-            self._learner.start()
+        self._learners = [one for one in self._learners if one.is_alive()]
+        if connected and len(self._learners) < _MOST_LEARNERS:
+            learner = threading.Thread(target=self._learn, name="learner", daemon=True)
+            self._learners.append(learner)
+            learner.start()
 
     def _learn(self) -> None:
         try:

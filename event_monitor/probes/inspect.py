@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..control import ask, mailbox_of
 from ..snapshot import TaskInFlight
 
 __all__ = ["tasks_in_flight"]
@@ -20,10 +21,9 @@ def tasks_in_flight(app: Any, *, timeout: float) -> tuple[TaskInFlight, ...]:
     the broker connection raises.
     """
     known: dict[str, TaskInFlight] = {}
-    with app.connection_for_read() as connection:
-        inspect = app.control.inspect(timeout=timeout, connection=connection)
-        for ask in (inspect.scheduled, inspect.reserved, inspect.active):
-            for worker, entries in (ask() or {}).items():
+    with mailbox_of(app, app.connection_for_read()) as mailbox:
+        for command in ("scheduled", "reserved", "active"):
+            for worker, entries in ask(mailbox, command, timeout=timeout).items():
                 for task in _known_tasks(worker, entries):
                     known[task.uuid] = task
     return tuple(known.values())

@@ -35,7 +35,7 @@ class Subscription(Protocol):
     """The contract of every kind. Used by one thread; ``gone`` is what it raises at its end."""
 
     gone: tuple[type[BaseException], ...]
-    connection: Any  # the kombu connection it is made of, for sending to workers
+    connection: Any  # the kombu connection it is made of
 
     def open(self) -> None:
         """Connect and subscribe: events sent after this returns are received."""

@@ -139,20 +139,18 @@ def test_connection_that_died_without_a_word(
     monitor = start_monitor(environ=proxied)
     worker.run(40)
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
-    monitor.wait_for_output(LEARNT)
     beats = cloudwatch.sum("MonitorHeartbeat")
     proxy.freeze()
 
     # When, then it notices by itself
     monitor.wait_for_output(AWAY, 10 + 5)
-    wait_until(lambda: connected(cloudwatch) == {0, 1}, SOON, "it shows")
     assert cloudwatch.sum("MonitorHeartbeat") >= beats + 4
 
     # And when the network is back, it counts again, and can talk to the workers
     proxy.forward()
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.run(2)
-    monitor.wait_for_output(LEARNT, SOON, times=2)
+    monitor.wait_for_output(LEARNT, SOON)
     assert monitor.stop() == 0
     assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "WorkersLost") == {
         "TasksStarted": 42,
