@@ -116,8 +116,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def _tick(self) -> None:
         cleaned_at = self.clock.monotonic()
-        try:
-            while self._wait_for_boundary():
+        while self._wait_for_boundary():
+            try:
                 if self._hurried:
                     self._hurried = False
                     self._shoot()
@@ -126,11 +126,11 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 if self.clock.monotonic() - cleaned_at >= self.cleanup_freq:
                     cleaned_at = self.clock.monotonic()
                     self.cleanup()
-        except Exception as error:
-            log.exception("the camera died")
-            if self.on_crash is None:
-                raise
-            self.on_crash(error)
+            except Exception as error:
+                log.exception("a shot failed")
+                if self.on_crash is not None:
+                    self.on_crash(error)
+                    return
 
     def _wait_for_boundary(self) -> bool:
         """Sleep until the wall clock shows a multiple of the interval, or until hurried.

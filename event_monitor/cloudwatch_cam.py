@@ -10,7 +10,7 @@ from celery.events.state import State as CeleryState
 from .camera import CELERY_DEFAULT_FREQ, Camera
 from .errors import EventMonitorError
 from .service import Service
-from .settings import Settings
+from .settings import Settings, interval_of
 from .snapshot import Snapshot
 
 __all__ = ["CloudWatchCam"]
@@ -35,6 +35,8 @@ class CloudWatchCam(Camera):
         settings: Settings | None = None,
     ) -> None:
         try:
+            if freq != CELERY_DEFAULT_FREQ:
+                freq = interval_of(freq, where="-F")
             super().__init__(state, freq, maxrate, cleanup_freq, timer, app, settings=settings)
             self._service = Service(self.settings, self.app, camera=self)
         except EventMonitorError as error:
@@ -58,7 +60,7 @@ class CloudWatchCam(Camera):
 
     def cancel(self) -> None:
         """Take the last shot and send what is left; exits with a code unless all is well."""
-        super().cancel()
+        self._service.shoot_last()
         code = self._service.close()
         if code:
             raise SystemExit(code)

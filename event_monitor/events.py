@@ -51,8 +51,8 @@ Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 class _Event(msgspec.Struct, tag_field="type", frozen=True, gc=False, kw_only=True):
     hostname: Name  # the sender's nodename: celery@host, or gen123@host for a producer
     timestamp: Timestamp  # the sender's clock, seconds since the epoch
-    pid: int | None = None
-    clock: int | None = None  # logical; increases per (hostname, pid)
+    pid: Counter | None = None
+    clock: Counter | None = None  # logical; increases per (hostname, pid)
 
 
 class TaskEvent(_Event, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ task keeps its name. Not thread-safe; knows no counters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from .snapshot import TaskInFlight
@@ -15,6 +15,7 @@ from .snapshot import TaskInFlight
 __all__ = ["Flight", "Flights"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
+_LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
 _RECENT_ENDINGS = 10_000  # endings of one task arrive within seconds of each other
 
 
@@ -148,6 +149,20 @@ class Flights:
                 orphans.setdefault(flight.worker, []).append((uuid, flight.name))
             self.close(uuid, None)
         return {hostname: tuple(tasks) for hostname, tasks in orphans.items()}
+
+    def drop_idle(self, idle_at: Mapping[str, float]) -> None:
+        """Drop tasks that cannot be running: their worker said later that it runs nothing.
+
+        ``Ignore`` ends a task without an event, and an event may be lost.
+        """
+        ghosts = [
+            uuid
+            for uuid, flight in self._running.items()
+            if flight.running_since is not None
+            and flight.running_since + _LAG_SECONDS < idle_at.get(flight.worker or "", 0.0)
+        ]
+        for uuid in ghosts:
+            self.close(uuid, None)
 
     def _evict(self, *, newest: str) -> None:
         """Make room: the oldest that do not run first; a running one has an age to show."""

@@ -85,6 +85,9 @@ def label_for(name: str, settings: Settings) -> str | None:
 
 Values = dict[str, float | Distribution]
 
+# Gauges of which nothing is known before the broker was heard.
+_OF_WORKERS = ("online", "offline", "active", "running", "oldest_running", "tasks_in_flight")
+
 
 def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
     window = snapshot.window
@@ -116,6 +119,9 @@ def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
     }
     if actives or not online:  # None means unknown, not zero
         totals["active"] = sum(actives)
+    if not snapshot.heard:
+        for unknown in _OF_WORKERS:
+            totals.pop(unknown, None)
     if loads:
         totals["load_average"] = max(loads)
     if report.flush_seconds is not None:

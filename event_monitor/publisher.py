@@ -76,10 +76,14 @@ class Publisher:
         """Start sending, what is left from before first."""
         self._thread.start()
 
-    def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> None:
-        """Keep the metrics until they have arrived, and the checkpoint that belongs to them."""
-        self._spool.append(metrics, checkpoint=checkpoint)
+    def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
+        """Keep the metrics until they have arrived, and the checkpoint that belongs to them.
+
+        Returns whether both are on disk.
+        """
+        on_disk = self._spool.append(metrics, checkpoint=checkpoint)
         self._work.set()
+        return on_disk
 
     def report(self) -> PublisherReport:
         """What happened since the last call; every failure and loss is in exactly one report."""
@@ -133,8 +137,8 @@ class Publisher:
     def _send(self, batch: Batch) -> None:
         started_at = self._clock.monotonic()
         outcome = self._sink.send(batch.metrics)
-        if len(outcome.unsent) < len(batch.metrics):
-            self._spool.replace(batch.id, outcome.unsent)
+        # Also when nothing arrived: it is no longer being sent, which a successor must know.
+        self._spool.replace(batch.id, outcome.unsent)
         with self._lock:
             self._report = PublisherReport(
                 failures=self._report.failures + outcome.failures,

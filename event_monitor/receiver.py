@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _READ_SECONDS = 0.5  # longest a quiet broker keeps us from noticing that we should stop
 _STOP_SECONDS = 1.0  # how long a stop goes on reading what has already arrived
+_TELL_SECONDS = 2.0  # between two commands to all workers, however many of them come up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
 
 
@@ -57,9 +58,10 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             channel = channel.connection.client
         self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
-        self._stop_requested = threading.Event()
         self._stop_by: float | None = None
-        self._settled: Receipt | None = None  # the latest that may be acknowledged
+        self._settled: deque[Receipt] = deque(maxlen=1)  # the latest that may be acknowledged
+        self._told_at = 0.0
+        self._enable_later = False  # a worker has come that may not send task events
 
     @property
     def connection(self) -> Connection:
@@ -67,14 +69,13 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         return self._source
 
     def stop(self) -> None:
-        """Let ``capture`` return within a second or two. Safe from a signal handler."""
+        """Let ``capture`` return soon. Safe from a signal handler: takes no lock."""
         self._stop_by = time.monotonic() + _STOP_SECONDS
         self.should_stop = True
-        self._stop_requested.set()
 
     def acknowledge(self, receipt: Receipt) -> None:
         """These messages are safe: tell the broker at the next read. Thread-safe."""
-        self._settled = receipt
+        self._settled.append(receipt)
 
     def consume(
         self, limit: int | None = None, timeout: float | None = None, wakeup: bool = True
@@ -127,14 +128,16 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
 
     def _read(self, subscription: Subscription) -> tuple[list[ev.Event], Receipt | None]:
         """One read, decoded; before it, what is settled is acknowledged."""
-        settled, self._settled = self._settled, None
-        if settled is not None:
-            subscription.acknowledge(settled)
+        if self._settled:
+            subscription.acknowledge(self._settled.pop())
         reading = subscription.read(_READ_SECONDS)
         received: list[ev.Event] = []
         for body in reading.bodies:
             received += ev.decode(body, on_invalid=self._invalid)
         if self.enable_events and any(type(one) is ev.WorkerOnline for one in received):
+            self._enable_later = True
+        if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._enable_later, self._told_at = False, time.monotonic()
             tell(self.app, self._source, "enable_events")
         return received, reading.receipt
 
@@ -168,4 +171,6 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             str(error).strip() or type(error).__name__,
             pause,
         )
-        self._stop_requested.wait(pause)
+        until = time.monotonic() + pause
+        while not self.should_stop and time.monotonic() < until:
+            time.sleep(min(_READ_SECONDS, pause))

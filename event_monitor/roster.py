@@ -44,6 +44,7 @@ class _Worker:
         "former_pid",
         "freq",
         "hostname",
+        "idle_at",
         "judged",
         "last_seen",
         "load_average",
@@ -67,6 +68,7 @@ class _Worker:
         self.pid: int | None = None
         self.former_pid: int | None = None
         self.active: int | None = None
+        self.idle_at: float | None = None  # when a heartbeat last said that no task runs
         self.processed: int | None = None
         self.processed_at_first: int | None = None
         self.beats_without_task_events = 0
@@ -143,6 +145,7 @@ class Roster:
             worker.beats = True
             worker.freq = event.freq or _DEFAULT_FREQ
             worker.active = event.active
+            worker.idle_at = now if event.active == 0 else None
             worker.load_average = event.loadavg[0] if event.loadavg else None
             worker.processed = event.processed
             if worker.processed_at_first is None:
@@ -185,6 +188,7 @@ class Roster:
                     departures.append(Departure(worker.hostname, silent))
                 elif silent > self._forget_seconds:  # never sent a heartbeat: nothing to judge by
                     del self._workers[worker.hostname]
+                    departures.append(Departure(worker.hostname, silent, said_goodbye=True))
                 continue
             if silent > _SETTLE_SECONDS:
                 self._lose(worker, worker.meter.settle())
@@ -210,6 +214,14 @@ class Roster:
             )
             for _, worker in sorted(self._workers.items())
         )
+
+    def idle(self) -> dict[str, float]:
+        """Workers that say they run nothing, and when (our clock) they said so."""
+        return {
+            worker.hostname: worker.idle_at
+            for worker in self._workers.values()
+            if worker.idle_at is not None
+        }
 
     def take_refused(self) -> int:
         """How many names found no place since the last call."""

@@ -89,16 +89,18 @@ class Service:
         """Go on where the last process stopped, reading from a queue that waited for us."""
         settings = self.settings
         self.state.learn(checkpoint.flights)
+        # The process before us may have been allowed more messages than we are.
+        limit = max(settings.durable_prefetch, Ledger.count(checkpoint.digests))
         self._terms = Terms(
             queue=settings.durable_queue,
             prefetch=settings.durable_prefetch,
             max_length=settings.durable_max_messages,
             expires_seconds=settings.durable_expire_seconds,
-            ledger=Ledger(settings.durable_prefetch, checkpoint.digests),
+            ledger=Ledger(limit, checkpoint.digests),
         )
         # What is on disk must match the windows on disk, so it has a ledger of its own: the other
         # is already ahead, with what was counted since the last shot.
-        self._counted = Ledger(settings.durable_prefetch, checkpoint.digests)
+        self._counted = Ledger(limit, checkpoint.digests)
         self._unsettled = 0  # messages counted since the camera was last hurried
 
     # -- life ----------------------------------------------------------------------------------
@@ -114,9 +116,17 @@ class Service:
             log.exception("the receiver died")
             self.crashed(error)
         finally:
-            self.camera.cancel()
+            self.shoot_last()
             code = self.close()
         return code
+
+    def shoot_last(self) -> None:
+        """Stop the camera with a last shot; a crash in it must not keep the rest from closing."""
+        try:
+            Camera.cancel(self.camera)
+        except Exception as error:
+            log.exception("the last shot failed")
+            self.crashed(error)
 
     def open(self) -> None:
         """Start the publisher, and take over the signals if this is the main thread."""
@@ -220,8 +230,8 @@ class Service:
             for digest in receipt.digests:
                 self._counted.add(digest)
         checkpoint = Checkpoint(self._counted.to_bytes(), snapshot.flights)
-        self.publisher.publish(metrics, checkpoint=checkpoint.encode())
-        if self.receiver is not None:
+        safe = self.publisher.publish(metrics, checkpoint=checkpoint.encode())
+        if safe and self.receiver is not None:  # else the broker keeps them for us
             self.receiver.acknowledge(snapshot.receipts[-1])
 
     def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:

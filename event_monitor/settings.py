@@ -35,7 +35,16 @@ from .kinds import (
     whole,
 )
 
-__all__ = ["ENV_PREFIX", "Option", "Settings", "Source", "conf_of", "options", "use_broker"]
+__all__ = [
+    "ENV_PREFIX",
+    "Option",
+    "Settings",
+    "Source",
+    "conf_of",
+    "interval_of",
+    "options",
+    "use_broker",
+]
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +164,7 @@ class Settings:
         "RabbitMQ: a queue of that name keeps events while no monitor runs. Needs `state_dir`.",
     )
     durable_prefetch: int = _setting(
-        20_000, whole(100, 1_000_000), "Most messages of it that are not acknowledged yet."
+        20_000, whole(100, 65_535), "Most messages of it that are not acknowledged yet."
     )
     durable_max_messages: int = _setting(
         1_000_000, whole(1_000, 1_000_000_000), "Most messages it keeps; the oldest go first."
@@ -205,6 +214,7 @@ class Settings:
         chosen: dict[str, Any] = {}
         sources: dict[str, Source] = dict.fromkeys(_KINDS, "default")
         layers: tuple[tuple[Source, Iterator[tuple[str, Any]]], ...] = (
+            ("environment", _region_from(os.environ if environ is None else environ)),
             ("app.conf", _from_conf({} if conf is None else conf)),
             ("environment", _from_environ(os.environ if environ is None else environ)),
             ("flag", _from_flags(flags or {})),
@@ -230,6 +240,11 @@ def _check_together(settings: Settings) -> None:
             f"{_LONGEST_DURABLE_INTERVAL}, since RabbitMQ takes a consumer for dead that does not "
             "acknowledge for half an hour."
         )
+
+
+def interval_of(raw: Any, *, where: str) -> float:
+    """A frequency somebody chose elsewhere, as the setting ``interval``; ``SettingsError``."""
+    return float(_parse("interval", raw, where=where))
 
 
 def conf_of(app: Any) -> Mapping[str, Any]:
@@ -306,10 +321,13 @@ def _from_conf(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield key, _parse(key, raw, where=f"app.conf.event_monitor[{key!r}]")
 
 
-def _from_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    # boto3 reads AWS_DEFAULT_REGION only; ECS and the other SDKs set AWS_REGION.
+def _region_from(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """boto3 reads AWS_DEFAULT_REGION only; ECS and the other SDKs set AWS_REGION."""
     if environ.get("AWS_REGION") and not environ.get("AWS_DEFAULT_REGION"):
         yield "region", _parse("region", environ["AWS_REGION"], where="AWS_REGION")
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for variable in sorted(environ):
         if not variable.startswith(ENV_PREFIX):
             continue

@@ -182,6 +182,7 @@ class Snapshot:
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
     connected: bool = True  # False: the broker is away; workers are not judged meanwhile
+    heard: bool = True  # False: it was never heard yet, and of workers nothing is known
     tasks_in_flight: int = 0
     receipts: tuple[Receipt, ...] = ()
     flights: tuple[TaskInFlight, ...] = ()

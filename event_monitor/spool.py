@@ -75,10 +75,11 @@ class Spool:
 
     # -- the camera's side ---------------------------------------------------------------------
 
-    def append(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> None:
+    def append(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
         """Keep a batch until it is acknowledged, and the checkpoint that belongs to it.
 
         Both in one transaction; no batch for no metrics. In memory a checkpoint is not kept.
+        Returns whether they are on disk.
         """
         kept = storable(metrics)
         with self._lock:
@@ -87,14 +88,15 @@ class Spool:
                 log.warning("dropped %d metrics no sink could take", len(metrics) - len(kept))
                 metrics = kept
             if not metrics:
-                return
+                return False
             if self._closed:
                 self._dropped += len(metrics)
                 log.error("dropped %d metrics that came after the end", len(metrics))
-                return
+                return False
             now = self._clock.wall()
-            self._append(metrics, now, checkpoint)
+            on_disk = self._append(metrics, now, checkpoint)
             self._bound(now)
+            return on_disk
 
     def take_dropped(self) -> int:
         """How many metrics were pushed out, or could not be read back, since the last call."""
@@ -179,7 +181,7 @@ class Spool:
 
     # -- under the lock ------------------------------------------------------------------------
 
-    def _append(self, metrics: tuple[Metric, ...], now: float, checkpoint: bytes | None) -> None:
+    def _append(self, metrics: tuple[Metric, ...], now: float, checkpoint: bytes | None) -> bool:
         if self._disk:
             try:
                 self._disk.append(metrics, now=now, checkpoint=checkpoint)
@@ -189,8 +191,9 @@ class Spool:
                 if self._disk_fails:
                     log.info("the spool's disk works again")
                     self._disk_fails = False
-                return
+                return True
         self._memory.append(metrics, now=now)
+        return False
 
     def _bound(self, now: float) -> None:
         """Drop what is too old, then the oldest while there is too much; never the newest."""

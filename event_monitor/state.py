@@ -49,6 +49,7 @@ class Exposure:
     running: tuple[tuple[str | None, float], ...]
     now: float
     connected: bool
+    heard: bool
     tasks_in_flight: int
     flights: tuple[TaskInFlight, ...]
 
@@ -66,6 +67,7 @@ class Exposure:
                 for name, seconds in sorted(ages.items())
             ),
             connected=self.connected,
+            heard=self.heard,
             tasks_in_flight=self.tasks_in_flight,
             receipts=tuple(self.window.receipts),
             flights=self.flights,
@@ -85,6 +87,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._clock = clock or SystemClock()
         self._tracker = Tracker(settings, wall=self._clock.wall())
         self._heard_since: float | None = self._clock.monotonic()
+        self._heard = True
         self._keeps = bool(settings.durable_queue)  # a checkpoint wants the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -156,11 +159,13 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             if self._heard_since is not None and not yes:
                 self._tracker.window.disconnections += 1
             self._heard_since = self._clock.monotonic() if yes else None
+            self._heard = self._heard or yes
 
     def begin_deaf(self) -> None:
         """Judge nobody until the broker is heard for the first time."""
         with self._mutex:
             self._heard_since = None
+            self._heard = False
 
     # -- the way out ---------------------------------------------------------------------------
 
@@ -169,6 +174,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         tracker = self._tracker
         tracker.judge(tracker.roster.sweep(now=now, heard_since=self._heard_since))
+        tracker.flights.drop_idle(tracker.roster.idle())
         losses, tracker.losses = tuple(tracker.losses), []
         window = tracker.swap(now=now, wall=wall)
         return Exposure(
@@ -180,6 +186,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             running=tuple(tracker.flights.running()),
             now=now,
             connected=self._heard_since is not None,
+            heard=self._heard,
             tasks_in_flight=len(tracker.flights),
             flights=tracker.flights.export(lambda at: wall - (now - at)) if self._keeps else (),
         )

@@ -143,6 +143,7 @@ class Tracker:
         if event.name:
             flight.name = event.name
         self._tally(flight.name, event.hostname).received += 1
+        self._settle_queue_time(flight)  # of the run before: these times are the next one's
         flight.received_at = event.timestamp
         if event.eta:
             flight.eta = _epoch(event.eta)

@@ -180,6 +180,22 @@ def test_a_crash_in_on_snapshot_is_loud(app: Celery) -> None:
         camera.cancel()
 
 
+def test_a_failing_on_snapshot_does_not_end_the_shots_of_a_library_user(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in Celery's own camera it is logged, and the next shot is taken."""
+    album = Album()
+
+    def fail_once(snapshot: Snapshot) -> None:
+        album(snapshot)
+        if len(album.shots) == 1:
+            raise RuntimeError("boom")
+
+    with Camera(State(), freq=0.1, app=app, settings=Settings(), on_snapshot=fail_once):
+        album.wait_for(2)
+    assert "a shot failed" in caplog.text
+
+
 def test_a_clock_stepped_back_does_not_stop_the_shots(app: Celery) -> None:
     """The boundary waited for is an hour away then; the shot is taken at once instead."""
 

@@ -64,6 +64,13 @@ def test_what_is_not_known_is_not_published() -> None:
     }
 
 
+def test_of_workers_nothing_is_published_before_the_broker_was_heard() -> None:
+    """A zero would be invented, and would fire the alarm at every restart."""
+    series = published(replace(QUIET, heard=False, connected=False))
+    assert not [key for key in series if "Workers" in key[0] and key[0] != "WorkersLost"]
+    assert (series["BrokerConnected",], series["TasksSucceeded",]) == (0, 0)
+
+
 def test_totals_add_up_all_tasks() -> None:
     """CloudWatch does not roll up, so we do."""
     busy = published(BUSY)

@@ -25,6 +25,15 @@ def mistake(**sources: Any) -> str:
 # -- sources -------------------------------------------------------------------------------------
 
 
+def test_aws_region_is_the_last_resort() -> None:
+    """ECS always sets it; what somebody chose wins, and AWS_DEFAULT_REGION is boto3's business."""
+    environ = {"AWS_REGION": "us-east-1"}
+    assert Settings.load(environ=environ, conf={}).region == "us-east-1"
+    assert Settings.load(environ=environ, conf={"region": "eu-west-1"}).region == "eu-west-1"
+    both = {**environ, "AWS_DEFAULT_REGION": "eu-west-3"}
+    assert Settings.load(environ=both, conf={}).region == ""
+
+
 def test_without_any_source_everything_is_the_default() -> None:
     """Nothing has to be set."""
     assert Settings.load(environ={}) == Settings()

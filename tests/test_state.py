@@ -285,6 +285,32 @@ def test_a_name_without_events_is_forgotten_after_a_time(clock: FakeClock) -> No
     assert counts(state) == {}
 
 
+def test_a_task_that_ends_without_an_event_does_not_run_for_ever(
+    state: State, clock: FakeClock
+) -> None:
+    """Ignore sends none; the worker's heartbeats say that nothing runs."""
+    state.observe([task("received"), task("started"), beat(active=0)])
+    assert len(shoot(state).running) == 1  # the heartbeat may have overtaken the start
+    clock.advance(6)
+    state.observe([beat(active=0, at=1_006.0)])
+    assert shoot(state).running == ()
+
+    # When its end comes after all, it still has its name
+    state.observe([task("succeeded")])
+    assert only(counts(state)).succeeded == 1
+
+
+def test_the_queue_time_of_a_retried_task_of_an_announced_name_is_that_of_each_run(
+    state: State,
+) -> None:
+    """The receipt of the next run may come before the news of the retry."""
+    state.observe([task("sent", "u0")])
+    state.observe([task("received", at=1_000.0), task("started", at=1_005.0)])
+    state.observe([task("received", at=1_010.0), task("retried", at=1_011.0)])
+    state.observe([task("started", at=1_012.0), task("succeeded", at=1_013.0)])
+    assert only(counts(state)).queue_time == Distribution((2.0, 5.0), (1, 1))
+
+
 def test_custom_events_are_counted_by_type(state: State) -> None:
     """An application's own events are its own metrics."""
     state.observe([CustomEvent(type=kind) for kind in ("order-paid", "order-lost", "order-paid")])

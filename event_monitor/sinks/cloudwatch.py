@@ -221,7 +221,9 @@ class CloudWatchSink:
             self._client.put_metric_data(
                 Namespace=self._namespace, MetricData=[datum for _, datum in request]
             )
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        # OSError and RuntimeError come from botocore's credential providers, before the request:
+        # a web identity token file that is missing, credentials that expired while refreshed.
+        except (ClientError, BotoCoreError, ResponseParserError, OSError, RuntimeError) as error:
             if isinstance(error, NoCredentialsError):
                 self._reconnect()
             return classify(error, namespace=self._namespace)

@@ -39,7 +39,8 @@ def classify(error: Exception, *, namespace: str) -> Fault:
     """Tell the kinds of failure apart.
 
     ``error`` is a ``ClientError`` (CloudWatch, or STS on the way to credentials, answered), a
-    ``BotoCoreError`` (it did not) or a ``ResponseParserError`` (the answer makes no sense).
+    ``BotoCoreError`` (it did not), a ``ResponseParserError`` (the answer makes no sense), or an
+    ``OSError`` or ``RuntimeError`` of botocore's credential providers.
     """
     from botocore import exceptions as boto
 
@@ -50,7 +51,7 @@ def classify(error: Exception, *, namespace: str) -> Fault:
     if isinstance(
         error,
         (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError),
-    ):
+    ) or (isinstance(error, (OSError, RuntimeError)) and not isinstance(error, boto.BotoCoreError)):
         return Fault("later", f"{_one_line(error)}: {_permission(namespace)}.")
     # Of an HTTPClientError (a time-out, a closed connection, whatever urllib3 did not name) nobody
     # knows what became of the body; nor of an answer that cannot be read. The other errors

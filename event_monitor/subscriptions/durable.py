@@ -34,6 +34,11 @@ class Ledger:
         for start in range(0, len(digests), _DIGEST_BYTES):
             self.add(digests[start : start + _DIGEST_BYTES])
 
+    @staticmethod
+    def count(digests: bytes) -> int:
+        """How many digests the bytes hold."""
+        return len(digests) // _DIGEST_BYTES
+
     def add(self, digest: bytes) -> None:
         """Remember one more."""
         self._young[digest] = None

@@ -6,7 +6,11 @@ stream is idle, and a server that hears none hangs up.
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -54,16 +58,17 @@ class QueueSubscription:
     def open(self) -> None:
         """Connect, declare the queue, bind it, consume."""
         self.connection.connect()
-        self._channel = channel = self.connection.default_channel
-        channel.Message = _unread(channel.Message)
-        self._prepare(channel)
-        Consumer(
-            channel,
-            queues=[self._queue],
-            on_message=self._on_message,
-            on_decode_error=lambda _message, error: self._refuse("encoding", repr(error)),
-            no_ack=self.no_ack,
-        ).consume()
+        with self._cut_unless_done():
+            self._channel = channel = self.connection.default_channel
+            channel.Message = _unread(channel.Message)
+            self._prepare(channel)
+            Consumer(
+                channel,
+                queues=[self._queue],
+                on_message=self._on_message,
+                on_decode_error=lambda _message, error: self._refuse("encoding", repr(error)),
+                no_ack=self.no_ack,
+            ).consume()
 
     def read(self, timeout_seconds: float) -> Reading:
         """The messages of one read."""
@@ -106,6 +111,23 @@ class QueueSubscription:
         if self._is_amqp:
             own.max_length = _MOST_WAITING
         return own
+
+    @contextmanager
+    def _cut_unless_done(self) -> Iterator[None]:
+        """Shut the socket down after a while: py-amqp waits for each answer without a limit."""
+
+        def cut() -> None:
+            with suppress(AttributeError, OSError):
+                self.connection.connection.sock.shutdown(socket.SHUT_RDWR)
+
+        watchdog = threading.Timer(CONNECT_SECONDS, cut)
+        watchdog.daemon = True
+        if self._is_amqp:
+            watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
 
     def _prepare(self, channel: Any) -> None:
         """What is to be done before consuming; nothing here."""

@@ -18,7 +18,7 @@ SOON = 30  # seconds; only a broken monitor takes that long
 def libfaketime() -> Path:
     """The library that fakes the wall clock of a process, where Debian puts it."""
     found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    return found or missing("libfaketime")
+    return found or missing("faketime")
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
