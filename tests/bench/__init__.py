@@ -1,0 +1,1 @@
+"""Benchmarks: the monitor beside its peers, one command (``scripts/bench``); pytest skips them."""

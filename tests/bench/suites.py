@@ -1,0 +1,109 @@
+"""Suites: the runs that each option of ``scripts/bench`` stands for, printed as they finish."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from .brokers import BATCHES, Broker, running
+from .measure import Result, measure
+from .rows import OURS_QUIET, ROWS, Row
+from .stream import Spec
+from .table import fixed_rates, full_speed, goals, loss, us_per_event
+from .wire import Recorded, record
+
+_WARM_EVENTS = 20_000
+_RATES, _RATE_SECONDS = (20_000, 50_000), 10
+_LOSS_RATE, _LOSS_SECONDS = 50_000, 60
+_SCALING_EVENTS = 300_000
+_WORKERS, _NAMES = (10, 50, 500, 5_000), (10, 40, 500, 2_000)
+_QUICK_FRACTION = 5  # so much less of everything
+
+
+def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) -> bool:
+    """Everybody at full speed, side by side, then at fixed rates. Whether ours lost nothing."""
+    costs: dict[str, dict[str, float]] = {}
+    ours: list[Result] = []
+    for name in brokers:
+        rows = [
+            replace(row, events=row.events // _QUICK_FRACTION) if quick else row
+            for row in ROWS
+            if name in row.brokers and only in row.name and not (quick and row.is_slow)
+        ]
+        most = max(row.events for row in rows)
+        if not quick:
+            most = max(most, max(_RATES) * _RATE_SECONDS)
+        with _stage(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+            results: dict[str, list[Result]] = {row.name: [] for row in rows}
+            for _ in range(rounds):
+                for row in rows:
+                    results[row.name].append(measure(row, name, broker, stream))
+            _say(full_speed(name, results))
+            costs[name] = {row: us_per_event(found) for row, found in results.items()}
+            ours += [one for row in rows if row.is_ours for one in results[row.name]]
+            if not quick:
+                paced = list(_paced(rows, name, broker, stream))
+                _say(fixed_rates(name, paced))
+    _say(goals(costs))
+    return not any(one.lost or one.wrong for one in ours)
+
+
+def lose() -> bool:
+    """50,000 events/s for a minute on Redis with its default limits. Whether all were counted."""
+    events = _LOSS_RATE * _LOSS_SECONDS
+    with _stage("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
+        row = next(row for row in ROWS if row.is_ours)
+        one = measure(row, "redis", broker, stream, rate=_LOSS_RATE, seconds=_LOSS_SECONDS)
+    _say(
+        f"{one.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: sent {one.sent:,}, "
+        f"lost {loss([one])}; {100 * one.cpu_seconds / one.wall_seconds:.0f} % of a core, "
+        f"peak {one.peak_mb:.0f} MB, grown by {one.grown_mb:.1f} MB"
+    )
+    return not one.lost and not one.wrong
+
+
+def scale(rounds: int) -> bool:
+    """The cost of an event as the fleet grows, shots left out. Whether all were counted."""
+    good = True
+    default = Spec(batch=BATCHES["redis"])
+    specs = [replace(default, workers=number) for number in _WORKERS]
+    specs += [replace(default, names=number) for number in _NAMES]
+    row = replace(OURS_QUIET, events=_SCALING_EVENTS)
+    for spec in specs:
+        with _stage("redis", spec, row.events) as (broker, stream):
+            results = [measure(row, "redis", broker, stream) for _ in range(rounds)]
+        good = good and not any(one.lost or one.wrong for one in results)
+        _say(
+            f"{spec.workers:>5,} workers, {spec.names:>5,} names: "
+            f"{us_per_event(results):.2f} us/event, "
+            f"{median(one.peak_mb for one in results):.0f} MB, lost {loss(results)}",
+            end="\n",
+        )
+    return good
+
+
+def _paced(
+    rows: list[Row], name: str, broker: Broker, stream: Recorded
+) -> Iterator[tuple[int, Result]]:
+    for rate in _RATES:
+        for row in rows:
+            if row.is_paced:
+                yield rate, measure(row, name, broker, stream, rate=rate, seconds=_RATE_SECONDS)
+
+
+@contextlib.contextmanager
+def _stage(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
+    """A broker, and a stream recorded for it, long enough for ``events`` after the warm-up."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as made:
+        folder = Path(made)
+        with running(name, folder) as broker:
+            yield broker, record(spec, name, events + _WARM_EVENTS, folder / "stream")
+
+
+def _say(text: str, end: str = "\n\n") -> None:
+    if text:
+        print(text, end=end, flush=True)  # noqa: T201  it is what the command is for

@@ -1,0 +1,115 @@
+"""Table: results as plain text, side by side, with the ratios that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+from .measure import Result
+
+FLOORS = {"redis": "bare-socket floor", "rabbitmq": "raw kombu consumer"}
+STATE = "Celery State camera"
+OURS = "event-monitor run"
+_TITLES = {"redis": "Redis", "rabbitmq": "RabbitMQ"}
+_NAME_COLUMN = 24
+
+Rounds = Sequence[Result]  # of one row, on one broker
+
+
+def us_per_event(rounds: Rounds) -> float:
+    """The median of the CPU time of one event, in microseconds."""
+    return median(one.cpu_seconds / one.events * 1e6 for one in rounds)
+
+
+def loss(rounds: Iterable[Result]) -> str:
+    """What is to be said of losses; 0 when there are none in any round."""
+    said = [f"LOST {one.lost:,}" for one in rounds if one.lost]
+    said += [f"WRONG {one.wrong}" for one in rounds if one.wrong]
+    return "; ".join(said) or "0"
+
+
+def full_speed(broker: str, rows: Mapping[str, Rounds]) -> str:
+    """One broker's table of runs at full speed."""
+    costs = {name: us_per_event(rounds) for name, rounds in rows.items()}
+    state, floor = costs.get(STATE), costs.get(FLOORS[broker])
+    lines = [
+        (
+            f"{_TITLES[broker]}, full speed",
+            *(
+                "us/event",
+                "best",
+                "events/CPU-s",
+                "events/s",
+                "peak MB",
+                "start s",
+                "x State",
+                "% floor",
+            ),
+            "lost",
+        )
+    ]
+    for name, rounds in rows.items():
+        cost = costs[name]
+        lines.append(
+            (
+                name,
+                f"{cost:.2f}",
+                f"{min(one.cpu_seconds / one.events * 1e6 for one in rounds):.2f}",
+                f"{1e6 / cost:,.0f}",
+                f"{median(one.events / one.wall_seconds for one in rounds):,.0f}",
+                f"{max(one.peak_mb for one in rounds):.0f}",
+                f"{median(one.ready_seconds for one in rounds):.2f}",
+                f"{state / cost:.1f}" if state else "-",
+                f"{100 * floor / cost:.0f}" if floor else "-",
+                loss(rounds),
+            )
+        )
+    return _aligned(lines)
+
+
+def fixed_rates(broker: str, results: Iterable[tuple[int, Result]]) -> str:
+    """One broker's table of runs at fixed rates: who keeps up."""
+    lines = [
+        (f"{_TITLES[broker]}, fixed rate", "events/s", "% of a core", "peak MB", "lost %", "lost")
+    ]
+    for rate, one in results:
+        lines.append(
+            (
+                one.name,
+                f"{rate:,}",
+                "died" if one.died else f"{100 * one.cpu_seconds / one.wall_seconds:.0f}",
+                "-" if one.died else f"{one.peak_mb:.0f}",
+                f"{100 * one.lost / one.sent:.1f}",
+                loss([one]),
+            )
+        )
+    return _aligned(lines)
+
+
+def goals(costs: dict[str, dict[str, float]]) -> str:
+    """What we set out to reach, and whether we have; ``costs`` in us by broker and row."""
+    wanted = {"redis": (300_000, 12, 55), "rabbitmq": (200_000, 6, 70)}
+    lines: list[tuple[str, ...]] = [("Goals", "events/CPU-s", "x State", "% floor")]
+    for broker, (speed, times, percent) in wanted.items():
+        found = costs.get(broker, {})
+        ours, state, floor = (found.get(name) for name in (OURS, STATE, FLOORS[broker]))
+        if ours and state and floor:
+            pairs = ((1e6 / ours, speed), (state / ours, times), (100 * floor / ours, percent))
+            verdicts = (
+                f"{is_:,.0f} of {goal:,} {'ok' if is_ >= goal else 'MISSED'}" for is_, goal in pairs
+            )
+            lines.append((_TITLES[broker], *verdicts))
+    return _aligned(lines) if len(lines) > 1 else ""
+
+
+def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    """Names to the left, numbers to the right, and the last column as it comes."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[0] = max(widths[0], _NAME_COLUMN)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
