@@ -8,12 +8,13 @@ from typing import Literal
 __all__ = ["CATALOG", "DIMENSIONS", "Group", "MetricSpec", "Unit", "spec"]
 
 Kind = Literal["count", "gauge", "times"]
-Unit = Literal["Count", "Seconds", "Percent", "Bytes", "None"]
-Group = Literal["counts", "times", "tasks now", "workers", "monitor"]
+Unit = Literal["Count", "Count/Second", "Seconds", "Percent", "Bytes", "None"]
+Group = Literal["counts", "times", "tasks now", "workers", "queues", "monitor"]
 
 #: What a series can be split by, and where the values come from.
 DIMENSIONS = {
     "TaskName": "the task's name, a group of names, `other` (the folded tail) or `unknown`",
+    "QueueName": "the queue's name",
     "WorkerName": "the worker's full nodename, such as `celery@host`",
     "ExceptionType": "the class of what the task raised",
     "EventType": "the type of a custom event",
@@ -37,6 +38,7 @@ class MetricSpec:
     meaning: str
     splits: tuple[str, ...] = ()
     by_task: bool = False  # published per TaskName unless the settings say otherwise
+    by_queue: bool = False  # the same for QueueName
     worst_is_low: bool = False  # a gauge to watch by its Minimum, not its Maximum
 
     @property
@@ -52,6 +54,26 @@ _TASK = ("TaskName", "WorkerName")
 
 def _count(name: str, source: str, meaning: str, *, by_task: bool = False) -> MetricSpec:
     return MetricSpec(name, "counts", "count", "Count", source, meaning, _TASK, by_task)
+
+
+def _of_worker(name: str, unit: Unit, source: str, meaning: str) -> MetricSpec:
+    return MetricSpec(name, "workers", "gauge", unit, source, meaning, ("WorkerName",))
+
+
+def _of_queue(
+    name: str, unit: Unit, source: str, meaning: str, *, by_queue: bool = False, low: bool = False
+) -> MetricSpec:
+    return MetricSpec(
+        name,
+        "queues",
+        "gauge",
+        unit,
+        source,
+        meaning,
+        ("QueueName",),
+        by_queue=by_queue,
+        worst_is_low=low,
+    )
 
 
 def _times(name: str, source: str, meaning: str, *, by_task: bool = False) -> MetricSpec:
@@ -191,6 +213,74 @@ CATALOG: tuple[MetricSpec, ...] = (
         "The highest one-minute load average among online workers, from their heartbeats.",
         ("WorkerName",),
     ),
+    _of_worker(
+        "WorkersStalled",
+        "Count",
+        "stalled",
+        "Workers that beat but begin nothing, run nothing, and have work waiting in their queues.",
+    ),
+    _of_worker(
+        "TasksReserved",
+        "Count",
+        "reserved",
+        "Tasks workers hold and have not begun.",
+    ),
+    _of_worker("TasksScheduled", "Count", "scheduled", "Tasks workers hold until their eta."),
+    _of_worker("TasksRevokedHeld", "Count", "revoked_held", "Ids that workers hold as revoked."),
+    _of_worker("PoolProcesses", "Count", "pool_processes", "Tasks that workers can run at once."),
+    _of_worker(
+        "WorkerUtilization", "Percent", "utilization", "Tasks active ÷ tasks that could be, × 100."
+    ),
+    _of_worker(
+        "WorkerMemory",
+        "Bytes",
+        "worker_memory",
+        "The largest peak resident memory of a worker's main process.",
+    ),
+    _of_queue(
+        "QueueLength",
+        "Count",
+        "queue_length",
+        "Messages ready for a worker, of every priority.",
+        by_queue=True,
+    ),
+    _of_queue(
+        "QueueUnacked", "Count", "queue_unacked", "Messages with workers, not acknowledged yet."
+    ),
+    _of_queue(
+        "QueueConsumers", "Count", "queue_consumers", "Workers that read the queue.", low=True
+    ),
+    _of_queue(
+        "OldestMessageAge",
+        "Seconds",
+        "oldest_message",
+        "How long the oldest waiting message has been waiting; 0 when none waits.",
+        by_queue=True,
+    ),
+    _of_queue(
+        "QueueStatus",
+        "None",
+        "queue_status",
+        "0 ok, 1 warning, 2 critical, by `queue_length_limits` and `queue_age_limits`.",
+        by_queue=True,
+    ),
+    _of_queue(
+        "BacklogPerWorker",
+        "Count",
+        "backlog_per_worker",
+        "(Ready + unacknowledged) ÷ the pool processes that serve the queue, at least 1.",
+        by_queue=True,
+    ),
+    _of_queue("ArrivalRate", "Count/Second", "arrival_rate", "Messages that came into the queues."),
+    _of_queue(
+        "DrainRate", "Count/Second", "drain_rate", "Messages that workers took from the queues."
+    ),
+    _of_queue(
+        "TimeToEmpty",
+        "Seconds",
+        "time_to_empty",
+        "Ready ÷ (drain − arrival); nothing while the queue does not shrink.",
+    ),
     MetricSpec(
         "MonitorHeartbeat",
         "monitor",
@@ -264,6 +354,14 @@ CATALOG: tuple[MetricSpec, ...] = (
         "Count",
         "series_folded",
         "Task names and other values published as `other`, because a bound was reached.",
+    ),
+    MetricSpec(
+        "ProbeFailures",
+        "monitor",
+        "count",
+        "Count",
+        "probe_failures",
+        "Questions to broker or workers that failed; the gauges they were for are left out.",
     ),
     MetricSpec(
         "PublishFailures",

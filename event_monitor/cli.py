@@ -15,9 +15,8 @@ import click
 
 from . import __version__
 from .errors import EXIT_CHECK_FAILED, EXIT_OK, EventMonitorError, UnavailableError
-from .flags import Command, formats, given_flags, loglevel, number_of, watching
-from .logs import log_to_stderr, stay_audible
-from .settings import Settings, Source, conf_of
+from .flags import Command, formats, loglevel, number_of, watching
+from .loading import load
 
 __all__ = ["celery_command", "main"]
 
@@ -58,30 +57,6 @@ class Commands(click.Group):
         return list(self.commands)
 
 
-def _load(
-    ctx: click.Context, values: dict[str, Any], *, app_needed: bool = True
-) -> tuple[Any, Settings, dict[str, Source]]:
-    """Logging first, so that warnings are seen; then the app, then the settings."""
-    log_to_stderr(values["loglevel"])
-    name, broker, given = values["app"], values["broker"], None
-    if isinstance(ctx.obj, dict):  # of `main`
-        name, broker = name or ctx.obj["app"], broker or ctx.obj["broker"]
-    elif ctx.obj is not None:  # of `celery`
-        given = ctx.obj.app
-    app = None
-    if app_needed or name or broker or given:
-        from .app import load_app, require_broker
-
-        app = load_app(name, broker=broker, given=given)
-        stay_audible()
-        if app_needed:
-            require_broker(app)
-    settings, sources = Settings.load_with_sources(
-        flags=given_flags(values), conf=None if app is None else conf_of(app)
-    )
-    return app, settings, sources
-
-
 def _width() -> int:
     return min(120, max(80, shutil.get_terminal_size((100, 24)).columns))
 
@@ -103,7 +78,7 @@ def run(ctx: click.Context, /, **values: Any) -> None:
     """Count events and publish metrics until told to stop."""
     if values["dry_run"]:
         values["sink"] = "console"
-    app, settings, _ = _load(ctx, values)
+    app, settings, _ = load(ctx, values)
     from .service import Service
 
     ctx.exit(Service(settings, app).run())
@@ -135,7 +110,7 @@ def check(ctx: click.Context, /, **values: Any) -> None:
     It sends one event to itself and puts one datum, MonitorCheck. With --enable-events it also
     turns task events on in every worker. Exits with 1 if something failed.
     """
-    app, settings, _ = _load(ctx, values)
+    app, settings, _ = load(ctx, values)
     from .check import check as examine
     from .check import json_report, paragraph, passed, summary
 
@@ -174,6 +149,7 @@ def metrics(form: str) -> None:
 )
 @number_of("--tasks", most=100_000, default=40, help_text="Task names that get their own series.")
 @number_of("--workers", most=100_000, default=10, help_text="Workers.")
+@number_of("--queues-watched", most=10_000, default=3, help_text="Queues.")
 @number_of("--exceptions", most=10_000, default=10, help_text="Classes, for --by-exception.")
 @number_of("--custom-events", most=1_000, default=0, help_text="Event types of the app's own.")
 @watching
@@ -181,11 +157,11 @@ def metrics(form: str) -> None:
 @click.pass_context
 def cost(ctx: click.Context, /, **values: Any) -> None:
     """Estimate the monthly CloudWatch bill. Asks nobody; needs no app."""
-    _, settings, _ = _load(ctx, values, app_needed=False)
+    _, settings, _ = load(ctx, values, app_needed=False)
     from .cost import Cluster, bill
 
-    sizes = ("tasks", "workers", "exceptions", "custom_events")
-    click.echo(bill(settings, Cluster(**{name: values[name] for name in sizes})))
+    sizes = {name: values[name] for name in ("tasks", "workers", "exceptions", "custom_events")}
+    click.echo(bill(settings, Cluster(**sizes, queues=values["queues_watched"])))
 
 
 @click.command(
@@ -202,7 +178,7 @@ def cost(ctx: click.Context, /, **values: Any) -> None:
 @click.pass_context
 def show_settings(ctx: click.Context, /, **values: Any) -> None:
     """Show every setting, its value and where that came from."""
-    _, settings, sources = _load(ctx, values, app_needed=False)
+    _, settings, sources = load(ctx, values, app_needed=False)
     from .documentation import settings_markdown, settings_text
 
     markdown = values["form"] == "markdown"

@@ -16,10 +16,13 @@ from .metrics import Metric, metrics_from
 from .settings import Settings
 from .snapshot import (
     PublisherReport,
+    QueueDepth,
     RunningTasks,
     Snapshot,
+    Survey,
     TaskCounts,
     Window,
+    WorkerAnswer,
     WorkerState,
     WorkerStatus,
 )
@@ -47,6 +50,7 @@ class Cluster:
 
     tasks: int = 40
     workers: int = 10
+    queues: int = 3
     exceptions: int = 10
     custom_events: int = 0
 
@@ -82,7 +86,9 @@ class Saving:
 def estimate(settings: Settings, cluster: Cluster) -> Estimate:
     """The bill of a month in which every task and worker is seen all the time."""
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
-    published = metrics_from(_snapshot(cluster), everything, PublisherReport(flush_seconds=0.1))
+    published = metrics_from(
+        _snapshot(cluster), everything, PublisherReport(flush_seconds=0.1), _survey(cluster)
+    )
     static = len(settings.dimensions)
     by_split = Counter(_split(metric, static) for metric in published)
     per_shot = ceil(len(published) / DATA_PER_REQUEST)
@@ -140,6 +146,7 @@ def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
     if len(settings.by_task) > 2:
         few = ("TasksFailed", "TaskRuntime")
         yield "--by-task " + ",".join(few), replace(settings, by_task=few)
+    yield "--by-queue none", replace(settings, by_queue=())
     yield "--by-worker none", replace(settings, by_worker=())
     yield "--no-by-exception", replace(settings, by_exception=False)
     if settings.interval < 60:
@@ -180,4 +187,17 @@ def _snapshot(cluster: Cluster) -> Snapshot:
             for host in hosts
         ),
         running=tuple(RunningTasks(name, 1, 1.0) for name in names),
+    )
+
+
+def _survey(cluster: Cluster) -> Survey:
+    """The answers of its broker and workers, with rates and ages, as RabbitMQ's management has."""
+    queues = tuple(f"queue-{number}" for number in range(cluster.queues))
+    return Survey(
+        queues=tuple(QueueDepth(name, 1, 1, 1, 1.0, 1.0, 2.0) for name in queues),
+        workers=tuple(
+            WorkerAnswer(f"celery@worker-{number}", 1, 1, 1, 1, 4, 1, queues=queues)
+            for number in range(cluster.workers)
+        ),
+        stalled=(),
     )

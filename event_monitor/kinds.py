@@ -19,6 +19,7 @@ __all__ = [
     "DIMENSION_PAIRS",
     "FLAG",
     "GROUPS",
+    "LIMITS",
     "NAMES",
     "NAMESPACE",
     "PATH",
@@ -62,8 +63,11 @@ def text_of(value: Any) -> str:
     return ",".join(one if isinstance(one, str) else _pair_text(*one) for one in value)
 
 
-def _pair_text(key: str, value: str | tuple[str, ...]) -> str:
-    return f"{key}={value if isinstance(value, str) else '|'.join(value)}"
+def _pair_text(key: str, value: str | tuple[Any, ...]) -> str:
+    if isinstance(value, str):
+        return f"{key}={value}"
+    separator = "|" if all(isinstance(one, str) for one in value) else ":"
+    return f"{key}={separator.join(text_of(one) for one in value)}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -275,3 +279,19 @@ def _groups(raw: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 GROUPS = Kind("NAME=GLOB|GLOB,...", "NAME=GLOB pairs, several globs joined by `|`", _groups)
+
+
+def _limits(raw: Any) -> tuple[tuple[str, tuple[float, float]], ...]:
+    limits: dict[str, tuple[float, float]] = {}
+    for glob, levels in _pairs(raw):
+        warning, critical = levels.split(":") if isinstance(levels, str) else levels
+        found = float(_not_a_flag(warning)), float(_not_a_flag(critical))
+        if not glob or not 0 <= found[0] <= found[1] < math.inf:
+            raise NotAllowedError(f"{glob!r} needs a warning no higher than its critical")
+        limits[glob] = found
+    return tuple(limits.items())
+
+
+LIMITS = Kind(
+    "GLOB=WARN:CRIT,...", "GLOB=WARNING:CRITICAL pairs of numbers; the first that matches", _limits
+)

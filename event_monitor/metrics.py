@@ -9,12 +9,14 @@ from itertools import islice
 
 from .catalog import CATALOG, MetricSpec
 from .distribution import Distribution
+from .gauges import queue_totals, queue_values, worker_totals, worker_values
 from .settings import Settings
-from .snapshot import OTHER, PublisherReport, Snapshot, TaskCounts, WorkerState, total
+from .snapshot import OTHER, PublisherReport, Snapshot, Survey, TaskCounts, WorkerState, total
 
 __all__ = ["Metric", "label_for", "metrics_from"]
 
 
+NOT_ASKED = Survey()
 Dimensions = tuple[tuple[str, str], ...]
 
 
@@ -34,7 +36,10 @@ class Metric:
 
 
 def metrics_from(
-    snapshot: Snapshot, settings: Settings, report: PublisherReport | None = None
+    snapshot: Snapshot,
+    settings: Settings,
+    report: PublisherReport | None = None,
+    survey: Survey = NOT_ASKED,
 ) -> tuple[Metric, ...]:
     """Turn a snapshot into metrics: totals first, then the splits, within the series budget.
 
@@ -48,11 +53,16 @@ def metrics_from(
     def metric(spec: MetricSpec, value: float | Distribution, *split: tuple[str, str]) -> Metric:
         return Metric(spec.name, spec.unit, timestamp, value, (*settings.dimensions, *split))
 
-    by_worker, folded_workers = _by_worker(snapshot, settings)
+    by_worker, folded_workers = _by_worker(snapshot, survey, settings)
+    by_queue, folded_queues = _by_queue(survey, settings)
     taken = len(published) + len(by_worker) * len(settings.by_worker)
+    taken += len(by_queue) * len(settings.by_queue)
     taken += len(window.exceptions) + len(window.custom_events)
     by_name, folded_names = _by_task(snapshot, settings, budget=settings.series_budget - taken)
-    totals = _totals(snapshot, report or PublisherReport(), folded_names + folded_workers)
+    folded = folded_names + folded_workers + folded_queues
+    totals = _totals(snapshot, report or PublisherReport(), folded)
+    totals |= {"probe_failures": survey.failures}
+    totals |= queue_totals(survey, window, settings) | worker_totals(snapshot, survey)
     series: list[Metric] = []
     for spec in published:
         value = totals.get(spec.source)
@@ -60,6 +70,7 @@ def metrics_from(
             series.append(metric(spec, value))
     for split, labelled, wanted in (
         ("TaskName", by_name, settings.by_task),
+        ("QueueName", by_queue, settings.by_queue),
         ("WorkerName", by_worker, settings.by_worker),
         ("ExceptionType", _by_exception(window.exceptions, settings), ("TasksFailed",)),
         ("EventType", _by_event_type(window.custom_events), ("CustomEvents",)),
@@ -171,7 +182,19 @@ def _by_task(
     return labelled, folded
 
 
-def _by_worker(snapshot: Snapshot, settings: Settings) -> tuple[dict[str, Values], int]:
+def _by_queue(survey: Survey, settings: Settings) -> tuple[dict[str, Values], int]:
+    """Values per QueueName, and how many queues found no place: at most a quarter of the budget."""
+    if not settings.by_queue:
+        return {}, 0
+    queues = survey.queues or ()
+    most = settings.series_budget // 4 // len(settings.by_queue)
+    kept = {one.name: queue_values(one, survey, settings) for one in queues[:most]}
+    return kept, max(0, len(queues) - most)
+
+
+def _by_worker(
+    snapshot: Snapshot, survey: Survey, settings: Settings
+) -> tuple[dict[str, Values], int]:
     """Values per WorkerName, and how many workers found no place: at most half the budget.
 
     Gauges of several workers cannot be added up, so the tail is left to the totals.
@@ -192,6 +215,9 @@ def _by_worker(snapshot: Snapshot, settings: Settings) -> tuple[dict[str, Values
             values["active"] = worker.active
         if worker.state is WorkerState.ONLINE and worker.load_average is not None:
             values["load_average"] = worker.load_average
+    for hostname, values in worker_values(survey).items():
+        if hostname in labelled:
+            labelled[hostname] |= values
     for loss in snapshot.losses:
         values = labelled.setdefault(loss.hostname, {})
         values["lost"] = _number(values.get("lost")) + int(not loss.said_goodbye)

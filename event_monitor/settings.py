@@ -19,6 +19,7 @@ from .kinds import (
     DIMENSION_PAIRS,
     FLAG,
     GROUPS,
+    LIMITS,
     NAMES,
     NAMESPACE,
     PATH,
@@ -120,6 +121,11 @@ class Settings:
         metric_names("WorkerName"),
         "Metrics also published per WorkerName; each new hostname is a billed metric.",
     )
+    by_queue: tuple[str, ...] = _setting(
+        tuple(one.name for one in CATALOG if one.by_queue),
+        metric_names("QueueName"),
+        "Metrics also published per QueueName.",
+    )
     by_exception: bool = _setting(False, FLAG, "Publish TasksFailed also per ExceptionType.")
     without: tuple[str, ...] = _setting((), metric_names(), "Metrics not published at all.")
     series_budget: int = _setting(
@@ -156,6 +162,32 @@ class Settings:
     )
     enable_events: bool = _setting(
         False, FLAG, "Turn task events on in workers that were started without -E."
+    )
+    worker_stalled_seconds: float = _setting(
+        300.0,
+        number(10, 86_400, "seconds"),
+        "When a worker is stalled that beats but does nothing while work waits in its queues.",
+    )
+    # what is asked for, of broker and workers
+    queues: tuple[str, ...] = _setting(
+        (), NAMES, "Queues to watch besides those of the app and those that workers consume."
+    )
+    queue_length_limits: tuple[tuple[str, tuple[float, float]], ...] = _setting(
+        (),
+        LIMITS,
+        "Lengths at which QueueStatus is 1 and 2, by glob of queue names, such as `*=100:1000`.",
+    )
+    queue_age_limits: tuple[tuple[str, tuple[float, float]], ...] = _setting(
+        (), LIMITS, "The same for the age of the oldest message in seconds, such as `*=60:600`."
+    )
+    probe_queues: bool = _setting(
+        True, FLAG, "Ask the broker for the depth and age of the queues once an interval."
+    )
+    probe_workers: bool = _setting(
+        True, FLAG, "Ask the workers what they hold, and for their pools, once an interval."
+    )
+    probe_seconds: float = _setting(
+        5.0, number(0.1, 60, "seconds"), "How long such a question may take."
     )
     # delivery
     durable_queue: str = _setting(

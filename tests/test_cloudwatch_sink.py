@@ -49,8 +49,8 @@ def make_sink(cloudwatch: StrictCloudWatch, clock: FakeClock) -> Iterator[MakeSi
     assert cloudwatch.endpoint_url  # the environment leads there
     made: list[CloudWatchSink] = []
 
-    def make(**settings: Any) -> CloudWatchSink:
-        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_timeout=0.2))
+    def make(*, read_timeout: float = 30.0, **settings: Any) -> CloudWatchSink:
+        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_timeout=read_timeout))
         return made[-1]
 
     yield make
@@ -288,7 +288,7 @@ def test_an_ambiguous_send_follows_the_setting(
 ) -> None:
     """`retry` keeps what may have been applied; `drop` counts it as lost, and keeps the rest."""
     # Given
-    sink = make_sink(on_ambiguous_send=policy)
+    sink = make_sink(on_ambiguous_send=policy, read_timeout=1.0 if "hang" in fault else 30.0)
     metrics = tuple(count(value=n) for n in range(1_500))
     cloudwatch.misbehave(fault, times=1)
 
@@ -300,6 +300,7 @@ def test_an_ambiguous_send_follows_the_setting(
     assert outcome.unsent == (metrics if policy == "retry" else metrics[1_000:])
     assert outcome.dropped == (0 if policy == "retry" else 1_000)
     assert outcome.error
+    assert cloudwatch.wait_for_requests(1)  # on a slow machine it may still be on its way
     assert len(cloudwatch.requests) == 1  # botocore did not retry by itself
 
 

@@ -7,7 +7,7 @@ import pytest
 from event_monitor.cost import Cluster, Estimate, Saving, bill, estimate, savings
 from event_monitor.metrics import metrics_from
 from event_monitor.settings import Settings
-from event_monitor.snapshot import PublisherReport, Snapshot, Window
+from event_monitor.snapshot import PublisherReport, Snapshot, Survey, Window
 
 
 def test_an_empty_cluster_still_costs_its_totals() -> None:
@@ -15,10 +15,11 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     # Given
     settings = Settings()
     idle = Snapshot(window=Window(opened_at=0.0, closed_at=60.0))
-    totals = metrics_from(idle, settings, PublisherReport(flush_seconds=0.1))
+    survey = Survey(queues=(), workers=(), stalled=())
+    totals = metrics_from(idle, settings, PublisherReport(flush_seconds=0.1), survey)
 
     # When
-    found = estimate(settings, Cluster(tasks=0, workers=0))
+    found = estimate(settings, Cluster(tasks=0, workers=0, queues=0))
 
     # Then: the event delay is sampled from the first event on
     assert found.series == (("total", len(totals) + 1),)
@@ -55,7 +56,7 @@ def test_the_series_budget_is_the_ceiling() -> None:
 
 def test_workers_and_exceptions_cost_only_when_asked_for() -> None:
     """Per-worker and per-exception series are off unless the settings say otherwise."""
-    cluster = Cluster(tasks=0, workers=7, exceptions=3, custom_events=2)
+    cluster = Cluster(tasks=0, workers=7, queues=0, exceptions=3, custom_events=2)
     asked = Settings(by_worker=("WorkersOnline", "TasksActive"), by_exception=True)
 
     assert "WorkerName" not in dict(estimate(Settings(), cluster).series)
@@ -88,15 +89,18 @@ def test_shots_in_quick_succession_cost_requests() -> None:
 def test_savings_are_told_the_largest_first() -> None:
     """By what they take off the bill; what saves nothing is left out."""
     # Given
-    settings = Settings(by_task=("TasksFailed",), by_worker=("WorkersOnline",))
+    settings = Settings(
+        by_task=("TasksFailed",), by_worker=("WorkersOnline",), by_queue=("QueueLength",)
+    )
 
     # When
-    found = savings(settings, Cluster(tasks=40, workers=10))
+    found = savings(settings, Cluster(tasks=40, workers=10, queues=5))
 
     # Then
     assert found == (
         Saving("--by-task none", pytest.approx(12.0)),
         Saving("--by-worker none", pytest.approx(3.0)),
+        Saving("--by-queue none", pytest.approx(1.5)),
     )
 
 
@@ -104,7 +108,7 @@ def test_the_bill_says_what_is_not_in_it() -> None:
     """Nobody should take it for the invoice."""
     text = bill(Settings(), Cluster())
 
-    assert "series, by TaskName     200    60.00" in text
+    assert "series, by TaskName 200 60.00" in " ".join(text.split())
     assert "--by-task none" in text
     assert "us-east-1 list price of 2025-01" in text
     assert "Not included: alarms" in text

@@ -11,10 +11,13 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     OrphanedTask,
     PublisherReport,
+    QueueDepth,
     RunningTasks,
     Snapshot,
+    Survey,
     TaskCounts,
     Window,
+    WorkerAnswer,
     WorkerLoss,
     WorkerState,
     WorkerStatus,
@@ -53,8 +56,15 @@ def test_totals_are_published_with_zeros_when_nothing_happens() -> None:
 
 def test_what_is_not_known_is_not_published() -> None:
     """No heartbeat told a load, no send was timed, nothing ran: no zero is invented."""
-    absent = {(one.name,) for one in CATALOG} - set(published(QUIET))
+    absent = {(one.name,) for one in CATALOG if one.group != "queues"} - set(published(QUIET))
     assert absent == {
+        ("WorkersStalled",),
+        ("TasksReserved",),
+        ("TasksScheduled",),
+        ("TasksRevokedHeld",),
+        ("PoolProcesses",),
+        ("WorkerUtilization",),
+        ("WorkerMemory",),
         ("TaskRuntime",),
         ("TaskQueueTime",),
         ("TaskPrefetchTime",),
@@ -243,5 +253,11 @@ def test_every_source_the_catalog_names_can_be_published() -> None:
         window=replace(WINDOW, tasks=(("t", full),), event_delay=times),
         workers=(WorkerStatus(W1, WorkerState.ONLINE, 0.0, active=1, load_average=0.1),),
     )
-    series = published(snapshot, PublisherReport(flush_seconds=0.1))
-    assert {key[0] for key in series} == {one.name for one in CATALOG}
+    survey = Survey(
+        queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
+        workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
+        stalled=(),
+    )
+    settings = Settings(queue_length_limits=(("*", (1, 2)),))
+    series = metrics_from(snapshot, settings, PublisherReport(flush_seconds=0.1), survey)
+    assert {one.name for one in series} == {one.name for one in CATALOG}

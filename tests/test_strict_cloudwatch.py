@@ -37,7 +37,7 @@ def client(cloudwatch: StrictCloudWatch) -> Iterator[Any]:
         aws_secret_access_key="secret",
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=0.2,
+            read_timeout=2.0,
             parameter_validation=False,  # what botocore refuses by itself would not be tested
         ),
     )

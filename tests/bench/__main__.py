@@ -39,7 +39,7 @@ def main() -> int:
         command = [sys.executable, "-m", "pytest", str(_MICRO), "--benchmark-only"]
         columns = "--benchmark-columns=min,median,iqr,rounds"
         return subprocess.run([*command, columns], cwd=ROOT, check=False).returncode
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so end what we have started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # with all we have started
     os.sched_setaffinity(0, OTHER_CORES)  # and so are the servers and the senders
     print(f"{description()}\n", flush=True)  # noqa: T201  it is what the command is for
     if asked.loss:
