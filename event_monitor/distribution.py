@@ -62,6 +62,10 @@ class Distribution:
 
 NO_VALUES = Distribution()
 
+# Shared by all recorders with few values, which are most: an empty dictionary is 64 bytes.
+_NO_BUCKETS: dict[int, int] = {}
+_NO_SUMS: dict[int, float] = {}
+
 
 class Recorder:
     """Collects values one by one; the mutable half of ``Distribution``. Not thread-safe.
@@ -73,8 +77,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self._raw: dict[float, int] | None = {}  # value → count, until there are too many
-        self._counts: dict[int, int] = {}  # bucket → count, afterwards
-        self._sums: dict[int, float] = {}
+        self._counts = _NO_BUCKETS  # bucket → count, afterwards
+        self._sums = _NO_SUMS
         self._resolution = _FINEST
 
     def record(self, value: float, count: int = 1) -> None:
@@ -84,6 +88,7 @@ class Recorder:
             raw[value] = raw.get(value, 0) + count
             if len(raw) > MAX_VALUES:
                 self._raw = None
+                self._counts, self._sums = {}, {}
                 for each, times in raw.items():
                     self.record(each, times)
             return

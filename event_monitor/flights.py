@@ -7,13 +7,14 @@ task keeps its name. Not thread-safe; knows no counters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from .snapshot import TaskInFlight
 
 __all__ = ["Flight", "Flights"]
 
+_MAX_QUEUES = 1_000
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
 _RECENT_ENDINGS = 10_000  # endings of one task arrive within seconds of each other
@@ -27,6 +28,7 @@ class Flight:
         "eta",
         "name",
         "pid",
+        "queue",
         "received_at",
         "running_since",
         "sent_at",
@@ -38,6 +40,7 @@ class Flight:
         self.name = name
         self.worker: str | None = None  # who received or started it last
         self.pid: int | None = None
+        self.queue: str | None = None  # it was sent to, if its producer told
         self.sent_at: float | None = None
         self.received_at: float | None = None
         self.eta: float | None = None
@@ -57,6 +60,7 @@ class Flights:
         # full it becomes the old one, and what the old one held is forgotten.
         self._ended: dict[str, Flight] = {}
         self._ended_before: dict[str, Flight] = {}
+        self._reached: dict[str, float] = {}  # queue → the latest `sent_at` of a received task
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -131,24 +135,47 @@ class Flights:
             if flight.running_since is not None:
                 yield flight.name, flight.running_since
 
+    def waiting(self) -> dict[str, float]:
+        """By queue, when the oldest task that still waits in it was sent, or its eta: wall clock.
+
+        Queues are first in, first out: what was sent before a task that has been received is
+        there no more, even if the news of it was lost.
+        """
+        oldest: dict[str, float] = {}
+        for flight in self._flights.values():
+            queue, sent_at = flight.queue, flight.sent_at
+            if queue is None or sent_at is None or flight.received_at is not None:
+                continue
+            if flight.running_since is None and sent_at > self._reached.get(queue, 0.0):
+                since = sent_at if flight.eta is None else max(sent_at, flight.eta)
+                oldest[queue] = min(since, oldest.get(queue, since))
+        return oldest
+
+    def reached(self, queue: str, sent_at: float) -> None:
+        """A task that was sent to this queue then has been received."""
+        if sent_at > self._reached.get(queue, 0.0):
+            if len(self._reached) >= _MAX_QUEUES:
+                self._reached.clear()
+            self._reached[queue] = sent_at
+
     def abandon(
-        self, hostnames: Collection[str], *, spare_pid: int | None = None
-    ) -> dict[str, tuple[tuple[str, str | None], ...]]:
-        """These workers are gone: drop their tasks, and tell which were running, by worker.
+        self, hostname: str, *, spare_pid: int | None = None
+    ) -> tuple[tuple[str, str | None], ...]:
+        """This worker is gone: drop its tasks, and tell (uuid, name) of those that were running.
 
         They may be delivered again, so their names are remembered like those of ended tasks.
         """
-        orphans: dict[str, list[tuple[str, str | None]]] = {}
         gone = [
             (uuid, flight)
             for uuid, flight in self._flights.items()
-            if flight.worker in hostnames and (spare_pid is None or flight.pid != spare_pid)
+            if flight.worker == hostname and (spare_pid is None or flight.pid != spare_pid)
         ]
-        for uuid, flight in gone:
-            if flight.running_since is not None and flight.worker is not None:
-                orphans.setdefault(flight.worker, []).append((uuid, flight.name))
+        orphans = tuple(
+            (uuid, flight.name) for uuid, flight in gone if flight.running_since is not None
+        )
+        for uuid, _ in gone:
             self.close(uuid, None)
-        return {hostname: tuple(tasks) for hostname, tasks in orphans.items()}
+        return orphans
 
     def drop_idle(self, idle_at: Mapping[str, float]) -> None:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.

@@ -42,6 +42,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_events: Callable[[Sequence[ev.Event], Receipt | None], None] | None = None
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
+    on_stop: Callable[[], None] | None = None  # stopping in order, and still connected
     enable_events = False  # turn task events on in workers that were started without -E
     durable: Any = None  # the terms of a queue that outlives us, if there is to be one
 
@@ -93,7 +94,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             try:
                 self._subscribe(subscription, wakeup=wakeup)
                 failures = 0
-                heard_at = time.monotonic()
+                heard_at, quiet = time.monotonic(), False
                 while not self._has_stopped():
                     received, receipt = self._read(subscription)
                     if received or receipt:
@@ -104,18 +105,20 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                         if limit is not None and reads >= limit:
                             return
                     elif self.should_stop:
-                        return
-                    elif timeout is not None and time.monotonic() - heard_at >= timeout:
                         break
-                else:
-                    return
+                    elif timeout is not None and time.monotonic() - heard_at >= timeout:
+                        quiet = True
+                        break
+                if not quiet:
+                    self._leave(subscription)
             except subscription.gone as error:
                 self._lost_broker(subscription, error, failures)
                 failures += 1
                 continue
             finally:
                 subscription.close()
-            raise TimeoutError(f"no event for {timeout} s")
+            if quiet:
+                raise TimeoutError(f"no event for {timeout} s")
 
     def _subscribe(self, subscription: Subscription, *, wakeup: bool) -> None:
         subscription.open()
@@ -140,6 +143,13 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self._enable_later, self._told_at = False, time.monotonic()
             tell(self.app, self._source, "enable_events")
         return received, reading.receipt
+
+    def _leave(self, subscription: Subscription) -> None:
+        """Stop in order: what this makes safe is acknowledged before the connection goes."""
+        if self.on_stop is not None:
+            self.on_stop()
+        if self._settled:
+            subscription.acknowledge(self._settled.pop(), last=True)
 
     def _has_stopped(self) -> bool:
         """Whether to stop even though events keep coming."""

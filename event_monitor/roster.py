@@ -18,6 +18,7 @@ __all__ = ["Departure", "Roster"]
 log = logging.getLogger(__name__)
 
 _BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
+_IDLE_BEATS = 3  # heartbeats without work, after which no task event is to be waited for
 _SETTLE_SECONDS = 5.0  # after a goodbye: task events sent before it may still be on their way
 _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 
@@ -45,10 +46,12 @@ class _Worker:
         "freq",
         "hostname",
         "idle_at",
+        "idle_beats",
         "judged",
         "last_seen",
         "load_average",
         "meter",
+        "missing",
         "pid",
         "processed",
         "processed_at_first",
@@ -71,13 +74,15 @@ class _Worker:
         self.idle_at: float | None = None  # when a heartbeat last said that no task runs
         self.processed: int | None = None
         self.processed_at_first: int | None = None
-        self.beats_without_task_events = 0
+        self.beats_without_task_events = 0  # since it began to work, or since the last one
+        self.idle_beats = 0  # in a row
         self.load_average: float | None = None
         self.meter = Meter()
+        self.missing = 0  # events that are lost, unless it was told not to send them
 
     @property
     def sends_task_events(self) -> bool:
-        return self.speaks or self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
+        return self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
 
     def become(self, state: WorkerState, now: float) -> None:
         self.state, self.changed_at, self.judged = state, now, False
@@ -114,10 +119,12 @@ class Roster:
         if worker is None:
             return
         worker.last_seen = now
-        if not worker.speaks:
-            if not worker.sends_task_events:
-                worker.meter.forgive()
-            worker.speaks = True
+        if not worker.sends_task_events:
+            worker.meter = Meter()  # reckon from the next heartbeat on
+        worker.speaks = True
+        worker.beats_without_task_events = 0
+        if worker.missing:
+            self._lose(worker)
         if worker.state is WorkerState.LOST:
             worker.become(WorkerState.ONLINE, now)
 
@@ -147,14 +154,27 @@ class Roster:
             worker.active = event.active
             worker.idle_at = now if event.active == 0 else None
             worker.load_average = event.loadavg[0] if event.loadavg else None
-            worker.processed = event.processed
-            if worker.processed_at_first is None:
-                worker.processed_at_first = event.processed
-            self._lose(worker, worker.meter.heartbeat(event.timestamp, event.processed))
-            works = event.processed > worker.processed_at_first
-            if works and not worker.speaks:
-                worker.beats_without_task_events += 1
+            self._reckon(worker, event.timestamp, event.processed)
         return departure
+
+    def _reckon(self, worker: _Worker, at: float, processed: int) -> None:
+        """Find out what is lost, and whether the worker sends task events at all.
+
+        What is missing counts as lost when a later task event shows that they are sent, or when
+        there is no work that would bring one.
+        """
+        if worker.processed_at_first is None:
+            worker.processed_at_first = processed
+        progress = worker.processed is not None and processed > worker.processed
+        worker.processed = processed
+        worker.idle_beats = 0 if progress else worker.idle_beats + 1
+        if progress or (not worker.speaks and processed > worker.processed_at_first):
+            worker.beats_without_task_events += 1
+        worker.missing += worker.meter.heartbeat(at, processed)
+        if not worker.sends_task_events:
+            worker.missing, worker.speaks = 0, False
+        elif worker.missing and worker.idle_beats >= _IDLE_BEATS:
+            self._lose(worker)
 
     def goodbye(self, event: WorkerEvent, *, now: float) -> None:
         """A worker-offline arrived. One from a process already replaced is out of date."""
@@ -165,7 +185,7 @@ class Roster:
             return
         worker.last_seen = now
         if event.processed is not None:
-            self._lose(worker, worker.meter.heartbeat(event.timestamp, event.processed))
+            worker.missing += worker.meter.heartbeat(event.timestamp, event.processed)
         if worker.state is not WorkerState.OFFLINE:
             worker.become(WorkerState.OFFLINE, now)
 
@@ -191,7 +211,8 @@ class Roster:
                     departures.append(Departure(worker.hostname, silent, said_goodbye=True))
                 continue
             if silent > _SETTLE_SECONDS:
-                self._lose(worker, worker.meter.settle())
+                worker.missing += worker.meter.settle()
+                self._lose(worker)
             if not worker.judged and silent > grace:
                 worker.judged = True
                 departures.append(Departure(worker.hostname, silent, said_goodbye=True))
@@ -233,9 +254,12 @@ class Roster:
         lost, self._lost_events = self._lost_events, {}
         return lost
 
-    def _lose(self, worker: _Worker, events: int) -> None:
-        if events and worker.speaks:  # without -E none was ever sent
-            self._lost_events[worker.hostname] = self._lost_events.get(worker.hostname, 0) + events
+    def _lose(self, worker: _Worker) -> None:
+        """What is missing is lost, if any was ever sent."""
+        if worker.missing and worker.speaks:
+            before = self._lost_events.get(worker.hostname, 0)
+            self._lost_events[worker.hostname] = before + worker.missing
+        worker.missing = 0
 
     def _replaced(self, worker: _Worker, event: WorkerEvent, now: float) -> Departure | None:
         """Find out whether this heartbeat comes from a new process under the old name.
@@ -268,10 +292,11 @@ class Roster:
         )
         already_told = worker.judged
         worker.former_pid = worker.pid if new_pid else None
-        self._lose(worker, worker.meter.settle())
+        worker.missing += worker.meter.settle()
+        self._lose(worker)
         worker.meter = Meter()
         worker.processed = worker.processed_at_first = None
-        worker.beats_without_task_events = 0
+        worker.beats_without_task_events = worker.idle_beats = 0
         worker.speaks = False
         return None if already_told else departure
 

@@ -14,6 +14,7 @@ from typing import Any
 from .camera import CELERY_DEFAULT_FREQ, Camera
 from .checkpoint import Checkpoint
 from .clock import SystemClock
+from .durability import Durability
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
 from .metrics import metrics_from
@@ -26,7 +27,6 @@ from .snapshot import Receipt, Snapshot, WorkerState
 from .spool import Spool
 from .state import State
 from .subscriptions import carries_events
-from .subscriptions.durable import Ledger, Terms
 
 __all__ = ["Service", "make_sink", "require_events"]
 
@@ -76,32 +76,18 @@ class Service:
         self.publisher = Publisher(
             sink or make_sink(settings), spool, clock=self.clock, on_crash=self.crashed
         )
-        self._terms: Terms | None = None
+        self._durability: Durability | None = None
         if settings.durable_queue:
-            self._resume(Checkpoint.decode(spool.checkpoint()))
+            checkpoint = Checkpoint.decode(spool.checkpoint())
+            self.state.learn(checkpoint.flights)
+            self._durability = Durability(settings, checkpoint)
+        self._awaits_turn = False  # a durable queue may be another monitor's until a message comes
         self._learners: list[threading.Thread] = []
         self._signals_before: dict[int, Any] = {}
-        self._signals_seen = 0
+        self._signal: signal.Signals | None = None
+        self._stopping = False
         self._crash: BaseException | None = None
         self._warned_at: dict[str, float] = {}
-
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        """Go on where the last process stopped, reading from a queue that waited for us."""
-        settings = self.settings
-        self.state.learn(checkpoint.flights)
-        # The process before us may have been allowed more messages than we are.
-        limit = max(settings.durable_prefetch, Ledger.count(checkpoint.digests))
-        self._terms = Terms(
-            queue=settings.durable_queue,
-            prefetch=settings.durable_prefetch,
-            max_length=settings.durable_max_messages,
-            expires_seconds=settings.durable_expire_seconds,
-            ledger=Ledger(limit, checkpoint.digests),
-        )
-        # What is on disk must match the windows on disk, so it has a ledger of its own: the other
-        # is already ahead, with what was counted since the last shot.
-        self._counted = Ledger(limit, checkpoint.digests)
-        self._unsettled = 0  # messages counted since the camera was last hurried
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -121,7 +107,15 @@ class Service:
         return code
 
     def shoot_last(self) -> None:
-        """Stop the camera with a last shot; a crash in it must not keep the rest from closing."""
+        """Stop the camera with a last shot; a crash in it must not keep the rest from closing.
+
+        Calling it again does nothing more.
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._signal is not None:
+            log.info("stopping on %s", self._signal.name)
         try:
             Camera.cancel(self.camera)
         except Exception as error:
@@ -162,10 +156,9 @@ class Service:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Stop in order at the first signal, at once at the second."""
         del frame
-        self._signals_seen += 1
-        if self._signals_seen > 1:
+        if self._signal is not None:
             os._exit(EXIT_UNSENT)
-        log.info("stopping on %s", signal.Signals(number).name)
+        self._signal = signal.Signals(number)  # not logged here: a handler must not wait for a log
         if self.receiver is None:  # Celery's own receiver has no other way to be told
             raise SystemExit(EXIT_OK)
         self.receiver.stop()
@@ -180,8 +173,9 @@ class Service:
             on_events = staticmethod(service.on_events)
             on_invalid = staticmethod(service.state.refuse)
             on_connection = staticmethod(service.on_connection)
+            on_stop = staticmethod(service.shoot_last)
             enable_events = service.settings.enable_events
-            durable = service._terms
+            durable = service._durability and service._durability.terms
 
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, **options)
@@ -191,19 +185,26 @@ class Service:
         return ServiceReceiver
 
     def on_events(self, events: Sequence[Event], receipt: Receipt | None) -> None:
-        """Count them. When half of what may be unacknowledged is, do not wait for the boundary."""
+        """Count them; the first on a connection show that the broker lets us hear."""
+        if self._awaits_turn and events:
+            self._awaits_turn = False
+            self._begin_to_hear()
         self.state.observe(events, receipt)
-        if receipt is not None:
-            self._unsettled += len(receipt.digests)
-            if self._unsettled >= self.settings.durable_prefetch // 2:
-                self._unsettled = 0
-                self.camera.hurry()
+        if receipt is not None and self._durability is not None and self._durability.seen(receipt):
+            self.camera.hurry()
 
     def on_connection(self, connected: bool) -> None:
-        """The broker can be heard, or not. Each time it can, learn what the workers hold."""
+        """The broker is there, or not. Reading a durable queue we may still have to wait."""
+        self._awaits_turn = connected and self._durability is not None
         self.state.connected(connected)
+        if connected and not self._awaits_turn:
+            self._begin_to_hear()
+
+    def _begin_to_hear(self) -> None:
+        """From now on we are told what happens; what happened before, the workers know."""
+        self.state.heard()
         self._learners = [one for one in self._learners if one.is_alive()]
-        if connected and len(self._learners) < _MOST_LEARNERS:
+        if len(self._learners) < _MOST_LEARNERS:
             learner = threading.Thread(target=self._learn, name="learner", daemon=True)
             self._learners.append(learner)
             learner.start()
@@ -223,14 +224,11 @@ class Service:
         """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
         self._warn_of_silent_workers(snapshot)
         metrics = metrics_from(snapshot, self.settings, self.publisher.report())
-        if not snapshot.receipts:
+        if self._durability is None or not snapshot.receipts:
             self.publisher.publish(metrics)
             return
-        for receipt in snapshot.receipts:
-            for digest in receipt.digests:
-                self._counted.add(digest)
-        checkpoint = Checkpoint(self._counted.to_bytes(), snapshot.flights)
-        safe = self.publisher.publish(metrics, checkpoint=checkpoint.encode())
+        checkpoint = self._durability.checkpoint(snapshot)
+        safe = self.publisher.publish(metrics, checkpoint=checkpoint)
         if safe and self.receiver is not None:  # else the broker keeps them for us
             self.receiver.acknowledge(snapshot.receipts[-1])
 

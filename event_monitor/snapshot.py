@@ -184,6 +184,7 @@ class Snapshot:
     workers: tuple[WorkerStatus, ...] = ()
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
+    waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
     connected: bool = True  # False: the broker is away; workers are not judged meanwhile
     heard: bool = True  # False: it was never heard yet, and of workers nothing is known
     tasks_in_flight: int = 0

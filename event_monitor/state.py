@@ -47,6 +47,7 @@ class Exposure:
     workers: tuple[WorkerStatus, ...]
     losses: tuple[WorkerLoss, ...]
     running: tuple[tuple[str | None, float], ...]
+    waiting: tuple[tuple[str, float], ...]
     now: float
     connected: bool
     heard: bool
@@ -65,6 +66,9 @@ class Exposure:
             running=tuple(
                 RunningTasks(name, len(seconds), max(seconds))
                 for name, seconds in sorted(ages.items())
+            ),
+            waiting=tuple(
+                (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
             ),
             connected=self.connected,
             heard=self.heard,
@@ -154,12 +158,16 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                     flights.start(task.uuid, flight, now=since)
 
     def connected(self, yes: bool) -> None:
-        """The broker can be heard, or not; while not, no worker is judged by its silence."""
+        """The broker is there, or not; while not, no worker is judged by its silence."""
         with self._mutex:
             if self._heard_since is not None and not yes:
                 self._tracker.window.disconnections += 1
             self._heard_since = self._clock.monotonic() if yes else None
-            self._heard = self._heard or yes
+
+    def heard(self) -> None:
+        """The broker lets us hear: what no event has told from now on is so, not unknown."""
+        with self._mutex:
+            self._heard = True
 
     def begin_deaf(self) -> None:
         """Judge nobody until the broker is heard for the first time."""
@@ -184,6 +192,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             workers=tracker.roster.collect(now=now),
             losses=losses,
             running=tuple(tracker.flights.running()),
+            waiting=tuple(tracker.flights.waiting().items()),
             now=now,
             connected=self._heard_since is not None,
             heard=self._heard,

@@ -88,9 +88,7 @@ class Tracker:
     def judge(self, departures: Iterable[Departure]) -> None:
         """Note who died, with the tasks that died with them."""
         for departure in departures:
-            orphans = self.flights.abandon(
-                {departure.hostname}, spare_pid=departure.successor_pid
-            ).get(departure.hostname, ())
+            orphans = self.flights.abandon(departure.hostname, spare_pid=departure.successor_pid)
             if orphans or not departure.said_goodbye:
                 self.losses.append(
                     WorkerLoss(
@@ -127,7 +125,7 @@ class Tracker:
             if self.flights.ended(event.uuid):
                 return  # a short task: its news overtook the producer's
             flight = self.flights.open(event.uuid)
-        flight.name = name
+        flight.name, flight.queue = name, event.queue
         if flight.started_at is not None:
             if event.timestamp <= flight.started_at:  # of the run that waits for it
                 flight.sent_at = event.timestamp
@@ -145,6 +143,8 @@ class Tracker:
         self._tally(flight.name, event.hostname).received += 1
         self._settle_queue_time(flight)  # of the run before: these times are the next one's
         flight.received_at = event.timestamp
+        if flight.queue is not None and flight.sent_at is not None:
+            self.flights.reached(flight.queue, flight.sent_at)
         if event.eta:
             flight.eta = _epoch(event.eta)
         if flight.running_since is None:

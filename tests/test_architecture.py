@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"catalog", "distribution", "gauges", "settings", "snapshot"},
     "meter": set(),
     "checkpoint": {"snapshot"},
+    "durability": {"checkpoint", "settings", "snapshot", "subscriptions"},
     "tally": {"distribution", "snapshot"},
     "flights": {"snapshot"},
     "subscriptions": {"errors", "snapshot"},
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": set(),
     "receiver": {"control", "errors", "events", "snapshot", "subscriptions"},
     "camera": {"clock", "settings", "snapshot", "state"},
-    "probes": {"control", "snapshot"},
+    "probes": {"clock", "control", "settings", "snapshot", "stamp"},
     "sinks": PURE | {"metrics", "settings"},
     "store": {"distribution", "metrics"},
     "spool": {"clock", "errors", "metrics", "store"},
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 CELERY_STATIONS = {
     "app",
+    "beat",
     "camera",
     "check",
     "cli",
@@ -54,10 +56,12 @@ CELERY_STATIONS = {
     "probes",
     "receiver",
     "service",
+    "stamp",
     "state",
+    "status",
     "subscriptions",
 }
-BOTO3_STATIONS = {"check", "sinks"}
+BOTO3_STATIONS = {"check", "probes", "provision", "sinks"}
 
 
 def stations() -> dict[str, list[Path]]:

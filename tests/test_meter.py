@@ -25,14 +25,46 @@ def test_events_that_come_after_the_heartbeat_that_counts_them_are_not_lost() ->
     assert meter.heartbeat(14.0, 2) == 0
 
 
-def test_what_has_not_come_by_the_next_heartbeat_is_lost_and_told_once() -> None:
+def test_what_is_missing_at_two_heartbeats_in_a_row_is_lost_and_told_once() -> None:
     """Exactly."""
     meter = Meter()
     meter.heartbeat(10.0, 0)
     meter.started(11.0)
     assert meter.heartbeat(12.0, 121) == 0
-    assert meter.heartbeat(14.0, 121) == 120
-    assert meter.heartbeat(16.0, 121) == 0
+    assert meter.heartbeat(14.0, 121) == 0
+    assert meter.heartbeat(16.0, 121) == 120
+    assert meter.heartbeat(18.0, 121) == 0
+
+
+def test_a_start_stamped_just_after_the_heartbeat_that_counts_it_is_not_lost() -> None:
+    """In a pool of threads the heartbeat may come between the two."""
+    meter = Meter()
+    meter.heartbeat(10.0, 0)
+    assert meter.heartbeat(12.0, 1) == 0
+    meter.started(12.001)
+    assert [meter.heartbeat(at, 1) for at in (14.0, 16.0, 18.0)] == [0, 0, 0]
+    assert meter.settle() == 0
+
+
+def test_a_clock_stepped_back_begins_a_new_reckoning() -> None:
+    """The worker goes on counting; what it says of the time is of no use for what came before."""
+    meter = Meter()
+    meter.heartbeat(10_000.0, 5)
+    meter.heartbeat(10_002.0, 5)
+    assert meter.heartbeat(6_404.0, 6) == 0
+    meter.started(6_405.0)
+    assert [meter.heartbeat(at, 9) for at in (6_406.0, 6_408.0, 6_410.0)] == [0, 0, 2]
+
+
+def test_heartbeats_delivered_again_begin_nothing() -> None:
+    """They say less than is known."""
+    meter = Meter()
+    meter.heartbeat(10.0, 0)
+    meter.heartbeat(40.0, 5)
+    for n in range(5):
+        meter.started(20.0 + n)
+    assert meter.heartbeat(12.0, 1) == 0
+    assert [meter.heartbeat(at, 5) for at in (42.0, 44.0, 46.0)] == [0, 0, 0]
 
 
 def test_new_tasks_do_not_hide_older_losses() -> None:
@@ -42,8 +74,9 @@ def test_new_tasks_do_not_hide_older_losses() -> None:
     meter.heartbeat(12.0, 7)
     for n in range(100):
         meter.started(12.1 + n / 100)
-    assert meter.heartbeat(14.0, 107) == 7
-    assert meter.heartbeat(16.0, 107) == 0
+    assert meter.heartbeat(14.0, 107) == 0
+    assert meter.heartbeat(16.0, 107) == 7
+    assert meter.heartbeat(18.0, 107) == 0
 
 
 def test_a_stale_heartbeat_changes_nothing() -> None:
@@ -53,17 +86,6 @@ def test_a_stale_heartbeat_changes_nothing() -> None:
     meter.heartbeat(12.0, 5)
     assert meter.heartbeat(11.0, 3) == 0
     assert meter.settle() == 5
-
-
-def test_forgiven_is_what_a_worker_was_not_to_send() -> None:
-    """Started without -E, and told later to send events."""
-    meter = Meter()
-    meter.heartbeat(10.0, 0)
-    meter.heartbeat(12.0, 50)
-    meter.forgive()
-    meter.started(13.0)
-    assert meter.heartbeat(14.0, 51) == 0
-    assert meter.heartbeat(16.0, 51) == 0
 
 
 def test_any_losses_among_any_load_are_found_exactly() -> None:
@@ -90,4 +112,5 @@ def test_any_losses_among_any_load_are_found_exactly() -> None:
             meter.started(at)
         told += meter.heartbeat(now + 1, processed)
         told += meter.heartbeat(now + 2, processed)
+        told += meter.heartbeat(now + 3, processed)
         assert told == swallowed

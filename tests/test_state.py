@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import msgspec
 import pytest
 from celery.events.state import State as CeleryState
@@ -480,9 +482,34 @@ def test_tasks_in_flight_survive_a_restart_with_all_that_is_known(clock: FakeClo
 def test_task_events_that_never_came_are_counted_by_worker(state: State) -> None:
     """The loss meter: the worker counts the tasks it began, and we those we were told of."""
     state.observe([beat(processed=5, at=1.0), task("received"), task("started", at=2.0)])
-    state.observe([beat(processed=9, at=3.0), beat(processed=9, at=5.0)])
+    state.observe([beat(processed=9, at=at) for at in (3.0, 5.0, 7.0)])
+    assert shoot(state).window.events_lost == ()
+    state.observe([beat(processed=9, at=9.0)])
     assert shoot(state).window.events_lost == ((W1, 3),)
-    state.observe([beat(processed=9, at=7.0)])
+    state.observe([beat(processed=9, at=11.0)])
+    assert shoot(state).window.events_lost == ()
+
+
+def test_a_worker_told_to_send_no_more_events_has_lost_none(state: State) -> None:
+    """``control disable_events``: it goes on beating and working, and says nothing of its tasks."""
+    state.observe([beat(processed=5, at=1.0), task("started", at=2.0)])
+    state.observe([beat(processed=6 + n, at=3.0 + n) for n in range(10)])
+    quiet = shoot(state)
+    assert quiet.window.events_lost == ()
+    assert [one.sends_task_events for one in quiet.workers] == [False]
+
+    # When it is told to send them again, what is swallowed from then on counts
+    state.observe([task("started", at=20.0), beat(processed=17, at=21.0)])
+    state.observe([beat(processed=20, at=23.0), task("started", at=22.0)])
+    state.observe([beat(processed=20, at=25.0 + n) for n in range(5)])
+    assert shoot(state).window.events_lost == ((W1, 2),)
+
+
+def test_events_turned_on_while_the_worker_is_busy_are_no_loss(state: State) -> None:
+    """Started without -E: what it did before the first task event was never to come."""
+    state.observe([beat(processed=10 * n, at=1.0 + n) for n in range(1, 6)])
+    state.observe([task("started", "u2", at=6.5)])
+    state.observe([beat(processed=51, at=7.0 + n) for n in range(6)])
     assert shoot(state).window.events_lost == ()
 
 
@@ -495,3 +522,29 @@ def test_a_lost_connection_is_counted_once_and_the_first_wait_is_none(state: Sta
     state.connected(False)
     state.connected(False)
     assert shoot(state).window.disconnections == 1
+
+
+def test_the_oldest_task_that_waits_is_known_by_queue(state: State, clock: FakeClock) -> None:
+    """From task-sent until a worker receives it; an eta is waited for by nobody."""
+    now = clock.wall()
+    later = datetime.fromtimestamp(now - 5, timezone.utc).isoformat()
+    state.observe(
+        [
+            task("sent", "u1", at=now - 30, queue="mail"),
+            task("sent", "u2", at=now - 20, queue="mail"),
+            task("sent", "u3", at=now - 50, queue="slow", eta=later),
+            task("sent", "u4", at=now - 60),
+        ]
+    )
+    assert dict(shoot(state).waiting) == {"mail": pytest.approx(30), "slow": pytest.approx(5)}
+
+    state.observe([task("received", "u1", at=now)])
+    assert dict(shoot(state).waiting)["mail"] == pytest.approx(20)
+
+
+def test_what_a_later_task_has_overtaken_waits_no_more(state: State, clock: FakeClock) -> None:
+    """Its events were lost: else it would grow older for ever."""
+    now = clock.wall()
+    state.observe([task("sent", "u1", at=now - 30, queue="mail")])
+    state.observe([task("sent", "u2", at=now - 20, queue="mail"), task("received", "u2", at=now)])
+    assert shoot(state).waiting == ()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
 
-__all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "subscription_to"]
+__all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "connect", "subscription_to"]
 
 OnInvalid = Callable[[InvalidEvent], None]
 
@@ -45,13 +45,25 @@ class Subscription(Protocol):
         """Wait that long at the most for a message, and return all that are there already."""
         ...
 
-    def acknowledge(self, receipt: Receipt) -> None:
-        """Tell the broker that these messages are safe, and all before them."""
+    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+        """Tell the broker that these messages are safe, and all before them.
+
+        If it is the ``last`` word, return only when the broker has it; nothing can be read then.
+        """
         ...
 
     def close(self) -> None:
         """Let go, without waiting for a broker that may not answer. Never raises."""
         ...
+
+
+def connect(connection: Any) -> None:
+    """Connect, in one attempt: kombu's own ``connect`` sleeps two seconds and tries again."""
+
+    def give_up(error: BaseException, _seconds: float) -> None:
+        raise error
+
+    connection.ensure_connection(give_up, reraise_as_library_errors=False)
 
 
 def carries_events(connection: Any) -> bool:
@@ -67,7 +79,7 @@ def subscription_to(
     ``queue`` is the kombu queue Celery's receiver would consume from. ``durable`` is a
     ``durable.Terms`` for a queue that outlives us, RabbitMQ only.
     """
-    if connection.transport_cls in ("redis", "rediss", "redis+socket"):
+    if connection.transport_cls in ("redis", "rediss", "redis+socket", "sentinel"):
         from .redis import RedisSubscription
 
         return RedisSubscription(connection, exchange=queue.exchange.name, on_invalid=on_invalid)
@@ -75,6 +87,10 @@ def subscription_to(
         from .durable import DurableSubscription
 
         return DurableSubscription(connection, queue=queue, on_invalid=on_invalid, terms=durable)
+    if connection.transport_cls in ("amqp", "amqps", "pyamqp"):
+        from .amqp import AmqpSubscription
+
+        return AmqpSubscription(connection, queue=queue, on_invalid=on_invalid)
     from .queue import QueueSubscription
 
     return QueueSubscription(connection, queue=queue, on_invalid=on_invalid)

@@ -8,18 +8,23 @@ most that many can come twice.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from amqp.exceptions import PreconditionFailed
 from celery import uuid
 from kombu import Queue
 
 from ..snapshot import Receipt
 from . import OnInvalid
-from .queue import QueueSubscription, body_of
+from .amqp import AmqpSubscription
+from .frames import Delivery
 
 __all__ = ["DurableSubscription", "Ledger", "Terms"]
+
+log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 8  # of 20,000 messages two have the same with a probability of 1 in 10¹¹
 
@@ -64,7 +69,7 @@ class Terms:
     ledger: Ledger = field(compare=False)
 
 
-class DurableSubscription(QueueSubscription):
+class DurableSubscription(AmqpSubscription):
     """A named queue that outlives us, read with acknowledgement."""
 
     no_ack = False
@@ -76,10 +81,13 @@ class DurableSubscription(QueueSubscription):
         self._digests: list[bytes] = []
         super().__init__(connection, queue=queue, on_invalid=on_invalid)
 
-    def acknowledge(self, receipt: Receipt) -> None:
+    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
         """Acknowledge, unless these were of an earlier connection: then they come again."""
-        if receipt.session == self._session:
-            self._channel.basic_ack(receipt.tag, multiple=True)
+        if receipt.session != self._session:
+            return
+        self._channel.basic_ack(receipt.tag, multiple=True)
+        if last:
+            self._leave_channel()
 
     def _queue_like(self, queue: Any) -> Any:
         return Queue(
@@ -94,17 +102,31 @@ class DurableSubscription(QueueSubscription):
             queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
         )
 
-    def _prepare(self, channel: Any) -> None:
+    def _consume(self, channel: Any) -> None:
         channel.basic_qos(0, self._terms.prefetch, False)
+        try:
+            super()._consume(channel)
+        except PreconditionFailed as error:
+            log.error(
+                "queue %s is there with other bounds, and is used as it is (%s); to have "
+                "durable_max_messages and durable_expire_seconds obeyed, delete it while it is "
+                "empty",
+                self._terms.queue,
+                str(error.reply_text or error).strip(),
+            )
+            self._queue.no_declare = True
+            again = self.connection.channel()  # the broker has closed the other
+            again.basic_qos(0, self._terms.prefetch, False)
+            super()._consume(again)
 
-    def _on_message(self, message: Any) -> None:
-        digest = blake2b(body_of(message), digest_size=_DIGEST_BYTES).digest()
-        self._tag = message.delivery_tag
-        again = message.delivery_info.get("redelivered") and digest in self._terms.ledger
+    def _deliver(self, delivery: Delivery) -> None:
+        self._tag, redelivered, _, body = delivery
+        digest = blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        again = redelivered and digest in self._terms.ledger
         self._digests.append(digest)
         self._terms.ledger.add(digest)
         if not again:
-            super()._on_message(message)
+            super()._deliver(delivery)
 
     def _receipt(self) -> Receipt | None:
         if not self._digests:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import binascii
 import time
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
-from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
+from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading, connect
 
 __all__ = ["RedisSubscription"]
 
@@ -70,7 +71,7 @@ class RedisSubscription:
 
     def open(self) -> None:
         """Connect and subscribe; returns when the server has confirmed it."""
-        self.connection.connect()
+        connect(self.connection)
         channel = self.connection.default_channel
         topic = channel.global_keyprefix + channel._get_publish_topic(self._exchange, "*")  # noqa: SLF001
         self._link = channel.pool.make_connection()
@@ -106,17 +107,15 @@ class RedisSubscription:
                     self._on_invalid(error)
         return Reading(bodies)
 
-    def acknowledge(self, receipt: Receipt) -> None:
+    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
         """Nothing to do: Redis keeps nothing."""
 
     def close(self) -> None:
         """Close both connections."""
-        try:
+        with suppress(Exception):  # whatever it is, there is nothing left to close
             if self._link is not None:
                 self._link.disconnect()
             self.connection.release()
-        except self.gone:
-            pass
 
     def _receive(self) -> bytes:
         data: bytes = self._socket.recv(_READ_BYTES)

@@ -1,9 +1,12 @@
-"""Fixtures: ``cloudwatch``, ``proxy``, ``proxied``, ``worker``, ``start_monitor``."""
+"""Fixtures: ``cloudwatch``, ``mount``, ``proxy``, ``proxied``, ``worker``, ``start_monitor``."""
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -22,6 +25,9 @@ WAYS = {
         *("-c", "event_monitor.CloudWatchCam", "-l", "INFO"),
     ],
 }
+
+
+Mount = Callable[[str], Path]
 
 
 class StartMonitor(Protocol):
@@ -105,3 +111,35 @@ def start_monitor(processes: Processes) -> StartMonitor:
         return process
 
     return start
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mounts a file system of its own, in memory, with the given options; needs root."""
+    mounted: list[Path] = []
+
+    def make(options: str) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount a file system")
+        folder = tmp_path / "mounted"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mount does not work here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write to the file until the disk is full."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4_096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC  # noqa: PT017  a full disk is what we want

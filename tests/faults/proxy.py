@@ -8,13 +8,15 @@ import threading
 
 _POLL_SECONDS = 0.05
 _BYTES = 1 << 16
+_NO_LIMIT = 1 << 60
 
 
 class _Link:
     """One client and its server. Once frozen it swallows what either says, ends included."""
 
-    def __init__(self, client: socket.socket, target: int | None) -> None:
+    def __init__(self, client: socket.socket, target: int | None, answer_bytes: int) -> None:
         self.frozen = target is None
+        self._answer_bytes = answer_bytes
         self._ends = [client]
         if target is not None:
             self._ends.append(socket.create_connection(("127.0.0.1", target), timeout=5))
@@ -25,6 +27,14 @@ class _Link:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_BYTES):
+                if source is self._ends[1]:
+                    data, self._answer_bytes = (
+                        data[: self._answer_bytes],
+                        self._answer_bytes - len(data),
+                    )
+                    if self._answer_bytes <= 0:
+                        sink.sendall(data)
+                        self.frozen = True
                 if not self.frozen:
                     sink.sendall(data)
         if not self.frozen:
@@ -42,12 +52,14 @@ class Proxy:
     """Passes on what comes to ``port``, from the start; a context manager.
 
     ``freeze`` is a network that has gone without a word, ``refuse`` a port nobody listens on, and
-    ``forward`` ends both for connections made from then on.
+    ``forward`` ends both for connections made from then on. ``freeze_after`` lets so many bytes of
+    each answer through first.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._frozen = False
+        self._answer_bytes = _NO_LIMIT
         self._links: list[_Link] = []
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
@@ -68,6 +80,11 @@ class Proxy:
             for link in self._links:
                 link.frozen = True
 
+    def freeze_after(self, answer_bytes: int) -> None:
+        """Connections made from now on freeze when the server has said so much."""
+        with self._lock:
+            self._answer_bytes = answer_bytes
+
     def refuse(self) -> None:
         """Hang up on everybody, and listen no more."""
         listener, self._listener = self._listener, None
@@ -83,6 +100,7 @@ class Proxy:
         """Pass on what comes through new connections."""
         with self._lock:
             self._frozen = False
+            self._answer_bytes = _NO_LIMIT
         if self._listener is None:
             self._listen()
 
@@ -101,6 +119,7 @@ class Proxy:
                 continue
             with self._lock:
                 try:
-                    self._links.append(_Link(client, None if self._frozen else self._target))
+                    target = None if self._frozen else self._target
+                    self._links.append(_Link(client, target, self._answer_bytes))
                 except OSError:  # nobody is there behind us either
                     client.close()

@@ -143,7 +143,7 @@ def test_connection_that_died_without_a_word(
     proxy.freeze()
 
     # When, then it notices by itself
-    monitor.wait_for_output(AWAY, 10 + 5)
+    monitor.wait_for_output(AWAY, SOON)
     assert cloudwatch.sum("MonitorHeartbeat") >= beats + 4
 
     # And when the network is back, it counts again, and can talk to the workers
@@ -159,6 +159,42 @@ def test_connection_that_died_without_a_word(
     }
     assert "WARNING" in line_with(AWAY, monitor.output)
     assert "INFO" in line_with(LISTENS, monitor.output)
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+@pytest.mark.parametrize("answer_bytes", [1, 500, 530, 550, 600])
+def test_server_that_falls_silent_while_we_connect(
+    answer_bytes: int,
+    proxy: Proxy,
+    proxied: dict[str, str],
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+) -> None:
+    """In the handshake, opening a channel or declaring the queue: it is given up, and tried again.
+
+    RabbitMQ introduces itself with some 500 bytes; each further answer has some twenty.
+    """
+    proxy.freeze_after(answer_bytes)
+    monitor = start_monitor(environ=proxied, until=AWAY)
+
+    proxy.forward()
+    monitor.wait_for_output(LISTENS, SOON)
+    worker.run(5)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 5, SOON, "tasks are counted")
+    assert monitor.stop() == 0
+
+
+def test_stop_while_the_server_does_not_answer(
+    proxy: Proxy, proxied: dict[str, str], start_monitor: StartMonitor, cloudwatch: Endpoint
+) -> None:
+    """The attempt to connect is given up after five seconds, and no other is made."""
+    proxy.freeze()
+    monitor = start_monitor(environ=proxied, until=None)
+    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat"), SOON, "a shot")
+
+    assert monitor.stop() == 0
+    assert monitor.output.count("next try") <= 2
 
 
 def connected(cloudwatch: Endpoint) -> set[float]:

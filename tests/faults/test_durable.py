@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ..integration.waiting import wait_until
-from .conftest import StartMonitor
+from .conftest import Mount, StartMonitor, fill
 from .endpoint import Endpoint
 from .proxy import Proxy
 from .synthetic import TASK, SyntheticWorker
@@ -149,6 +149,117 @@ def test_more_messages_than_may_be_unacknowledged_do_not_wait_for_the_next_shot(
 
     # Then all starts are counted, though the interval lasts ten minutes
     wait_until(lambda: cloudwatch.sum("TasksStarted") == 5_000, 60, "they are counted at once")
+
+
+def test_a_monitor_elsewhere_goes_on_where_one_that_stopped_in_order_left_off(
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """It needs nothing of the first one's directory: the last window was acknowledged."""
+    # Given
+    first = start_monitor(**settings)
+    worker.run(500)
+    assert first.stop() == 0
+
+    # When
+    worker.run(100)
+    second = start_monitor(**{**settings, "state_dir": str(tmp_path / "elsewhere")})
+    wait_for_truth(cloudwatch, worker)
+
+    # Then
+    assert second.stop() == 0
+    assert cloudwatch.counts(*COUNTS) == truth(worker)
+
+
+def test_a_stand_by_takes_over_and_says_nothing_of_workers_before(
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """Two monitors read the same queue; the broker gives it to one of them at a time."""
+    # Given
+    dimensions = {"dimensions": "Monitor=second", "state_dir": str(tmp_path / "elsewhere")}
+    first = start_monitor(dimensions="Monitor=first", **settings)
+    second = start_monitor(**{**settings, **dimensions})
+    with load(worker):
+        wait_until(
+            lambda: cloudwatch.sum("TasksStarted", Monitor="first") > 100, 30, "the first counts"
+        )
+        wait_until(
+            lambda: cloudwatch.sum("MonitorHeartbeat", Monitor="second") > 1, 30, "a stand-by"
+        )
+        assert cloudwatch.series("WorkersOnline", Monitor="second") == ()
+        assert cloudwatch.sum("TasksStarted", Monitor="second") == 0
+
+        # When
+        assert first.stop() == 0
+
+        # Then
+        wait_until(
+            lambda: cloudwatch.sum("TasksStarted", Monitor="second") > 100, 30, "the other counts"
+        )
+        assert cloudwatch.sum("WorkersOnline", Monitor="second") > 0
+
+    def both(name: str) -> float:
+        return sum(cloudwatch.sum(name, Monitor=one) for one in ("first", "second"))
+
+    wait_until(lambda: both("TasksSucceeded") >= worker.processed, 60, "all are counted")
+    assert second.stop() == 0
+    assert {name: both(name) for name in COUNTS} == truth(worker)
+
+
+def test_other_bounds_than_those_of_the_queue_are_told_and_events_are_counted(
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: dict[str, Any],
+) -> None:
+    """RabbitMQ cannot change the bounds of a queue that exists."""
+    assert start_monitor(**settings).stop() == 0
+    worker.run(50)
+
+    monitor = start_monitor(durable_max_messages=5_000, **settings)
+    wait_for_truth(cloudwatch, worker)
+
+    assert monitor.stop() == 0
+    assert monitor.output.count("is there with other bounds, and is used as it is") == 1
+    assert cloudwatch.counts(*COUNTS) == truth(worker)
+
+
+def test_nothing_is_acknowledged_that_a_full_disk_did_not_take(
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: dict[str, Any],
+    mount: Mount,
+) -> None:
+    """Counted in memory only, then killed: the broker still has the messages."""
+    # Given windows that are neither on disk nor at CloudWatch
+    folder = mount("size=256k")
+    settings["state_dir"] = str(folder)
+    monitor = start_monitor(**settings)
+    cloudwatch.misbehave("throttle")
+    fill(folder / "filler")
+    worker.run(200)
+    monitor.wait_for_output("going on in memory")
+    worker.run(200)
+    shots = cloudwatch.wait_for_requests(len(cloudwatch.requests) + 1, timeout_seconds=30)
+    assert shots
+
+    # When
+    monitor.kill()
+    (folder / "filler").unlink()
+    cloudwatch.behave()
+    start_monitor(**settings)
+
+    # Then
+    wait_for_truth(cloudwatch, worker)
+    assert cloudwatch.counts(*COUNTS) == truth(worker)
 
 
 def test_it_says_what_it_needs(start_monitor: StartMonitor, settings: dict[str, Any]) -> None:

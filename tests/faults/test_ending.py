@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..integration.processes import PROJECT, Processes
 from ..integration.waiting import wait_until
 from .conftest import WAYS, StartMonitor
 from .endpoint import Endpoint, environ_for
@@ -137,3 +138,18 @@ def test_a_second_signal_stops_at_once(
 
     # Then
     assert monitor.wait(5) == 4
+
+
+@on_redis
+@pytest.mark.parametrize("frequency", ["0", "-1", "nan"])
+def test_a_frequency_that_cannot_be_is_refused_in_one_sentence(
+    frequency: str, processes: Processes
+) -> None:
+    """``celery events`` takes any number; a shot every 0 seconds would never end."""
+    command = ["celery", "-A", PROJECT, "events", "-c", "event_monitor.CloudWatchCam"]
+    process = processes.start([*command, "-F", frequency])
+
+    assert process.wait() == 2
+    assert "event-monitor: -F is " in process.output
+    assert "it must be 1 to 3,600 seconds" in process.output
+    assert "Traceback" not in process.output

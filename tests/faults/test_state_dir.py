@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ..integration.waiting import wait_until
-from .conftest import StartMonitor
+from .conftest import Mount, StartMonitor, fill
 from .endpoint import Endpoint
 from .synthetic import SyntheticWorker
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 SOON = 30  # seconds; only a broken monitor takes that long
-Mount = Callable[[str], Path]
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Mounts a file system of its own, in memory, with the given options; needs root."""
-    mounted: list[Path] = []
-
-    def make(options: str) -> Path:
-        if os.geteuid() != 0:
-            pytest.skip("only root may mount a file system")
-        folder = tmp_path / "mounted"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"mount does not work here: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_directory_that_may_not_be_written(
@@ -144,13 +117,3 @@ def test_directory_of_another_monitor(
     ) in second.output
     assert first.stop() == 0
     assert cloudwatch.sum("TasksSucceeded") == 40
-
-
-def fill(path: Path) -> None:
-    """Write to the file until the disk is full."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4_096))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017  a full disk is what we want

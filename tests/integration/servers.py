@@ -22,6 +22,7 @@ import pytest
 from .waiting import wait_until
 
 REDIS_DATABASES = 256
+SENTINEL_MASTER = "tests"
 
 #: Debian's /usr/sbin/rabbitmq-server insists on its own user and folders; this is the server's own.
 _RABBIT_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -95,6 +96,40 @@ class RedisServer:
     def fresh_url(self) -> str:
         """A database no test has used yet (kombu keeps events of databases apart as well)."""
         return f"redis://127.0.0.1:{self.port}/{next(self._numbers) % REDIS_DATABASES}"
+
+
+class SentinelServer:
+    """A ``RedisServer`` and one sentinel that watches it under the name ``SENTINEL_MASTER``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._redis = RedisServer(folder)
+        self.port = free_port()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor {SENTINEL_MASTER} 127.0.0.1 {self._redis.port} 1\n"
+        )
+        self._command = [shutil.which("redis-server") or "", str(config), "--sentinel"]
+        self._log = folder / "sentinel.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start the sentinel; return when it accepts connections."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(lambda: listens(self.port), 10, "the sentinel listens")
+
+    def stop(self) -> None:
+        """Kill both."""
+        kill_group(self._process)
+        self._redis.stop()
+
+    def fresh_url(self) -> str:
+        """A database no test has used yet; it needs the transport option ``master_name``."""
+        database = self._redis.fresh_url().rpartition("/")[2]
+        return f"sentinel://127.0.0.1:{self.port}/{database}"
 
 
 class RabbitServer:
@@ -201,5 +236,9 @@ class RabbitServer:
         self._processes.append(process)
 
 
-Server = RedisServer | RabbitServer
-SERVERS: dict[str, Callable[[Path], Server]] = {"redis": RedisServer, "rabbitmq": RabbitServer}
+Server = RedisServer | SentinelServer | RabbitServer
+SERVERS: dict[str, Callable[[Path], Server]] = {
+    "redis": RedisServer,
+    "sentinel": SentinelServer,
+    "rabbitmq": RabbitServer,
+}

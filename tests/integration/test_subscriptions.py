@@ -16,6 +16,7 @@ from kombu import Connection, Producer, Queue
 from event_monitor.subscriptions import Subscription, subscription_to
 from event_monitor.subscriptions.queue import QueueSubscription
 
+from .servers import SENTINEL_MASTER
 from .waiting import wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -45,7 +46,8 @@ class Stream:
         return bodies
 
 
-KINDS = ["redis", "redis through kombu", "rabbitmq"]
+KINDS = ["redis", "redis through kombu", "sentinel", "rabbitmq"]
+OPTIONS = {"sentinel": {"master_name": SENTINEL_MASTER}}
 
 
 @pytest.fixture(params=KINDS)
@@ -53,7 +55,7 @@ def stream(request: pytest.FixtureRequest, server: Any) -> Iterator[Stream]:
     kind = request.param
     url = server(kind.partition(" ")[0]).fresh_url()
     invalid: list[str] = []
-    with Connection(url) as connection:
+    with Connection(url, transport_options=OPTIONS.get(kind, {})) as connection:
         queue = Queue("celeryev.test", exchange=get_exchange(connection), routing_key="#")
         queue.auto_delete = True
         options = {"queue": queue, "on_invalid": lambda error: invalid.append(error.kind)}
@@ -105,6 +107,7 @@ def test_bytes_that_are_no_json_are_delivered_for_the_decoder_to_judge(stream: S
 def test_celerys_own_dispatcher_is_heard(stream: Stream) -> None:
     """The exchange, its type and the topic are the ones Celery publishes to."""
     app = Celery("publisher", broker=stream._connection.as_uri(include_password=True))
+    app.conf.broker_transport_options = stream._connection.transport_options
     with app.events.default_dispatcher(hostname="celery@h") as dispatcher:
         dispatcher.send("worker-heartbeat", freq=2.0)
     app.close()

@@ -1,0 +1,139 @@
+"""Frames: what an AMQP 0-9-1 server sends a consumer, cut into deliveries. Pure.
+
+A delivery is a method frame, a header frame and the body in as many frames as it needs; nothing
+else may come between them on our one channel. Sections named here are those of the specification.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import Struct
+from struct import error as StructError  # noqa: N812  it is a class
+
+from ..errors import InvalidEvent
+
+__all__ = ["Delivery", "Frames", "ServerClosedError", "refusal_of"]
+
+#: delivery tag, whether it was delivered before, its properties, its body
+Delivery = tuple[int, bool, bytes, bytes]
+
+_METHOD, _HEADER, _BODY = 1, 2, 3  # 4.2.3; 8 is a heartbeat
+_FRAME_END = 0xCE
+_OVERHEAD = 8  # type, channel and size before the payload, the end after it
+_DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver, 1.8.3.9
+_CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
+_CLOSING = {
+    b"\x00\x0a\x00\x32": "the server closes the connection",
+    b"\x00\x14\x00\x28": "the server closes the channel",
+    b"\x00\x3c\x00\x1e": "the server has cancelled the consumer",
+}
+_NO_AMQP = "the server sends what is no AMQP"
+_LARGEST_BODY = 64 << 20  # bytes; a message of a worker is below 1 MB, and a bomb is let pass
+
+_head = Struct(">BHI").unpack_from
+_tag = Struct(">QB").unpack_from
+_size = Struct(">HHQ").unpack_from
+
+
+class ServerClosedError(ConnectionError):
+    """The server has ended the connection, the channel or the consumer, and says why."""
+
+
+class Frames:
+    """Bytes in, deliveries out, however they are cut. ``closed``: the channel is, at our wish."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._rest = b""
+        self._tag = 0
+        self._again = False
+        self._properties = b""
+        self._missing = 0  # bytes of the body under way
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[Delivery]:
+        """What has come to its end with these bytes. Raises ``ServerClosedError``."""
+        try:
+            return self._cut(data)
+        except (StructError, IndexError):  # a frame shorter than what must be in it
+            raise ServerClosedError(_NO_AMQP) from None
+
+    def _cut(self, data: bytes) -> list[Delivery]:
+        if self._rest:
+            data = self._rest + data
+        at, end = 0, len(data)
+        done: list[Delivery] = []
+        while at + _OVERHEAD <= end:
+            kind, _, size = _head(data, at)
+            after = at + size + _OVERHEAD
+            if after > end:
+                break
+            if data[after - 1] != _FRAME_END:
+                raise ServerClosedError(_NO_AMQP)
+            at += 7
+            if kind == _BODY:
+                self._body(data[at : after - 1], done)
+            elif kind == _HEADER:
+                _, _, self._missing = _size(data, at)
+                self._properties = data[at + 12 : after - 1]
+                if not self._missing:
+                    self._body(b"", done)
+            elif kind == _METHOD:
+                method = data[at : at + 4]
+                if method == _DELIVER:  # the consumer's tag, then what we want
+                    self._tag, again = _tag(data, at + 5 + data[at + 4])
+                    self._again = bool(again)
+                else:
+                    self._other(method, data[at + 4 : after - 1])
+            at = after
+        self._rest = data[at:]
+        return done
+
+    def _body(self, part: bytes, done: list[Delivery]) -> None:
+        self._missing -= len(part)
+        if self._missing <= 0 and not self._parts:  # nearly always it comes in one frame
+            done.append((self._tag, self._again, self._properties, part))
+            return
+        if self._missing + len(part) <= _LARGEST_BODY:
+            self._parts.append(part)
+        if self._missing <= 0:
+            body = b"".join(self._parts)
+            self._parts = []
+            done.append((self._tag, self._again, self._properties, body))
+
+    def _other(self, method: bytes, arguments: bytes) -> None:
+        if method == _CHANNEL_CLOSE_OK:
+            self.closed = True
+        elif method in _CLOSING:
+            said = arguments[3 : 3 + arguments[2]] if len(arguments) > 3 else b""  # code, then text
+            text = said.decode("utf-8", "replace")
+            raise ServerClosedError(f"{_CLOSING[method]}: {text}" if text else _CLOSING[method])
+
+
+@lru_cache(maxsize=4_096)
+def refusal_of(properties: bytes) -> InvalidEvent | None:
+    """Why a message with these properties is not read; None if it is. One worker's are the same.
+
+    The properties are flags and then, if their flags are set, content type, content encoding and
+    headers (4.2.6.1); whatever follows is of no interest.
+    """
+    try:
+        flags, at = int.from_bytes(properties[:2], "big"), 2
+        content_type = b""
+        if flags & 0x8000:
+            at += 1
+            content_type = properties[at : at + properties[at - 1]]
+            at += len(content_type)
+        if flags & 0x4000:
+            at += 1 + properties[at]
+        headers = b""
+        if flags & 0x2000:
+            size = int.from_bytes(properties[at : at + 4], "big")
+            headers = properties[at + 4 : at + 4 + size]
+    except IndexError:
+        return InvalidEvent("broken message", "properties")
+    if b"\x0bcompression" in headers:  # Celery never sends one; it may be a bomb
+        return InvalidEvent("compressed message")
+    if content_type not in (b"application/json", b""):
+        return InvalidEvent("content type", repr(content_type)[:80])
+    return None
