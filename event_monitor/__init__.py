@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .errors import EventMonitorError, SettingsError, UnavailableError
     from .settings import Settings
     from .snapshot import Snapshot
+    from .stamp import stamp_tasks
     from .state import State
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "State",
     "UnavailableError",
     "__version__",
+    "stamp_tasks",
 ]
 
 __version__ = "0.1.0"
@@ -42,6 +44,7 @@ _HOMES = {
     "Snapshot": "snapshot",
     "State": "state",
     "UnavailableError": "errors",
+    "stamp_tasks": "stamp",
 }
 
 

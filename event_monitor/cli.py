@@ -17,6 +17,8 @@ from . import __version__
 from .errors import EXIT_CHECK_FAILED, EXIT_OK, EventMonitorError, UnavailableError
 from .flags import Command, formats, loglevel, number_of, watching
 from .loading import load
+from .provision.command import provision
+from .status.command import healthcheck, status
 
 __all__ = ["celery_command", "main"]
 
@@ -37,6 +39,8 @@ Exit codes:
   3   the app, the region or another thing needed at start cannot be had
   4   stopped as asked, but some metrics were not sent
   70  a thread of the monitor died
+
+`status` ends like a Nagios plugin, `healthcheck` with 0 or 1: see their --help.
 """
 
 
@@ -234,6 +238,6 @@ def celery_command() -> None:
     """Let Celery's own command line say which app."""
 
 
-for _command in (run, check, metrics, cost, show_settings, demo):
+for _command in (run, check, status, healthcheck, provision, metrics, cost, show_settings, demo):
     main.add_command(_command)
     celery_command.add_command(_command)

@@ -8,18 +8,34 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from kombu import Connection
+from celery import uuid
+from kombu import Connection, Consumer, Producer
 
-__all__ = ["ask", "mailbox_of", "tell"]
+from .connections import connect, cut_unless_done
+
+__all__ = ["Reply", "ask", "ask_together", "mailbox_of", "tell"]
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 5.0  # to connect, and for Redis to answer; on AMQP a dead peer shows by TCP keepalive
-_REDIS = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS, "socket_keepalive": True}
+_MOST_WORKERS = 5_000  # whose replies are taken in one round; a bound against made-up names
+_PICKLE = frozenset({"pickle", "application/x-python-serialize"})  # runs whatever code it holds
+_LONGEST_NAME = 255  # characters of a nodename; a longer one cannot be a worker's
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one worker said to one command. The body is whatever was sent: nothing is sure of it."""
+
+    hostname: str
+    command: str
+    body: Any
 
 
 def tell(app: Any, source: Connection, *commands: str) -> None:
@@ -44,14 +60,124 @@ def ask(mailbox: Any, command: str, *, timeout: float) -> dict[str, Any]:
     return answers
 
 
+def ask_together(
+    mailbox: Any,
+    commands: Collection[str],
+    *,
+    deadline: float,
+    destination: Collection[str] = (),
+    expected: Collection[str] = (),
+    quiet_seconds: float | None = None,
+) -> Iterator[Reply]:
+    """Ask several things in one round, and yield the replies as they come.
+
+    Only the workers in ``destination`` are asked, if there are any. It ends at ``deadline`` (on
+    ``time.monotonic``), or as soon as everybody in ``destination`` or ``expected``, and everybody
+    else that answers, has answered everything. Where nobody is expected, it ends after
+    ``quiet_seconds`` in which nobody said or owed anything; without these, at the deadline.
+
+    Pickled replies are not read, whatever the app accepts: workers of an app whose
+    ``task_serializer`` is pickle stay unknown.
+    """
+    channel = mailbox.connection.default_channel
+    tickets = {uuid(): command for command in commands}
+    heard: list[Reply] = []
+
+    def on_reply(body: Any, message: Any) -> None:
+        command = tickets.get(str(message.headers.get("ticket")))
+        if command is None or not isinstance(body, dict) or len(body) != 1:
+            return
+        ((hostname, said),) = body.items()
+        if isinstance(hostname, str) and len(hostname) <= _LONGEST_NAME:
+            heard.append(Reply(hostname, command, said))
+
+    inbox = mailbox.reply_queue(channel)
+    consumer = Consumer(
+        channel,
+        [inbox],
+        callbacks=[on_reply],
+        accept=[one for one in mailbox.accept or ("json",) if one not in _PICKLE],
+        on_decode_error=lambda _message, _error: None,  # as if it had not come
+        no_ack=True,
+    )
+    awaited = {*destination, *expected}
+    known = set(awaited)
+    owed = {(hostname, command) for hostname in known for command in commands}
+    with consumer:
+        _publish(mailbox, channel, tickets, deadline=deadline, destination=destination)
+        quiet_at = deadline
+        while True:
+            if awaited and not owed:
+                break
+            seconds = (deadline if owed else min(deadline, quiet_at)) - time.monotonic()
+            if seconds <= 0:
+                break
+            with suppress(TimeoutError):
+                mailbox.connection.drain_events(timeout=seconds)
+            replies, heard[:] = heard[:], ()
+            for reply in replies:
+                if reply.hostname not in known:
+                    if len(known) >= _MOST_WORKERS:
+                        continue
+                    known.add(reply.hostname)
+                    owed.update((reply.hostname, command) for command in commands)
+                owed.discard((reply.hostname, reply.command))
+                yield reply
+            if quiet_seconds is not None and replies:
+                quiet_at = time.monotonic() + quiet_seconds
+    channel.after_reply_message_received(inbox.name)  # else Redis keeps its binding for ever
+
+
 @contextmanager
-def mailbox_of(app: Any, source: Connection) -> Iterator[Any]:
-    """Celery's mailbox on a connection made after ``source``, closed at the end."""
+def mailbox_of(app: Any, source: Connection, *, seconds: float | None = None) -> Iterator[Any]:
+    """Celery's mailbox on a connection made after ``source``, closed at the end.
+
+    Connecting is tried once per URL of the broker. With ``seconds`` everything is over after
+    that time: py-amqp waits for each answer without a limit, so its socket is shut then.
+    """
+    limit = seconds or _SECONDS
     options = dict(source.transport_options)
     if source.transport.driver_type == "redis":
-        options |= _REDIS
-    with source.clone(connect_timeout=_SECONDS, transport_options=options) as connection:
-        connection.connect()
+        options |= {"socket_timeout": limit, "socket_connect_timeout": limit}
+        options |= {"socket_keepalive": True}
+    with (
+        source.clone(connect_timeout=limit, transport_options=options) as connection,
+        cut_unless_done(connection, limit) if seconds else nullcontext(),
+    ):
+        connect(connection)
         mailbox = app.control.mailbox(connection)
         mailbox.producer_pool = None  # publish on this connection, not on the pool's
         yield mailbox
+        connection.release()  # it says farewell, and waits for one
+
+
+def _publish(
+    mailbox: Any,
+    channel: Any,
+    tickets: dict[str, str],
+    *,
+    deadline: float,
+    destination: Collection[str],
+) -> None:
+    """Put all commands on the workers' exchange, as ``kombu.pidbox`` puts one."""
+    producer = Producer(channel, auto_declare=False)
+    expires_at = time.time() + deadline - time.monotonic()
+    for ticket, command in tickets.items():
+        producer.publish(
+            {
+                "method": command,
+                "arguments": {},
+                "destination": list(destination) or None,
+                "pattern": None,
+                "matcher": None,
+                "ticket": ticket,
+                "reply_to": {
+                    "exchange": mailbox.reply_exchange.name,
+                    "routing_key": mailbox.oid,
+                },
+            },
+            exchange=mailbox.exchange.name,
+            declare=[mailbox.exchange],
+            headers={"clock": mailbox.clock.forward(), "expires": expires_at},
+            serializer=mailbox.serializer,
+        )

@@ -63,8 +63,7 @@ class Distribution:
 NO_VALUES = Distribution()
 
 # Shared by all recorders with few values, which are most: an empty dictionary is 64 bytes.
-_NO_BUCKETS: dict[int, int] = {}
-_NO_SUMS: dict[int, float] = {}
+_NO_BUCKETS: dict[int, list[float]] = {}
 
 
 class Recorder:
@@ -73,12 +72,11 @@ class Recorder:
     Holds at most 150 values or buckets, however many are recorded.
     """
 
-    __slots__ = ("_counts", "_raw", "_resolution", "_sums")
+    __slots__ = ("_buckets", "_raw", "_resolution")
 
     def __init__(self) -> None:
         self._raw: dict[float, int] | None = {}  # value → count, until there are too many
-        self._counts = _NO_BUCKETS  # bucket → count, afterwards
-        self._sums = _NO_SUMS
+        self._buckets = _NO_BUCKETS  # bucket → [count, sum], afterwards
         self._resolution = _FINEST
 
     def record(self, value: float, count: int = 1) -> None:
@@ -87,16 +85,18 @@ class Recorder:
         if raw is not None:
             raw[value] = raw.get(value, 0) + count
             if len(raw) > MAX_VALUES:
-                self._raw = None
-                self._counts, self._sums = {}, {}
+                self._raw, self._buckets = None, {}
                 for each, times in raw.items():
                     self.record(each, times)
             return
-        bucket = floor(log2(value if value > _SMALLEST else _SMALLEST) * self._resolution)
-        counts = self._counts
-        counts[bucket] = counts.get(bucket, 0) + count
-        self._sums[bucket] = self._sums.get(bucket, 0.0) + value * count
-        while len(self._counts) > MAX_VALUES:
+        number = floor(log2(value if value > _SMALLEST else _SMALLEST) * self._resolution)
+        bucket = self._buckets.get(number)
+        if bucket is not None:
+            bucket[0] += count
+            bucket[1] += value * count
+            return
+        self._buckets[number] = [count, value * count]
+        while len(self._buckets) > MAX_VALUES:
             self._halve()
 
     def freeze(self) -> Distribution:
@@ -104,18 +104,17 @@ class Recorder:
         counts = self._raw
         if counts is None:
             counts = {}
-            for bucket, count in self._counts.items():
-                mean = self._sums[bucket] / count
-                counts[mean] = counts.get(mean, 0) + count
+            for count, value in self._buckets.values():
+                mean = value / count
+                counts[mean] = counts.get(mean, 0) + int(count)
         values = tuple(sorted(counts))
         return Distribution(values, tuple(counts[value] for value in values))
 
     def _halve(self) -> None:
         """Let each two neighbouring buckets be one."""
-        finer, sums = self._counts, self._sums
+        finer, self._buckets = self._buckets, {}
         self._resolution /= 2
-        self._counts, self._sums = {}, {}
-        for bucket, count in finer.items():
-            half = bucket >> 1
-            self._counts[half] = self._counts.get(half, 0) + count
-            self._sums[half] = self._sums.get(half, 0.0) + sums[bucket]
+        for number, (count, value) in finer.items():
+            bucket = self._buckets.setdefault(number >> 1, [0, 0.0])
+            bucket[0] += count
+            bucket[1] += value

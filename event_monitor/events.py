@@ -39,6 +39,8 @@ __all__ = [
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a full batch of 24 events with fat arguments is far below
 MAX_NAME = 1_024  # characters of a name; Celery has no limit, a CloudWatch dimension has this
 
+_LIST = ord("[")
+
 OWN_EVENT = "event-monitor-check"  # what `check` sends to itself; never counted
 
 _FAR_FUTURE = 32_503_680_000.0  # the year 3000; later timestamps are nonsense
@@ -52,7 +54,6 @@ class _Event(msgspec.Struct, tag_field="type", frozen=True, gc=False, kw_only=Tr
     hostname: Name  # the sender's nodename: celery@host, or gen123@host for a producer
     timestamp: Timestamp  # the sender's clock, seconds since the epoch
     pid: Counter | None = None
-    clock: Counter | None = None  # logical; increases per (hostname, pid)
 
 
 class TaskEvent(_Event, frozen=True, kw_only=True):
@@ -181,10 +182,10 @@ def decode(body: bytes, *, on_invalid: Callable[[InvalidEvent], None]) -> list[E
     Never raises, whatever the bytes.
     """
     try:
-        if body[:1] == b"[":
+        if body[0] == _LIST:
             return _decode_list(body)  # type: ignore[return-value]  # Known is an Event
         return [_decode_one(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
         return list(_decode_slowly(body, on_invalid))
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
+import msgspec
+
 from .snapshot import TaskInFlight
 
 __all__ = ["Flight", "Flights"]
@@ -20,42 +22,35 @@ _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that l
 _RECENT_ENDINGS = 10_000  # endings of one task arrive within seconds of each other
 
 
-class Flight:
-    """One task on its way. Times ending in ``_at`` are the sender's wall clock, in seconds."""
+class Flight(msgspec.Struct, gc=False):
+    """One task on its way. Times ending in ``_at`` are the sender's wall clock, in seconds.
 
-    __slots__ = (
-        "ended",
-        "eta",
-        "name",
-        "pid",
-        "queue",
-        "received_at",
-        "running_since",
-        "sent_at",
-        "started_at",
-        "worker",
-    )
+    A struct of msgspec's because these are made by the hundred thousand a second; it holds
+    nothing that could be part of a cycle.
+    """
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name
-        self.worker: str | None = None  # who received or started it last
-        self.pid: int | None = None
-        self.queue: str | None = None  # it was sent to, if its producer told
-        self.sent_at: float | None = None
-        self.received_at: float | None = None
-        self.eta: float | None = None
-        self.started_at: float | None = None  # only while its task-sent is still awaited
-        self.running_since: float | None = None  # our monotonic clock; None: it does not run
-        self.ended: str | None = None  # how; None: it has not
+    name: str | None = None
+    worker: str | None = None  # who received or started it last
+    pid: int | None = None
+    queue: str | None = None  # it was sent to, if its producer told
+    sent_at: float | None = None
+    received_at: float | None = None
+    eta: float | None = None
+    started_at: float | None = None  # only while its task-sent is still awaited
+    running_since: float | None = None  # our monotonic clock; None: it does not run
+    ended: str | None = None  # how; None: it has not
 
 
 class Flights:
-    """Tasks in flight by uuid, at most ``limit`` of them, and those that run."""
+    """Tasks in flight by uuid, at most ``limit`` of them.
+
+    ``find`` is the dictionary's own: it is asked for with nearly every event.
+    """
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._flights: dict[str, Flight] = {}
-        self._running: dict[str, Flight] = {}  # in the order they started
+        self.find: Callable[[str], Flight | None] = self._flights.get
         # Two generations make a bounded memory without a linked list: when the young one is
         # full it becomes the old one, and what the old one held is forgotten.
         self._ended: dict[str, Flight] = {}
@@ -65,10 +60,6 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._flights)
-
-    def find(self, uuid: str) -> Flight | None:
-        """The task if it is in flight."""
-        return self._flights.get(uuid)
 
     def ended(self, uuid: str) -> Flight | None:
         """The task if it ended lately."""
@@ -101,16 +92,6 @@ class Flights:
                 self._evict(newest=uuid)
         return flight
 
-    def start(self, uuid: str, flight: Flight, *, now: float) -> None:
-        """The task runs from now on."""
-        flight.running_since = now
-        self._running[uuid] = flight
-
-    def stop(self, uuid: str, flight: Flight) -> None:
-        """The task does not run any more, and will be received again."""
-        flight.running_since = None
-        self._running.pop(uuid, None)
-
     def close(self, uuid: str, how: str | None) -> Flight | None:
         """The task ended: it leaves memory. None if the same ending was seen already.
 
@@ -118,7 +99,7 @@ class Flights:
         """
         flight = self._flights.pop(uuid, None)
         if flight is not None:
-            self.stop(uuid, flight)
+            flight.running_since = None
         else:
             flight = self.ended(uuid) or Flight()
             if flight.ended is not None and flight.ended == how:
@@ -131,7 +112,7 @@ class Flights:
 
     def running(self) -> Iterator[tuple[str | None, float]]:
         """(name, running since) of every task that runs."""
-        for flight in self._running.values():
+        for flight in self._flights.values():
             if flight.running_since is not None:
                 yield flight.name, flight.running_since
 
@@ -184,7 +165,7 @@ class Flights:
         """
         ghosts = [
             uuid
-            for uuid, flight in self._running.items()
+            for uuid, flight in self._flights.items()
             if flight.running_since is not None
             and flight.running_since + _LAG_SECONDS < idle_at.get(flight.worker or "", 0.0)
         ]
@@ -201,6 +182,5 @@ class Flights:
         )
         victims = list(islice(idle, wanted)) or list(islice(self._flights, 1))
         for uuid in victims:
-            self._running.pop(uuid, None)
             del self._flights[uuid]
         self.evicted += len(victims)

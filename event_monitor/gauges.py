@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from .distribution import Distribution
 from .settings import Settings
 from .snapshot import QueueDepth, Snapshot, Survey, Window, WorkerAnswer, WorkerState
 
-__all__ = ["queue_totals", "queue_values", "status_of", "worker_totals", "worker_values"]
+__all__ = [
+    "aged",
+    "believed",
+    "queue_totals",
+    "queue_values",
+    "status_of",
+    "worker_totals",
+    "worker_values",
+]
 
 Values = dict[str, float | Distribution]  # as in metrics.py; a gauge is never the latter
 
 OK, WARNING, CRITICAL = 0, 1, 2
+
+
+def believed(survey: Survey, snapshot: Snapshot) -> Survey:
+    """The survey, but no answer at all is not taken for no workers while some may be online."""
+    online = any(one.state is WorkerState.ONLINE for one in snapshot.workers)
+    if survey.workers == () and (online or not snapshot.heard):
+        return replace(survey, workers=None)
+    return survey
+
+
+def aged(survey: Survey, snapshot: Snapshot) -> Survey:
+    """The survey; where no message tells its age, the oldest task not yet received stands in."""
+    if survey.queues is None:
+        return survey
+    ages = dict(snapshot.waiting)
+    return replace(
+        survey,
+        queues=tuple(
+            replace(one, oldest_seconds=ages.get(one.name)) if one.oldest_seconds is None else one
+            for one in survey.queues
+        ),
+    )
 
 
 def status_of(queue: QueueDepth, settings: Settings) -> int | None:
@@ -34,7 +65,7 @@ def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> Value
     return _known(
         queue_length=queue.ready,
         queue_unacked=queue.unacked,
-        queue_consumers=queue.consumers,
+        queue_consumers=_consumers(queue, survey),
         oldest_message=_age_of(queue),
         queue_status=status_of(queue, settings),
         backlog_per_worker=_backlog_per_worker((queue,), survey),
@@ -66,7 +97,7 @@ def queue_totals(survey: Survey, window: Window, settings: Settings) -> Values:
     return _known(
         queue_length=ready,
         queue_unacked=_sum(one.unacked for one in queues),
-        queue_consumers=_sum(one.consumers for one in queues),
+        queue_consumers=_sum(_consumers(one, survey) for one in queues),
         oldest_message=_max(_age_of(one) for one in queues),
         queue_status=_max(status_of(one, settings) for one in queues),
         backlog_per_worker=_backlog_per_worker(queues, survey),
@@ -79,10 +110,9 @@ def queue_totals(survey: Survey, window: Window, settings: Settings) -> Values:
 def worker_totals(snapshot: Snapshot, survey: Survey) -> Values:
     """The gauges of all workers that answered; none if nobody did though somebody is online."""
     totals = _known(stalled=None if survey.stalled is None else len(survey.stalled))
-    online = any(one.state is WorkerState.ONLINE for one in snapshot.workers)
-    if survey.workers is None or (online and not survey.workers):
+    answers = believed(survey, snapshot).workers
+    if answers is None:
         return totals
-    answers = survey.workers
     nobody = 0 if not answers else None
     return totals | _known(
         reserved=_sum((one.reserved for one in answers), nobody),
@@ -111,6 +141,14 @@ def worker_values(survey: Survey) -> dict[str, Values]:
         for hostname in {*values, *survey.stalled}:
             values.setdefault(hostname, {})["stalled"] = int(hostname in survey.stalled)
     return values
+
+
+def _consumers(queue: QueueDepth, survey: Survey) -> int | None:
+    """The broker's word; on Redis, which has none, the workers', if all of them said theirs."""
+    if queue.consumers is not None or survey.workers is None:
+        return queue.consumers
+    read = [one.queues for one in survey.workers]
+    return None if None in read else sum(queue.name in (queues or ()) for queues in read)
 
 
 def _backlog_per_worker(queues: Iterable[QueueDepth], survey: Survey) -> float | None:

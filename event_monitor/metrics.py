@@ -9,7 +9,7 @@ from itertools import islice
 
 from .catalog import CATALOG, MetricSpec
 from .distribution import Distribution
-from .gauges import queue_totals, queue_values, worker_totals, worker_values
+from .gauges import believed, queue_totals, queue_values, worker_totals, worker_values
 from .settings import Settings
 from .snapshot import OTHER, PublisherReport, Snapshot, Survey, TaskCounts, WorkerState, total
 
@@ -46,6 +46,7 @@ def metrics_from(
     Counts and gauges are explicit, zeros included; a distribution without values is left out,
     since CloudWatch has no way to write one. Nothing is published for what is not known.
     """
+    survey = believed(survey, snapshot)
     published = [one for one in CATALOG if one.name not in settings.without]
     window = snapshot.window
     timestamp = min(window.opened_at, window.closed_at)  # a clock stepped back must not be future

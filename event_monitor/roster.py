@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from .events import TaskStarted, WorkerEvent
+from .events import WorkerEvent
 from .meter import Meter
 from .snapshot import WorkerState, WorkerStatus
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
 _IDLE_BEATS = 3  # heartbeats without work, after which no task event is to be waited for
 _SETTLE_SECONDS = 5.0  # after a goodbye: task events sent before it may still be on their way
+_LOST = WorkerState.LOST  # looked up once: an enum's members are slow to reach
 _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 
 
@@ -113,26 +114,25 @@ class Roster:
     def __len__(self) -> int:
         return len(self._workers)
 
-    def task_event(self, hostname: str, *, now: float) -> None:
-        """A task event arrived from this worker: it is alive, and it speaks."""
+    def task_event(self, hostname: str, *, now: float) -> Meter:
+        """A task event arrived from this worker: it is alive, and it speaks.
+
+        Returns its loss meter, which wants to know of each task-started.
+        """
         worker = self._workers.get(hostname) or self._join(hostname, now)
         if worker is None:
-            return
+            return Meter()  # there is no room for it; nobody will ask this one
         worker.last_seen = now
-        if not worker.sends_task_events:
-            worker.meter = Meter()  # reckon from the next heartbeat on
-        worker.speaks = True
-        worker.beats_without_task_events = 0
+        if worker.beats_without_task_events or not worker.speaks:
+            if not worker.sends_task_events:
+                worker.meter = Meter()  # reckon from the next heartbeat on
+            worker.speaks = True
+            worker.beats_without_task_events = 0
         if worker.missing:
             self._lose(worker)
-        if worker.state is WorkerState.LOST:
+        if worker.state is _LOST:
             worker.become(WorkerState.ONLINE, now)
-
-    def started(self, event: TaskStarted) -> None:
-        """Let the loss meter know of a task-started event."""
-        worker = self._workers.get(event.hostname)
-        if worker is not None:
-            worker.meter.started(event.timestamp)
+        return worker.meter
 
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Departure | None:
         """A worker-online or worker-heartbeat arrived.

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -17,15 +18,19 @@ from .clock import SystemClock
 from .durability import Durability
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
-from .metrics import metrics_from
+from .gauges import aged
+from .metrics import Metric, metrics_from
 from .probes.inspect import tasks_in_flight
+from .probes.surveyor import Surveyor
 from .publisher import Publisher
 from .receiver import Receiver
 from .settings import Settings
 from .sinks import Sink
-from .snapshot import Receipt, Snapshot, WorkerState
+from .snapshot import Receipt, Snapshot, Survey, WorkerState
 from .spool import Spool
+from .stalls import Stalls
 from .state import State
+from .status.pulse import Pulse
 from .subscriptions import carries_events
 
 __all__ = ["Service", "make_sink", "require_events"]
@@ -82,6 +87,11 @@ class Service:
             self.state.learn(checkpoint.flights)
             self._durability = Durability(settings, checkpoint)
         self._awaits_turn = False  # a durable queue may be another monitor's until a message comes
+        self._surveyor = Surveyor(app, settings, online=self._online_workers, clock=self.clock)
+        self._stalls = Stalls(settings.worker_stalled_seconds)
+        self._stalled: frozenset[str] = frozenset()
+        self._online: tuple[str, ...] = ()  # nodenames, at the last shot
+        self._pulse = Pulse(settings.state_dir)
         self._learners: list[threading.Thread] = []
         self._signals_before: dict[int, Any] = {}
         self._signal: signal.Signals | None = None
@@ -126,11 +136,14 @@ class Service:
         """Start the publisher, and take over the signals if this is the main thread."""
         _tune_garbage_collection()
         self.publisher.start()
+        self._surveyor.start()
+        self._pulse.beat(interval_seconds=self.camera.interval)
         if threading.current_thread() is threading.main_thread():
             self._signals_before = {one: signal.signal(one, self._on_signal) for one in _SIGNALS}
 
     def close(self) -> int:
         """Send what is left, within ``drain_seconds``; returns the exit code."""
+        self._surveyor.close()
         unsent = self.publisher.close(deadline_seconds=self.settings.drain_seconds)
         for number, handler in self._signals_before.items():
             signal.signal(number, handler)
@@ -223,7 +236,12 @@ class Service:
     def publish(self, snapshot: Snapshot) -> None:
         """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
         self._warn_of_silent_workers(snapshot)
-        metrics = metrics_from(snapshot, self.settings, self.publisher.report())
+        survey = self._survey_for(snapshot)
+        metrics = metrics_from(snapshot, self.settings, self.publisher.report(), survey)
+        self._publish(snapshot, metrics)
+        self._pulse.beat(interval_seconds=self.camera.interval)
+
+    def _publish(self, snapshot: Snapshot, metrics: tuple[Metric, ...]) -> None:
         if self._durability is None or not snapshot.receipts:
             self.publisher.publish(metrics)
             return
@@ -231,6 +249,26 @@ class Service:
         safe = self.publisher.publish(metrics, checkpoint=checkpoint)
         if safe and self.receiver is not None:  # else the broker keeps them for us
             self.receiver.acknowledge(snapshot.receipts[-1])
+
+    def _survey_for(self, snapshot: Snapshot) -> Survey:
+        """What broker and workers last answered, with what the events have to say to it."""
+        self._online = tuple(
+            one.hostname for one in snapshot.workers if one.state is WorkerState.ONLINE
+        )
+        survey = aged(self._surveyor.take(), snapshot)
+        stalled = self._stalls.update(snapshot.workers, survey, now=self.clock.monotonic())
+        for hostname in sorted(set(stalled or ()) - self._stalled):
+            log.warning(
+                "worker %s is stalled: it beats, but for %g s it has begun no task and runs none, "
+                "while work waits in its queues; restart it",
+                hostname,
+                self.settings.worker_stalled_seconds,
+            )
+        self._stalled = frozenset(stalled or ())
+        return replace(survey, stalled=stalled)
+
+    def _online_workers(self) -> tuple[str, ...]:
+        return self._online
 
     def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:
         """Say loudly when workers work but send no task events: -E is the commonest mistake."""

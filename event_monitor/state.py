@@ -154,8 +154,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 flight.sent_at, flight.received_at = task.sent_at, task.received_at
                 flight.eta, flight.started_at = task.eta, task.started_at
                 if task.running_since is not None:
-                    since = now - max(0.0, wall - task.running_since)
-                    flights.start(task.uuid, flight, now=since)
+                    flight.running_since = now - max(0.0, wall - task.running_since)
 
     def connected(self, yes: bool) -> None:
         """The broker is there, or not; while not, no worker is judged by its silence."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import events as ev
 from .flights import Flight, Flights
+from .meter import Meter
 from .roster import Departure, Roster
 from .settings import Settings
 from .snapshot import OTHER, UNKNOWN, OrphanedTask, WorkerLoss
@@ -47,14 +48,17 @@ class Tracker:
         self.names: dict[str, float] = {}
         self.losses: list[WorkerLoss] = []
         self.flights = Flights(limit=settings.max_tasks_in_flight)
+        self._find = self.flights.find
         self.roster = Roster(
             grace_seconds=settings.worker_grace_seconds,
             grace_beats=settings.worker_grace_beats,
             forget_seconds=settings.worker_forget_seconds,
             max_workers=settings.max_workers,
         )
+        self._meter = Meter()  # of the worker whose events are being counted
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._by_worker = bool(settings.by_worker)  # else all tallies are under None
+        self._tallies = self._tallies_of(self.window)
         self._by_exception = settings.by_exception
         self._max_names = settings.max_task_names
         self._idle_seconds = settings.idle_series_seconds
@@ -82,7 +86,7 @@ class Tracker:
             kind = type(event)
             if kind in _FROM_WORKERS and event.hostname != heard:  # type: ignore[union-attr]
                 heard = event.hostname  # type: ignore[union-attr]
-                self.roster.task_event(heard, now=now)
+                self._meter = self.roster.task_event(heard, now=now)
             observers[kind](event, now)
 
     def judge(self, departures: Iterable[Departure]) -> None:
@@ -104,6 +108,7 @@ class Tracker:
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
         window, self.window = self.window, OpenWindow(wall)
+        self._tallies = self._tallies_of(self.window)
         window.tasks_forgotten, self.flights.evicted = self.flights.evicted, 0
         window.events_lost = self.roster.take_lost_events()
         window.workers_refused = self.roster.take_refused()
@@ -137,11 +142,13 @@ class Tracker:
 
     def _on_received(self, event: ev.TaskReceived, now: float) -> None:
         del now
-        flight = self.flights.open(event.uuid)
+        flight = self._find(event.uuid) or self.flights.open(event.uuid)
         if event.name:
             flight.name = event.name
-        self._tally(flight.name, event.hostname).received += 1
-        self._settle_queue_time(flight)  # of the run before: these times are the next one's
+        tally = self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
+        tally.received += 1
+        if flight.started_at is not None:  # of the run before: these times are the next one's
+            self._settle_queue_time(flight)
         flight.received_at = event.timestamp
         if flight.queue is not None and flight.sent_at is not None:
             self.flights.reached(flight.queue, flight.sent_at)
@@ -151,19 +158,21 @@ class Tracker:
             flight.worker, flight.pid = event.hostname, event.pid
 
     def _on_started(self, event: ev.TaskStarted, now: float) -> None:
-        self.roster.started(event)
-        flight = self.flights.open(event.uuid)
-        tally = self._tally(flight.name, event.hostname)
+        timestamp, hostname = event.timestamp, event.hostname
+        self._meter.started(timestamp)
+        flight = self._find(event.uuid) or self.flights.open(event.uuid)
+        tally = self._tallies.get(flight.name) or self._tally(flight.name, hostname)
         tally.started += 1
-        if flight.received_at is not None and flight.worker == event.hostname:
-            tally.prefetch_time.record(max(0.0, event.timestamp - flight.received_at))
+        if flight.received_at is not None and flight.worker == hostname:
+            held = timestamp - flight.received_at
+            tally.prefetch_time.record(held if held > 0.0 else 0.0)
         if flight.started_at is not None:  # an earlier run, whose task-sent never came
             self._settle_queue_time(flight)
-        flight.worker, flight.pid = event.hostname, event.pid
-        flight.started_at = event.timestamp
+        flight.worker, flight.pid = hostname, event.pid
+        flight.started_at = timestamp
         if flight.sent_at is not None or flight.name not in self._announced:
             self._settle_queue_time(flight)
-        self.flights.start(event.uuid, flight, now=now)
+        flight.running_since = now
 
     def _on_succeeded(self, event: ev.TaskSucceeded, now: float) -> None:
         del now
@@ -235,7 +244,7 @@ class Tracker:
             return None
         if flight.started_at is not None:
             self._settle_queue_time(flight)
-        return self._tally(flight.name, event.hostname)
+        return self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
 
     def _interrupt(self, event: ev.TaskEvent) -> Tally:
         """This run is over, and the task will be received again. Returns where to count it."""
@@ -244,7 +253,7 @@ class Tracker:
         # (On the same worker it cannot be told apart; such a run shows again when it ends.)
         if flight.worker == event.hostname and flight.ended is None:
             self._settle_queue_time(flight)
-            self.flights.stop(event.uuid, flight)
+            flight.running_since = None
         return self._tally(flight.name, event.hostname)
 
     def _settle_queue_time(self, flight: Flight) -> None:
@@ -260,9 +269,13 @@ class Tracker:
             if flight.eta is not None and flight.eta > since:
                 since = flight.eta
             waited = flight.started_at - since
-            tally = self._tally(flight.name, flight.worker)
+            tally = self._tallies.get(flight.name) or self._tally(flight.name, flight.worker)
             tally.queue_time.record(waited if waited > 0.0 else 0.0)
         flight.started_at = flight.sent_at = flight.received_at = flight.eta = None
+
+    def _tallies_of(self, window: OpenWindow) -> dict[str | None, Tally]:
+        """The tallies by name, for those who need not ask for the worker; empty if all must."""
+        return {} if self._by_worker else window.tallies[None]  # type: ignore[return-value]
 
     def _tally(self, name: str | None, hostname: str | None) -> Tally:
         """Where to count a task of that name, which ``hostname`` told of (None: no worker did)."""

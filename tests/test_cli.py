@@ -20,7 +20,10 @@ from event_monitor.catalog import CATALOG
 from event_monitor.cli import celery_command, main
 from event_monitor.settings import options
 
-COMMANDS = ["run", "check", "metrics", "cost", "settings", "demo"]
+COMMANDS = [
+    *("run", "check", "status", "healthcheck", "provision"),
+    *("metrics", "cost", "settings", "demo"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-import urllib3
-
+from ..probes.management import Management
 from ..settings import Settings
 from .finding import Finding
 
@@ -30,7 +28,7 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
         return
     try:
         queues = _queues(settings.management_url, connection.virtual_host or "/")
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except Management.gone as error:
         yield Finding(
             "event queues",
             "warning",
@@ -58,17 +56,8 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
 
 
 def _queues(url: str, vhost: str) -> list[dict[str, Any]]:
-    parts = urlsplit(url)
-    headers = (
-        urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password or ''}")
-        if parts.username
-        else {}
-    )
-    port = f":{parts.port}" if parts.port else ""
-    base = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
-    with urllib3.PoolManager(retries=False, timeout=_SECONDS) as pool:
-        answer = pool.request("GET", f"{base}/api/queues/{quote(vhost, safe='')}", headers=headers)
-        if answer.status != 200:
-            raise ValueError(f"HTTP {answer.status}")
-        found: list[dict[str, Any]] = answer.json()
-        return found
+    management = Management(url, timeout_seconds=_SECONDS)
+    try:
+        return list(management.queues(vhost, columns=("name", "consumers", "messages")))
+    finally:
+        management.close()

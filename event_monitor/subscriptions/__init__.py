@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
 
-__all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "connect", "subscription_to"]
+__all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "subscription_to"]
 
 OnInvalid = Callable[[InvalidEvent], None]
 
@@ -55,15 +55,6 @@ class Subscription(Protocol):
     def close(self) -> None:
         """Let go, without waiting for a broker that may not answer. Never raises."""
         ...
-
-
-def connect(connection: Any) -> None:
-    """Connect, in one attempt: kombu's own ``connect`` sleeps two seconds and tries again."""
-
-    def give_up(error: BaseException, _seconds: float) -> None:
-        raise error
-
-    connection.ensure_connection(give_up, reraise_as_library_errors=False)
 
 
 def carries_events(connection: Any) -> bool:

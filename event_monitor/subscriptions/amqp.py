@@ -7,19 +7,17 @@ the message afterwards. What it has no limit of time for is cut off by a watchdo
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
 from celery import uuid
 from kombu.exceptions import OperationalError
 
+from ..connections import connect, cut_unless_done
 from ..snapshot import Receipt
-from . import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading, connect
+from . import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 from .frames import Delivery, Frames, refusal_of
 
 __all__ = ["AmqpSubscription"]
@@ -50,15 +48,17 @@ class AmqpSubscription:
         self._frames = Frames()
         self._bodies: list[bytes] = []
         self._channel: Any = None
+        self._amqp: Any = None  # py-amqp's connection; kombu's would connect again if asked for it
         self._socket: Any = None
         self._heard_at = self._sent_at = 0.0
 
     def open(self) -> None:
         """Connect, declare the queue, bind it, consume."""
         connect(self.connection)
-        with self._cut_unless_done():
+        with cut_unless_done(self.connection, CONNECT_SECONDS):
             self._consume(self.connection.default_channel)
-        transport = self.connection.connection.transport
+        self._amqp = self.connection.connection
+        transport = self._amqp.transport
         self._socket = transport.sock
         self._heard_at = self._sent_at = time.monotonic()
         self._take(transport._read_buffer)  # noqa: SLF001  what it has read too much
@@ -135,7 +135,7 @@ class AmqpSubscription:
         if now - self._sent_at >= _HEARTBEAT_SECONDS / 2:
             self._sent_at = now
             self._socket.settimeout(CONNECT_SECONDS)
-            self.connection.connection.send_heartbeat()
+            self._amqp.send_heartbeat()
 
     def _leave_channel(self) -> None:
         """Close the channel; the server's answer says that it has read all before."""
@@ -147,19 +147,3 @@ class AmqpSubscription:
             if not data:
                 return
             self._frames.feed(data)  # deliveries that nobody has counted come again
-
-    @contextmanager
-    def _cut_unless_done(self) -> Iterator[None]:
-        """Shut the socket down after a while: py-amqp waits for each answer without a limit."""
-
-        def cut() -> None:
-            with suppress(AttributeError, OSError):
-                self.connection.connection.sock.shutdown(socket.SHUT_RDWR)
-
-        watchdog = threading.Timer(CONNECT_SECONDS, cut)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            yield
-        finally:
-            watchdog.cancel()

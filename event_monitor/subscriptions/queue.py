@@ -14,9 +14,10 @@ from celery import uuid
 from kombu import Consumer
 from kombu.exceptions import OperationalError
 
+from ..connections import connect
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
-from . import CONNECT_SECONDS, OnInvalid, Reading, connect
+from . import CONNECT_SECONDS, OnInvalid, Reading
 
 __all__ = ["QueueSubscription"]
 

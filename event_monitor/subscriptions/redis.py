@@ -11,21 +11,40 @@ from __future__ import annotations
 import binascii
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import hiredis
 import msgspec
 from redis.exceptions import RedisError
 
+from ..connections import connect
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
-from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading, connect
+from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["RedisSubscription"]
 
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 17
+_PORTION_BYTES = 1 << 14  # hiredis moves what is left in its buffer after every reply
 _MESSAGE = b"pmessage"
 _JSON = ("application/json", None)
+
+
+class _NoCompression(msgspec.Struct, gc=False):
+    compression: None = None
+
+
+class _Base64(msgspec.Struct, gc=False):
+    body_encoding: Literal["base64"]
+
+
+class _Usual(msgspec.Struct, gc=False, rename={"content_type": "content-type"}):
+    """The envelope of every event there is, as a rule; msgspec decodes the base64 itself."""
+
+    body: bytes
+    properties: _Base64
+    headers: _NoCompression | None = None
+    content_type: Literal["application/json"] | None = None
 
 
 class _Headers(msgspec.Struct, gc=False):
@@ -37,7 +56,7 @@ class _Properties(msgspec.Struct, gc=False):
 
 
 class _Envelope(msgspec.Struct, gc=False, rename={"content_type": "content-type"}):
-    """What kombu's virtual transports wrap a message in; the parts that concern us."""
+    """Any envelope of kombu's virtual transports; the parts that concern us."""
 
     body: str
     properties: _Properties
@@ -45,6 +64,7 @@ class _Envelope(msgspec.Struct, gc=False, rename={"content_type": "content-type"
     content_type: str | None = None
 
 
+_decode_usual = msgspec.json.Decoder(_Usual).decode
 _decode = msgspec.json.Decoder(_Envelope).decode
 
 
@@ -67,6 +87,7 @@ class RedisSubscription:
         self._link: Any = None
         self._socket: Any = None
         self._reader: Any = None
+        self._buffer = bytearray(_READ_BYTES)
         self._heard_at = self._asked_at = 0.0
 
     def open(self) -> None:
@@ -80,9 +101,8 @@ class RedisSubscription:
         self._socket = self._link._sock  # noqa: SLF001  redis-py has no other way to it
         self._socket.settimeout(CONNECT_SECONDS)
         self._reader = hiredis.Reader()
-        self._reader.feed(self._receive())
         while (reply := self._reader.gets()) is False:
-            self._reader.feed(self._receive())
+            self._reader.feed(self._buffer, 0, self._receive())
         if isinstance(reply, Exception):
             raise reply
         self._heard_at = time.monotonic()
@@ -91,20 +111,20 @@ class RedisSubscription:
         """All messages that are there; none after ``timeout_seconds`` of silence."""
         self._socket.settimeout(timeout_seconds)
         try:
-            data = self._receive()
+            received = self._receive()
         except TimeoutError:
             self._ask()
             return Reading()
         self._heard_at = time.monotonic()
-        reader = self._reader
-        reader.feed(data)
-        bodies = []
-        while (reply := reader.gets()) is not False:
-            if isinstance(reply, list) and reply and reply[0] == _MESSAGE:
-                try:
-                    bodies.append(_body_of(reply[3]))
-                except InvalidEvent as error:
-                    self._on_invalid(error)
+        reader, bodies = self._reader, []
+        for start in range(0, received, _PORTION_BYTES):
+            reader.feed(self._buffer, start, min(_PORTION_BYTES, received - start))
+            while (reply := reader.gets()) is not False:
+                if isinstance(reply, list) and reply[0] == _MESSAGE:
+                    try:
+                        bodies.append(_body_of(reply[3]))
+                    except InvalidEvent as error:
+                        self._on_invalid(error)
         return Reading(bodies)
 
     def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
@@ -117,11 +137,12 @@ class RedisSubscription:
                 self._link.disconnect()
             self.connection.release()
 
-    def _receive(self) -> bytes:
-        data: bytes = self._socket.recv(_READ_BYTES)
-        if not data:
+    def _receive(self) -> int:
+        """Fill the buffer; returns how many bytes came."""
+        received: int = self._socket.recv_into(self._buffer)
+        if not received:
             raise ConnectionResetError("the server closed the connection")
-        return data
+        return received
 
     def _ask(self) -> None:
         """Ask a quiet server whether it is there; give up on one that has not answered."""
@@ -135,6 +156,13 @@ class RedisSubscription:
 
 def _body_of(data: Any) -> bytes:
     """The event body in a kombu envelope. Raises ``InvalidEvent``; decompresses nothing."""
+    try:
+        return _decode_usual(data).body
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        return _unusual_body_of(data)
+
+
+def _unusual_body_of(data: Any) -> bytes:
     try:
         envelope = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:

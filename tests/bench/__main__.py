@@ -27,7 +27,9 @@ def arguments() -> argparse.Namespace:
     what.add_argument("--scaling", action="store_true", help="more workers, more task names")
     what.add_argument("--micro", action="store_true", help="decode, record, shot and encode alone")
     parser.add_argument("--broker", choices=list(BROKERS), help="this one only")
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains this")
+    parser.add_argument(
+        "--only", default="", metavar="A,B", help="rows whose name contains one of these"
+    )
     parser.add_argument("--rounds", type=int, help="how often each is run; the median counts")
     return parser.parse_args()
 

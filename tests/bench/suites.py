@@ -32,7 +32,9 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
         rows = [
             replace(row, events=row.events // _QUICK_FRACTION) if quick else row
             for row in ROWS
-            if name in row.brokers and only in row.name and not (quick and row.is_slow)
+            if name in row.brokers
+            and any(one in row.name for one in only.split(","))
+            and not (quick and row.is_slow)
         ]
         most = max(row.events for row in rows)
         if not quick:

@@ -1,0 +1,69 @@
+"""Management: RabbitMQ's HTTP API, which knows what AMQP does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import urllib3
+
+__all__ = ["Management"]
+
+_PAGE = 500  # queues; the most the API takes
+_MOST_PAGES = 20
+_REFUSED = (401, 403)
+
+
+class Management:
+    """A client of the API at a URL such as ``http://user:password@host:15672``."""
+
+    #: What its methods raise when it cannot be asked; no text of them has the password.
+    gone: tuple[type[BaseException], ...] = (urllib3.exceptions.HTTPError, OSError, ValueError)
+
+    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+        parts = urlsplit(url)
+        self._base = parts._replace(
+            netloc=parts.netloc.rpartition("@")[2],
+            path=parts.path.rstrip("/"),
+            query="",
+            fragment="",
+        ).geturl()
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        self._pool = urllib3.PoolManager(
+            headers=urllib3.make_headers(basic_auth=f"{user}:{password}") if user else None,
+            retries=False,
+            timeout=timeout_seconds,
+            cert_reqs="CERT_REQUIRED",
+        )
+
+    def queues(self, vhost: str, *, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The queues of a virtual host, at most 10,000, with only these columns of each."""
+        where = f"{self._base}/api/queues/{quote(vhost, safe='')}"
+        for page in range(1, _MOST_PAGES + 1):
+            fields = {"page": str(page), "page_size": str(_PAGE), "columns": ",".join(columns)}
+            answer = self._get(where, fields)
+            items = answer.get("items") if isinstance(answer, dict) else answer
+            if not isinstance(items, list):
+                raise ValueError(f"{self._base} does not answer as RabbitMQ's management API does")
+            yield from (one for one in items if isinstance(one, dict))
+            pages = answer.get("page_count") if isinstance(answer, dict) else None
+            if not isinstance(pages, int) or page >= pages:
+                return
+
+    def close(self) -> None:
+        """Close the connections. Never raises."""
+        with suppress(Exception):
+            self._pool.clear()
+
+    def _get(self, where: str, fields: dict[str, str]) -> Any:
+        answer = self._pool.request("GET", where, fields=fields)
+        if answer.status in _REFUSED:
+            raise ValueError(f"{self._base} refuses the user of management_url")
+        if answer.status != 200:
+            raise ValueError(f"{self._base} answers with HTTP {answer.status}")
+        try:
+            return answer.json()
+        except ValueError:
+            raise ValueError(f"{self._base} does not answer with JSON") from None

@@ -1,0 +1,52 @@
+"""Task: the container that runs the monitor on ECS, as a task definition wants it. Pure."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from ..kinds import text_of
+from ..settings import Settings, options
+from .choices import Choices
+
+__all__ = ["CPU", "MEMORY", "container", "environment"]
+
+CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
+MAX_STOP_SECONDS = 120  # Fargate's limit
+_STOP_MARGIN_SECONDS = 10  # to disconnect and to end, after the drain
+_SECRET = frozenset({"management_url"})  # may hold a password: it belongs in a secret
+_LIVES_ELSEWHERE = frozenset({"region"})  # ECS sets AWS_REGION
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a monitor these settings; defaults and secrets are left out."""
+    found: dict[str, str] = {}
+    for one in options():
+        value = getattr(settings, one.name)
+        if value != one.default and one.name not in _SECRET | _LIVES_ELSEWHERE:
+            found[one.environ] = text_of(value) or "none"  # an empty variable means: not set
+    return found
+
+
+def container(settings: Settings, choices: Choices) -> dict[str, Any]:
+    """The container definition without image, logs and secrets, which each form says in its way.
+
+    ECS ignores a Dockerfile's HEALTHCHECK, so the check is here. The stop waits for the drain.
+    """
+    stop = min(MAX_STOP_SECONDS, ceil(settings.drain_seconds) + _STOP_MARGIN_SECONDS)
+    return {
+        "name": f"{choices.prefix}-monitor",
+        "essential": True,
+        "command": ["event-monitor", "run"],
+        "stopTimeout": stop,
+        "environment": [
+            {"name": name, "value": value} for name, value in environment(settings).items()
+        ],
+        "healthCheck": {
+            "command": ["CMD", "event-monitor", "healthcheck", "--monitor"],
+            "interval": 30,
+            "timeout": 10,
+            "retries": 3,
+            "startPeriod": 60,
+        },
+    }

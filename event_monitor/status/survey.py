@@ -1,0 +1,51 @@
+"""Survey: asks workers and broker once, for a report."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..probes.inspect import look_at_workers
+from ..probes.queues import queue_names, queue_probe_to
+from ..settings import Settings
+from ..snapshot import QueueDepth
+from .report import Report
+
+__all__ = ["take_report"]
+
+_QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for who may still answer
+
+
+def take_report(app: Any, settings: Settings) -> Report:
+    """One look, within about twice ``probe_seconds``. Never raises for a broker that is away."""
+    unknown: list[str] = []
+    workers, queues = None, None
+    running: tuple[Any, ...] = ()
+    if settings.probe_workers:
+        try:
+            workers, running = look_at_workers(
+                app, timeout=settings.probe_seconds, quiet_seconds=_QUIET_SECONDS
+            )
+        except ConnectionError as error:
+            unknown.append(str(error))
+    if settings.probe_queues:
+        consumed = {name for one in workers or () for name in one.queues or ()}
+        names = tuple(sorted({*queue_names(app, settings), *consumed}))
+        try:
+            queues = read_queues(app, settings, names)
+        except ConnectionError as error:
+            unknown.append(str(error))
+    return Report(
+        at=time.time(), workers=workers, running=running, queues=queues, unknown=tuple(unknown)
+    )
+
+
+def read_queues(app: Any, settings: Settings, names: tuple[str, ...]) -> tuple[QueueDepth, ...]:
+    """How deep these queues are. Raises ``ConnectionError`` with a sentence."""
+    probe = queue_probe_to(app, settings)
+    try:
+        return probe.read(names)
+    except probe.gone as error:
+        raise ConnectionError(str(error)) from error
+    finally:
+        probe.close()

@@ -1,0 +1,311 @@
+"""Provision against a local account: Terraform's own tools, and ``--apply``, twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from event_monitor.cli import Commands
+from event_monitor.provision.command import provision
+
+from .cloudwatch import REGION, CloudWatch
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+HOSTILE = 'a"b\\c ${d} %{if} é'
+SENT = 'a"b\\\\c ${d} %{if} \\xe9'  # as the sink writes it: escaped as a whole
+
+
+@pytest.fixture
+def account(cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an empty account, which every process we start meets too."""
+    backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION]
+    # moto can keep composite alarms but has no such action: its PutMetricAlarm reads the rule.
+    action = CloudWatchResponse.put_metric_alarm
+    monkeypatch.setattr(CloudWatchResponse, "put_composite_alarm", action, raising=False)
+    for name, value in cloudwatch.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloudwatch.url)
+    client = boto3.client("cloudwatch")
+    yield client
+    client.close()
+    backend.reset()
+
+
+def typed(*arguments: str, answer: str = "") -> Result:
+    """Type ``event-monitor provision`` and the arguments."""
+    commands = Commands("event-monitor")
+    commands.add_command(provision)
+    return CliRunner().invoke(commands, ["provision", *arguments], input=answer)
+
+
+def alarm_names(client: Any) -> set[str]:
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    found = client.describe_alarms(AlarmTypes=kinds)
+    return {one["AlarmName"] for one in (*found["MetricAlarms"], *found["CompositeAlarms"])}
+
+
+def verbs(result: Result) -> set[str]:
+    """What the plan says is done."""
+    words = {line.partition(" ")[0] for line in result.stdout.splitlines()}
+    return words & {"create", "change", "unchanged", "delete"}
+
+
+# -- --apply ---------------------------------------------------------------------------------------
+
+APPLY = (
+    *("all", "--apply", "--topic", TOPIC, "--dimensions", "Environment=prod"),
+    *("--queue", f"{HOSTILE}:max_length=7", "--task", f"{HOSTILE}:p95=3.5,failures=10"),
+)
+
+
+def test_nothing_is_changed_without_a_yes(account: Any) -> None:
+    """The plan is shown, and the question is asked."""
+    result = typed(*APPLY, answer="n\n")
+
+    assert result.exit_code == 0, result.output
+    assert verbs(result) == {"create"}
+    assert "Nothing was changed." in result.output
+    assert not alarm_names(account)
+
+
+@pytest.mark.usefixtures("account")
+def test_the_second_apply_changes_nothing() -> None:
+    """What is equal is not touched."""
+    first, second = typed(*APPLY, "--yes"), typed(*APPLY, "--yes")
+
+    assert verbs(first) == {"create"}
+    assert first.exit_code == 0, first.output
+    assert verbs(second) == {"unchanged"}
+    assert "Nothing to do." in second.output
+
+
+def test_names_arrive_as_the_monitor_sends_them(account: Any) -> None:
+    """An alarm whose dimension differs by one character watches nothing."""
+    typed(*APPLY, "--yes")
+
+    (alarm,) = account.describe_alarms(AlarmNames=[f"celery-queue-length-{SENT}"])["MetricAlarms"]
+    assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
+        "Environment": "prod",
+        "QueueName": SENT,
+    }
+
+
+def test_a_change_is_named_and_what_is_no_longer_wanted_goes(account: Any) -> None:
+    """The plan says which parameters differ."""
+    typed(*APPLY, "--yes")
+    result = typed("alarms", "--apply", "--yes", "--max-age", "30", *APPLY[2:6])
+
+    assert "change     alarm celery-oldest-message (AlarmDescription, Threshold)" in result.output
+    assert f"delete     alarm celery-queue-length-{SENT}" in result.output
+    (alarm,) = account.describe_alarms(AlarmNames=["celery-oldest-message"])["MetricAlarms"]
+    assert alarm["Threshold"] == 30
+    assert f"celery-queue-length-{SENT}" not in alarm_names(account)
+
+
+def test_delete_removes_what_apply_made_and_nothing_else(account: Any) -> None:
+    """Another's alarm may begin with our prefix."""
+    # Given
+    typed(*APPLY, "--yes")
+    typed(*APPLY, "--yes", "--prefix", "celery-other")
+    others = {name for name in alarm_names(account) if name.startswith("celery-other-")}
+    put_by_hand(account, "celery-of-mine")
+
+    # When
+    result = typed("all", "--delete", "--yes")
+
+    # Then
+    assert result.exit_code == 0, result.output
+    assert alarm_names(account) == {"celery-of-mine", *others}
+    boards = account.list_dashboards()["DashboardEntries"]
+    assert [one["DashboardName"] for one in boards] == ["celery-other"]
+    assert "Nothing to do." in typed("all", "--delete", "--yes").output
+
+
+def test_an_alarm_of_somebody_else_is_never_overwritten(account: Any) -> None:
+    """Nor is anything else done then."""
+    put_by_hand(account, "celery-monitor-dead")
+
+    result = typed("alarms", "--apply", "--yes")
+
+    assert result.exit_code == 2
+    assert "an alarm 'celery-monitor-dead' is there that `--apply` has not made" in result.output
+    assert alarm_names(account) == {"celery-monitor-dead"}
+
+
+def test_a_dashboard_of_somebody_else_is_never_overwritten(account: Any) -> None:
+    """A dashboard is ours by the mark in it."""
+    account.put_dashboard(DashboardName="celery", DashboardBody='{"widgets": []}')
+
+    result = typed("dashboard", "--apply", "--yes")
+
+    assert result.exit_code == 2
+    assert "a dashboard 'celery' is there" in result.output
+    assert "Nothing to do." in typed("dashboard", "--delete", "--yes").output
+
+
+def test_the_dashboard_shows_the_alarms_of_this_account(account: Any) -> None:
+    """Account and region are filled in."""
+    typed("all", "--apply", "--yes")
+
+    body = json.loads(account.get_dashboard(DashboardName="celery")["DashboardBody"])
+    assert body["widgets"][0]["properties"]["alarms"][0] == (
+        f"arn:aws:cloudwatch:{REGION}:{DEFAULT_ACCOUNT_ID}:alarm:celery-unhealthy"
+    )
+    assert {one["properties"].get("region", REGION) for one in body["widgets"]} == {REGION}
+
+
+def put_by_hand(client: Any, name: str) -> None:
+    client.put_metric_alarm(
+        AlarmName=name,
+        Namespace="Celery",
+        MetricName="TasksFailed",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+# -- Terraform -------------------------------------------------------------------------------------
+
+VARIABLES = """\
+mock_provider "aws" {
+  mock_resource "aws_appautoscaling_policy" {
+    defaults = { arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:mocked" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
+  }
+}
+
+variables {
+  workers_cluster          = "main"
+  workers_service          = "workers"
+  monitor_image            = "shop:1"
+  monitor_app              = "shop"
+  monitor_broker_secret    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:broker"
+  monitor_execution_role   = "arn:aws:iam::123456789012:role/ecs"
+  monitor_log_group        = "shop"
+  monitor_cluster          = "main"
+  monitor_subnets          = ["subnet-1"]
+  monitor_security_groups  = ["sg-1"]
+}
+
+override_data {
+  target = data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+run "everything" {
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.monitor_dead.treat_missing_data == "breaching"
+    error_message = "a dead monitor must be noticed"
+  }
+  assert {
+    condition     = aws_ecs_service.monitor.desired_count == 1
+    error_message = "one monitor, never two"
+  }
+  assert {
+    condition     = strcontains(aws_ecs_task_definition.monitor.container_definitions, "shop:1")
+    error_message = "the image must reach the container"
+  }
+}
+"""
+
+PROVIDER = """\
+provider "aws" {
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "module"
+
+
+def terraform(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it there. Where it is absent the test is skipped; in CI it fails."""
+    executable = shutil.which("terraform")
+    if executable is None:
+        sentence = "terraform is not installed"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return subprocess.run(
+        [executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def initialized(folder: Path) -> None:
+    """Get the AWS provider; ``TF_CLI_ARGS_init=-plugin-dir=DIR`` finds it without a network."""
+    try:
+        run = terraform(folder, "init", "-input=false", "-no-color")
+    except subprocess.TimeoutExpired:
+        pytest.skip("terraform cannot fetch the AWS provider: no answer")
+    if run.returncode:
+        pytest.skip(f"terraform cannot fetch the AWS provider: {run.stderr.strip()[:500]}")
+
+
+@pytest.mark.parametrize("scale_by", ["target", "step"])
+def test_terraform_is_formatted_and_valid_and_plans(folder: Path, scale_by: str) -> None:
+    """Its own tools judge every piece, with a mocked provider, hostile names and all."""
+    # Given
+    result = typed(
+        *("all", "--out", str(folder), "--scale-by", scale_by, "--workers-from", "0"),
+        *("--queue", f"{HOSTILE}:max_length=7", "--task", f"{HOSTILE}:p95=3.5,failures=10"),
+        *("--dimensions", "Cost center=%{x} ${y}", "--sqs-queue", "arn:aws:sqs:x:1:q"),
+    )
+    assert result.exit_code == 0, result.output
+
+    # Then
+    formatted = terraform(folder, "fmt", "-check", "-diff", "-no-color")
+    assert (formatted.returncode, formatted.stdout) == (0, "")
+    initialized(folder)
+    valid = terraform(folder, "validate", "-no-color")
+    assert valid.returncode == 0, valid.stderr
+    (folder / "mocked.tftest.hcl").write_text(VARIABLES)
+    tested = terraform(folder, "test", "-no-color")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_an_applied_module_has_nothing_left_to_plan(account: Any, folder: Path) -> None:
+    """Alarms, dashboard and permissions; then the second plan is empty."""
+    # Given
+    for piece in ("alarms", "dashboard", "iam"):
+        result = typed(piece, "--out", str(folder), *APPLY[2:])
+        assert result.exit_code == 0, result.output
+    (folder / "provider.tf").write_text(PROVIDER)
+    initialized(folder)
+
+    # When
+    applied = terraform(folder, "apply", "-auto-approve", "-input=false", "-no-color")
+
+    # Then
+    assert applied.returncode == 0, applied.stderr
+    planned = terraform(folder, "plan", "-detailed-exitcode", "-input=false", "-no-color")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert {f"celery-queue-length-{SENT}", "celery-unhealthy"} <= alarm_names(account)
+    # What Terraform made is Terraform's.
+    assert "Nothing to do." in typed("alarms", "--delete", "--yes").output

@@ -1,0 +1,180 @@
+"""Status, health check and beat task, with real workers, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from .cloudwatch import CloudWatch
+from .processes import PROJECT, Process, Processes
+from .proj import QUEUES
+from .waiting import wait_until
+
+SOON = 30.0
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+def done(process: Process) -> int:
+    """Wait for the end of a command."""
+    return process.wait(SOON)
+
+
+def status(processes: Processes, *arguments: str) -> Process:
+    """Type ``event-monitor status`` and wait for its end."""
+    process = processes.start(["event-monitor", "status", "-A", PROJECT, *arguments])
+    done(process)
+    return process
+
+
+def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Celery) -> None:
+    """Numbers as they are, in JSON for programs and in tables for people."""
+    # Given one worker that runs a task and holds others, and a queue that nobody reads
+    processes.worker("w1@status", concurrency=1)
+    for _ in range(8):
+        client.send_task("proj.sleep_for", [600])
+    client.send_task("proj.succeed", queue="backlog")
+
+    # When
+    def look() -> dict[str, Any] | None:
+        process = status(processes, "--json", "--queues", "backlog")
+        assert process.exit_code == 0, process.output
+        told: dict[str, Any] = json.loads(process.output)
+        return told if told["tasks"]["active"] == 1 and told["tasks"]["reserved"] == 4 else None
+
+    told = wait_until(look, 60, "the worker has what it can hold")
+
+    # Then: one runs, four more are taken (four times a pool of one, when the first has begun)
+    (worker,) = told["workers"]
+    assert (worker["hostname"], worker["pool_processes"]) == ("w1@status", 1)
+    assert (worker["processed"], worker["queues"]) == (1, list(QUEUES))
+    assert told["tasks"]["oldest_running_name"] == "proj.sleep_for"
+    assert 0 <= told["tasks"]["oldest_running_seconds"] < 120
+    ready = {one["name"]: one["ready"] for one in told["queues"]}
+    assert ready == {"backlog": 1, "celery": 3, "elsewhere": 0}
+
+    text = status(processes, "--queues", "backlog").output
+    assert text.startswith("OK: 1 worker answers, 1 of 1 processes busy, 4 messages waiting\n")
+    assert "longest running: " in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+@on_redis
+def test_limits_decide_on_the_exit_code(processes: Processes, client: Celery) -> None:
+    """As a Nagios plugin."""
+    # Given no worker, and five messages
+    for _ in range(5):
+        client.send_task("proj.succeed")
+
+    # When, then
+    limits = "--queue-length-limits"
+    nobody = ("--min-workers", "0")
+    assert status(processes).output.startswith("CRITICAL: no worker answers")
+    assert status(processes).exit_code == 2
+    assert status(processes, *nobody).exit_code == 0
+    assert status(processes, *nobody, limits, "celery=5:50").exit_code == 1
+    assert status(processes, *nobody, limits, "celery=1:5").exit_code == 2
+
+
+# -- health check --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def healthcheck(processes: Processes, tmp_path: Path) -> Any:
+    """Type ``event-monitor healthcheck --worker``, with a directory for its notes."""
+
+    def check(name: str, *arguments: str) -> Process:
+        command = ["event-monitor", "healthcheck", "-A", PROJECT, "--worker", name]
+        process = processes.start([*command, "--state-dir", str(tmp_path), *arguments])
+        done(process)
+        return process
+
+    return check
+
+
+def test_a_worker_is_healthy_until_it_no_longer_answers(
+    processes: Processes, healthcheck: Any
+) -> None:
+    """Stopped dead it is not; nor is one that never was."""
+    worker = processes.worker("w1@health", concurrency=1)
+
+    assert healthcheck("w1@health").exit_code == 0
+    nobody = healthcheck("w2@health", "--probe-seconds", "1")
+    os.killpg(worker.pid, signal.SIGSTOP)
+    stopped = healthcheck("w1@health", "--probe-seconds", "1")
+    os.killpg(worker.pid, signal.SIGCONT)
+
+    assert (nobody.exit_code, stopped.exit_code) == (1, 1)
+    assert stopped.output.startswith("w1@health does not answer within 1 s.")
+
+
+@on_redis
+def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
+    processes: Processes, client: Celery, healthcheck: Any, tmp_path: Path
+) -> None:
+    """It answers and runs nothing, while messages wait in its queue for longer than allowed."""
+    # Given a worker whose rate limit keeps it from doing anything, as a lost consumer would
+    processes.worker("w1@health", concurrency=1)
+    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
+    for _ in range(20):
+        client.send_task("proj.succeed")
+    arguments = ("--worker-stalled-seconds", "10")
+
+    # When it was seen idle a first time
+    def noted() -> bool:
+        assert healthcheck("w1@health", *arguments).exit_code == 0
+        return any(tmp_path.iterdir())
+
+    wait_until(noted, SOON, "it is seen to be idle while work waits")
+
+    # Then it is well until the time is over
+    wait_until(
+        lambda: healthcheck("w1@health", *arguments).exit_code == 1, 60, "it is found stalled"
+    )
+    assert "w1@health is stalled: " in healthcheck("w1@health", *arguments).output
+
+    # And again when nothing waits any more
+    client.control.purge()
+    assert healthcheck("w1@health", *arguments).exit_code == 0
+
+
+# -- beat ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pool", "size"), [("prefork", 2), ("threads", 2), ("solo", None)])
+def test_the_beat_task_publishes_what_its_worker_says(
+    pool: str, size: int | None, processes: Processes, client: Celery, cloudwatch: CloudWatch
+) -> None:
+    """From inside a worker that it asks as well; solo cannot answer, and is left out."""
+    # Given
+    worker = {"EVENT_MONITOR_PROBE_SECONDS": "2"}
+    process = processes.start(
+        [
+            *("celery", "-A", PROJECT, "worker", "--hostname", "w1@beat", "--pool", pool),
+            *("--concurrency", "2", "--queues", "celery", "--loglevel", "INFO"),
+            *("--without-mingle", "--include", "event_monitor.beat"),
+        ],
+        worker,
+    )
+    process.wait_for_output("w1@beat ready.")
+
+    # When
+    client.send_task("event_monitor.beat.publish_gauges")
+    wait_until(lambda: cloudwatch.count("WorkersOnline") == 1, SOON, "gauges are published")
+
+    # Then
+    assert cloudwatch.last("WorkersOnline") == 1
+    assert cloudwatch.last("QueueLength") == 0
+    assert cloudwatch.last("ProbeFailures") == 0
+    if size is None:
+        assert not {"PoolProcesses", "TasksActive", "WorkerMemory"} & cloudwatch.names()
+    else:
+        assert cloudwatch.last("PoolProcesses") == size
+        assert cloudwatch.last("TasksActive") == 1  # itself
+        assert 10e6 < cloudwatch.last("WorkerMemory") < 1e9
+    assert not {"TasksSucceeded", "TasksFailed", "TasksRetried"} & cloudwatch.names()

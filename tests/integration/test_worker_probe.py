@@ -1,0 +1,271 @@
+"""Worker probe: real workers of every pool answer with what they hold; the others are absent."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from celery import Celery
+
+from event_monitor.probes.inspect import ask_workers
+from event_monitor.probes.queues import queue_probe_to
+from event_monitor.settings import Settings
+from event_monitor.snapshot import Survey, WorkerAnswer, WorkerStatus
+from event_monitor.stalls import Stalls
+from event_monitor.state import State
+
+from ..faults.synthetic import SyntheticWorker
+from .processes import Processes
+from .proj import QUEUES
+from .servers import free_port, missing
+from .waiting import wait_until
+
+#: Longer than a test may take: who waits for it all has failed.
+FOR_EVER = 600.0
+POOLS = {"prefork": 3, "threads": 3, "gevent": 3, "solo": 1}
+
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+def by_name(answers: tuple[WorkerAnswer, ...]) -> dict[str, WorkerAnswer]:
+    """The answers by nodename."""
+    return {one.hostname: one for one in answers}
+
+
+def test_every_pool_tells_its_size(processes: Processes, client: Celery) -> None:
+    """And memory in bytes, and queues; it is over as soon as all have answered."""
+    # Given
+    if importlib.util.find_spec("gevent") is None:
+        missing("gevent")
+    for pool in POOLS:
+        processes.worker(f"{pool}@pools", pool=pool, concurrency=3)
+    names = {f"{pool}@pools" for pool in POOLS}
+
+    # When
+    answers = by_name(ask_workers(client, timeout=FOR_EVER, expected=names))
+
+    # Then
+    assert set(answers) == names
+    for pool, size in POOLS.items():
+        answer = answers[f"{pool}@pools"]
+        assert answer.pool_processes == size, pool
+        assert answer.queues == QUEUES, pool
+        assert (answer.active, answer.reserved, answer.scheduled, answer.revoked) == (0, 0, 0, 0)
+        # No Python with Celery in it is smaller than 10 MB, and none here has a gigabyte.
+        assert 10e6 < (answer.memory_bytes or 0) < 1e9, pool
+
+
+def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) -> None:
+    """Running, received, waiting for its eta, and revoked: each is one number."""
+    # Given
+    processes.worker("w1@holds", concurrency=1)
+    sleep_for = client.tasks["proj.sleep_for"]
+
+    # When one runs, two wait for it, one for its eta, and one is revoked
+    for _ in range(3):
+        sleep_for.delay(600)
+    sleep_for.apply_async([600], countdown=3_600)
+    client.control.revoke("no-such-task")
+
+    # Then
+    def held() -> tuple[int | None, ...]:
+        answers = by_name(ask_workers(client, timeout=FOR_EVER, expected=["w1@holds"]))
+        one = answers["w1@holds"]
+        return (one.active, one.reserved, one.scheduled, one.revoked)
+
+    wait_until(lambda: held() == (1, 2, 1, 1), 20, "everything is where it belongs")
+    answer = by_name(ask_workers(client, timeout=FOR_EVER, expected=["w1@holds"]))["w1@holds"]
+    assert answer.processed == (("proj.sleep_for", 1),)
+
+
+def test_a_stopped_worker_is_absent(processes: Processes, client: Celery) -> None:
+    """Nobody waits for it longer than the time-out, and nothing is made up for it."""
+    # Given
+    stopped = processes.worker("w1@stopped", concurrency=1)
+    processes.worker("w2@stopped", concurrency=1)
+    os.killpg(stopped.pid, signal.SIGSTOP)
+
+    # When
+    try:
+        answers = ask_workers(client, timeout=2.0, expected=["w1@stopped", "w2@stopped"])
+    finally:
+        os.killpg(stopped.pid, signal.SIGCONT)
+
+    # Then
+    assert [one.hostname for one in answers] == ["w2@stopped"]
+
+
+def test_a_broker_without_workers_answers_nothing(client: Celery) -> None:
+    """An empty tuple: it could be asked, and nobody was there."""
+    assert ask_workers(client, timeout=0.5) == ()
+
+
+@on_redis
+def test_no_trace_of_the_question_stays_on_redis(
+    broker: str, processes: Processes, client: Celery
+) -> None:
+    """kombu would keep a binding for each, for ever."""
+    processes.worker("w1@trace", concurrency=1)
+
+    for _ in range(3):
+        ask_workers(client, timeout=FOR_EVER, expected=["w1@trace"])
+
+    with redis.Redis.from_url(broker) as server:
+        assert server.keys("*reply*") == []
+
+
+def test_a_wrong_password_is_one_sentence_without_it(broker: str) -> None:
+    """Raised as a ConnectionError."""
+    parts = urlsplit(broker)
+    url = parts._replace(netloc=f"guest:geheim@{parts.hostname}:{parts.port}").geturl()
+
+    with pytest.raises(ConnectionError, match=r"the workers on .* cannot be asked: ") as caught:
+        ask_workers(Celery(broker=url, set_as_current=False), timeout=5.0)
+
+    assert "geheim" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_is_away_is_one_sentence(scheme: str) -> None:
+    """The same for both."""
+    app = Celery(broker=f"{scheme}://guest:geheim@127.0.0.1:{free_port()}/", set_as_current=False)
+
+    with pytest.raises(ConnectionError, match="cannot be asked: ") as caught:
+        ask_workers(app, timeout=5.0)
+
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_broker_that_hangs_is_given_up(
+    broker: str, client: Celery, server: Callable[[str], Any]
+) -> None:
+    """It accepts connections and says nothing."""
+    kind = "redis" if broker.startswith("redis") else "rabbitmq"
+    one = server(kind)
+    pid = one._process.pid if kind == "redis" else one._processes[-1].pid
+    os.killpg(pid, signal.SIGSTOP)
+
+    try:
+        with pytest.raises(ConnectionError, match="cannot be asked: "):
+            ask_workers(client, timeout=1.0)
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+
+
+@contextmanager
+def liar(app: Celery, *bodies: Any, serializer: str = "json") -> Iterator[None]:
+    """Somebody on the broker who answers every command with all of this."""
+    done = threading.Event()
+    connection = app.connection_for_read()
+    mailbox = app.control.mailbox(connection)
+
+    def lie(request: Any, _message: Any) -> None:
+        for body in bodies:
+            mailbox.serializer = serializer
+            mailbox._publish_reply(
+                body,
+                request["reply_to"]["exchange"],
+                request["reply_to"]["routing_key"],
+                request["ticket"],
+                channel=connection.default_channel,
+                serializer=serializer,
+            )
+
+    node = mailbox.Node("liar@host", channel=connection.default_channel)
+    node.listen(callback=lie)
+
+    def listen() -> None:
+        while not done.is_set():
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.2)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        connection.release()
+
+
+def test_lies_are_left_out(client: Celery) -> None:
+    """What is no reply of one worker is dropped; what is left is unknown, field by field."""
+    bodies = (None, "x", 3, [], {}, {"a@x": 1, "b@x": 2}, {"n" * 300: []}, {"liar@host": "x"})
+
+    with liar(client, *bodies):
+        answers = ask_workers(client, timeout=FOR_EVER, expected=["liar@host"])
+
+    assert answers == (WorkerAnswer("liar@host"),)
+
+
+def test_pickle_is_never_read(client: Celery) -> None:
+    """Even if the app accepts it."""
+    client.conf.accept_content = ["json", "pickle"]
+
+    with liar(client, {"liar@host": []}, serializer="pickle"):
+        assert ask_workers(client, timeout=1.0, expected=["liar@host"]) == ()
+
+
+# -- stalled workers -----------------------------------------------------------------------------
+
+
+@contextmanager
+def roster(app: Celery) -> Iterator[Callable[[], tuple[WorkerStatus, ...]]]:
+    """What the monitor's state thinks of the workers that are heard from here on."""
+    state = State()
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": state.event})
+        thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
+        thread.start()
+        try:
+            yield lambda: state.expose().develop().workers
+        finally:
+            receiver.should_stop = True
+            thread.join()
+
+
+def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client: Celery) -> None:
+    """Its heartbeats come, messages wait, and it neither runs nor begins anything."""
+    # Given a message in the queue, and a worker that only beats
+    settings = Settings()
+    client.send_task("proj.succeed")
+    probe = queue_probe_to(client, settings)
+    queues = wait_until(
+        lambda: [one for one in probe.read(("celery",)) if one.ready], 10, "the message waits"
+    )
+    probe.close()
+    survey = Survey(queues=tuple(queues), workers=ask_workers(client, timeout=0.5))
+    worker = SyntheticWorker(broker)
+    stalls = Stalls(1.0)
+
+    try:
+        with roster(client) as workers, worker.beating():
+            wait_until(workers, 10, "it is heard")
+
+            # When it goes on so
+            wait_until(
+                lambda: stalls.update(workers(), survey, now=time.monotonic()) == ("w1@synthetic",),
+                20,
+                "it is stalled",
+            )
+
+            # Then it recovers as soon as it begins a task
+            worker.run()
+            wait_until(
+                lambda: stalls.update(workers(), survey, now=time.monotonic()) == (),
+                20,
+                "it is well again",
+            )
+    finally:
+        worker.close()

@@ -1,0 +1,110 @@
+"""Beat: from a task come the gauges that a task can know, in the right units, each worker once."""
+
+from __future__ import annotations
+
+import pytest
+
+from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from
+from event_monitor.settings import Settings
+from event_monitor.snapshot import QueueDepth, Survey, WorkerAnswer
+
+W1, W2 = "celery@one", "celery@two"
+SETTINGS = Settings()
+ANSWERS = (
+    WorkerAnswer(
+        W1,
+        active=1,
+        reserved=4,
+        scheduled=0,
+        revoked=0,
+        pool_processes=2,
+        memory_bytes=50_000_000,
+        processed=(("proj.a", 9),),
+        queues=("celery",),
+    ),
+    WorkerAnswer(W2, active=2, reserved=0, pool_processes=2, queues=("celery",)),
+)
+QUEUES = (QueueDepth("celery", ready=12, unacked=5, oldest_seconds=30.0),)
+
+
+def published(
+    survey: Survey, own: str | None = W1, settings: Settings = SETTINGS
+) -> dict[str, object]:
+    """Name → value of the totals."""
+    metrics = gauges_from(survey, settings, own=own, now=1_000.0)
+    assert {one.timestamp for one in metrics} == {1_000.0}
+    return {one.name: one.value for one in metrics if not one.dimensions}
+
+
+def test_all_that_a_task_can_know_is_published() -> None:
+    """Whole-value: nothing else is."""
+    assert published(Survey(queues=QUEUES, workers=ANSWERS)) == {
+        "WorkersOnline": 2,
+        "TasksActive": 3,
+        "TasksReserved": 4,
+        "TasksScheduled": 0,
+        "TasksRevokedHeld": 0,
+        "PoolProcesses": 4,
+        "WorkerUtilization": 75.0,
+        "WorkerMemory": 50_000_000,
+        "QueueLength": 12,
+        "QueueUnacked": 5,
+        "QueueConsumers": 2,
+        "OldestMessageAge": 30.0,
+        "BacklogPerWorker": 4.25,
+        "ProbeFailures": 0,
+    }
+
+
+def test_no_count_of_tasks_is_invented() -> None:
+    """The well-known recipe says for ever that nothing succeeded, failed or was retried."""
+    names = set(published(Survey(queues=QUEUES, workers=ANSWERS)))
+
+    assert not {one for one in names if one.endswith(("Succeeded", "Failed", "Retried", "Lost"))}
+    assert not {"MonitorHeartbeat", "BrokerConnected", "WorkersOffline"} & names
+
+
+def test_a_worker_counts_once() -> None:
+    """Also the one that runs the task, whether it can answer or, being solo, cannot."""
+    assert published(Survey(workers=ANSWERS), own=W1)["WorkersOnline"] == 2
+    assert published(Survey(workers=ANSWERS[1:]), own=W1)["WorkersOnline"] == 2
+
+
+def test_memory_is_in_the_unit_it_is_labelled_with() -> None:
+    """Bytes are Bytes."""
+    metrics = gauges_from(Survey(workers=ANSWERS), SETTINGS, own=W1, now=1_000.0)
+
+    (memory,) = [one for one in metrics if one.name == "WorkerMemory"]
+    assert (memory.value, memory.unit) == (50_000_000, "Bytes")
+
+
+def test_when_nobody_answers_only_its_own_worker_is_known() -> None:
+    """A solo worker alone: what it holds is unknown, not zero."""
+    assert published(Survey(workers=())) == {"WorkersOnline": 1, "ProbeFailures": 0}
+
+
+def test_when_nothing_could_be_asked_only_the_failures_are_told() -> None:
+    """Unknown, not zero."""
+    assert published(Survey(failures=2)) == {"ProbeFailures": 2}
+
+
+def test_settings_hold_as_for_the_monitor() -> None:
+    """Splits and what is left out."""
+    settings = Settings(without=("QueueUnacked",), by_worker=("TasksReserved", "PoolProcesses"))
+    metrics = gauges_from(Survey(queues=QUEUES, workers=ANSWERS), settings, own=W1, now=1_000.0)
+
+    split = {(one.name, one.dimensions[0][1]): one.value for one in metrics if one.dimensions}
+    assert "QueueUnacked" not in {one.name for one in metrics}
+    assert split["QueueLength", "celery"] == 12
+    assert split["TasksReserved", W1] == 4
+    assert split["PoolProcesses", W2] == 2
+
+
+@pytest.mark.parametrize("queue", [None, "monitoring"])
+def test_an_entry_for_the_schedule(queue: str | None) -> None:
+    """What waited for a whole period is not worth publishing."""
+    options = {"expires": 30} | ({"queue": queue} if queue else {})
+
+    assert beat_schedule(seconds=30, queue=queue) == {
+        "event-monitor-gauges": {"task": TASK_NAME, "schedule": 30, "options": options}
+    }
