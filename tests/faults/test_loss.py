@@ -103,6 +103,7 @@ def test_subscriber_that_is_too_slow_for_redis(
         limits = redis.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
         redis.config_set("client-output-buffer-limit", "pubsub 100000 0 0")
         try:
+            others = subscribers(redis)
             monitor = start_monitor()
             worker.run(40)
             worker.beat()
@@ -111,7 +112,8 @@ def test_subscriber_that_is_too_slow_for_redis(
 
             # When more is sent than the sockets between them can hold
             sent = 0
-            while redis.client_list(_type="pubsub"):
+            while subscribers(redis) - others:
+                assert sent < 24 * 500, f"{redis.client_list()}\n{monitor.output}"
                 worker.run(24, padding=20_000)
                 sent += 24
             worker.run(24)
@@ -169,3 +171,8 @@ def wait_for_shots(cloudwatch: Endpoint, shots: int) -> None:
     """Wait until so many more windows have arrived."""
     wanted = cloudwatch.sum("MonitorHeartbeat") + shots
     wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= wanted, SOON, f"{shots} more shots")
+
+
+def subscribers(redis: Redis) -> set[str]:
+    """The ids of the connections that subscribe to something."""
+    return {one["id"] for one in redis.client_list(_type="pubsub")}
