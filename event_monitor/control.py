@@ -18,8 +18,9 @@ from celery import uuid
 from kombu import Connection, Consumer, Producer
 
 from .connections import connect, cut_unless_done
+from .events import OWN_EVENT
 
-__all__ = ["Reply", "ask", "ask_together", "mailbox_of", "tell"]
+__all__ = ["Reply", "ask", "ask_together", "call_out", "mailbox_of", "tell"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,24 @@ def tell(app: Any, source: Connection, *commands: str) -> None:
                     mailbox.abcast(command)
         except Exception as error:  # noqa: BLE001  the workers are not told; that is all
             log.warning("could not tell the workers %s: %s", "and ".join(commands), error)
+
+    threading.Thread(target=send, name="control", daemon=True).start()
+
+
+def call_out(app: Any, source: Connection) -> None:
+    """Send an event that nobody counts, in a thread: whoever hears it knows that it hears."""
+
+    def send() -> None:
+        try:
+            with (
+                source.clone(connect_timeout=_SECONDS) as connection,
+                cut_unless_done(connection, _SECONDS),
+            ):
+                connect(connection)
+                with app.events.Dispatcher(connection) as dispatcher:
+                    dispatcher.send(OWN_EVENT)
+        except Exception as error:  # noqa: BLE001  it is tried again at the next shot
+            log.warning("could not send an event to myself: %s", error)
 
     threading.Thread(target=send, name="control", daemon=True).start()
 

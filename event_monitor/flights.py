@@ -38,7 +38,13 @@ class Flight(msgspec.Struct, gc=False):
     eta: float | None = None
     started_at: float | None = None  # only while its task-sent is still awaited
     running_since: float | None = None  # our monotonic clock; None: it does not run
-    ended: str | None = None  # how; None: it has not
+
+
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of a task that ended: little, since it is of thousands."""
+
+    name: str | None
+    how: str | None  # None: abandoned by its worker
 
 
 class Flights:
@@ -53,16 +59,16 @@ class Flights:
         self.find: Callable[[str], Flight | None] = self._flights.get
         # Two generations make a bounded memory without a linked list: when the young one is
         # full it becomes the old one, and what the old one held is forgotten.
-        self._ended: dict[str, Flight] = {}
-        self._ended_before: dict[str, Flight] = {}
+        self._ended: dict[str, Ending] = {}
+        self._ended_before: dict[str, Ending] = {}
         self._reached: dict[str, float] = {}  # queue → the latest `sent_at` of a received task
         self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def ended(self, uuid: str) -> Flight | None:
-        """The task if it ended lately."""
+    def ended(self, uuid: str) -> Ending | None:
+        """How the task ended, if it did lately."""
         return self._ended.get(uuid) or self._ended_before.get(uuid)
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
@@ -98,14 +104,12 @@ class Flights:
         A task never seen before is returned too, without a name.
         """
         flight = self._flights.pop(uuid, None)
-        if flight is not None:
-            flight.running_since = None
-        else:
-            flight = self.ended(uuid) or Flight()
-            if flight.ended is not None and flight.ended == how:
+        if flight is None:
+            before = self.ended(uuid)
+            if before is not None and before.how is not None and before.how == how:
                 return None
-        flight.ended = how
-        self._ended[uuid] = flight
+            flight = Flight(before.name if before else None)
+        self._ended[uuid] = Ending(flight.name, how)
         if len(self._ended) >= _RECENT_ENDINGS:
             self._ended_before, self._ended = self._ended, {}
         return flight

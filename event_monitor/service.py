@@ -15,6 +15,7 @@ from typing import Any
 from .camera import CELERY_DEFAULT_FREQ, Camera
 from .checkpoint import Checkpoint
 from .clock import SystemClock
+from .control import call_out
 from .durability import Durability
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
@@ -210,7 +211,9 @@ class Service:
         """The broker is there, or not. Reading a durable queue we may still have to wait."""
         self._awaits_turn = connected and self._durability is not None
         self.state.connected(connected)
-        if connected and not self._awaits_turn:
+        if self._awaits_turn:
+            call_out(self.app, self.app.connection_for_write())
+        elif connected:
             self._begin_to_hear()
 
     def _begin_to_hear(self) -> None:
@@ -236,6 +239,8 @@ class Service:
     def publish(self, snapshot: Snapshot) -> None:
         """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
         self._warn_of_silent_workers(snapshot)
+        if self._awaits_turn:  # it may have come, and no worker be there to show it
+            call_out(self.app, self.app.connection_for_write())
         survey = self._survey_for(snapshot)
         metrics = metrics_from(snapshot, self.settings, self.publisher.report(), survey)
         self._publish(snapshot, metrics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
+from sys import intern
 from typing import Any
 
 from . import events as ev
@@ -144,7 +145,7 @@ class Tracker:
         del now
         flight = self._find(event.uuid) or self.flights.open(event.uuid)
         if event.name:
-            flight.name = event.name
+            flight.name = intern(event.name)  # thousands of tasks share a few names
         tally = self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
         tally.received += 1
         if flight.started_at is not None:  # of the run before: these times are the next one's
@@ -230,6 +231,7 @@ class Tracker:
         custom = self.window.custom_events
         kind = event.type
         if kind == ev.OWN_EVENT:
+            self.window.events_received -= 1
             return
         if kind not in custom and len(custom) >= _MAX_TYPES:
             kind = OTHER
@@ -248,10 +250,13 @@ class Tracker:
 
     def _interrupt(self, event: ev.TaskEvent) -> Tally:
         """This run is over, and the task will be received again. Returns where to count it."""
-        flight = self.flights.find(event.uuid) or self.flights.ended(event.uuid) or Flight()
+        flight = self.flights.find(event.uuid)
+        if flight is None:
+            ending = self.flights.ended(event.uuid)
+            return self._tally(ending.name if ending else None, event.hostname)
         # The next run may have begun elsewhere before this news arrived: then leave it running.
         # (On the same worker it cannot be told apart; such a run shows again when it ends.)
-        if flight.worker == event.hostname and flight.ended is None:
+        if flight.worker == event.hostname:
             self._settle_queue_time(flight)
             flight.running_since = None
         return self._tally(flight.name, event.hostname)

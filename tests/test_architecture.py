@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "roster": {"events", "meter", "snapshot"},
     "tracker": {"events", "flights", "meter", "roster", "settings", "snapshot", "tally"},
     "state": PURE | {"events", "settings", "tally", "tracker"},
-    "control": {"connections"},
+    "control": {"connections", "events"},
     "receiver": {"control", "errors", "events", "snapshot", "subscriptions"},
     "camera": {"clock", "settings", "snapshot", "state"},
     "stalls": {"snapshot"},

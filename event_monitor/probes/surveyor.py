@@ -9,12 +9,14 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..clock import Clock, SystemClock
 from ..settings import Settings
 from ..snapshot import QueueDepth, Survey, WorkerAnswer
 from .inspect import ask_workers
+from .link import sentence
 from .queues import QueueProbe, queue_names, queue_probe_to
 
 __all__ = ["Surveyor"]
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _SHORTEST_PERIOD_SECONDS = 5.0  # every worker answers: more often is not worth its while
 _STALE_PERIODS = 3  # answers older than that say nothing of now
+_QUEUES_SECONDS = 2.0  # for the queues, which are asked when the workers' time is over
+_MOST_QUEUES = 10_000  # asked for: whoever may write to the broker can make names up
 _END_SECONDS = 0.5  # a stop does not wait longer for a question under way
 
 
@@ -51,7 +55,9 @@ class Surveyor:
         self._settings = settings
         self._online = online
         self._clock: Clock = clock or SystemClock()
-        self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS)
+        # A worker that does not answer takes the whole of `probe_seconds`.
+        self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS, settings.probe_seconds)
+        self._stale_seconds = _STALE_PERIODS * self._period
         self._lock = threading.Lock()
         self._queues: _Answers | None = None
         self._queues_before: _Answers | None = None
@@ -80,11 +86,12 @@ class Surveyor:
             failures, self._failures = self._failures, 0
             queues, before, workers = self._queues, self._queues_before, self._workers
         now = self._clock.monotonic()
-        stale = _STALE_PERIODS * self._period
-        if queues is not None and now - queues.at > stale:
+        if queues is not None and now - queues.at > self._stale_seconds:
             queues = None
-        if workers is not None and now - workers.at > stale:
+        if workers is not None and now - workers.at > self._stale_seconds:
             workers = None
+        if before is not None and queues and queues.at - before.at > self._stale_seconds:
+            before = None  # how fast it grew over an outage says nothing of now
         return Survey(
             queues=queues.queues if queues else None,
             queues_age_seconds=now - queues.at if queues else None,
@@ -94,19 +101,23 @@ class Surveyor:
             failures=failures,
         )
 
+    def ask(self) -> None:
+        """Ask everything that is wanted, once. Only for the thread, or where it never started."""
+        if self._settings.probe_workers and not self._end.is_set():
+            self._try("ask the workers", self._ask_workers)
+        if self._settings.probe_queues and not self._end.is_set():
+            self._try("ask the broker for its queues", self._ask_queues)
+
     def _run(self) -> None:
         while not self._end.is_set():
-            if self._settings.probe_workers:
-                self._try("ask the workers", self._ask_workers)
-            if self._settings.probe_queues:
-                self._try("ask the broker for its queues", self._ask_queues)
+            self.ask()
             self._end.wait(self._seconds_to_next())
         if self._probe is not None:
             self._probe.close()
 
     def _seconds_to_next(self) -> float:
         """Until shortly before the next shot, so that it gets fresh answers."""
-        lead = min(self._settings.probe_seconds, self._period / 4)
+        lead = min(self._settings.probe_seconds + _QUEUES_SECONDS, self._period / 4)
         return self._period - (self._clock.wall() + lead) % self._period
 
     def _try(self, what: str, question: Callable[[], None]) -> None:
@@ -118,7 +129,7 @@ class Surveyor:
                 self._failures += 1
             if what not in self._failing:
                 self._failing.add(what)
-                log.warning("could not %s: %s", what, str(error).strip() or type(error).__name__)
+                log.warning("could not %s: %s", what, sentence(error))
         else:
             if what in self._failing:
                 self._failing.discard(what)
@@ -128,8 +139,9 @@ class Surveyor:
         settings = self._settings
         workers = ask_workers(self._app, timeout=settings.probe_seconds, expected=self._online())
         now = self._clock.monotonic()
-        for worker in workers:
-            self._consumed_at.update(dict.fromkeys(worker.queues or (), now))
+        for name in (name for worker in workers for name in worker.queues or ()):
+            if name in self._consumed_at or len(self._consumed_at) < _MOST_QUEUES:
+                self._consumed_at[name] = now
         with self._lock:
             self._workers = _Answers(now, workers=workers)
 
@@ -140,7 +152,7 @@ class Surveyor:
         names = dict.fromkeys((*queue_names(self._app, self._settings), *self._consumed_at))
         if self._probe is None:
             self._probe = queue_probe_to(self._app, self._settings)
-        queues = self._probe.read(tuple(names))
+        queues = self._probe.read(tuple(islice(names, _MOST_QUEUES)))
         with self._lock:
             self._queues_before = self._queues
             self._queues = _Answers(self._clock.monotonic(), queues=queues)

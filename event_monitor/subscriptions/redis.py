@@ -24,7 +24,7 @@ from . import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["RedisSubscription"]
 
-_READ_BYTES = 1 << 17
+_READ_BYTES = 1 << 16
 _PORTION_BYTES = 1 << 14  # hiredis moves what is left in its buffer after every reply
 _MESSAGE = b"pmessage"
 _JSON = ("application/json", None)

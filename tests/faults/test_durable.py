@@ -213,6 +213,22 @@ def test_a_stand_by_takes_over_and_says_nothing_of_workers_before(
     assert {name: both(name) for name in COUNTS} == truth(worker)
 
 
+def test_that_there_are_no_workers_is_known_without_any_event_of_theirs(
+    cloudwatch: Endpoint, start_monitor: StartMonitor, settings: dict[str, Any]
+) -> None:
+    """The monitor hears itself; whoever scales from zero needs to be told that there are none."""
+    monitor = start_monitor(**settings)
+
+    wait_until(lambda: cloudwatch.series("WorkersOnline"), 30, "it is published")
+
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersOnline") == 0
+    assert cloudwatch.counts("EventsReceived", "CustomEvents") == {
+        "EventsReceived": 0,
+        "CustomEvents": 0,
+    }
+
+
 def test_other_bounds_than_those_of_the_queue_are_told_and_events_are_counted(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
