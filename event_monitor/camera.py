@@ -19,6 +19,7 @@ __all__ = ["CELERY_DEFAULT_FREQ", "Camera"]
 
 log = logging.getLogger(__name__)
 
+_SHOT_SECONDS = 10.0  # a stop does not wait longer for a shot under way
 CELERY_DEFAULT_FREQ = 1.0  # what `celery events` passes when -F is absent
 
 
@@ -85,8 +86,11 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             return
         self._stopping = True
         self._wake.set()
-        self._ticker.join()
-        self._ticker = None
+        ticker, self._ticker = self._ticker, None
+        ticker.join(_SHOT_SECONDS)
+        if ticker.is_alive():  # in the way of the last one too
+            log.error("a shot hangs, on a disk perhaps; stopping without the last one")
+            return
         self._shoot()
 
     def capture(self) -> Snapshot | None:

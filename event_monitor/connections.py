@@ -6,9 +6,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["connect", "cut_unless_done"]
+__all__ = ["connect", "cut_unless_done", "unread"]
 
 
 def connect(connection: Any) -> None:
@@ -44,3 +45,26 @@ def cut_unless_done(connection: Any, seconds: float) -> Iterator[None]:
         yield
     finally:
         watchdog.cancel()
+
+
+@lru_cache
+def unread(message_class: type) -> type:
+    """A transport's message class that leaves a compressed body as it is.
+
+    Kombu's decompresses in its constructor, before anybody can refuse: 1 MB may become gigabytes.
+    """
+
+    class UnreadMessage(message_class):  # type: ignore[misc]  # a class known at run time
+        compressed = False
+
+        def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
+            of_amqp = hasattr(payload, "properties")
+            holder = payload.properties if of_amqp else payload
+            key = "application_headers" if of_amqp else "headers"
+            headers = holder.get(key)
+            if isinstance(headers, dict) and headers.get("compression"):
+                self.compressed = True
+                holder[key] = {k: v for k, v in headers.items() if k != "compression"}
+            super().__init__(payload, channel=channel, **options)
+
+    return UnreadMessage

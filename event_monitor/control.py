@@ -17,7 +17,7 @@ from typing import Any
 from celery import uuid
 from kombu import Connection, Consumer, Producer
 
-from .connections import connect, cut_unless_done
+from .connections import connect, cut_unless_done, unread
 from .events import OWN_EVENT
 
 __all__ = ["Reply", "ask", "ask_together", "call_out", "mailbox_of", "tell"]
@@ -164,6 +164,8 @@ def mailbox_of(app: Any, source: Connection, *, seconds: float | None = None) ->
         cut_unless_done(connection, limit) if seconds else nullcontext(),
     ):
         connect(connection)
+        channel = connection.default_channel
+        channel.Message = unread(channel.Message)  # an answer may be a bomb too
         mailbox = app.control.mailbox(connection)
         mailbox.producer_pool = None  # publish on this connection, not on the pool's
         yield mailbox

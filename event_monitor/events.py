@@ -66,7 +66,7 @@ class TaskSent(TaskEvent, tag="task-sent", frozen=True, kw_only=True):
     """A producer published the task; only with ``task_send_sent_event``."""
 
     name: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
-    queue: str | None = None
+    queue: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
     eta: str | None = None
 
 

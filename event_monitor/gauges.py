@@ -77,7 +77,9 @@ def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> Value
     )
 
 
-def queue_totals(survey: Survey, window: Window, settings: Settings) -> Values:
+def queue_totals(
+    survey: Survey, window: Window, settings: Settings, *, heard: bool = True
+) -> Values:
     """The gauges of all queues together: lengths are added up, of ages the highest counts.
 
     Where the broker tells no rates, they are reckoned: workers took what they received in the
@@ -90,7 +92,7 @@ def queue_totals(survey: Survey, window: Window, settings: Settings) -> Values:
     arrival = _sum(one.arrivals_per_second for one in queues)
     drain = _sum(one.deliveries_per_second for one in queues)
     seconds = window.closed_at - window.opened_at
-    if drain is None and seconds > 0:
+    if drain is None and seconds > 0 and heard:
         drain = sum(counts.received for _, counts in window.tasks) / seconds
         if survey.ready_growth_per_second is not None:
             arrival = max(0.0, drain + survey.ready_growth_per_second)
@@ -157,11 +159,14 @@ def _backlog_per_worker(queues: Iterable[QueueDepth], survey: Survey) -> float |
     if not known or survey.workers is None:
         return None
     names = {one.name for one in known}
-    processes = sum(
-        one.pool_processes or 0
+    pools = [
+        one.pool_processes
         for one in survey.workers
         if one.queues is not None and names.intersection(one.queues)
-    )
+    ]
+    if None in pools:
+        return None
+    processes = sum(one or 0 for one in pools)
     backlog = sum((one.ready or 0) + (one.unacked or 0) for one in known)
     return backlog / max(1, processes)
 

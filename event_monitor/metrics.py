@@ -63,7 +63,9 @@ def metrics_from(
     folded = folded_names + folded_workers + folded_queues
     totals = _totals(snapshot, report or PublisherReport(), folded)
     totals |= {"probe_failures": survey.failures}
-    totals |= queue_totals(survey, window, settings) | worker_totals(snapshot, survey)
+    totals |= queue_totals(survey, window, settings, heard=snapshot.heard) | worker_totals(
+        snapshot, survey
+    )
     series: list[Metric] = []
     for spec in published:
         value = totals.get(spec.source)

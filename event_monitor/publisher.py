@@ -79,7 +79,7 @@ class Publisher:
     def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
         """Keep the metrics until they have arrived, and the checkpoint that belongs to them.
 
-        Returns whether both are on disk.
+        Returns whether both are on disk, and all that was published before as well.
         """
         on_disk = self._spool.append(metrics, checkpoint=checkpoint)
         self._work.set()

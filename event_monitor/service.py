@@ -87,6 +87,7 @@ class Service:
             checkpoint = Checkpoint.decode(spool.checkpoint())
             self.state.learn(checkpoint.flights)
             self._durability = Durability(settings, checkpoint)
+        self._owed: Receipt | None = None  # counted, and not acknowledged for want of a disk
         self._awaits_turn = False  # a durable queue may be another monitor's until a message comes
         self._surveyor = Surveyor(app, settings, online=self._online_workers, clock=self.clock)
         self._stalls = Stalls(settings.worker_stalled_seconds)
@@ -210,7 +211,7 @@ class Service:
     def on_connection(self, connected: bool) -> None:
         """The broker is there, or not. Reading a durable queue we may still have to wait."""
         self._awaits_turn = connected and self._durability is not None
-        self.state.connected(connected)
+        self.state.connected(connected, hears=not self._awaits_turn)
         if self._awaits_turn:
             call_out(self.app, self.app.connection_for_write())
         elif connected:
@@ -247,13 +248,16 @@ class Service:
         self._pulse.beat(interval_seconds=self.camera.interval)
 
     def _publish(self, snapshot: Snapshot, metrics: tuple[Metric, ...]) -> None:
-        if self._durability is None or not snapshot.receipts:
+        if snapshot.receipts:
+            self._owed = snapshot.receipts[-1]
+        if self._durability is None or self._owed is None:
             self.publisher.publish(metrics)
             return
         checkpoint = self._durability.checkpoint(snapshot)
         safe = self.publisher.publish(metrics, checkpoint=checkpoint)
         if safe and self.receiver is not None:  # else the broker keeps them for us
-            self.receiver.acknowledge(snapshot.receipts[-1])
+            self.receiver.acknowledge(self._owed)
+            self._owed = None
 
     def _survey_for(self, snapshot: Snapshot) -> Survey:
         """What broker and workers last answered, with what the events have to say to it."""

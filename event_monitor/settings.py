@@ -384,6 +384,7 @@ def _parse(key: str, raw: Any, *, where: str) -> Any:
         return _KINDS[key].parse(raw)
     except (ValueError, TypeError, OverflowError, AttributeError) as error:
         detail = f": {error}" if isinstance(error, NotAllowedError) else ""
+        shown = "not shown, as it may hold a password" if _KINDS[key] is URL else repr(raw)
         raise SettingsError(
-            f"{where} is {raw!r}; it must be {_KINDS[key].allowed}{detail}."
+            f"{where} is {shown}; it must be {_KINDS[key].allowed}{detail}."
         ) from None

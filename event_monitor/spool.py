@@ -79,7 +79,7 @@ class Spool:
         """Keep a batch until it is acknowledged, and the checkpoint that belongs to it.
 
         Both in one transaction; no batch for no metrics. In memory a checkpoint is not kept.
-        Returns whether they are on disk.
+        Returns whether they are on disk, and all that was appended before as well.
         """
         kept = storable(metrics)
         with self._lock:
@@ -182,8 +182,11 @@ class Spool:
     # -- under the lock ------------------------------------------------------------------------
 
     def _append(self, metrics: tuple[Metric, ...], now: float, checkpoint: bytes | None) -> bool:
+        if self._disk is None and self._owner is not None:
+            self._open_disk()  # it may be well again
         if self._disk:
             try:
+                self._move_to(self._disk, now)
                 self._disk.append(metrics, now=now, checkpoint=checkpoint)
             except sqlite3.Error as error:
                 self._disk_failed(error)
@@ -191,9 +194,15 @@ class Spool:
                 if self._disk_fails:
                     log.info("the spool's disk works again")
                     self._disk_fails = False
-                return True
+                return not self._memory.metrics
         self._memory.append(metrics, now=now)
         return False
+
+    def _move_to(self, disk: Store, now: float) -> None:
+        """What a failing disk did not take follows, except what is being sent from memory."""
+        while (found := self._memory.oldest()) is not None and found[0] != self._held_in(-1):
+            disk.append(found[1], now=now)
+            self._memory.acknowledge(found[0])
 
     def _bound(self, now: float) -> None:
         """Drop what is too old, then the oldest while there is too much; never the newest."""

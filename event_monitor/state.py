@@ -156,9 +156,13 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 if task.running_since is not None:
                     flight.running_since = now - max(0.0, wall - task.running_since)
 
-    def connected(self, yes: bool) -> None:
-        """The broker is there, or not; while not, no worker is judged by its silence."""
+    def connected(self, yes: bool, *, hears: bool = True) -> None:
+        """The broker is there, or not; while not, no worker is judged by its silence.
+
+        Nor while it is there and tells somebody else (``hears``), until it is ``heard``.
+        """
         with self._mutex:
+            self._heard = self._heard and hears
             if self._heard_since is not None and not yes:
                 self._tracker.window.disconnections += 1
             self._heard_since = self._clock.monotonic() if yes else None
@@ -166,6 +170,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def heard(self) -> None:
         """The broker lets us hear: what no event has told from now on is so, not unknown."""
         with self._mutex:
+            if not self._heard and self._heard_since is not None:
+                self._heard_since = self._clock.monotonic()
             self._heard = True
 
     def begin_deaf(self) -> None:
@@ -180,7 +186,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """Close the window and copy what the snapshot needs. The caller holds the lock."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         tracker = self._tracker
-        tracker.judge(tracker.roster.sweep(now=now, heard_since=self._heard_since))
+        heard_since = self._heard_since if self._heard else None
+        tracker.judge(tracker.roster.sweep(now=now, heard_since=heard_since))
         tracker.flights.drop_idle(tracker.roster.idle())
         losses, tracker.losses = tuple(tracker.losses), []
         window = tracker.swap(now=now, wall=wall)

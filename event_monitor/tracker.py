@@ -57,6 +57,7 @@ class Tracker:
             max_workers=settings.max_workers,
         )
         self._meter = Meter()  # of the worker whose events are being counted
+        self._types: dict[str, float] = {}  # of custom events, as `names`: each is a billed series
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._by_worker = bool(settings.by_worker)  # else all tallies are under None
         self._tallies = self._tallies_of(self.window)
@@ -116,6 +117,7 @@ class Tracker:
         self.names.update(dict.fromkeys(window.names(), now))
         self.names = {name: at for name, at in self.names.items() if now - at <= self._idle_seconds}
         self._announced.intersection_update(self.names)
+        self._types = {one: at for one, at in self._types.items() if now - at <= self._idle_seconds}
         return window
 
     # -- one event each ------------------------------------------------------------------------
@@ -227,14 +229,15 @@ class Tracker:
         self.roster.goodbye(event, now=now)
 
     def _on_custom(self, event: ev.CustomEvent, now: float) -> None:
-        del now
         custom = self.window.custom_events
         kind = event.type
         if kind == ev.OWN_EVENT:
             self.window.events_received -= 1
             return
-        if kind not in custom and len(custom) >= _MAX_TYPES:
+        if kind not in self._types and len(self._types) >= _MAX_TYPES:
             kind = OTHER
+        else:
+            self._types[kind] = now
         custom[kind] = custom.get(kind, 0) + 1
 
     # -- what they share -----------------------------------------------------------------------

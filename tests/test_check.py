@@ -413,7 +413,7 @@ def test_no_region_is_told(aws: pytest.MonkeyPatch) -> None:
             "region",
             "failed",
             "no AWS region is set",
-            "Set AWS_DEFAULT_REGION, such as AWS_DEFAULT_REGION=eu-west-1.",
+            "Set AWS_REGION, such as AWS_REGION=eu-west-1.",
         )
     ]
 

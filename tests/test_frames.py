@@ -11,6 +11,7 @@ from amqp.basic_message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_monitor.subscriptions import frames as frames_module
 from event_monitor.subscriptions.frames import Frames, ServerClosedError, refusal_of
 
 DELIVER = struct.pack(">HH", 60, 60)
@@ -89,6 +90,24 @@ def test_a_server_that_hangs_up_says_why(method: tuple[int, int], said: str) -> 
     arguments = struct.pack(">H", 320) + b"\x08shutdown" + struct.pack(">HH", 0, 0)
     with pytest.raises(ServerClosedError, match=said):
         Frames().feed(frame(METHOD, struct.pack(">HH", *method) + arguments))
+
+
+def test_what_came_before_the_end_is_delivered_first() -> None:
+    """In the same read: without acknowledgement nobody would send it again."""
+    closing = struct.pack(">HHH", 10, 50, 320) + b"\x03bye" + struct.pack(">HH", 0, 0)
+    frames = Frames()
+
+    assert frames.feed(STREAM + frame(METHOD, closing)) == DELIVERED
+    assert "the server closes the connection: bye" in str(frames.ended)
+
+
+def test_huge_properties_are_not_remembered() -> None:
+    """Thousands of them would be."""
+    before = frames_module._refusal_of.cache_info().currsize
+    for number in range(50):
+        headers = {"hostname": "h", "x": f"{number}" * 2_000}
+        assert refusal_of(properties(application_headers=headers)) is None
+    assert frames_module._refusal_of.cache_info().currsize == before
 
 
 def test_a_cancelled_consumer_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,6 +68,20 @@ def test_status_goes_by_the_first_glob_that_fits() -> None:
 
 def test_status_without_limits_is_unknown() -> None:
     assert status_of(QueueDepth("q", ready=10**9), PLAIN) is None
+
+
+def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
+    """Taken for none, it would make the fleet grow eightfold."""
+    workers = (
+        WorkerAnswer("w1@h", pool_processes=8, queues=("q",)),
+        WorkerAnswer("w2@h", queues=("q",)),
+    )
+    survey = Survey(queues=(QueueDepth("q", ready=108),), workers=workers)
+
+    assert "backlog_per_worker" not in queue_totals(survey, MINUTE, PLAIN)
+    assert queue_totals(replace(survey, workers=workers[:1]), MINUTE, PLAIN)[
+        "backlog_per_worker"
+    ] == pytest.approx(13.5)
 
 
 # -- one queue ------------------------------------------------------------------------------------

@@ -354,7 +354,7 @@ def test_the_monitor_may_write_its_namespace_and_nothing_else() -> None:
     more = permissions(settings, CHOICES)["Statement"][1:]
     assert [(one["Action"], one["Resource"]) for one in more] == [
         ("sqs:ListQueues", "*"),
-        ("sqs:GetQueueAttributes", list(CHOICES.sqs_queues)),
+        (["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], list(CHOICES.sqs_queues)),
     ]
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from event_monitor.errors import EXIT_CRASHED, EXIT_OK, UnavailableError
+from event_monitor.metrics import Metric
 from event_monitor.service import Service
 from event_monitor.settings import Settings
+from event_monitor.snapshot import Receipt
+from event_monitor.store import Store
 from event_monitor.testing import MemorySink
 
 from .making import task
@@ -89,3 +97,59 @@ def test_what_could_never_work_is_refused(broker: str, conf: dict[str, Any], sen
     app.conf.update(conf)
     with pytest.raises(UnavailableError, match=sentence):
         service_of(app)
+
+
+def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
+    app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nothing new has come since: else the broker would send nothing any more."""
+    # Given a disk that fails for one window
+    sink = MemorySink()
+    sink.fail(1_000)
+    settings = Settings(
+        durable_queue="q", state_dir=str(tmp_path), probe_queues=False, probe_workers=False
+    )
+    monkeypatch.setattr("event_monitor.service.require_events", lambda *_: None)
+    service = Service(settings, app, sink=sink)
+    acknowledged: list[Receipt] = []
+    service.receiver = SimpleNamespace(acknowledge=acknowledged.append, stop=lambda: None)
+    receipt = Receipt("session", 7, (b"12345678",))
+    healthy = Store.append
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    service.on_events([task("started")], receipt)
+    monkeypatch.setattr(service.publisher._spool._disk, "append", full)
+    service.camera.capture()
+    assert acknowledged == []
+
+    # When it works again, and nothing has come meanwhile
+    monkeypatch.setattr(
+        service.publisher._spool._disk,
+        "append",
+        partial(healthy, service.publisher._spool._disk),
+    )
+    service.camera.capture()
+
+    # Then all of it is on disk, and acknowledged
+    assert acknowledged == [receipt]
+    service.publisher.close(0)
+    with closing(Store(str(tmp_path / "spool.sqlite3"))) as store:
+        assert store.metrics > 0
+        started = [
+            metric.value
+            for batch in iter(lambda: taken(store), None)
+            for metric in batch
+            if metric.name == "TasksStarted" and not metric.dimensions
+        ]
+    assert sorted(started) == [0, 1]
+
+
+def taken(store: Store) -> tuple[Metric, ...] | None:
+    """The oldest batch, which is gone then."""
+    found = store.oldest()
+    if found is None:
+        return None
+    store.acknowledge(found[0])
+    return found[1]

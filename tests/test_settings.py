@@ -386,3 +386,11 @@ def test_every_option_has_a_sentence_and_its_names() -> None:
         assert one.flag == "--" + one.name.replace("_", "-")
         assert one.environ == "EVENT_MONITOR_" + one.name.upper()
         assert one.allowed
+
+
+def test_a_url_that_is_wrong_is_not_shown() -> None:
+    """It may hold a password, and the sentence goes to a log."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ={"EVENT_MONITOR_MANAGEMENT_URL": "guest:HUNTER2@h:15672"})
+    assert "HUNTER2" not in str(caught.value)
+    assert "EVENT_MONITOR_MANAGEMENT_URL is not shown" in str(caught.value)

@@ -548,3 +548,30 @@ def test_what_a_later_task_has_overtaken_waits_no_more(state: State, clock: Fake
     state.observe([task("sent", "u1", at=now - 30, queue="mail")])
     state.observe([task("sent", "u2", at=now - 20, queue="mail"), task("received", "u2", at=now)])
     assert shoot(state).waiting == ()
+
+
+def test_a_reader_that_has_to_wait_its_turn_judges_nobody(state: State, clock: FakeClock) -> None:
+    """It heard them once; now somebody else does."""
+    state.observe([online()])
+    state.connected(False)
+    state.connected(True, hears=False)
+    clock.advance(600)
+    waiting = shoot(state)
+    assert (waiting.losses, waiting.heard, waiting.connected) == ((), False, True)
+
+    # When its turn comes, the grace begins
+    state.heard()
+    clock.advance(59)
+    assert shoot(state).losses == ()
+    clock.advance(2)
+    assert len(shoot(state).losses) == 1
+
+
+def test_custom_types_are_bounded_over_all_windows(state: State) -> None:
+    """An application that puts ids into them would make a billed series of each."""
+    kinds: set[str] = set()
+    for window in range(10):
+        state.observe([CustomEvent(type=f"paid-{window}-{number}") for number in range(20)])
+        kinds.update(dict(shoot(state).window.custom_events))
+    assert len(kinds) == 51
+    assert "other" in kinds

@@ -46,7 +46,7 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
         try:
             replies = app.control.inspect(timeout=_REPLY_SECONDS).conf(with_defaults=True) or {}
             woken = wake_task_events(app, _REPLY_SECONDS) if settings.enable_events else None
-        except (OSError, KombuError) as error:
+        except _lost(app) as error:
             yield Finding("workers", "failed", f"could not be asked: {_text(error)}")
             return
         time.sleep(max(0.0, started_at + listen_seconds - time.time()))
@@ -176,3 +176,8 @@ def _came_back(listener: Listener) -> bool:
 
 def _text(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _lost(app: Any) -> tuple[type[BaseException], ...]:
+    connection = app.connection_for_read()
+    return (*connection.connection_errors, *connection.channel_errors, OSError, KombuError)

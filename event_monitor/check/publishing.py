@@ -66,7 +66,7 @@ def examine_publishing(settings: Settings) -> Iterator[Finding]:
             "region",
             "failed",
             "no AWS region is set",
-            "Set AWS_DEFAULT_REGION, such as AWS_DEFAULT_REGION=eu-west-1.",
+            "Set AWS_REGION, such as AWS_REGION=eu-west-1.",
         )
         return
     except (BotoCoreError, ValueError) as error:

@@ -79,6 +79,8 @@ def replies_of(
     deadline = time.monotonic() + timeout
     source = app.connection_for_read()
     lost = (*source.connection_errors, *source.channel_errors, KombuError, OSError)
+    # What kombu raises where an answer is no message, instead of saying so.
+    lost = (*lost, ValueError, TypeError, LookupError, AttributeError)
     try:
         with mailbox_of(app, source, seconds=timeout + _FAREWELL_SECONDS) as mailbox:
             yield from ask_together(mailbox, commands, deadline=deadline, **who)

@@ -27,8 +27,8 @@ __all__ = ["RedisProbe"]
 # Of the unacknowledged, which hold whole messages, no more than this is read at a time.
 _MOST_ENTRIES = 1_000
 _MOST_BYTES = 16 << 20
-_MOST_SCANS = 50  # a table that has shrunk has many empty buckets
-_SCAN_BUCKETS = 100
+_MOST_SCANS = 200  # a table that has shrunk has many empty buckets
+_SCAN_BUCKETS = 5
 
 _WRONG_TYPE = "WRONGTYPE"  # the key is there, but is no queue
 _ROW = 3  # of kombu's table of bindings: routing key, pattern, queue

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ..clock import Clock, SystemClock
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_PERIOD_SECONDS = 5.0  # every worker answers: more often is not worth its while
 _STALE_PERIODS = 3  # answers older than that say nothing of now
 _QUEUES_SECONDS = 2.0  # for the queues, which are asked when the workers' time is over
-_MOST_QUEUES = 10_000  # asked for: whoever may write to the broker can make names up
+_MOST_QUEUES = 10_000  # remembered of workers: who may write to the broker can make names up
 _END_SECONDS = 0.5  # a stop does not wait longer for a question under way
 
 
@@ -152,7 +151,7 @@ class Surveyor:
         names = dict.fromkeys((*queue_names(self._app, self._settings), *self._consumed_at))
         if self._probe is None:
             self._probe = queue_probe_to(self._app, self._settings)
-        queues = self._probe.read(tuple(islice(names, _MOST_QUEUES)))
+        queues = self._probe.read(tuple(names))
         with self._lock:
             self._queues_before = self._queues
             self._queues = _Answers(self._clock.monotonic(), queues=queues)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 Verb = Literal["create", "change", "unchanged", "delete"]
 _Kind = Literal["alarm", "composite alarm", "dashboard"]
+_NOTHING_SAID: dict[str, Any] = {"Dimensions": []}  # is none, not whatever there is
 _MOST_DELETED = 100  # by one DeleteAlarms
 
 
@@ -59,7 +60,7 @@ class Account:
             raise UnavailableError(
                 "There is no AWS region to provision in: set AWS_REGION, or --region."
             ) from None
-        except self._refusals as error:
+        except (*self._refusals, ValueError) as error:  # the latter for an endpoint that is no URL
             raise UnavailableError(f"The AWS configuration cannot be used: {error}") from error
 
     def plan(self, stack: Stack) -> tuple[Change, ...]:
@@ -221,7 +222,7 @@ def _compared(
         return Change("create", kind, name, (), parameters)
     differs = tuple(
         key
-        for key, value in parameters.items()
+        for key, value in (_NOTHING_SAID | parameters).items()
         if key != "Tags" and not _same(value, there.get(key))
     )
     return Change("change" if differs else "unchanged", kind, name, differs, parameters)
@@ -231,7 +232,7 @@ def _same(wanted: Any, there: Any) -> bool:
     """Whether all that is wanted is there; what AWS adds of its own does not count."""
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(
-            _same(value, there.get(key)) for key, value in wanted.items()
+            _same(value, there.get(key)) for key, value in (_NOTHING_SAID | wanted).items()
         )
     if isinstance(wanted, list):
         ordered = [sorted(one or (), key=_key) for one in (wanted, there)]

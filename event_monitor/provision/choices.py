@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ..errors import SettingsError
 from ..kinds import suggest
@@ -84,6 +84,10 @@ class Choices:
                         f"{flag} is {arn!r}; it must be an ARN such as "
                         "arn:aws:sns:eu-west-1:123456789012:alerts."
                     )
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingsError(f"--{one.name.replace('_', '-')} is {value}; say a number.")
         if self.workers_from > self.workers_to:
             raise SettingsError(
                 f"--workers-from is {self.workers_from} and --workers-to {self.workers_to}; "

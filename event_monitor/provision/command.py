@@ -180,6 +180,8 @@ def _write(files: dict[str, str], folder: Path | None) -> None:
                 f"this makes {len(shown)} files ({', '.join(shown)}): say where with --out DIR, "
                 "or ask for one piece."
             )
+        if not shown:
+            raise SettingsError("there is nothing to write: these settings publish none of it.")
         click.echo(files[shown[0]], nl=False)
         return
     try:

@@ -32,7 +32,7 @@ def permissions(settings: Settings, choices: Choices) -> dict[str, Any]:
             {
                 "Sid": "ReadDepths",
                 "Effect": "Allow",
-                "Action": "sqs:GetQueueAttributes",
+                "Action": ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
                 "Resource": sorted(choices.sqs_queues),
             },
         ]

@@ -66,7 +66,7 @@ class _HealthCommand(_Check):
     cls=_StatusCommand,
     examples=(
         "event-monitor status -A proj",
-        "event-monitor status -A proj --queue-length-limits *=100:1000 --min-workers 2",
+        "event-monitor status -A proj --queue-length-limits '*=100:1000' --min-workers 2",
         "event-monitor status -b redis://localhost:6379/0 --json",
     ),
 )
@@ -141,7 +141,7 @@ def healthcheck(ctx: click.Context, /, **values: Any) -> None:
         try:
             problem = examine_worker(app, settings, nodename(values["worker"]))
         except ConnectionError as error:
-            click.echo(f"{error}.", err=True)
+            click.echo(f"{str(error).rstrip('.')}.", err=True)
             ctx.exit(0 if values["ignore_broker"] else _UNHEALTHY)
     click.echo(problem or "healthy", err=bool(problem))
     ctx.exit(_UNHEALTHY if problem else 0)

@@ -9,6 +9,7 @@ from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Settings
 from ..snapshot import QueueDepth
+from ..subscriptions import carries_events
 from .report import Report
 
 __all__ = ["take_report"]
@@ -21,7 +22,7 @@ def take_report(app: Any, settings: Settings) -> Report:
     unknown: list[str] = []
     workers, queues = None, None
     running: tuple[Any, ...] = ()
-    if settings.probe_workers:
+    if settings.probe_workers and carries_events(app.connection_for_read()):
         try:
             workers, running = look_at_workers(
                 app, timeout=settings.probe_seconds, quiet_seconds=_QUIET_SECONDS

@@ -66,6 +66,8 @@ class AmqpSubscription:
 
     def read(self, timeout_seconds: float) -> Reading:
         """All messages that are there; none after ``timeout_seconds`` of silence."""
+        if self._frames.ended is not None:
+            raise self._frames.ended
         self._beat()
         self._socket.settimeout(timeout_seconds)
         try:
@@ -142,7 +144,7 @@ class AmqpSubscription:
         self._channel.send_method(_CHANNEL_CLOSE, "BsBB", (0, "", 0, 0))
         until = time.monotonic() + CONNECT_SECONDS
         self._socket.settimeout(CONNECT_SECONDS)
-        while not self._frames.closed and time.monotonic() < until:
+        while not (self._frames.closed or self._frames.ended) and time.monotonic() < until:
             data = self._socket.recv(_READ_BYTES)
             if not data:
                 return

@@ -46,6 +46,7 @@ class Ledger:
 
     def add(self, digest: bytes) -> None:
         """Remember one more."""
+        self._young.pop(digest, None)  # what comes again is the youngest again
         self._young[digest] = None
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
@@ -54,8 +55,12 @@ class Ledger:
         return digest in self._young or digest in self._old
 
     def to_bytes(self) -> bytes:
-        """All of them, oldest first, as the constructor takes them."""
-        return b"".join((*self._old, *self._young))
+        """The last ``limit``, oldest first, as the constructor takes them.
+
+        Not all: a successor would take their number for its limit, and twice as many every time.
+        """
+        every = [one for one in self._old if one not in self._young]
+        return b"".join([*every, *self._young][-self._limit :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ _CLOSING = {
 _NO_AMQP = "the server sends what is no AMQP"
 _LARGEST_BODY = 64 << 20  # bytes; a message of a worker is below 1 MB, and a bomb is let pass
 
+_LONGEST_KEPT = 1_024  # bytes of properties; Celery's have a hundred, and 4,096 are remembered
+
 _head = Struct(">BHI").unpack_from
 _tag = Struct(">QB").unpack_from
 _size = Struct(">HHQ").unpack_from
@@ -44,6 +46,7 @@ class Frames:
 
     def __init__(self) -> None:
         self.closed = False
+        self.ended: ServerClosedError | None = None  # no more will come, and why
         self._rest = b""
         self._tag = 0
         self._again = False
@@ -52,17 +55,25 @@ class Frames:
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Delivery]:
-        """What has come to its end with these bytes. Raises ``ServerClosedError``."""
-        try:
-            return self._cut(data)
-        except (StructError, IndexError):  # a frame shorter than what must be in it
-            raise ServerClosedError(_NO_AMQP) from None
+        """What has come to its end with these bytes.
 
-    def _cut(self, data: bytes) -> list[Delivery]:
+        Raises ``ServerClosedError`` if nothing has and nothing will; else ``ended`` is set.
+        """
+        done: list[Delivery] = []
+        try:
+            self._cut(data, done)
+        except ServerClosedError as error:
+            self.ended = error
+        except (StructError, IndexError):  # a frame shorter than what must be in it
+            self.ended = ServerClosedError(_NO_AMQP)
+        if self.ended is not None and not done:
+            raise self.ended
+        return done
+
+    def _cut(self, data: bytes, done: list[Delivery]) -> None:
         if self._rest:
             data = self._rest + data
         at, end = 0, len(data)
-        done: list[Delivery] = []
         while at + _OVERHEAD <= end:
             kind, _, size = _head(data, at)
             after = at + size + _OVERHEAD
@@ -87,7 +98,6 @@ class Frames:
                     self._other(method, data[at + 4 : after - 1])
             at = after
         self._rest = data[at:]
-        return done
 
     def _body(self, part: bytes, done: list[Delivery]) -> None:
         self._missing -= len(part)
@@ -110,9 +120,16 @@ class Frames:
             raise ServerClosedError(f"{_CLOSING[method]}: {text}" if text else _CLOSING[method])
 
 
-@lru_cache(maxsize=4_096)
 def refusal_of(properties: bytes) -> InvalidEvent | None:
-    """Why a message with these properties is not read; None if it is. One worker's are the same.
+    """Why a message with these properties is not read; None if it is. One worker's are the same."""
+    if len(properties) > _LONGEST_KEPT:
+        return _refusal_of.__wrapped__(properties)
+    return _refusal_of(properties)
+
+
+@lru_cache(maxsize=4_096)
+def _refusal_of(properties: bytes) -> InvalidEvent | None:
+    """As above.
 
     The properties are flags and then, if their flags are set, content type, content encoding and
     headers (4.2.6.1); whatever follows is of no interest.

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import copy
-from functools import lru_cache
 from typing import Any
 
 from celery import uuid
 from kombu import Consumer
 from kombu.exceptions import OperationalError
 
-from ..connections import connect
+from ..connections import connect, unread
 from ..errors import InvalidEvent
 from ..snapshot import Receipt
 from . import CONNECT_SECONDS, OnInvalid, Reading
@@ -45,7 +44,7 @@ class QueueSubscription:
         """Connect, declare the queue, bind it, consume."""
         connect(self.connection)
         channel = self.connection.default_channel
-        channel.Message = _unread(channel.Message)
+        channel.Message = unread(channel.Message)
         Consumer(
             channel,
             queues=[self._queue],
@@ -105,26 +104,3 @@ def _body_of(message: Any) -> bytes:
     """The body as it was sent; some transports decode what says that it is text."""
     body = message.body
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
-
-
-@lru_cache
-def _unread(message_class: type) -> type:
-    """A transport's message class that leaves a compressed body as it is.
-
-    Kombu's decompresses in its constructor, before anybody can refuse: 1 MB may become gigabytes.
-    """
-
-    class UnreadMessage(message_class):  # type: ignore[misc]  # a class known at run time
-        compressed = False
-
-        def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
-            of_amqp = hasattr(payload, "properties")
-            holder = payload.properties if of_amqp else payload
-            key = "application_headers" if of_amqp else "headers"
-            headers = holder.get(key)
-            if isinstance(headers, dict) and headers.get("compression"):
-                self.compressed = True
-                holder[key] = {k: v for k, v in headers.items() if k != "compression"}
-            super().__init__(payload, channel=channel, **options)
-
-    return UnreadMessage

@@ -114,6 +114,16 @@ def test_a_change_is_named_and_what_is_no_longer_wanted_goes(account: Any) -> No
     assert f"celery-queue-length-{SENT}" not in alarm_names(account)
 
 
+@pytest.mark.usefixtures("account")
+def test_dimensions_that_are_dropped_are_a_change() -> None:
+    """The alarms would go on watching series that nobody publishes any more."""
+    plain = ("alarms", "--apply", "--yes", "--topic", TOPIC)
+    assert typed(*plain, "--dimensions", "Environment=prod").exit_code == 0
+
+    assert "change" in verbs(typed(*plain))
+    assert verbs(typed(*plain)) == {"unchanged"}
+
+
 def test_delete_removes_what_apply_made_and_nothing_else(account: Any) -> None:
     """Another's alarm may begin with our prefix."""
     # Given

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
 import importlib.util
+import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -269,3 +273,56 @@ def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client:
             )
     finally:
         worker.close()
+
+
+@on_redis
+def test_a_compressed_answer_is_not_unpacked(broker: str, client: Celery) -> None:
+    """Whoever may write to the broker can answer; a thousand bytes may become gigabytes."""
+    # Given somebody who answers with 64 MB of nothing, packed
+    bomb = base64.b64encode(bz2.compress(bytes(64 << 20))).decode()
+    unpacked: list[object] = []
+    kombu_compression = sys.modules["kombu.message"]
+    with hostile_answers(broker, {"compression": "application/x-bz2"}, bomb) as answered:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kombu_compression, "decompress", lambda *call: unpacked.append(call))
+
+            # When
+            assert ask_workers(client, timeout=2) == ()
+
+        # Then
+        assert answered.wait(10)
+        assert unpacked == []
+
+
+@contextmanager
+def hostile_answers(broker: str, headers: dict[str, str], body: str) -> Iterator[threading.Event]:
+    """Answer the first question that is asked of all workers, whatever it is."""
+    answered = threading.Event()
+    server = redis.Redis.from_url(broker)
+    with server, server.pubsub() as heard:
+        heard.psubscribe(f"{urlsplit(broker).path}.*")
+
+        def answer() -> None:
+            with suppress(Exception):  # the end of the test closes the connection
+                for message in heard.listen():
+                    if message["type"] != "pmessage":
+                        continue
+                    asked = json.loads(base64.b64decode(json.loads(message["data"])["body"]))
+                    inbox = asked["reply_to"]["routing_key"]
+                    envelope = {
+                        "body": body,
+                        "content-type": "application/json",
+                        "content-encoding": "utf-8",
+                        "headers": {**headers, "ticket": asked["ticket"]},
+                        "properties": {
+                            "body_encoding": "base64",
+                            "delivery_tag": "t",
+                            "delivery_info": {"exchange": "reply.celery.pidbox"},
+                        },
+                    }
+                    server.lpush(f"{inbox}.reply.celery.pidbox", json.dumps(envelope))
+                    answered.set()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield answered

@@ -1,0 +1,366 @@
+"""Survey: what broker and workers answer arrives in CloudWatch; what they do not, never does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.signals import before_task_publish
+
+from event_monitor.catalog import CATALOG, spec
+from event_monitor.provision.choices import Choices, queue_entry, task_entry
+from event_monitor.provision.published import NEEDS
+from event_monitor.provision.stack import stack_of
+from event_monitor.settings import Settings
+from event_monitor.stamp import HEADER, stamp_tasks
+
+from ..faults.endpoint import Endpoint
+from ..faults.synthetic import SyntheticWorker
+from .processes import LISTENS, PROJECT, Process, Processes
+from .servers import Server
+from .waiting import wait_until
+
+SOON = 40.0  # seconds; only a broken monitor, or a very slow machine, takes that long
+STAMPED = "tests.integration.stamped"
+BACKLOG = "backlog"  # a queue that no worker reads
+HOSTILE = 'a"b\\c ${d} é'  # another
+INTERVAL_SECONDS = 2
+SETTINGS = {"interval": str(INTERVAL_SECONDS), "probe_seconds": "1", "queues": BACKLOG}
+
+#: What only broker and workers can tell.
+GAUGES = frozenset(one.name for one in CATALOG if NEEDS[one.name])
+
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+
+
+@pytest.fixture
+def cloudwatch() -> Iterator[Endpoint]:
+    """A strict CloudWatch endpoint, which keeps units and timestamps."""
+    with Endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def stamped(client: Celery) -> Iterator[Celery]:
+    """A producer that stamps its tasks and sends no events of them."""
+    client.conf.task_send_sent_event = False
+    stamp_tasks(client)
+    yield client
+    before_task_publish.disconnect(dispatch_uid=HEADER)
+
+
+Managed = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def managed(broker: str, server: Callable[[str], Server]) -> Managed:
+    """The settings that name the management API, with that password; on Redis there is none."""
+
+    def settings(password: str) -> dict[str, str]:
+        if not broker.startswith("amqp"):
+            return {}
+        port = server("rabbitmq").http_port  # type: ignore[union-attr]
+        return {"management_url": f"http://guest:{password}@127.0.0.1:{port}"}
+
+    return settings
+
+
+def environ_of(settings: dict[str, str]) -> dict[str, str]:
+    """Settings as environment variables."""
+    return {f"EVENT_MONITOR_{name.upper()}": value for name, value in settings.items()}
+
+
+def watch(processes: Processes, *, project: str = PROJECT, **settings: str) -> Process:
+    """Start the monitor; return when it receives events."""
+    environ = environ_of({**SETTINGS, **settings})
+    monitor = processes.start(["event-monitor", "run", "-A", project], environ)
+    monitor.wait_for_output(LISTENS)
+    return monitor
+
+
+def last(cloudwatch: Endpoint, name: str, **dimensions: str) -> float | None:
+    """The newest value of one series; None when there is no such series."""
+    series = cloudwatch.series(name, **dimensions)
+    return series[-1].values[-1] if series else None
+
+
+def become(look: Callable[[], Any], expected: object) -> None:
+    """Wait until it is what is expected; say what it is instead if it never is."""
+    with suppress(AssertionError):
+        wait_until(lambda: look() == expected, SOON, "")
+    assert look() == expected
+
+
+def shots(cloudwatch: Endpoint) -> list[dict[str, float]]:
+    """Metric → value of each shot so far, of those gauges that tell of the whole cluster."""
+    found: dict[float, dict[str, float]] = {}
+    for one in cloudwatch.data:
+        values = found.setdefault(one.timestamp, {})
+        if one.name in GAUGES and not one.dimensions:
+            values[one.name] = one.values[0]
+    return [found[at] for at in sorted(found)]
+
+
+def warnings(monitor: Process, text: str) -> int:
+    """How many of the monitor's warnings say so."""
+    return sum("WARNING" in line and text in line for line in monitor.output.splitlines())
+
+
+# -- what is answered ------------------------------------------------------------------------------
+
+
+def test_the_gauges_arrive(
+    processes: Processes, client: Celery, cloudwatch: Endpoint, managed: Managed
+) -> None:
+    """Of all queues and workers together, and of each queue, whatever the broker."""
+    # Given a worker that runs two of thirteen tasks and has taken eight, and a queue of five
+    processes.worker("w1@survey", concurrency=2)
+    for _ in range(13):
+        client.send_task("proj.sleep_for", [600])
+    for _ in range(5):
+        client.send_task("proj.succeed", queue=BACKLOG)
+
+    # When
+    by_queue = ("QueueLength", "QueueUnacked", "QueueConsumers", "BacklogPerWorker")
+    monitor = watch(processes, by_queue=",".join(by_queue), **managed("guest"))
+
+    # Then
+    totals = {
+        "QueueLength": 8,
+        "QueueUnacked": 8,
+        "QueueConsumers": 2,  # one of each queue that it reads
+        "BacklogPerWorker": 8,
+        "PoolProcesses": 2,
+        "TasksReserved": 8,
+        "TasksScheduled": 0,
+        "TasksRevokedHeld": 0,
+        "WorkerUtilization": 100,
+        "WorkersStalled": 0,
+    }
+    become(lambda: {name: last(cloudwatch, name) for name in totals}, totals)
+    become(
+        lambda: {
+            queue: tuple(last(cloudwatch, name, QueueName=queue) for name in by_queue)
+            for queue in ("celery", "elsewhere", BACKLOG)
+        },
+        {"celery": (3, 8, 1, 5.5), "elsewhere": (0, 0, 1, 0), BACKLOG: (5, 0, 0, 5)},
+    )
+    # No Python with Celery in it is smaller than 10 MB, and none here has a gigabyte.
+    assert 10e6 < (last(cloudwatch, "WorkerMemory") or 0) < 1e9
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("ProbeFailures") == 0
+
+
+@on_redis
+def test_whatever_an_alarm_watches_arrives(
+    processes: Processes, client: Celery, cloudwatch: Endpoint
+) -> None:
+    """Under the very namespace, name and dimensions that `provision` gives it, in its unit."""
+    # Given settings that change names, dimensions and splits, and alarms made of the same
+    chosen = {
+        **SETTINGS,
+        "namespace": "Shop",
+        "dimensions": "Environment=prod",
+        "queues": HOSTILE,
+        "groups": "quick=proj.succeed|proj.fail",
+        "by_queue": "QueueLength,OldestMessageAge,QueueStatus,QueueConsumers,BacklogPerWorker",
+        "queue_length_limits": "*=100:1000",
+        "queue_age_limits": "elsewhere=60:600",
+    }
+    choices = Choices(
+        queues=(queue_entry("celery:max_length=100"), queue_entry(f"{HOSTILE}:max_age=60")),
+        tasks=(
+            task_entry("quick:p95=5,failures=10"),
+            task_entry("proj.sleep_for:p95=5,failures=10"),
+        ),
+        scale_queue="celery",
+        workers_from=0,
+    )
+    settings = Settings.load(environ=environ_of(chosen))
+    stack = stack_of(("alarms", "autoscaling"), settings, choices)
+    alarms = (*stack.alarms, *(one.alarm for one in stack.scaling if one.alarm))
+    series = {
+        *(series for alarm in alarms for series in alarm.series),
+        *(one.series for one in stack.scaling if one.series),
+    }
+    wanted = {
+        (one.namespace, one.metric, tuple(sorted(one.dimensions)), spec(one.metric).unit)
+        for one in series
+    }
+
+    # When a task succeeds, one fails, one runs, and one waits where nobody reads
+    monitor = watch(processes, **chosen)
+    processes.worker("w1@survey", concurrency=1)
+    for name, options in (
+        ("proj.succeed", {}),
+        ("proj.fail", {}),
+        ("proj.succeed", {"queue": HOSTILE}),
+        ("proj.sleep_for", {"args": [600]}),
+    ):
+        client.send_task(name, **options)
+
+    # Then only the runtime of what has never ended is missing: there is no such value
+    labels = (("Environment", "prod"), ("TaskName", "proj.sleep_for"))
+    never = {("Shop", "TaskRuntime", labels, "Seconds")}
+
+    def missing() -> object:
+        arrived = {(d.namespace, d.name, d.dimensions, d.unit) for d in cloudwatch.data}
+        return wanted - arrived
+
+    become(missing, never)
+    assert monitor.stop() == 0
+    assert missing() == never
+    assert len(wanted) > 20
+
+
+# -- what is not answered --------------------------------------------------------------------------
+
+
+@on_redis
+def test_a_broker_that_is_away_leaves_gauges_unknown(
+    server: Callable[[str], Server],
+    processes: Processes,
+    client: Celery,
+    cloudwatch: Endpoint,
+) -> None:
+    """Never a zero that nobody said; shots go on, failures are counted, and all of it returns."""
+    # Given
+    processes.worker("w1@survey", concurrency=1)
+    for _ in range(3):
+        client.send_task("proj.succeed", queue=BACKLOG)
+    monitor = watch(processes)
+    before = {"QueueLength": 3.0, "PoolProcesses": 1.0}
+    become(lambda: {name: last(cloudwatch, name) for name in before}, before)
+
+    # When the broker is killed, until what it said is too old
+    server("redis").stop()
+    try:
+        become(lambda: shots(cloudwatch)[-2:], [{}, {}])
+        known = [one for one in shots(cloudwatch) if one]
+        failures = cloudwatch.sum("ProbeFailures")
+    finally:
+        server("redis").start()
+
+    # Then all come back; with another worker, since this one pauses before it tries again
+    monitor.wait_for_output("can ask the workers again")
+    processes.worker("w2@survey", concurrency=1)
+    become(lambda: set(before) <= set(shots(cloudwatch)[-1]), True)
+    assert monitor.stop() == 0
+
+    # And until then what was published had been said
+    for name, value in before.items():
+        assert {one[name] for one in known if name in one} == {value}, name
+    # And that nobody answered yet when the broker was back did not mean that nobody was there
+    assert min(one.values[0] for one in cloudwatch.series("PoolProcesses")) == 1
+    assert failures >= 4  # both, at least twice: the last answers grew old meanwhile
+    assert min(one.values[0] for one in cloudwatch.series("BrokerConnected")) == 0
+
+    # And no shot was left out
+    numbers = [one.timestamp // INTERVAL_SECONDS for one in cloudwatch.series("MonitorHeartbeat")]
+    assert {later - earlier for earlier, later in pairwise(numbers)} == {1}
+
+    # And of each kind of question one warning tells, and one line when it works again
+    for question in ("ask the workers", "ask the broker for its queues"):
+        assert warnings(monitor, f"could not {question}: ") == 1, question
+        assert monitor.output.count(f"can {question} again") == 1, question
+
+
+@on_rabbitmq
+def test_a_wrong_management_password_costs_only_what_the_api_tells(
+    processes: Processes, client: Celery, cloudwatch: Endpoint, managed: Managed
+) -> None:
+    """What AMQP tells stays; one warning says what is missing, without the password."""
+    # Given
+    client.send_task("proj.succeed", queue=BACKLOG)
+    monitor = watch(processes, **managed("geheim"))
+    become(lambda: last(cloudwatch, "QueueLength"), 1)
+
+    # When it is asked again
+    client.send_task("proj.succeed", queue=BACKLOG)
+    become(lambda: last(cloudwatch, "QueueLength"), 2)
+
+    # Then
+    assert monitor.stop() == 0
+    assert last(cloudwatch, "QueueConsumers") == 0
+    assert cloudwatch.series("QueueUnacked") == ()
+    assert cloudwatch.sum("ProbeFailures") == 0
+    assert warnings(monitor, "no unacknowledged messages and rates of queues: ") == 1
+    assert "geheim" not in monitor.output
+
+
+# -- workers in trouble ----------------------------------------------------------------------------
+
+
+@on_redis
+def test_a_worker_that_stops_keeps_what_it_holds(
+    processes: Processes, stamped: Celery, cloudwatch: Endpoint
+) -> None:
+    """Its messages show as unacknowledged, what waits grows older, and it is lost once."""
+    # Given a worker that runs one task, holds four, and leaves three; no event tells their age
+    worker = processes.start(
+        [
+            *("celery", "-A", STAMPED, "worker", "--hostname", "w1@survey", "--concurrency", "1"),
+            *("--loglevel", "INFO", "--without-mingle", "--task-events"),
+        ]
+    )
+    worker.wait_for_output("w1@survey ready.")
+    for _ in range(8):
+        stamped.send_task("proj.sleep_for", [600])
+    monitor = watch(processes, project=STAMPED, worker_grace_seconds="4", worker_grace_beats="2")
+    held = {"QueueLength": 3.0, "QueueUnacked": 4.0, "WorkersOnline": 1.0, "PoolProcesses": 1.0}
+    become(lambda: {name: last(cloudwatch, name) for name in held}, held)
+
+    # When it is stopped dead
+    os.killpg(worker.pid, signal.SIGSTOP)
+    stopped_at = time.time()
+    wait_until(lambda: cloudwatch.sum("WorkersLost"), SOON, "the worker is lost")
+    asked_later = held | {"WorkersOnline": 0.0, "PoolProcesses": 0.0}
+    become(lambda: {name: last(cloudwatch, name) for name in held}, asked_later)
+
+    # Then
+    assert monitor.stop() == 0
+    assert cloudwatch.sum("WorkersLost") == 1
+    unacked, ages = (
+        [one.values[0] for one in series if one.timestamp >= stopped_at]
+        for series in (
+            cloudwatch.series("QueueUnacked"),
+            cloudwatch.series("OldestMessageAge", QueueName="celery"),
+        )
+    )
+    assert set(unacked) == {4}
+    assert ages == sorted(ages)
+    assert len(set(ages)) > 1
+
+
+@on_redis
+def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
+    broker: str, processes: Processes, client: Celery, cloudwatch: Endpoint
+) -> None:
+    """It is named in the log and counted, until it begins a task."""
+    # Given work in every queue, of which no worker tells that it reads it
+    for task in ("proj.succeed", "proj.elsewhere"):
+        client.send_task(task)
+    client.send_task("proj.succeed", queue=BACKLOG)
+    monitor = watch(processes, worker_stalled_seconds="10")
+    worker = SyntheticWorker(broker, "w1@synthetic")
+
+    # When it does nothing
+    with worker.beating():
+        become(lambda: last(cloudwatch, "WorkersStalled"), 1)
+        monitor.wait_for_output("worker w1@synthetic is stalled: ")
+
+        # Then it is stalled, until it works
+        worker.run()
+        become(lambda: last(cloudwatch, "WorkersStalled"), 0)
+    worker.close()
+    assert monitor.stop() == 0
+    assert warnings(monitor, "w1@synthetic is stalled: ") == 1
+    assert {one.values[0] for one in cloudwatch.series("WorkersStalled")} == {0, 1}
