@@ -20,7 +20,7 @@ from kombu import Connection, Consumer, Producer
 from .connections import connect, cut_unless_done, unread
 from .events import OWN_EVENT
 
-__all__ = ["Reply", "ask", "ask_together", "call_out", "mailbox_of", "tell"]
+__all__ = ["Reply", "ask_together", "call_out", "mailbox_of", "tell"]
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +69,6 @@ def call_out(app: Any, source: Connection) -> None:
             log.warning("could not send an event to myself: %s", error)
 
     threading.Thread(target=send, name="control", daemon=True).start()
-
-
-def ask(mailbox: Any, command: str, *, timeout: float) -> dict[str, Any]:
-    """The answers of all workers that answer within ``timeout`` seconds, by nodename."""
-    answers: dict[str, Any] = {}
-    for answer in mailbox.multi_call(command, timeout=timeout) or ():
-        answers.update(answer)
-    return answers
 
 
 def ask_together(

@@ -173,6 +173,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         """Say so, and wait a little longer each time, so that a herd does not return at once."""
         if self.on_connection is not None:
             self.on_connection(False)
+        if self.should_stop:
+            return
         ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
         pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
         log.warning(

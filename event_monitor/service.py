@@ -38,7 +38,7 @@ __all__ = ["Service", "make_sink", "require_events"]
 
 log = logging.getLogger(__name__)
 
-_LEARN_SECONDS = 1.0  # how long each question to the workers waits for answers
+_LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
 _MOST_LEARNERS = 3  # at a time: one may hang for minutes on a connection that died silently
 _REPEAT_WARNING_SECONDS = 3_600.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

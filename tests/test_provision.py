@@ -373,6 +373,18 @@ def test_the_container_has_these_settings() -> None:
     assert "secret@" not in str(stack_of(PIECES, hidden, Choices()))
 
 
+def test_what_the_container_needs_besides_is_said() -> None:
+    """A secret, and a volume; a deployment would lose what is on the disk."""
+    settings = Settings(state_dir="/var/lib/em", management_url="http://guest:secret@mq:15672")
+
+    notes = " ".join(stack_of(("ecs",), settings, Choices()).notes)
+
+    assert "EVENT_MONITOR_MANAGEMENT_URL is left out" in notes
+    assert "mount a volume" in notes
+    assert "secret@" not in notes
+    assert stack_of(("ecs",), Settings(), Choices()).notes == ()
+
+
 @pytest.mark.parametrize(("drain", "stop"), [(20.0, 30), (0.5, 11), (600.0, 120)])
 def test_a_stop_waits_for_the_drain_as_long_as_ecs_allows(drain: float, stop: int) -> None:
     """Two minutes at most."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from kombu.exceptions import KombuError
 
-from ..control import Reply, ask, ask_together, mailbox_of
+from ..control import Reply, ask_together, mailbox_of
 from ..snapshot import TaskInFlight, WorkerAnswer
 from .link import sentence
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: What a worker is asked for one `WorkerAnswer`.
 COMMANDS = ("active", "reserved", "scheduled", "revoked", "stats", "active_queues")
+
+_HOLDING = ("scheduled", "reserved", "active")  # what is said last of a task counts
 
 _MOST_NAMES = 2_000  # of tasks or queues taken from one worker
 _LONGEST_NAME = 1_024  # characters, as in a CloudWatch dimension
@@ -99,15 +101,14 @@ def with_reply(answer: WorkerAnswer, reply: Reply) -> WorkerAnswer:
 def tasks_in_flight(app: Any, *, timeout: float) -> tuple[TaskInFlight, ...]:
     """Every task that workers say they run, hold or have scheduled.
 
-    Takes three times ``timeout`` seconds. Workers that do not answer are left out; raises what
-    the broker connection raises.
+    Takes ``timeout`` seconds at most, less where nobody has said anything for a third of that.
+    Workers that do not answer are left out. Raises ``ConnectionError`` as ``ask_workers`` does.
     """
+    replies = list(replies_of(app, _HOLDING, timeout=timeout, quiet_seconds=timeout / 3))
     known: dict[str, TaskInFlight] = {}
-    with mailbox_of(app, app.connection_for_read()) as mailbox:
-        for command in ("scheduled", "reserved", "active"):
-            for worker, entries in ask(mailbox, command, timeout=timeout).items():
-                for task in _known_tasks(worker, entries):
-                    known[task.uuid] = task
+    for reply in sorted(replies, key=lambda one: _HOLDING.index(one.command)):
+        for task in _known_tasks(reply.hostname, reply.body):
+            known[task.uuid] = task
     return tuple(known.values())
 
 

@@ -13,7 +13,7 @@ from .grafana import grafana_of
 from .model import Alarm, CompositeAlarm, Scaling
 from .policy import permissions
 from .scaling import scaling_of
-from .task import container
+from .task import container, decisions
 
 __all__ = ["PIECES", "Piece", "Stack", "stack_of"]
 
@@ -47,7 +47,10 @@ def stack_of(pieces: tuple[Piece, ...], settings: Settings, choices: Choices) ->
     grant = permissions(settings, choices)
     return Stack(
         prefix=choices.prefix,
-        notes=left_out(settings, choices) if "alarms" in wanted else (),
+        notes=(
+            *(left_out(settings, choices) if "alarms" in wanted else ()),
+            *(decisions(settings) if "ecs" in wanted else ()),
+        ),
         alarms=alarms if "alarms" in wanted else (),
         composite=composite if "alarms" in wanted else None,
         dashboard_name=dashboard_name(choices),

@@ -9,7 +9,7 @@ from ..kinds import text_of
 from ..settings import Settings, options
 from .choices import Choices
 
-__all__ = ["CPU", "MEMORY", "container", "environment"]
+__all__ = ["CPU", "MEMORY", "container", "decisions", "environment"]
 
 CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
 MAX_STOP_SECONDS = 120  # Fargate's limit
@@ -26,6 +26,21 @@ def environment(settings: Settings) -> dict[str, str]:
         if value != one.default and one.name not in _SECRET | _LIVES_ELSEWHERE:
             found[one.environ] = text_of(value) or "none"  # an empty variable means: not set
     return found
+
+
+def decisions(settings: Settings) -> tuple[str, ...]:
+    """One sentence for each thing that the container needs and that cannot be written here."""
+    notes = [
+        f"{one.environ} is left out, since it may hold a password: give it as a secret."
+        for one in options()
+        if one.name in _SECRET and getattr(settings, one.name) != one.default
+    ]
+    if settings.state_dir:
+        notes.append(
+            f"state_dir {settings.state_dir} is in the container and gone with it: mount a volume "
+            "there for what is to outlive a deployment."
+        )
+    return tuple(notes)
 
 
 def container(settings: Settings, choices: Choices) -> dict[str, Any]:
