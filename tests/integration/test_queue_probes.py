@@ -34,7 +34,7 @@ from .servers import free_port, kill_group, listens
 from .waiting import wait_until
 
 #: How long the management API's counters may lag behind.
-LAG_SECONDS = 20
+LAG_SECONDS = 60
 SETTINGS = Settings(probe_seconds=2.0)
 
 
