@@ -81,7 +81,10 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._ticker.start()
 
     def cancel(self) -> None:
-        """Stop, and take the last shot. Safe to call twice."""
+        """Stop, and take the last shot. Safe to call twice.
+
+        Raises ``TimeoutError`` if a shot is under way that does not end.
+        """
         if self._ticker is None:
             return
         self._stopping = True
@@ -89,8 +92,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         ticker, self._ticker = self._ticker, None
         ticker.join(_SHOT_SECONDS)
         if ticker.is_alive():  # in the way of the last one too
-            log.error("a shot hangs, on a disk perhaps; stopping without the last one")
-            return
+            raise TimeoutError("a shot hangs, on a disk perhaps; its window and the last are lost")
         self._shoot()
 
     def capture(self) -> Snapshot | None:

@@ -65,6 +65,7 @@ def call_out(app: Any, source: Connection) -> None:
                 connect(connection)
                 with app.events.Dispatcher(connection) as dispatcher:
                     dispatcher.send(OWN_EVENT)
+                connection.release()  # it says farewell, and waits for one
         except Exception as error:  # noqa: BLE001  it is tried again at the next shot
             log.warning("could not send an event to myself: %s", error)
 

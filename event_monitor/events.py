@@ -8,6 +8,7 @@ one event or, from real workers, a list of them; a bad event in a list is droppe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -32,6 +33,7 @@ __all__ = [
     "WorkerOffline",
     "WorkerOnline",
     "decode",
+    "epoch_of",
     "event_from_mapping",
     "exception_type",
 ]
@@ -259,3 +261,16 @@ def _text(raw: msgspec.Raw) -> str:
         return msgspec.json.decode(raw, type=str)
     except msgspec.MsgspecError:
         return ""
+
+
+def epoch_of(iso: object) -> float | None:
+    """An eta as Celery writes it, in seconds since the epoch; without a zone it is UTC."""
+    if not isinstance(iso, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -89,7 +89,7 @@ class Service:
             self._durability = Durability(settings, checkpoint)
         self._owed: Receipt | None = None  # counted, and not acknowledged for want of a disk
         self._awaits_turn = False  # a durable queue may be another monitor's until a message comes
-        self._surveyor = Surveyor(app, settings, online=self._online_workers, clock=self.clock)
+        self._surveyor = Surveyor(app, settings, online=lambda: self._online, clock=self.clock)
         self._stalls = Stalls(settings.worker_stalled_seconds)
         self._stalled: frozenset[str] = frozenset()
         self._online: tuple[str, ...] = ()  # nodenames, at the last shot
@@ -275,9 +275,6 @@ class Service:
             )
         self._stalled = frozenset(stalled or ())
         return replace(survey, stalled=stalled)
-
-    def _online_workers(self) -> tuple[str, ...]:
-        return self._online
 
     def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:
         """Say loudly when workers work but send no task events: -E is the commonest mistake."""

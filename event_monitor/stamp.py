@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from celery.signals import before_task_publish
+
+from .events import epoch_of
 
 __all__ = ["HEADER", "age_of", "stamp_tasks"]
 
@@ -39,7 +40,7 @@ def age_of(headers: Any, *, now: float) -> float | None:
     sent_at = _stamp_of(headers)
     if sent_at is None:
         return None
-    return max(0.0, now - max(sent_at, _epoch(headers.get("eta")) or 0.0))
+    return max(0.0, now - max(sent_at, epoch_of(headers.get("eta")) or 0.0))
 
 
 def _stamp(headers: Any = None, **_: Any) -> None:
@@ -68,16 +69,3 @@ def _seconds(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 < value < _FAR_FUTURE else None
-
-
-def _epoch(iso: Any) -> float | None:
-    """An eta as Celery writes it; without a zone it is UTC."""
-    if not isinstance(iso, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -7,7 +7,6 @@ senders. Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timezone
 from sys import intern
 from typing import Any
 
@@ -141,7 +140,7 @@ class Tracker:
                 return
             self._settle_queue_time(flight)
         flight.sent_at = event.timestamp
-        flight.eta = _epoch(event.eta) if event.eta else None
+        flight.eta = ev.epoch_of(event.eta) if event.eta else None
 
     def _on_received(self, event: ev.TaskReceived, now: float) -> None:
         del now
@@ -156,7 +155,7 @@ class Tracker:
         if flight.queue is not None and flight.sent_at is not None:
             self.flights.reached(flight.queue, flight.sent_at)
         if event.eta:
-            flight.eta = _epoch(event.eta)
+            flight.eta = ev.epoch_of(event.eta)
         if flight.running_since is None:
             flight.worker, flight.pid = event.hostname, event.pid
 
@@ -302,16 +301,3 @@ class Tracker:
                 return tallies.setdefault(OTHER, Tally())
             window.new_names[name] = None
         return tallies.setdefault(name, Tally())
-
-
-def _epoch(iso: str | None) -> float | None:
-    """An ISO 8601 time as seconds since the epoch; without a zone it is UTC, as Celery's are."""
-    if not iso:
-        return None
-    try:
-        moment = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "receiver": {"control", "errors", "events", "snapshot", "subscriptions"},
     "camera": {"clock", "settings", "snapshot", "state"},
     "stalls": {"snapshot"},
+    "stamp": {"events"},
     "provision": {"catalog", "errors", "flags", "kinds", "loading", "metrics", "settings", "sinks"},
     "probes": {"clock", "connections", "control", "settings", "snapshot", "stamp"},
     "sinks": PURE | {"metrics", "settings"},

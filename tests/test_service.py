@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -153,3 +154,30 @@ def taken(store: Store) -> tuple[Metric, ...] | None:
         return None
     store.acknowledge(found[0])
     return found[1]
+
+
+def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it held is lost, so the end must not look like one in order."""
+    # Given a shot that does not end
+    monkeypatch.setattr("event_monitor.camera._SHOT_SECONDS", 0.2)
+    monkeypatch.setattr("os.kill", lambda *_: None)
+    service, _ = service_of(app, interval=1.0)
+    hanging, let_go = threading.Event(), threading.Event()
+
+    def hang(_snapshot: object) -> None:
+        hanging.set()
+        let_go.wait(60)
+
+    service.camera._on_snapshot = hang
+    service.open()
+    service.camera.install()
+    assert hanging.wait(30)
+
+    # When, then
+    try:
+        service.shoot_last()
+        assert service.close() == EXIT_CRASHED
+    finally:
+        let_go.set()

@@ -143,7 +143,7 @@ def test_connection_that_died_without_a_word(
     proxy.freeze()
 
     # When, then it notices by itself
-    monitor.wait_for_output(AWAY, SOON)
+    monitor.wait_for_output(AWAY, 10 + 5)
     assert cloudwatch.sum("MonitorHeartbeat") >= beats + 4
 
     # And when the network is back, it counts again, and can talk to the workers
