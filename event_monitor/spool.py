@@ -122,7 +122,7 @@ class Spool:
     # -- the publisher's side ------------------------------------------------------------------
 
     def oldest(self) -> Batch | None:
-        """The batch to send next; it is not dropped for age or size until the next call."""
+        """The batch to send next; it stays where it is until its send is over."""
         with self._lock:
             self._held = None
             if self._closed:
@@ -148,22 +148,21 @@ class Spool:
                 self._forget(batch_id)
 
     def replace(self, batch_id: int, rest: tuple[Metric, ...]) -> None:
-        """Only ``rest`` of the batch has to be sent again."""
+        """Its send is over; only ``rest`` of the batch has to be sent again."""
         with self._lock:
             if self._closed:
                 return
+            store = self._store_of(batch_id)
             if not rest:
                 self._forget(batch_id)
-                return
-            store = self._store_of(batch_id)
-            if store is None:
-                return
-            try:
-                store.replace(abs(batch_id), rest)
-            except sqlite3.Error as error:
-                self._disk_failed(error)
-                self._forget(batch_id)
-                self._memory.append(rest, now=self._clock.wall())
+            elif store is not None:
+                try:
+                    store.replace(abs(batch_id), rest)
+                except sqlite3.Error as error:
+                    self._disk_failed(error)
+                    self._forget(batch_id)
+                    self._memory.append(rest, now=self._clock.wall())
+            self._held = None
 
     def __len__(self) -> int:
         """How many metrics are kept. Also known after ``close``."""
@@ -187,6 +186,10 @@ class Spool:
         if self._disk:
             try:
                 self._move_to(self._disk, now)
+                if checkpoint is not None and self._memory.metrics:
+                    # It would say that what is in memory only need not be sent to us again.
+                    self._memory.append(metrics, now=now)
+                    return False
                 self._disk.append(metrics, now=now, checkpoint=checkpoint)
             except sqlite3.Error as error:
                 self._disk_failed(error)

@@ -19,6 +19,7 @@ from event_monitor.metrics import Metric
 from event_monitor.service import Service
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Receipt
+from event_monitor.spool import Spool
 from event_monitor.store import Store
 from event_monitor.testing import MemorySink
 
@@ -117,11 +118,8 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
     receipt = Receipt("session", 7, (b"12345678",))
     healthy = Store.append
 
-    def full(*_arguments: Any, **_options: Any) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
     service.on_events([task("started")], receipt)
-    monkeypatch.setattr(service.publisher._spool._disk, "append", full)
+    monkeypatch.setattr(service.publisher._spool._disk, "append", fail_as_full)
     service.camera.capture()
     assert acknowledged == []
 
@@ -145,6 +143,40 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
             if metric.name == "TasksStarted" and not metric.dimensions
         ]
     assert sorted(started) == [0, 1]
+
+
+def test_a_checkpoint_is_not_written_while_counts_are_in_memory_only(tmp_path: Path) -> None:
+    """After a crash it would make the messages of these counts pass for counted."""
+    # Given counts that a full disk did not take, and that are being sent
+    with closing(Spool(str(tmp_path))) as spool:
+        disk = spool._disk
+        assert disk is not None
+        healthy = disk.append
+        disk.append = fail_as_full  # type: ignore[method-assign]
+        assert spool.append((number(1),), checkpoint=b"first") is False
+        sending = spool.oldest()
+        assert sending is not None
+
+        # When the disk works again meanwhile, they stay where they are, and so does what follows
+        disk.append = healthy  # type: ignore[method-assign]
+        assert spool.append((number(2),), checkpoint=b"second") is False
+        assert spool.checkpoint() is None
+
+        # Then, once the send is over, all of it goes to the disk with the next
+        spool.replace(sending.id, sending.metrics)
+        assert spool.append((number(3),), checkpoint=b"third") is True
+        assert spool.checkpoint() == b"third"
+    with closing(Store(str(tmp_path / "spool.sqlite3"))) as store:
+        kept = [one.value for batch in iter(lambda: taken(store), None) for one in batch]
+    assert sorted(kept) == [1, 2, 3]
+
+
+def number(value: float) -> Metric:
+    return Metric("TasksStarted", "Count", 1_700_000_000.0, value)
+
+
+def fail_as_full(*_arguments: Any, **_options: Any) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 def taken(store: Store) -> tuple[Metric, ...] | None:
