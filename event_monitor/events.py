@@ -7,31 +7,21 @@ one event or, from real workers, a list of them; a bad event in a list is droppe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
 from .errors import InvalidEvent
 
 __all__ = [
+    "TASK_TYPES",
+    "WORKER_TYPES",
     "CustomEvent",
     "Event",
-    "TaskCancelled",
     "TaskEvent",
-    "TaskFailed",
-    "TaskReceived",
-    "TaskRejected",
-    "TaskRetried",
-    "TaskRevoked",
-    "TaskSent",
-    "TaskStarted",
-    "TaskSucceeded",
     "WorkerEvent",
-    "WorkerHeartbeat",
-    "WorkerOffline",
-    "WorkerOnline",
     "decode",
     "epoch_of",
     "event_from_mapping",
@@ -49,181 +39,141 @@ _FAR_FUTURE = 32_503_680_000.0  # the year 3000; later timestamps are nonsense
 Timestamp: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
+AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
+_NULL = msgspec.Raw(b"null")
 
-class _Event(msgspec.Struct, tag_field="type", frozen=True, gc=False, kw_only=True):
+
+TaskType: TypeAlias = Literal[
+    "task-sent",  # a producer published it; only with task_send_sent_event
+    "task-received",  # a worker took it from its queue
+    "task-started",  # a pool process began to run it
+    "task-succeeded",  # it returned
+    "task-failed",  # it raised, was killed by a time limit, or lost its process
+    "task-retried",  # this run ended; it will be received again
+    "task-revoked",  # it was revoked before it ran, expired, or was terminated while it ran
+    "task-rejected",  # it raised Reject
+    "task-cancelled",  # its worker lost the broker and gave it up, to be delivered again
+]
+WorkerType: TypeAlias = Literal[
+    "worker-online",  # it is up, or its connection is up again
+    "worker-heartbeat",  # it is alive; every ``freq`` seconds
+    "worker-offline",  # it says goodbye
+]
+TASK_TYPES: frozenset[str] = frozenset(get_args(TaskType))
+WORKER_TYPES: frozenset[str] = frozenset(get_args(WorkerType))
+
+
+class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Something that happened to a task; what its type has no field for is as it is here.
+
+    One class for all types, with its fields in the order of the wire: so it is decoded in three
+    quarters of the time that a union takes, whose tag stands last on the wire.
+    """
+
     hostname: Name  # the sender's nodename: celery@host, or gen123@host for a producer
-    timestamp: Timestamp  # the sender's clock, seconds since the epoch
     pid: Counter | None = None
-
-
-class TaskEvent(_Event, frozen=True, kw_only=True):
-    """Something that happened to a task; ``hostname`` is the worker's unless it is sent."""
-
     uuid: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-
-
-class TaskSent(TaskEvent, tag="task-sent", frozen=True, kw_only=True):
-    """A producer published the task; only with ``task_send_sent_event``."""
-
-    name: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
-    queue: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
-    eta: str | None = None
-
-
-class TaskReceived(TaskEvent, tag="task-received", frozen=True, kw_only=True):
-    """A worker took the task from its queue."""
-
-    name: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
-    eta: str | None = None
-
-
-class TaskStarted(TaskEvent, tag="task-started", frozen=True, kw_only=True):
-    """A pool process began to run the task."""
-
-
-class TaskSucceeded(TaskEvent, tag="task-succeeded", frozen=True, kw_only=True):
-    """The task returned. ``runtime`` in seconds."""
-
-    runtime: Seconds | None = None
-
-
-class TaskFailed(TaskEvent, tag="task-failed", frozen=True, kw_only=True):
-    """The task raised, was killed by a time limit, or lost its process."""
-
-    exception: msgspec.Raw = msgspec.Raw(b"null")
-    traceback: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class TaskRetried(TaskEvent, tag="task-retried", frozen=True, kw_only=True):
-    """This run ended; the task will be received again."""
-
-
-class TaskRevoked(TaskEvent, tag="task-revoked", frozen=True, kw_only=True):
-    """The task was revoked before it ran, expired, or was terminated while it ran."""
-
-    terminated: bool | None = None
+    name: AnyName | None = None  # sent, received
+    runtime: Seconds | None = None  # succeeded
+    eta: str | None = None  # sent, received
+    queue: AnyName | None = None  # sent
+    exception: msgspec.Raw = _NULL  # failed
+    traceback: msgspec.Raw = _NULL
+    terminated: bool | None = None  # revoked
     expired: bool | None = None
+    requeue: bool | None = None  # rejected
+    timestamp: Timestamp  # the sender's clock, seconds since the epoch
+    type: TaskType
 
 
-class TaskRejected(TaskEvent, tag="task-rejected", frozen=True, kw_only=True):
-    """The task was rejected (``Reject``)."""
-
-    requeue: bool | None = None
-
-
-class TaskCancelled(TaskEvent, tag="task-cancelled", frozen=True, kw_only=True):
-    """The worker lost its broker and gave up the running task, to be delivered again."""
-
-
-class WorkerEvent(_Event, frozen=True, kw_only=True):
+class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A worker speaking of itself. Replies to a ``heartbeat`` broadcast carry less."""
 
+    hostname: Name
+    pid: Counter | None = None
     freq: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
     active: Counter | None = None
     processed: Counter | None = None
     loadavg: tuple[float, float, float] | None = None
-
-
-class WorkerOnline(WorkerEvent, tag="worker-online", frozen=True, kw_only=True):
-    """The worker is up (or its connection is up again)."""
-
-
-class WorkerHeartbeat(WorkerEvent, tag="worker-heartbeat", frozen=True, kw_only=True):
-    """The worker is alive; every ``freq`` seconds."""
-
-
-class WorkerOffline(WorkerEvent, tag="worker-offline", frozen=True, kw_only=True):
-    """The worker says goodbye."""
+    timestamp: Timestamp
+    type: WorkerType
 
 
 class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Any other type, such as an application's own. Nothing else of it is read."""
 
     type: Name
+    hostname: ClassVar[str] = ""
 
 
-_Known: TypeAlias = (
-    TaskSent
-    | TaskReceived
-    | TaskStarted
-    | TaskSucceeded
-    | TaskFailed
-    | TaskRetried
-    | TaskRevoked
-    | TaskRejected
-    | TaskCancelled
-    | WorkerOnline
-    | WorkerHeartbeat
-    | WorkerOffline
-)
-Event: TypeAlias = _Known | CustomEvent
+Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent
 
-_KNOWN_TYPES = frozenset(
-    f"{group}-{what}"
-    for group, subjects in {
-        "task": "sent received started succeeded failed retried revoked rejected cancelled",
-        "worker": "online heartbeat offline",
-    }.items()
-    for what in subjects.split()
-)
-
-_decode_one: Callable[[bytes], _Known] = msgspec.json.Decoder(_Known).decode
-_decode_list: Callable[[bytes], list[_Known]] = msgspec.json.Decoder(list[_Known]).decode
+_decode_tasks: Callable[[bytes], list[TaskEvent]] = msgspec.json.Decoder(list[TaskEvent]).decode
 _decode_custom: Callable[[bytes | msgspec.Raw], CustomEvent] = msgspec.json.Decoder(
     CustomEvent
 ).decode
 _split_list: Callable[[bytes], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_CLASSES: dict[str, type[TaskEvent | WorkerEvent]] = {
+    **dict.fromkeys(TASK_TYPES, TaskEvent),
+    **dict.fromkeys(WORKER_TYPES, WorkerEvent),
+}
+_DECODERS: dict[str, Callable[[bytes | msgspec.Raw], TaskEvent | WorkerEvent]] = {
+    kind: msgspec.json.Decoder(cls).decode for kind, cls in _CLASSES.items()
+}
 
 
-def decode(body: bytes, *, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
-    """Decode one message body: a JSON event, or a JSON list of events.
+def decode(bodies: Iterable[bytes], *, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
+    """Decode message bodies, each a JSON event or a JSON list of events.
 
-    What is not an event goes to ``on_invalid``, once for each, and the rest is returned.
+    What is not an event goes to ``on_invalid``, once for each, and the rest is returned, in order.
     Never raises, whatever the bytes.
     """
-    try:
-        if body[0] == _LIST:
-            return _decode_list(body)  # type: ignore[return-value]  # Known is an Event
-        return [_decode_one(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
-        return list(_decode_slowly(body, on_invalid))
+    events: list[Event] = []
+    for body in bodies:
+        try:
+            if body[0] == _LIST:  # task events of real workers
+                events += _decode_tasks(body)
+            else:
+                events.append(_decode_one(body))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEvent, IndexError):
+            events += _decode_slowly(body, on_invalid)
+    return events
 
 
-def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
-    """Take a body apart that is not wholly made of known, well-formed events."""
+def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> Iterator[Event]:
+    """Take a body apart that is not wholly made of well-formed task events."""
     if len(body) > MAX_BODY_BYTES:
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
-        return []
+        return
     try:
         parts: list[Any] = _split_list(body) if body.lstrip()[:1] == b"[" else [body]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         on_invalid(InvalidEvent("not JSON", str(error)))
-        return []
-    events: list[Event] = []
+        return
     for part in parts:
         try:
-            events.append(_decode_single(part))
+            yield _decode_one(part)
         except InvalidEvent as error:
             on_invalid(error)
-    return events
 
 
-def _decode_single(body: bytes | msgspec.Raw) -> Event:
+def _decode_one(body: bytes | msgspec.Raw) -> Event:
+    """One event, whatever its type. Raises ``InvalidEvent``."""
     try:
-        return _decode_one(body)
+        event = _decode_custom(body)
     except msgspec.ValidationError as error:
-        reason = error
+        raise InvalidEvent("not an event", str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("not JSON", str(error)) from error
+    decoder = _DECODERS.get(event.type)
+    if decoder is None:
+        return event
     try:
-        custom = _decode_custom(body)
+        return decoder(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidEvent("not an event", str(error)) from error
-    if custom.type in _KNOWN_TYPES:
-        raise InvalidEvent("wrong field", str(reason)) from reason
-    return custom
+        raise InvalidEvent("wrong field", str(error)) from error
 
 
 def event_from_mapping(fields: Mapping[str, Any]) -> Event:
@@ -232,17 +182,18 @@ def event_from_mapping(fields: Mapping[str, Any]) -> Event:
     Raises ``InvalidEvent`` when it is none.
     """
     try:
-        if fields.get("type") in _KNOWN_TYPES:
-            kept = dict(fields)
-            for unread in ("exception", "traceback"):
-                kept[unread] = msgspec.Raw(msgspec.json.encode(str(kept.get(unread))))
-            return msgspec.convert(kept, _Known)  # type: ignore[no-any-return]
-        return msgspec.convert(fields, CustomEvent)
-    except (msgspec.MsgspecError, TypeError, AttributeError, UnicodeError) as error:
+        kind = _CLASSES.get(fields["type"])
+        if kind is None:
+            return msgspec.convert(fields, CustomEvent)
+        kept = dict(fields)
+        for unread in kept.keys() & {"exception", "traceback"}:
+            kept[unread] = msgspec.Raw(msgspec.json.encode(str(kept[unread])))
+        return msgspec.convert(kept, kind)
+    except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
 
 
-def exception_type(event: TaskFailed) -> str:
+def exception_type(event: TaskEvent) -> str:
     """The class name of what a failed task raised, such as ``ValueError``.
 
     Celery sends ``repr(exception)``; for a lost process or a hard time limit that is the literal

@@ -7,11 +7,12 @@ task keeps its name. Not thread-safe; knows no counters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
 
+from .endings import Endings
 from .snapshot import TaskInFlight
 
 __all__ = ["Flight", "Flights"]
@@ -19,7 +20,6 @@ __all__ = ["Flight", "Flights"]
 _MAX_QUEUES = 1_000
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
-_RECENT_ENDINGS = 10_000  # endings of one task arrive within seconds of each other
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -40,36 +40,18 @@ class Flight(msgspec.Struct, gc=False):
     running_since: float | None = None  # our monotonic clock; None: it does not run
 
 
-class Ending(msgspec.Struct, frozen=True, gc=False):
-    """What is remembered of a task that ended: little, since it is of thousands."""
+class Flights(dict[str, Flight]):
+    """Tasks in flight by uuid, about ``limit`` of them.
 
-    name: str | None
-    how: str | None  # None: abandoned by its worker
-
-
-class Flights:
-    """Tasks in flight by uuid, at most ``limit`` of them.
-
-    ``find`` is the dictionary's own: it is asked for with nearly every event.
+    A dictionary, since it is asked with nearly every event.
     """
 
     def __init__(self, *, limit: int) -> None:
+        super().__init__()
         self._limit = limit
-        self._flights: dict[str, Flight] = {}
-        self.find: Callable[[str], Flight | None] = self._flights.get
-        # Two generations make a bounded memory without a linked list: when the young one is
-        # full it becomes the old one, and what the old one held is forgotten.
-        self._ended: dict[str, Ending] = {}
-        self._ended_before: dict[str, Ending] = {}
+        self.endings = Endings()
         self._reached: dict[str, float] = {}  # queue → the latest `sent_at` of a received task
         self.evicted = 0
-
-    def __len__(self) -> int:
-        return len(self._flights)
-
-    def ended(self, uuid: str) -> Ending | None:
-        """How the task ended, if it did lately."""
-        return self._ended.get(uuid) or self._ended_before.get(uuid)
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Every task in flight as a value; ``wall_of`` turns our monotonic clock into wall time."""
@@ -85,17 +67,13 @@ class Flights:
                 started_at=flight.started_at,
                 running_since=flight.running_since and wall_of(flight.running_since),
             )
-            for uuid, flight in self._flights.items()
+            for uuid, flight in self.items()
         )
 
     def open(self, uuid: str) -> Flight:
-        """The task, put in flight (again) if it is not."""
-        flight = self._flights.get(uuid)
-        if flight is None:
-            before = self._ended.pop(uuid, None) or self._ended_before.pop(uuid, None)
-            flight = self._flights[uuid] = Flight(before.name if before else None)
-            if len(self._flights) > self._limit:
-                self._evict(newest=uuid)
+        """Put a task in flight (again), under the name it had before."""
+        before = self.endings.find(uuid)
+        flight = self[uuid] = Flight(before.name if before else None)
         return flight
 
     def close(self, uuid: str, how: str | None) -> Flight | None:
@@ -103,20 +81,30 @@ class Flights:
 
         A task never seen before is returned too, without a name.
         """
-        flight = self._flights.pop(uuid, None)
+        flight = self.pop(uuid, None)
         if flight is None:
-            before = self.ended(uuid)
+            before = self.endings.find(uuid)
             if before is not None and before.how is not None and before.how == how:
                 return None
             flight = Flight(before.name if before else None)
-        self._ended[uuid] = Ending(flight.name, how)
-        if len(self._ended) >= _RECENT_ENDINGS:
-            self._ended_before, self._ended = self._ended, {}
+        self.endings.note(uuid, flight.name, how)
         return flight
+
+    def trim(self) -> None:
+        """Have no more than ``limit``: the oldest go, those that run last: they have an age."""
+        surplus = len(self) - self._limit
+        if surplus <= 0:
+            return
+        wanted = max(surplus, self._limit // _EVICT_FRACTION)
+        idle = (uuid for uuid, flight in self.items() if flight.running_since is None)
+        victims = list(islice(idle, wanted)) or list(islice(self, surplus))
+        for uuid in victims:
+            self.close(uuid, None)
+        self.evicted += len(victims)
 
     def running(self) -> Iterator[tuple[str | None, float]]:
         """(name, running since) of every task that runs."""
-        for flight in self._flights.values():
+        for flight in self.values():
             if flight.running_since is not None:
                 yield flight.name, flight.running_since
 
@@ -127,7 +115,7 @@ class Flights:
         there no more, even if the news of it was lost.
         """
         oldest: dict[str, float] = {}
-        for flight in self._flights.values():
+        for flight in self.values():
             queue, sent_at = flight.queue, flight.sent_at
             if queue is None or sent_at is None or flight.received_at is not None:
                 continue
@@ -152,7 +140,7 @@ class Flights:
         """
         gone = [
             (uuid, flight)
-            for uuid, flight in self._flights.items()
+            for uuid, flight in self.items()
             if flight.worker == hostname and (spare_pid is None or flight.pid != spare_pid)
         ]
         orphans = tuple(
@@ -169,22 +157,9 @@ class Flights:
         """
         ghosts = [
             uuid
-            for uuid, flight in self._flights.items()
+            for uuid, flight in self.items()
             if flight.running_since is not None
             and flight.running_since + _LAG_SECONDS < idle_at.get(flight.worker or "", 0.0)
         ]
         for uuid in ghosts:
             self.close(uuid, None)
-
-    def _evict(self, *, newest: str) -> None:
-        """Make room: the oldest that do not run first; a running one has an age to show."""
-        wanted = max(1, self._limit // _EVICT_FRACTION)
-        idle: Iterable[str] = (
-            uuid
-            for uuid, flight in self._flights.items()
-            if flight.running_since is None and uuid != newest
-        )
-        victims = list(islice(idle, wanted)) or list(islice(self._flights, 1))
-        for uuid in victims:
-            del self._flights[uuid]
-        self.evicted += len(victims)

@@ -134,10 +134,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if self._settled:
             subscription.acknowledge(self._settled.pop())
         reading = subscription.read(_READ_SECONDS)
-        received: list[ev.Event] = []
-        for body in reading.bodies:
-            received += ev.decode(body, on_invalid=self._invalid)
-        if self.enable_events and any(type(one) is ev.WorkerOnline for one in received):
+        received = ev.decode(reading.bodies, on_invalid=self._invalid)
+        if self.enable_events and any(one.type == "worker-online" for one in received):
             self._enable_later = True
         if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._enable_later, self._told_at = False, time.monotonic()
@@ -160,8 +158,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self.on_events(received, receipt)
             return
         for event in received:
-            kind = getattr(event, "type", None) or type(event).__struct_config__.tag
-            handler = self.handlers.get(kind) or self.handlers.get("*")
+            handler = self.handlers.get(event.type) or self.handlers.get("*")
             if handler:
                 handler(event)
 

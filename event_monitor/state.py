@@ -143,11 +143,11 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             flights = self._tracker.flights
             for task in tasks:
-                if flights.ended(task.uuid):
-                    continue
-                flight = flights.find(task.uuid)
+                flight = flights.get(task.uuid)
                 if flight is not None:
                     flight.name = flight.name or task.name
+                    continue
+                if flights.endings.find(task.uuid):
                     continue
                 flight = flights.open(task.uuid)
                 flight.name, flight.worker, flight.pid = task.name, task.worker, task.pid
@@ -155,6 +155,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 flight.eta, flight.started_at = task.eta, task.started_at
                 if task.running_since is not None:
                     flight.running_since = now - max(0.0, wall - task.running_since)
+            flights.trim()
 
     def connected(self, yes: bool, *, hears: bool = True) -> None:
         """The broker is there, or not; while not, no worker is judged by its silence.

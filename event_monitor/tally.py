@@ -23,6 +23,7 @@ class Tally:
         "cancelled",
         "expired",
         "failed",
+        "name",
         "prefetch_time",
         "queue_time",
         "received",
@@ -36,7 +37,8 @@ class Tally:
         "terminated",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
@@ -44,6 +46,12 @@ class Tally:
         self.runtime = Recorder()
         self.queue_time = Recorder()
         self.prefetch_time = Recorder()
+
+    def compact(self) -> None:
+        """Count the times that were recorded, of which there may be many."""
+        self.runtime.compact()
+        self.queue_time.compact()
+        self.prefetch_time.compact()
 
     def freeze(self) -> TaskCounts:
         """The same as a value."""
@@ -118,6 +126,13 @@ class OpenWindow:
         yield from self.new_names
         for tallies in self.tallies.values():
             yield from tallies
+
+    def compact(self) -> None:
+        """Count the times that were recorded, of which there may be many."""
+        self.event_delay.compact()
+        for tallies in self.tallies.values():
+            for tally in tallies.values():
+                tally.compact()
 
     def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
         """The closed window; every known name has an entry, zeros included."""

@@ -20,18 +20,8 @@ from .tally import OpenWindow, Tally
 
 __all__ = ["Tracker"]
 
-_FROM_WORKERS = frozenset(
-    {
-        ev.TaskReceived,
-        ev.TaskStarted,
-        ev.TaskSucceeded,
-        ev.TaskFailed,
-        ev.TaskRetried,
-        ev.TaskRevoked,
-        ev.TaskRejected,
-        ev.TaskCancelled,
-    }
-)
+_FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
+_COMPACT_EVENTS = 32_768  # after so many, the times noted so far are counted in bulk
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 _MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
 
@@ -48,7 +38,7 @@ class Tracker:
         self.names: dict[str, float] = {}
         self.losses: list[WorkerLoss] = []
         self.flights = Flights(limit=settings.max_tasks_in_flight)
-        self._find = self.flights.find
+        self._find = self.flights.get
         self.roster = Roster(
             grace_seconds=settings.worker_grace_seconds,
             grace_beats=settings.worker_grace_beats,
@@ -58,37 +48,42 @@ class Tracker:
         self._meter = Meter()  # of the worker whose events are being counted
         self._types: dict[str, float] = {}  # of custom events, as `names`: each is a billed series
         self._announced: set[str] = set()  # names whose producers send task-sent
+        self._uncompacted = 0  # events observed since times were last counted in bulk
         self._by_worker = bool(settings.by_worker)  # else all tallies are under None
         self._tallies = self._tallies_of(self.window)
         self._by_exception = settings.by_exception
         self._max_names = settings.max_task_names
         self._idle_seconds = settings.idle_series_seconds
-        self._observers: dict[type, Callable[[Any, float], None]] = {
-            ev.TaskSent: self._on_sent,
-            ev.TaskReceived: self._on_received,
-            ev.TaskStarted: self._on_started,
-            ev.TaskSucceeded: self._on_succeeded,
-            ev.TaskFailed: self._on_failed,
-            ev.TaskRetried: self._on_retried,
-            ev.TaskRevoked: self._on_revoked,
-            ev.TaskRejected: self._on_rejected,
-            ev.TaskCancelled: self._on_cancelled,
-            ev.WorkerOnline: self._on_heartbeat,
-            ev.WorkerHeartbeat: self._on_heartbeat,
-            ev.WorkerOffline: self._on_goodbye,
-            ev.CustomEvent: self._on_custom,
+        self._observers: dict[str, Callable[[Any, float], None]] = {
+            "task-sent": self._on_sent,
+            "task-received": self._on_received,
+            "task-started": self._on_started,
+            "task-succeeded": self._on_succeeded,
+            "task-failed": self._on_failed,
+            "task-retried": self._on_retried,
+            "task-revoked": self._on_revoked,
+            "task-rejected": self._on_rejected,
+            "task-cancelled": self._on_cancelled,
+            "worker-online": self._on_heartbeat,
+            "worker-heartbeat": self._on_heartbeat,
+            "worker-offline": self._on_goodbye,
         }
 
     def observe(self, events: Sequence[ev.Event], *, now: float) -> None:
         """Count these events, in this order; ``now`` is our monotonic clock."""
         self.window.events_received += len(events)
-        observers, heard = self._observers, ""
+        find, on_custom, heard = self._observers.get, self._on_custom, ""
         for event in events:
-            kind = type(event)
-            if kind in _FROM_WORKERS and event.hostname != heard:  # type: ignore[union-attr]
-                heard = event.hostname  # type: ignore[union-attr]
+            kind = event.type
+            if event.hostname != heard and kind in _FROM_WORKERS:
+                heard = event.hostname
                 self._meter = self.roster.task_event(heard, now=now)
-            observers[kind](event, now)
+            find(kind, on_custom)(event, now)
+        self.flights.trim()
+        self._uncompacted += len(events)
+        if self._uncompacted >= _COMPACT_EVENTS:
+            self._uncompacted = 0
+            self.window.compact()
 
     def judge(self, departures: Iterable[Departure]) -> None:
         """Note who died, with the tasks that died with them."""
@@ -121,15 +116,15 @@ class Tracker:
 
     # -- one event each ------------------------------------------------------------------------
 
-    def _on_sent(self, event: ev.TaskSent, now: float) -> None:
+    def _on_sent(self, event: ev.TaskEvent, now: float) -> None:
         del now
         name = event.name or UNKNOWN
         self._tally(name, None).sent += 1
         if name in self.names or name in self.window.new_names:  # else it is folded
             self._announced.add(name)
-        flight = self.flights.find(event.uuid)
+        flight = self.flights.get(event.uuid)
         if flight is None:
-            if self.flights.ended(event.uuid):
+            if self.flights.endings.find(event.uuid):
                 return  # a short task: its news overtook the producer's
             flight = self.flights.open(event.uuid)
         flight.name, flight.queue = name, event.queue
@@ -142,41 +137,55 @@ class Tracker:
         flight.sent_at = event.timestamp
         flight.eta = ev.epoch_of(event.eta) if event.eta else None
 
-    def _on_received(self, event: ev.TaskReceived, now: float) -> None:
+    def _on_received(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        flight = self._find(event.uuid) or self.flights.open(event.uuid)
-        if event.name:
-            flight.name = intern(event.name)  # thousands of tasks share a few names
-        tally = self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
+        uuid, name, hostname = event.uuid, event.name, event.hostname
+        flight = self._find(uuid)
+        if flight is None and name:  # nearly always
+            tally = self._tallies.get(name)
+            if tally is None:
+                tally, name = self._tally(name, hostname), intern(name)
+            else:
+                name = tally.name  # thousands of tasks share a few names
+            flight = Flight(name, hostname, event.pid, received_at=event.timestamp)
+            self.flights[uuid] = flight
+        else:
+            flight = flight or self.flights.open(uuid)
+            if name:
+                flight.name = intern(name)
+            tally = self._tally(flight.name, hostname)
+            if flight.started_at is not None:  # of the run before: these times are the next one's
+                self._settle_queue_time(flight)
+            flight.received_at = event.timestamp
+            if flight.queue is not None and flight.sent_at is not None:
+                self.flights.reached(flight.queue, flight.sent_at)
+            if flight.running_since is None:
+                flight.worker, flight.pid = hostname, event.pid
         tally.received += 1
-        if flight.started_at is not None:  # of the run before: these times are the next one's
-            self._settle_queue_time(flight)
-        flight.received_at = event.timestamp
-        if flight.queue is not None and flight.sent_at is not None:
-            self.flights.reached(flight.queue, flight.sent_at)
         if event.eta:
             flight.eta = ev.epoch_of(event.eta)
-        if flight.running_since is None:
-            flight.worker, flight.pid = event.hostname, event.pid
 
-    def _on_started(self, event: ev.TaskStarted, now: float) -> None:
+    def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         timestamp, hostname = event.timestamp, event.hostname
         self._meter.started(timestamp)
         flight = self._find(event.uuid) or self.flights.open(event.uuid)
         tally = self._tallies.get(flight.name) or self._tally(flight.name, hostname)
         tally.started += 1
-        if flight.received_at is not None and flight.worker == hostname:
-            held = timestamp - flight.received_at
-            tally.prefetch_time.record(held if held > 0.0 else 0.0)
         if flight.started_at is not None:  # an earlier run, whose task-sent never came
             self._settle_queue_time(flight)
-        flight.worker, flight.pid = hostname, event.pid
-        flight.started_at = timestamp
-        if flight.sent_at is not None or flight.name not in self._announced:
-            self._settle_queue_time(flight)
-        flight.running_since = now
+        received_at = flight.received_at
+        if received_at is not None and flight.worker == hostname:
+            held = timestamp - received_at
+            tally.prefetch_time.record(held if held > 0.0 else 0.0)
+        else:
+            flight.worker = hostname
+        flight.pid, flight.running_since = event.pid, now
+        if flight.sent_at is None and flight.name in self._announced:
+            flight.started_at = timestamp
+        else:
+            self._record_queue_time(flight, timestamp, tally)
 
-    def _on_succeeded(self, event: ev.TaskSucceeded, now: float) -> None:
+    def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
         tally = self._end(event, "succeeded")
         if tally is not None:
@@ -184,7 +193,7 @@ class Tracker:
             if event.runtime is not None:
                 tally.runtime.record(event.runtime)
 
-    def _on_failed(self, event: ev.TaskFailed, now: float) -> None:
+    def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         del now
         tally = self._end(event, "failed")
         if tally is None:
@@ -197,7 +206,7 @@ class Tracker:
                 name = OTHER
             exceptions[name] = exceptions.get(name, 0) + 1
 
-    def _on_revoked(self, event: ev.TaskRevoked, now: float) -> None:
+    def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:
         del now
         tally = self._end(event, "revoked")
         if tally is not None:
@@ -205,17 +214,17 @@ class Tracker:
             tally.expired += bool(event.expired)
             tally.terminated += bool(event.terminated)
 
-    def _on_rejected(self, event: ev.TaskRejected, now: float) -> None:
+    def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
         del now
         tally = self._interrupt(event) if event.requeue else self._end(event, "rejected")
         if tally is not None:
             tally.rejected += 1
 
-    def _on_retried(self, event: ev.TaskRetried, now: float) -> None:
+    def _on_retried(self, event: ev.TaskEvent, now: float) -> None:
         del now
         self._interrupt(event).retried += 1
 
-    def _on_cancelled(self, event: ev.TaskCancelled, now: float) -> None:
+    def _on_cancelled(self, event: ev.TaskEvent, now: float) -> None:
         del now
         self._interrupt(event).cancelled += 1
 
@@ -224,7 +233,7 @@ class Tracker:
         if departure is not None:
             self.judge((departure,))
 
-    def _on_goodbye(self, event: ev.WorkerOffline, now: float) -> None:
+    def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
         self.roster.goodbye(event, now=now)
 
     def _on_custom(self, event: ev.CustomEvent, now: float) -> None:
@@ -252,9 +261,9 @@ class Tracker:
 
     def _interrupt(self, event: ev.TaskEvent) -> Tally:
         """This run is over, and the task will be received again. Returns where to count it."""
-        flight = self.flights.find(event.uuid)
+        flight = self.flights.get(event.uuid)
         if flight is None:
-            ending = self.flights.ended(event.uuid)
+            ending = self.flights.endings.find(event.uuid)
             return self._tally(ending.name if ending else None, event.hostname)
         # The next run may have begun elsewhere before this news arrived: then leave it running.
         # (On the same worker it cannot be told apart; such a run shows again when it ends.)
@@ -264,21 +273,32 @@ class Tracker:
         return self._tally(flight.name, event.hostname)
 
     def _settle_queue_time(self, flight: Flight) -> None:
-        """Record how long the run that has started waited, once, by the best that is known.
+        """Wait no longer for the task-sent of a run that has started.
 
-        Start − max(sent, eta). Where producers send task-sent it may come after task-started, so
-        the reckoning waits for it until the run ends; elsewhere the receipt stands in for it.
+        Where producers send task-sent it may come after task-started, so the reckoning waits for
+        it until the run ends.
         """
-        if flight.started_at is None:
-            return
-        since = flight.received_at if flight.sent_at is None else flight.sent_at
-        if since is not None:
-            if flight.eta is not None and flight.eta > since:
-                since = flight.eta
-            waited = flight.started_at - since
+        if flight.started_at is not None:
             tally = self._tallies.get(flight.name) or self._tally(flight.name, flight.worker)
+            self._record_queue_time(flight, flight.started_at, tally)
+            flight.started_at = None
+
+    def _record_queue_time(self, flight: Flight, started_at: float, tally: Tally) -> None:
+        """Record how long the run waited, once: start − max(sent, eta).
+
+        Without a task-sent the receipt stands in for it.
+        """
+        since, eta = flight.received_at, flight.eta
+        flight.received_at = None
+        if flight.sent_at is not None:
+            since, flight.sent_at = flight.sent_at, None
+        if eta is not None:
+            flight.eta = None
+            if since is not None and eta > since:
+                since = eta
+        if since is not None:
+            waited = started_at - since
             tally.queue_time.record(waited if waited > 0.0 else 0.0)
-        flight.started_at = flight.sent_at = flight.received_at = flight.eta = None
 
     def _tallies_of(self, window: OpenWindow) -> dict[str | None, Tally]:
         """The tallies by name, for those who need not ask for the worker; empty if all must."""
@@ -298,6 +318,6 @@ class Tracker:
             if len(self.names) + len(window.new_names) >= self._max_names:
                 if len(window.folded_names) < _MAX_FOLDED:
                     window.folded_names.add(name)
-                return tallies.setdefault(OTHER, Tally())
+                return tallies.setdefault(OTHER, Tally(OTHER))
             window.new_names[name] = None
-        return tallies.setdefault(name, Tally())
+        return tallies.setdefault(name, Tally(name))

@@ -15,7 +15,7 @@ from event_monitor.check.broker import examine_broker, judge_transport
 from event_monitor.check.listener import Heard
 from event_monitor.check.publishing import examine_publishing, judge_clock
 from event_monitor.check.workers import WorkerEvidence, evidence_of, judge_workers
-from event_monitor.events import Event, TaskSent, TaskStarted, WorkerHeartbeat
+from event_monitor.events import Event, TaskEvent, WorkerEvent
 from event_monitor.settings import Settings
 from event_monitor.testing import StrictCloudWatch
 
@@ -135,7 +135,9 @@ def test_pickled_events_are_a_failure() -> None:
 
 
 def beat(at: float, processed: int | None, *, hostname: str = "celery@a") -> Heard:
-    return Heard(WorkerHeartbeat(hostname=hostname, timestamp=at, processed=processed), at)
+    beats = {"hostname": hostname, "timestamp": at, "processed": processed}
+    event = WorkerEvent(type="worker-heartbeat", **beats)  # type: ignore[arg-type]
+    return Heard(event, at)
 
 
 def heard(event: Event, at: float = 0.0) -> Heard:
@@ -153,8 +155,8 @@ def test_evidence_joins_replies_heartbeats_and_task_events() -> None:
         },
         "celery@a": {"error": "no conf for you"},
     }
-    started = TaskStarted(hostname="celery@c", timestamp=10.0, uuid="1")
-    sent = TaskSent(hostname="gen1@web", timestamp=10.0, uuid="1", name="t")
+    started = TaskEvent(type="task-started", hostname="celery@c", timestamp=10.0, uuid="1")
+    sent = TaskEvent(type="task-sent", hostname="gen1@web", timestamp=10.0, uuid="1", name="t")
     events = [
         beat(10.0, 7),
         beat(12.0, 9),
@@ -190,8 +192,8 @@ def test_an_answer_to_the_heartbeat_broadcast_is_no_heartbeat() -> None:
 
 def test_the_freshest_event_tells_the_skew() -> None:
     """A late event says nothing about a clock."""
-    late = Heard(WorkerHeartbeat(hostname="celery@a", timestamp=10.0, processed=1), 40.0)
-    fresh = Heard(WorkerHeartbeat(hostname="celery@a", timestamp=38.0, processed=1), 40.0)
+    late = Heard(beat(10.0, 1).event, 40.0)
+    fresh = Heard(beat(38.0, 1).event, 40.0)
 
     (evidence,) = evidence_of({}, [late, fresh], until=50.0)
 

@@ -57,14 +57,60 @@ def test_many_values_keep_their_count_and_sum_exactly(draw) -> None:  # type: ig
     assert math.isclose(distribution.sum, math.fsum(values), rel_tol=1e-12)
 
 
-def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
-    """Run times over three decades."""
+@pytest.mark.parametrize(
+    ("decades", "error"), [(2.75, 0.032), (5.5, 0.063)], ids=["usual spread", "wide spread"]
+)
+def test_percentiles_are_off_by_half_a_bucket(decades: float, error: float) -> None:
+    """Sixteenths of a doubling while they are enough, then eighths."""
     rng = random.Random(2)
-    values = sorted(10 ** rng.uniform(-2, 1) for _ in range(20_000))
+    values = sorted(10 ** rng.uniform(-2, decades - 2) for _ in range(100_000))
     distribution = recorded(values)
-    for q in (0.5, 0.95, 0.99):
+    for q in (0.05, 0.25, 0.5, 0.95, 0.99, 0.999, 1.0):
         exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < 0.05
+        assert abs(percentile(distribution, q) / exact - 1) < error
+
+
+def test_times_below_a_tenth_of_a_millisecond_share_a_bucket() -> None:
+    """Nobody tunes those, and thousands of doublings would hide the rest."""
+    rng = random.Random(5)
+    distribution = recorded([10 ** rng.uniform(-9, -4) for _ in range(1_000)] + [0.0] * 9 + [2.0])
+    assert (len(distribution.values), distribution.counts) == (2, (1_009, 1))
+
+
+def test_minus_zero_is_zero() -> None:
+    """JSON has it, and it is not below zero."""
+    rng = random.Random(7)
+    distribution = recorded([-0.0] * 5 + [rng.uniform(1, 2) for _ in range(1_000)])
+    assert (distribution.values[0], distribution.counts[0]) == (0.0, 5)
+    assert distribution.values[-1] < 2.05
+
+
+def test_compacting_in_between_changes_nothing() -> None:
+    """Neither while few values are kept as they are, nor in buckets."""
+    rng = random.Random(6)
+    values = [rng.choice([0.0, 1.0, rng.lognormvariate(-2, 1)]) for _ in range(5_000)]
+    recorder = Recorder()
+    for number, value in enumerate(values):
+        recorder.record(value)
+        if number % 37 == 0:
+            recorder.compact()
+    compacted, at_once = recorder.freeze(), recorded(values)
+    assert compacted.counts == at_once.counts
+    assert compacted.values == pytest.approx(at_once.values, rel=1e-12)
+
+
+def test_times_that_nobody_can_measure_take_no_memory() -> None:
+    """A hostile worker may send all the doublings there are."""
+    recorder = Recorder()
+    for exponent in range(-1_022, 34):
+        for sixteenth in range(16):
+            recorder.record(2.0**exponent * (1 + sixteenth / 16))
+        recorder.compact()
+    assert recorder._sixteenths is not None
+    assert len(recorder._sixteenths) < 1_200
+    distribution = recorder.freeze()
+    assert distribution.count == 16 * 1_056
+    assert len(distribution.values) <= MAX_VALUES
 
 
 def test_merging_adds_counts_and_sums() -> None:

@@ -22,7 +22,7 @@ STARTED = {"type": "task-started", "uuid": "u1", "hostname": W1, "timestamp": 1_
 
 def decode(body: bytes) -> tuple[list[ev.Event], list[str]]:
     invalid: list[InvalidEvent] = []
-    return ev.decode(body, on_invalid=invalid.append), [error.kind for error in invalid]
+    return ev.decode([body], on_invalid=invalid.append), [error.kind for error in invalid]
 
 
 def test_one_event_is_decoded_to_its_type() -> None:
@@ -140,7 +140,7 @@ _FIELDS = (
 
 @given(
     st.fixed_dictionaries(
-        {"type": st.sampled_from(sorted(ev._KNOWN_TYPES)) | _JSON},
+        {"type": st.sampled_from(sorted(ev.TASK_TYPES | ev.WORKER_TYPES)) | _JSON},
         optional=dict.fromkeys(_FIELDS.split(), _JSON),
     )
 )

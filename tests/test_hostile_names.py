@@ -48,7 +48,7 @@ def test_no_invalid_datum_reaches_the_endpoint(
         {**base, "type": "task-failed", "uuid": "v", "exception": name},
         {**base, "type": name or "x"},
     ]
-    state.observe(ev.decode(json.dumps(stream).encode(), on_invalid=state.refuse))
+    state.observe(ev.decode([json.dumps(stream).encode()], on_invalid=state.refuse))
     metrics = metrics_from(state.freeze_while(state.expose).develop(), settings)
 
     # When they are sent

@@ -84,7 +84,7 @@ def test_events_sent_by_celery_itself_arrive(app: Celery) -> None:
     """Through its own dispatcher."""
     with Received(app) as received, app.events.default_dispatcher(hostname=W1) as dispatcher:
         dispatcher.send("task-started", uuid="u1", timestamp=1_000.0)
-    assert [type(event) for event in received.events] == [ev.TaskStarted]
+    assert [event.type for event in received.events] == ["task-started"]
 
 
 JSON = {"content_type": "application/json", "content_encoding": "utf-8"}

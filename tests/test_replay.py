@@ -28,7 +28,7 @@ def replay(stream: list[bytes], *, shoot_every: int) -> dict[tuple[str, ...], fl
     """Sum of every count, by metric and TaskName, over shots taken in between."""
     state, sums = State(Settings(), clock=FakeClock()), dict[tuple[str, ...], float]()
     for at, body in enumerate(stream, start=1):
-        state.observe(ev.decode(body, on_invalid=state.refuse))
+        state.observe(ev.decode([body], on_invalid=state.refuse))
         if at % shoot_every == 0 or at == len(stream):
             snapshot = state.freeze_while(state.expose).develop()
             for metric in metrics_from(snapshot, Settings()):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..events import TaskEvent, TaskSent, WorkerEvent
+from ..events import TaskEvent, WorkerEvent
 from .finding import Finding
 from .listener import Heard
 
@@ -67,7 +67,7 @@ def evidence_of(
                 counts.append(event.processed)
             skew = one.received_at - event.timestamp
             skews[event.hostname] = min(skews.get(event.hostname, skew), skew, key=abs)
-        elif isinstance(event, TaskEvent) and not isinstance(event, TaskSent):
+        elif isinstance(event, TaskEvent) and event.type != "task-sent":
             task_events[event.hostname] = task_events.get(event.hostname, 0) + 1
     found = []
     for hostname in sorted({*replies, *processed, *task_events}):

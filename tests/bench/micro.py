@@ -34,7 +34,7 @@ def refuse(error: Exception) -> None:
 
 
 def decoded(stream: list[bytes]) -> list[list[ev.Event]]:
-    return [ev.decode(body, on_invalid=refuse) for body in stream]
+    return [ev.decode([body], on_invalid=refuse) for body in stream]
 
 
 @pytest.fixture(params=sorted(BATCHES.values()), ids=lambda batch: f"{batch} per message")
