@@ -104,7 +104,7 @@ class Recorder:
         else:
             self._sixteenths.update(_numbers(self._noted))
             self._sum += sum(self._noted)
-            self._bound()
+            _bound(self._sixteenths)
         del self._noted[:]
 
     def _add(self, counts: Mapping[float, int]) -> None:
@@ -117,17 +117,7 @@ class Recorder:
         for number, count in zip(_numbers(array("d", counts)), counts.values(), strict=True):
             self._sixteenths[number] += count
         self._sum += fsum(value * count for value, count in counts.items())
-        self._bound()
-
-    def _bound(self) -> None:
-        """A hostile worker may tell of times that nobody can measure: let them be zero."""
-        sixteenths = self._sixteenths
-        assert sixteenths is not None
-        if _MINUS_ZERO in sixteenths:
-            sixteenths[0] += sixteenths.pop(_MINUS_ZERO)
-        if len(sixteenths) > _MAX_SIXTEENTHS:
-            for number in [one for one in sixteenths if 0 < one < _NANOSECOND]:
-                sixteenths[0] += sixteenths.pop(number)
+        _bound(self._sixteenths)
 
 
 def _numbers(values: array[float]) -> Iterable[int]:
@@ -149,6 +139,15 @@ def _middle(number: int) -> float:
 
 _float = Struct(">d").unpack
 _NANOSECOND, _TENTH, _MINUS_ZERO = _numbers(array("d", [1e-9, _SMALLEST, -0.0]))
+
+
+def _bound(sixteenths: Counter[int]) -> None:
+    """A hostile worker may tell of times that nobody can measure: let them be zero."""
+    if _MINUS_ZERO in sixteenths:
+        sixteenths[0] += sixteenths.pop(_MINUS_ZERO)
+    if len(sixteenths) > _MAX_SIXTEENTHS:
+        for number in [one for one in sixteenths if 0 < one < _NANOSECOND]:
+            sixteenths[0] += sixteenths.pop(number)
 
 
 def _distribution(sixteenths: Mapping[int, int], total: float) -> Distribution:

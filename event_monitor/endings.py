@@ -24,23 +24,14 @@ class Ending(NamedTuple):
 class _Page:
     """Endings in the order of their arrival."""
 
-    __slots__ = ("_index", "_indexed", "hashes", "hows", "names")
+    __slots__ = ("hashes", "hows", "index", "indexed", "names")
 
     def __init__(self) -> None:
         self.hashes = array("q")
         self.names: list[str | None] = []
         self.hows: list[str | None] = []
-        self._index: dict[int, int] = {}  # hash → its place, of the first `_indexed`
-        self._indexed = 0
-
-    def find(self, number: int) -> Ending | None:
-        """The last ending of that hash."""
-        new, end = self._indexed, len(self.hashes)
-        if new < end:
-            self._index.update(zip(self.hashes[new:], range(new, end), strict=True))
-            self._indexed = end
-        place = self._index.get(number)
-        return None if place is None else Ending(self.names[place], self.hows[place])
+        self.index: dict[int, int] = {}  # hash → the place of its last ending
+        self.indexed = 0  # how many of the endings are in the index
 
 
 class Endings:
@@ -61,4 +52,12 @@ class Endings:
     def find(self, uuid: str) -> Ending | None:
         """How the task ended, the last time it did."""
         number = hash(uuid)
-        return self._young.find(number) or self._old.find(number)
+        for page in (self._young, self._old):
+            index, hashes = page.index, page.hashes
+            for place in range(page.indexed, len(hashes)):
+                index[hashes[place]] = place
+            page.indexed = len(hashes)
+            found = index.get(number)
+            if found is not None:
+                return Ending(page.names[found], page.hows[found])
+        return None

@@ -76,19 +76,19 @@ class Flights(dict[str, Flight]):
         flight = self[uuid] = Flight(before.name if before else None)
         return flight
 
-    def close(self, uuid: str, how: str | None) -> Flight | None:
-        """The task ended: it leaves memory. None if the same ending was seen already.
+    def recall(self, uuid: str, how: str) -> Flight | None:
+        """A task that ended without being in flight; None if it had ended like this already.
 
-        A task never seen before is returned too, without a name.
+        It has the name it had before, if it was seen at all.
         """
-        flight = self.pop(uuid, None)
-        if flight is None:
-            before = self.endings.find(uuid)
-            if before is not None and before.how is not None and before.how == how:
-                return None
-            flight = Flight(before.name if before else None)
-        self.endings.note(uuid, flight.name, how)
-        return flight
+        before = self.endings.find(uuid)
+        if before is not None and before.how == how:
+            return None
+        return Flight(before.name if before else None)
+
+    def give_up(self, uuid: str) -> None:
+        """Wait for this task no longer; it may end yet, and will have its name then."""
+        self.endings.note(uuid, self.pop(uuid).name, None)
 
     def trim(self) -> None:
         """Have no more than ``limit``: the oldest go, those that run last: they have an age."""
@@ -99,7 +99,7 @@ class Flights(dict[str, Flight]):
         idle = (uuid for uuid, flight in self.items() if flight.running_since is None)
         victims = list(islice(idle, wanted)) or list(islice(self, surplus))
         for uuid in victims:
-            self.close(uuid, None)
+            self.give_up(uuid)
         self.evicted += len(victims)
 
     def running(self) -> Iterator[tuple[str | None, float]]:
@@ -147,7 +147,7 @@ class Flights(dict[str, Flight]):
             (uuid, flight.name) for uuid, flight in gone if flight.running_since is not None
         )
         for uuid, _ in gone:
-            self.close(uuid, None)
+            self.give_up(uuid)
         return orphans
 
     def drop_idle(self, idle_at: Mapping[str, float]) -> None:
@@ -162,4 +162,4 @@ class Flights(dict[str, Flight]):
             and flight.running_since + _LAG_SECONDS < idle_at.get(flight.worker or "", 0.0)
         ]
         for uuid in ghosts:
-            self.close(uuid, None)
+            self.give_up(uuid)

@@ -38,7 +38,8 @@ class Tracker:
         self.names: dict[str, float] = {}
         self.losses: list[WorkerLoss] = []
         self.flights = Flights(limit=settings.max_tasks_in_flight)
-        self._find = self.flights.get
+        self._find, self._take = self.flights.get, self.flights.pop
+        self._note = self.flights.endings.note
         self.roster = Roster(
             grace_seconds=settings.worker_grace_seconds,
             grace_beats=settings.worker_grace_beats,
@@ -173,21 +174,24 @@ class Tracker:
         tally.started += 1
         if flight.started_at is not None:  # an earlier run, whose task-sent never came
             self._settle_queue_time(flight)
-        received_at = flight.received_at
+        received_at, held = flight.received_at, None
         if received_at is not None and flight.worker == hostname:
-            held = timestamp - received_at
-            tally.prefetch_time.record(held if held > 0.0 else 0.0)
+            held = timestamp - received_at if timestamp > received_at else 0.0
+            tally.prefetch_time.record(held)
         else:
             flight.worker = hostname
         flight.pid, flight.running_since = event.pid, now
         if flight.sent_at is None and flight.name in self._announced:
             flight.started_at = timestamp
-        else:
+        elif held is None or flight.sent_at is not None or flight.eta is not None:
             self._record_queue_time(flight, timestamp, tally)
+        else:  # nearly always: as far as we know it waited since its receipt
+            flight.received_at = None
+            tally.queue_time.record(held)
 
     def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event, "succeeded")
+        tally = self._end(event)
         if tally is not None:
             tally.succeeded += 1
             if event.runtime is not None:
@@ -195,7 +199,7 @@ class Tracker:
 
     def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event, "failed")
+        tally = self._end(event)
         if tally is None:
             return
         tally.failed += 1
@@ -208,7 +212,7 @@ class Tracker:
 
     def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event, "revoked")
+        tally = self._end(event)
         if tally is not None:
             tally.revoked += 1
             tally.expired += bool(event.expired)
@@ -216,7 +220,7 @@ class Tracker:
 
     def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._interrupt(event) if event.requeue else self._end(event, "rejected")
+        tally = self._interrupt(event) if event.requeue else self._end(event)
         if tally is not None:
             tally.rejected += 1
 
@@ -250,11 +254,13 @@ class Tracker:
 
     # -- what they share -----------------------------------------------------------------------
 
-    def _end(self, event: ev.TaskEvent, how: str) -> Tally | None:
+    def _end(self, event: ev.TaskEvent) -> Tally | None:
         """The task is over. Returns where to count it; None if it is a repetition."""
-        flight = self.flights.close(event.uuid, how)
+        uuid, how = event.uuid, event.type
+        flight = self._take(uuid, None) or self.flights.recall(uuid, how)
         if flight is None:
             return None
+        self._note(uuid, flight.name, how)
         if flight.started_at is not None:
             self._settle_queue_time(flight)
         return self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
