@@ -59,8 +59,7 @@ class Distribution:
 
 NO_VALUES = Distribution()
 
-#: So many values are worth a trip to the buckets, which all together are larger than a cache.
-_ENOUGH = 32
+_ENOUGH = 32  # values worth a trip to their buckets: those of all names do not fit in a cache
 
 
 class Recorder:

@@ -110,18 +110,16 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent
 
-_decode_tasks: Callable[[bytes], list[TaskEvent]] = msgspec.json.Decoder(list[TaskEvent]).decode
-_decode_custom: Callable[[bytes | msgspec.Raw], CustomEvent] = msgspec.json.Decoder(
-    CustomEvent
-).decode
-_split_list: Callable[[bytes], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CLASSES: dict[str, type[TaskEvent | WorkerEvent]] = {
     **dict.fromkeys(TASK_TYPES, TaskEvent),
     **dict.fromkeys(WORKER_TYPES, WorkerEvent),
 }
-_DECODERS: dict[str, Callable[[bytes | msgspec.Raw], TaskEvent | WorkerEvent]] = {
-    kind: msgspec.json.Decoder(cls).decode for kind, cls in _CLASSES.items()
-}
+_Body: TypeAlias = bytes | msgspec.Raw
+_decode_tasks: Callable[[_Body], list[TaskEvent]] = msgspec.json.Decoder(list[TaskEvent]).decode
+_decode_task: Callable[[_Body], TaskEvent] = msgspec.json.Decoder(TaskEvent).decode
+_decode_worker: Callable[[_Body], WorkerEvent] = msgspec.json.Decoder(WorkerEvent).decode
+_decode_custom: Callable[[_Body], CustomEvent] = msgspec.json.Decoder(CustomEvent).decode
+_split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode(bodies: Iterable[bytes], *, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
@@ -159,7 +157,7 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
             on_invalid(error)
 
 
-def _decode_one(body: bytes | msgspec.Raw) -> Event:
+def _decode_one(body: _Body) -> Event:
     """One event, whatever its type. Raises ``InvalidEvent``."""
     try:
         event = _decode_custom(body)
@@ -167,13 +165,14 @@ def _decode_one(body: bytes | msgspec.Raw) -> Event:
         raise InvalidEvent("not an event", str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("not JSON", str(error)) from error
-    decoder = _DECODERS.get(event.type)
-    if decoder is None:
-        return event
     try:
-        return decoder(body)
+        if event.type in TASK_TYPES:
+            return _decode_task(body)
+        if event.type in WORKER_TYPES:
+            return _decode_worker(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
+    return event
 
 
 def event_from_mapping(fields: Mapping[str, Any]) -> Event:
