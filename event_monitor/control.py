@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +80,11 @@ def ask_together(
     destination: Collection[str] = (),
     expected: Collection[str] = (),
     quiet_seconds: float | None = None,
+    arguments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Reply]:
     """Ask several things in one round, and yield the replies as they come.
+
+    ``arguments`` are for those commands that take any.
 
     Only the workers in ``destination`` are asked, if there are any. It ends at ``deadline`` (on
     ``time.monotonic``), or as soon as everybody in ``destination`` or ``expected``, and everybody
@@ -116,7 +119,14 @@ def ask_together(
     known = set(awaited)
     owed = {(hostname, command) for hostname in known for command in commands}
     with consumer:
-        _publish(mailbox, channel, tickets, deadline=deadline, destination=destination)
+        _publish(
+            mailbox,
+            channel,
+            tickets,
+            arguments or {},
+            deadline=deadline,
+            destination=destination,
+        )
         quiet_at = deadline
         while True:
             if awaited and not owed:
@@ -169,6 +179,7 @@ def _publish(
     mailbox: Any,
     channel: Any,
     tickets: dict[str, str],
+    arguments: Mapping[str, Mapping[str, Any]],
     *,
     deadline: float,
     destination: Collection[str],
@@ -180,7 +191,7 @@ def _publish(
         producer.publish(
             {
                 "method": command,
-                "arguments": {},
+                "arguments": arguments.get(command, {}),
                 "destination": list(destination) or None,
                 "pattern": None,
                 "matcher": None,

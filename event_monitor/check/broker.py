@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kombu.exceptions import KombuError
-
 from ..events import OWN_EVENT, CustomEvent
+from ..probes.inspect import replies_of
 from ..settings import Settings
 from ..subscriptions import carries_events
 from .finding import Finding
 from .listener import Listener
-from .workers import evidence_of, judge_workers, wake_task_events
+from .workers import evidence_of, judge_workers
 
 __all__ = ["examine_broker"]
 
@@ -44,10 +43,9 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
         started_at = time.time()
         yield _echo(app, listener)
         try:
-            replies = app.control.inspect(timeout=_REPLY_SECONDS).conf(with_defaults=True) or {}
-            woken = wake_task_events(app, _REPLY_SECONDS) if settings.enable_events else None
-        except _lost(app) as error:
-            yield Finding("workers", "failed", f"could not be asked: {_text(error)}")
+            replies, woken = _ask(app, enable_events=settings.enable_events)
+        except ConnectionError as error:
+            yield Finding("workers", "failed", _text(error))
             return
         time.sleep(max(0.0, started_at + listen_seconds - time.time()))
         until = time.time()
@@ -55,6 +53,20 @@ def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> It
             time.sleep(_SETTLE_SECONDS)
         workers = evidence_of(replies, listener.heard(), until=until)
     yield from judge_workers(workers, woken=woken, listened_seconds=until - started_at)
+
+
+def _ask(app: Any, *, enable_events: bool) -> tuple[dict[str, Any], frozenset[str] | None]:
+    """Each worker's configuration, and who had task events turned on by this; None if not asked."""
+    commands = ("conf", "enable_events") if enable_events else ("conf",)
+    every = {"conf": {"with_defaults": True}}
+    configured: dict[str, Any] = {}
+    woken: set[str] = set()
+    for one in replies_of(app, commands, timeout=_REPLY_SECONDS, arguments=every):
+        if one.command == "conf":
+            configured[one.hostname] = one.body
+        elif isinstance(one.body, Mapping) and one.body.get("ok") == "task events enabled":
+            woken.add(one.hostname)
+    return configured, frozenset(woken) if enable_events else None
 
 
 def judge_transport(app: Any) -> Finding:
@@ -176,8 +188,3 @@ def _came_back(listener: Listener) -> bool:
 
 def _text(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def _lost(app: Any) -> tuple[type[BaseException], ...]:
-    connection = app.connection_for_read()
-    return (*connection.connection_errors, *connection.channel_errors, OSError, KombuError)

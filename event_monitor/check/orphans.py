@@ -6,6 +6,7 @@ management API is asked.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from .finding import Finding
 __all__ = ["examine_orphans"]
 
 _SECONDS = 5.0
+_AGAIN_SECONDS = 2.0
 
 
 def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
@@ -27,7 +29,12 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
         yield Finding("event queues", "skipped", "set management_url to look for abandoned ones")
         return
     try:
-        queues = _queues(settings.management_url, connection.virtual_host or "/")
+        orphans = _unread(app, settings, connection.virtual_host or "/")
+        if orphans:  # one whose reader has just come or gone, as ours has, is none
+            time.sleep(_AGAIN_SECONDS)
+            before = {one["name"] for one in orphans}
+            again = _unread(app, settings, connection.virtual_host or "/")
+            orphans = [one for one in again if one["name"] in before]
     except Management.gone as error:
         yield Finding(
             "event queues",
@@ -36,12 +43,6 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
             "management_url is like http://user:password@host:15672.",
         )
         return
-    prefix = f"{app.conf.event_queue_prefix}."
-    orphans = [
-        one
-        for one in queues
-        if str(one.get("name", "")).startswith(prefix) and not one.get("consumers")
-    ]
     if not orphans:
         yield Finding("event queues", "ok", "none is abandoned")
         return
@@ -55,9 +56,15 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
     )
 
 
-def _queues(url: str, vhost: str) -> list[dict[str, Any]]:
-    management = Management(url, timeout_seconds=_SECONDS)
+def _unread(app: Any, settings: Settings, vhost: str) -> list[dict[str, Any]]:
+    """Name and messages of each event queue that has no consumer now."""
+    prefix = f"{app.conf.event_queue_prefix}."
+    management = Management(settings.management_url, timeout_seconds=_SECONDS)
     try:
-        return list(management.queues(vhost, columns=("name", "consumers", "messages")))
+        return [
+            one
+            for one in management.queues(vhost, columns=("name", "consumers", "messages"))
+            if str(one.get("name", "")).startswith(prefix) and not one.get("consumers")
+        ]
     finally:
         management.close()

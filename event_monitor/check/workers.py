@@ -17,7 +17,7 @@ from ..events import TaskEvent, WorkerEvent
 from .finding import Finding
 from .listener import Heard
 
-__all__ = ["WorkerEvidence", "evidence_of", "judge_workers", "wake_task_events"]
+__all__ = ["WorkerEvidence", "evidence_of", "judge_workers"]
 
 SKEW_WARNING_SECONDS = 60.0
 _MOST_NAMES = 5  # in one line of the report
@@ -90,17 +90,6 @@ def evidence_of(
     return tuple(found)
 
 
-def wake_task_events(app: Any, reply_seconds: float) -> frozenset[str]:
-    """Turn task events on everywhere; the workers that say they did not send them before."""
-    replies = app.control.enable_events(reply=True, timeout=reply_seconds) or []
-    return frozenset(
-        hostname
-        for reply in replies
-        for hostname, answer in reply.items()
-        if isinstance(answer, Mapping) and answer.get("ok") == "task events enabled"
-    )
-
-
 def judge_workers(
     workers: Sequence[WorkerEvidence], *, woken: Collection[str] | None, listened_seconds: float
 ) -> Iterator[Finding]:
@@ -122,7 +111,8 @@ def judge_workers(
             "workers",
             "warning",
             f"{len(silent)} heard but not answering: {_names(silent)}",
-            "Harmless if worker_enable_remote_control is off or the pool is solo and busy.",
+            "Harmless if worker_enable_remote_control is off, the pool is solo and busy, or "
+            "task_serializer is pickle: such answers are not read.",
         )
     yield from _judge_task_events(workers, woken, listened_seconds)
     wrong = [one.hostname for one in workers if one.serializer != "json"]

@@ -75,9 +75,9 @@ def look_at_workers(
 
 
 def replies_of(
-    app: Any, commands: Collection[str], *, timeout: float, **who: Any
+    app: Any, commands: Collection[str], *, timeout: float, **how: Any
 ) -> Iterator[Reply]:
-    """The replies as they come; ``who`` as in ``ask_together``. Raises ``ConnectionError``."""
+    """The replies as they come; ``how`` as in ``ask_together``. Raises ``ConnectionError``."""
     deadline = time.monotonic() + timeout
     source = app.connection_for_read()
     lost = (*source.connection_errors, *source.channel_errors, KombuError, OSError)
@@ -85,7 +85,7 @@ def replies_of(
     lost = (*lost, ValueError, TypeError, LookupError, AttributeError)
     try:
         with mailbox_of(app, source, seconds=timeout + _FAREWELL_SECONDS) as mailbox:
-            yield from ask_together(mailbox, commands, deadline=deadline, **who)
+            yield from ask_together(mailbox, commands, deadline=deadline, **how)
     except lost as error:
         # The text of an error may be taken from the server; of URLs only the masked one.
         raise ConnectionError(

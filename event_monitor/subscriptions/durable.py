@@ -26,6 +26,7 @@ __all__ = ["DurableSubscription", "Ledger", "Terms"]
 
 log = logging.getLogger(__name__)
 
+_DELIVERIES = 2**31 - 1  # RabbitMQ 4 drops a message after 20, and each lost connection is one
 _DIGEST_BYTES = 8  # of 20,000 messages two have the same with a probability of 1 in 10¹¹
 
 
@@ -104,7 +105,11 @@ class DurableSubscription(AmqpSubscription):
             exclusive=False,
             expires=self._terms.expires_seconds,
             max_length=self._terms.max_length,
-            queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
+            queue_arguments={
+                "x-queue-type": "quorum",
+                "x-single-active-consumer": True,
+                "x-delivery-limit": _DELIVERIES,
+            },
         )
 
     def _consume(self, channel: Any) -> None:

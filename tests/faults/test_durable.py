@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import Connection, Queue
 
 from ..integration.waiting import wait_until
 from .conftest import Mount, StartMonitor, fill
@@ -244,6 +245,27 @@ def test_other_bounds_than_those_of_the_queue_are_told_and_events_are_counted(
 
     assert monitor.stop() == 0
     assert monitor.output.count("is there with other bounds, and is used as it is") == 1
+    assert cloudwatch.counts(*COUNTS) == truth(worker)
+
+
+def test_a_message_may_be_delivered_again_any_number_of_times(
+    broker: str,
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: dict[str, Any],
+) -> None:
+    """RabbitMQ 4 drops one with its twentieth connection, unless the queue says otherwise."""
+    assert start_monitor(**settings).stop() == 0
+    worker.run(50)
+    for _ in range(25):
+        with Connection(broker) as connection:
+            queue = connection.SimpleQueue(Queue(settings["durable_queue"], no_declare=True))
+            queue.get(timeout=10)  # and never acknowledge it
+
+    monitor = start_monitor(**settings)
+    wait_for_truth(cloudwatch, worker)
+    assert monitor.stop() == 0
     assert cloudwatch.counts(*COUNTS) == truth(worker)
 
 
