@@ -2,9 +2,9 @@
 
 While there are few distinct values they are kept as they are. Beyond the limit they share
 buckets: sixteen in each doubling, or as many fewer as are needed for 150 in all. A bucket is
-represented by the mean of what fell into it, as far as sixteenths tell it, and all of them
-together by what makes their sum right: so count and sum stay exact, and a percentile is off by
-half a bucket (3 % of its value over a spread of 1 : 600, 6 % over 1 : 400,000).
+represented by its middle, and all of them are corrected by the one factor that makes their sum
+right: so count and sum stay exact. A percentile is off by half a bucket (3 % of its value over a
+spread of 1 : 600, 6 % over 1 : 400,000), and by twice that at the very worst.
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ from typing import NamedTuple
 __all__ = ["Ending", "Endings"]
 
 _PAGE = 10_000  # endings of one task arrive within seconds of each other
+_FORGOTTEN = ""
 
 
 class Ending(NamedTuple):
     """What is remembered of a task that ended."""
 
     name: str | None
-    how: str | None  # None: it was given up, by its worker or by us, and may end yet
+    how: str | None  # None: it was given up, and may end yet
 
 
 class _Page:
@@ -59,5 +60,12 @@ class Endings:
             page.indexed = len(hashes)
             found = index.get(number)
             if found is not None:
+                if page.hows[found] == _FORGOTTEN:
+                    return None
                 return Ending(page.names[found], page.hows[found])
         return None
+
+    def forget(self, uuid: str) -> None:
+        """Whatever it was, as if the task had never ended."""
+        if self.find(uuid) is not None:
+            self.note(uuid, None, _FORGOTTEN)

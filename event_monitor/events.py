@@ -7,6 +7,7 @@ one event or, from real workers, a list of them; a bad event in a list is droppe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
@@ -145,6 +146,8 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
     if len(body) > MAX_BODY_BYTES:
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
         return
+    if b"\\ud" in body.lower():
+        body = _without_surrogates(body)
     try:
         parts: list[Any] = _split_list(body) if body.lstrip()[:1] == b"[" else [body]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -155,6 +158,18 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
             yield _decode_one(part)
         except InvalidEvent as error:
             on_invalid(error)
+
+
+def _without_surrogates(body: bytes) -> bytes:
+    """A body that msgspec refuses: half a character, as Python has it for a strange file name.
+
+    A traceback may well have one, and the events beside it shall not suffer. If there is more
+    wrong with the body, it is returned as it is.
+    """
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return body
 
 
 def _decode_one(body: _Body) -> Event:
@@ -186,7 +201,9 @@ def event_from_mapping(fields: Mapping[str, Any]) -> Event:
             return msgspec.convert(fields, CustomEvent)
         kept = dict(fields)
         for unread in kept.keys() & {"exception", "traceback"}:
-            kept[unread] = msgspec.Raw(msgspec.json.encode(str(kept[unread])))
+            text = kept[unread] if isinstance(kept[unread], str) else ""
+            text = text.encode("utf-8", "replace").decode()
+            kept[unread] = msgspec.Raw(msgspec.json.encode(text))
         return msgspec.convert(kept, kind)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
@@ -209,7 +226,7 @@ def exception_type(event: TaskEvent) -> str:
 def _text(raw: msgspec.Raw) -> str:
     try:
         return msgspec.json.decode(raw, type=str)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # nobody has looked at it before
         return ""
 
 

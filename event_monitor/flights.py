@@ -41,7 +41,7 @@ class Flight(msgspec.Struct, gc=False):
 
 
 class Flights(dict[str, Flight]):
-    """Tasks in flight by uuid, about ``limit`` of them.
+    """Tasks in flight by uuid; ``trim`` makes them ``limit`` at the most.
 
     A dictionary, since it is asked with nearly every event.
     """
@@ -97,9 +97,13 @@ class Flights(dict[str, Flight]):
             return
         wanted = max(surplus, self._limit // _EVICT_FRACTION)
         idle = (uuid for uuid, flight in self.items() if flight.running_since is None)
-        victims = list(islice(idle, wanted)) or list(islice(self, surplus))
+        victims = dict.fromkeys(islice(idle, wanted))
+        if len(victims) < surplus:
+            others = (uuid for uuid in self if uuid not in victims)
+            victims |= dict.fromkeys(islice(others, wanted - len(victims)))
         for uuid in victims:
-            self.give_up(uuid)
+            del self[uuid]
+            self.endings.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
     def running(self) -> Iterator[tuple[str | None, float]]:

@@ -27,6 +27,16 @@ def test_the_last_ending_counts() -> None:
         endings.note(f"u{number}", "job", "task-succeeded")
 
 
+def test_what_is_forgotten_was_never_there() -> None:
+    """Until it ends again."""
+    endings = Endings()
+    endings.note("u", "job", "task-failed")
+    endings.forget("u")
+    assert endings.find("u") is None
+    endings.note("u", "job", "task-succeeded")
+    assert endings.find("u") == Ending("job", "task-succeeded")
+
+
 def test_the_last_ten_thousand_are_remembered_and_older_ones_forgotten() -> None:
     """In little memory, however many there were."""
     tracemalloc.start()

@@ -88,7 +88,6 @@ def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: Any) 
         b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": NaN}',
         b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": 1e999}',
         b'{"type": "\xff"}',
-        b'{"type": "\\ud800"}',
         b'{"type": 1}',
         b'{"type": ["task-sent"]}',
         b'{"type": ""}',
@@ -98,6 +97,28 @@ def test_what_is_no_event_is_refused_once(body: bytes) -> None:
     """Never an exception."""
     events, invalid = decode(body)
     assert (events, len(invalid)) == ([], 1)
+
+
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDCFF"])
+def test_half_a_character_in_a_traceback_drops_no_event(half: str) -> None:
+    """Python's JSON writes what a strange file name holds, and msgspec refuses to read it."""
+    failed = {**STARTED, "type": "task-failed", "exception": "ValueError('x')", "traceback": "T"}
+    body = json.dumps([failed, STARTED]).replace('"T"', f'"file {half}.py"').encode()
+    events, invalid = decode(body)
+    assert [event.type for event in events] == ["task-failed", "task-started"]
+    assert invalid == []
+    assert isinstance(events[0], ev.TaskEvent)
+    assert ev.exception_type(events[0]) == "ValueError"
+
+
+@pytest.mark.parametrize("raw", [b'"\xff"', b'"\xed\xa0\x80"', b"7", b"{"])
+def test_an_exception_that_is_no_text_is_unknown(raw: bytes) -> None:
+    """The parser has let it pass unseen."""
+    body = json.dumps([{**STARTED, "type": "task-failed", "exception": "T"}]).encode()
+    events, _ = decode(body.replace(b'"T"', raw))
+    for event in events:
+        assert isinstance(event, ev.TaskEvent)
+        assert ev.exception_type(event) == "unknown"
 
 
 def test_fields_that_shadow_methods_are_ignored() -> None:

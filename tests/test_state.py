@@ -266,6 +266,24 @@ def test_tasks_in_flight_are_bounded_and_the_evicted_counted(clock: FakeClock) -
     assert [one.count for one in snapshot.running] == [1]
 
 
+def test_running_tasks_are_bounded_too(clock: FakeClock) -> None:
+    """Even if one task that does not run could go first."""
+    state = State(Settings(max_tasks_in_flight=100), clock=clock)
+    for batch in range(50):
+        started = [task("started", f"u{batch}-{number}") for number in range(60)]
+        state.observe([*started, task("sent", f"s{batch}")])
+    assert shoot(state).tasks_in_flight <= 100
+
+
+def test_an_evicted_task_that_runs_again_counts_again(clock: FakeClock) -> None:
+    """Its earlier ending is no reason to take the next one for a repetition."""
+    state = State(Settings(max_tasks_in_flight=100), clock=clock)
+    state.observe([task("received", "a"), task("succeeded", "a"), task("received", "a")])
+    state.observe([task("received", f"u{number}") for number in range(200)])
+    state.observe([task("succeeded", "a"), task("succeeded", "a")])
+    assert sum(one.succeeded for _, one in shoot(state).window.tasks) == 2
+
+
 def test_task_names_are_bounded_and_the_rest_is_counted_as_other(clock: FakeClock) -> None:
     """A flood of names grows neither the memory nor the bill, and no count is lost."""
     state = State(Settings(max_task_names=10), clock=clock)
