@@ -7,7 +7,7 @@ one event or, from real workers, a list of them; a bad event in a list is droppe
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
@@ -44,6 +44,13 @@ AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _NULL = msgspec.Raw(b"null")
+
+# An escaped backslash or a whole pair, which stay, or half a character, as Python's JSON writes
+# what a strange file name holds. A traceback may have one, and msgspec then refuses all that is
+# in the body; of a byte that is no UTF-8 it takes notice only in the fields that are read.
+_HALF_CHARACTER = re.compile(
+    rb"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w"
+)
 
 
 TaskType: TypeAlias = Literal[
@@ -111,10 +118,6 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent
 
-_CLASSES: dict[str, type[TaskEvent | WorkerEvent]] = {
-    **dict.fromkeys(TASK_TYPES, TaskEvent),
-    **dict.fromkeys(WORKER_TYPES, WorkerEvent),
-}
 _Body: TypeAlias = bytes | msgspec.Raw
 _decode_tasks: Callable[[_Body], list[TaskEvent]] = msgspec.json.Decoder(list[TaskEvent]).decode
 _decode_task: Callable[[_Body], TaskEvent] = msgspec.json.Decoder(TaskEvent).decode
@@ -146,8 +149,7 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
     if len(body) > MAX_BODY_BYTES:
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
         return
-    if b"\\ud" in body.lower():
-        body = _without_surrogates(body)
+    body = _HALF_CHARACTER.sub(lambda found: found[1] or b"\xff", body)
     try:
         parts: list[Any] = _split_list(body) if body.lstrip()[:1] == b"[" else [body]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -158,18 +160,6 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
             yield _decode_one(part)
         except InvalidEvent as error:
             on_invalid(error)
-
-
-def _without_surrogates(body: bytes) -> bytes:
-    """A body that msgspec refuses: half a character, as Python has it for a strange file name.
-
-    A traceback may well have one, and the events beside it shall not suffer. If there is more
-    wrong with the body, it is returned as it is.
-    """
-    try:
-        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
-    except (ValueError, RecursionError):
-        return body
 
 
 def _decode_one(body: _Body) -> Event:
@@ -196,15 +186,16 @@ def event_from_mapping(fields: Mapping[str, Any]) -> Event:
     Raises ``InvalidEvent`` when it is none.
     """
     try:
-        kind = _CLASSES.get(fields["type"])
-        if kind is None:
+        if fields["type"] in WORKER_TYPES:
+            return msgspec.convert(fields, WorkerEvent)
+        if fields["type"] not in TASK_TYPES:
             return msgspec.convert(fields, CustomEvent)
         kept = dict(fields)
         for unread in kept.keys() & {"exception", "traceback"}:
             text = kept[unread] if isinstance(kept[unread], str) else ""
             text = text.encode("utf-8", "replace").decode()
             kept[unread] = msgspec.Raw(msgspec.json.encode(text))
-        return msgspec.convert(kept, kind)
+        return msgspec.convert(kept, TaskEvent)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
 

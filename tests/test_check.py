@@ -135,8 +135,9 @@ def test_pickled_events_are_a_failure() -> None:
 
 
 def beat(at: float, processed: int | None, *, hostname: str = "celery@a") -> Heard:
-    beats = {"hostname": hostname, "timestamp": at, "processed": processed}
-    event = WorkerEvent(type="worker-heartbeat", **beats)  # type: ignore[arg-type]
+    event = WorkerEvent(
+        type="worker-heartbeat", hostname=hostname, timestamp=at, processed=processed
+    )
     return Heard(event, at)
 
 

@@ -61,13 +61,34 @@ def test_many_values_keep_their_count_and_sum_exactly(draw) -> None:  # type: ig
     ("decades", "error"), [(2.75, 0.032), (5.5, 0.063)], ids=["usual spread", "wide spread"]
 )
 def test_percentiles_are_off_by_half_a_bucket(decades: float, error: float) -> None:
-    """Sixteenths of a doubling while they are enough, then eighths."""
+    """Sixteenths of a doubling while they are enough; then the small ones share eighths."""
     rng = random.Random(2)
     values = sorted(10 ** rng.uniform(-2, decades - 2) for _ in range(100_000))
     distribution = recorded(values)
     for q in (0.05, 0.25, 0.5, 0.95, 0.99, 0.999, 1.0):
         exact = values[math.ceil(q * len(values)) - 1]
         assert abs(percentile(distribution, q) / exact - 1) < error
+
+
+def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
+    """Run times over three decades."""
+    rng = random.Random(2)
+    values = sorted(10 ** rng.uniform(-2, 1) for _ in range(20_000))
+    distribution = recorded(values)
+    for q in (0.5, 0.95, 0.99):
+        exact = values[math.ceil(q * len(values)) - 1]
+        assert abs(percentile(distribution, q) / exact - 1) < 0.05
+
+
+def test_only_the_smallest_times_get_wider_buckets() -> None:
+    """As many as must, so that all places are used and high percentiles stay sharp."""
+    rng = random.Random(8)
+    values = sorted(10 ** rng.uniform(-2, 2) for _ in range(100_000))
+    distribution = recorded(values)
+    assert len(distribution.values) == MAX_VALUES
+    for q in (0.5, 0.75, 0.95, 0.99, 0.999, 1.0):
+        exact = values[math.ceil(q * len(values)) - 1]
+        assert abs(percentile(distribution, q) / exact - 1) < 0.032
 
 
 def test_times_below_a_tenth_of_a_millisecond_share_a_bucket() -> None:

@@ -88,6 +88,7 @@ def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: Any) 
         b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": NaN}',
         b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": 1e999}',
         b'{"type": "\xff"}',
+        b'{"type": "\\ud800"}',
         b'{"type": 1}',
         b'{"type": ["task-sent"]}',
         b'{"type": ""}',
@@ -102,23 +103,26 @@ def test_what_is_no_event_is_refused_once(body: bytes) -> None:
 @pytest.mark.parametrize("half", [r"\ud800", r"\uDCFF"])
 def test_half_a_character_in_a_traceback_drops_no_event(half: str) -> None:
     """Python's JSON writes what a strange file name holds, and msgspec refuses to read it."""
+    whole = r"\ud83d\ude00 and \\ud800"
     failed = {**STARTED, "type": "task-failed", "exception": "ValueError('x')", "traceback": "T"}
-    body = json.dumps([failed, STARTED]).replace('"T"', f'"file {half}.py"').encode()
-    events, invalid = decode(body)
-    assert [event.type for event in events] == ["task-failed", "task-started"]
+    named = {**STARTED, "type": "task-received", "name": "N"}
+    text = json.dumps([failed, named]).replace('"T"', f'"file {half}.py"')
+    events, invalid = decode(text.replace('"N"', f'"{whole}"').encode())
+    assert [event.type for event in events] == ["task-failed", "task-received"]
     assert invalid == []
+    assert events[1] == task("received", name="\N{GRINNING FACE} and \\ud800")
     assert isinstance(events[0], ev.TaskEvent)
     assert ev.exception_type(events[0]) == "ValueError"
 
 
-@pytest.mark.parametrize("raw", [b'"\xff"', b'"\xed\xa0\x80"', b"7", b"{"])
+@pytest.mark.parametrize("raw", [b'"\xff"', b'"\xed\xa0\x80"', b"7", b"{}"])
 def test_an_exception_that_is_no_text_is_unknown(raw: bytes) -> None:
     """The parser has let it pass unseen."""
     body = json.dumps([{**STARTED, "type": "task-failed", "exception": "T"}]).encode()
-    events, _ = decode(body.replace(b'"T"', raw))
-    for event in events:
-        assert isinstance(event, ev.TaskEvent)
-        assert ev.exception_type(event) == "unknown"
+    (event,), invalid = decode(body.replace(b'"T"', raw))
+    assert invalid == []
+    assert isinstance(event, ev.TaskEvent)
+    assert ev.exception_type(event) == "unknown"
 
 
 def test_fields_that_shadow_methods_are_ignored() -> None:

@@ -28,13 +28,13 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
     if not settings.management_url:
         yield Finding("event queues", "skipped", "set management_url to look for abandoned ones")
         return
+    vhost = connection.virtual_host or "/"
     try:
-        orphans = _unread(app, settings, connection.virtual_host or "/")
+        orphans = _unread(app, settings, vhost)
         if orphans:  # one whose reader has just come or gone, as ours has, is none
             time.sleep(_AGAIN_SECONDS)
             before = {one["name"] for one in orphans}
-            again = _unread(app, settings, connection.virtual_host or "/")
-            orphans = [one for one in again if one["name"] in before]
+            orphans = [one for one in _unread(app, settings, vhost) if one["name"] in before]
     except Management.gone as error:
         yield Finding(
             "event queues",
