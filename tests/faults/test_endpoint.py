@@ -145,9 +145,8 @@ def test_late_data_land_in_the_windows_they_were_counted_in(
     """After an absence of many intervals all comes with its own time, one request after another."""
     with Proxy(urlsplit(cloudwatch.endpoint_url).port or 0) as gateway:
         # Given an endpoint that nobody answers for
-        monitor = start_monitor(environ=environ_for(f"http://127.0.0.1:{gateway.port}"))
-        wait_until(lambda: cloudwatch.data, SOON, "the first data arrive")
         gateway.refuse()
+        monitor = start_monitor(environ=environ_for(f"http://127.0.0.1:{gateway.port}"))
         monitor.wait_for_output("publishing failed")
 
         # When tasks run in three windows, well apart, and then it comes back
@@ -156,7 +155,6 @@ def test_late_data_land_in_the_windows_they_were_counted_in(
             bursts.append(new_window(2))
             worker.run(tasks)
         back_at = new_window(2)
-        already = len(cloudwatch.offered)
         gateway.forward()
         worker.run(5)
 
@@ -173,5 +171,5 @@ def test_late_data_land_in_the_windows_they_were_counted_in(
     stamps = [one.timestamp for one in cloudwatch.series("MonitorHeartbeat")]
     assert stamps == sorted(set(stamps))
     assert cloudwatch.sum("MonitorHeartbeat") == len(stamps)
-    assert len(cloudwatch.offered) - already >= 6
+    assert len(cloudwatch.offered) >= 6
     assert cloudwatch.most_at_once == 1
