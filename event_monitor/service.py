@@ -314,7 +314,7 @@ def require_events(settings: Settings, app: Any) -> None:
 
 
 def make_sink(settings: Settings) -> Sink:
-    """The sink the settings name; boto3 is imported only if it is needed."""
+    """The sink the settings name; botocore is imported only if it is needed."""
     if settings.sink == "console":
         from .sinks.console import ConsoleSink
 

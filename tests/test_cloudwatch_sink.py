@@ -49,8 +49,8 @@ def make_sink(cloudwatch: StrictCloudWatch, clock: FakeClock) -> Iterator[MakeSi
     assert cloudwatch.endpoint_url  # the environment leads there
     made: list[CloudWatchSink] = []
 
-    def make(*, read_timeout: float = 30.0, **settings: Any) -> CloudWatchSink:
-        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_timeout=read_timeout))
+    def make(*, read_seconds: float = 30.0, **settings: Any) -> CloudWatchSink:
+        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_seconds=read_seconds))
         return made[-1]
 
     yield make
@@ -288,7 +288,7 @@ def test_an_ambiguous_send_follows_the_setting(
 ) -> None:
     """`retry` keeps what may have been applied; `drop` counts it as lost, and keeps the rest."""
     # Given
-    sink = make_sink(on_ambiguous_send=policy, read_timeout=1.0 if "hang" in fault else 30.0)
+    sink = make_sink(on_ambiguous_send=policy, read_seconds=1.0 if "hang" in fault else 30.0)
     metrics = tuple(count(value=n) for n in range(1_500))
     cloudwatch.misbehave(fault, times=1)
 

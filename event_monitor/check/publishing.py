@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ..settings import Settings
-from ..sinks.cloudwatch import CONNECT_SECONDS, READ_SECONDS
+from ..sinks.client import client_of, session_of
 from ..sinks.faults import classify
 from .finding import Finding
 
@@ -49,18 +49,11 @@ def examine_publishing(settings: Settings) -> Iterator[Finding]:
     if settings.sink != "cloudwatch":
         yield Finding("cloudwatch", "skipped", f"metrics go to the {settings.sink}")
         return
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, NoRegionError
 
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-    )
     try:
-        session = boto3.session.Session()
-        client = session.client("cloudwatch", region_name=settings.region or None, config=config)
+        session = session_of()
+        client = client_of(session, settings.region)
     except NoRegionError:
         yield Finding(
             "region",

@@ -22,6 +22,7 @@ from ..metrics import Metric
 from ..settings import Settings
 from ..snapshot import UNKNOWN
 from . import Outcome
+from .client import READ_SECONDS, client_of, session_of
 from .faults import Fault, classify
 
 __all__ = ["CloudWatchSink", "encode", "invalid", "requests_of"]
@@ -36,8 +37,6 @@ MAX_AGE_SECONDS = 14 * 86_400.0
 MAX_AHEAD_SECONDS = 2 * 3_600.0
 MAX_DIMENSIONS = 30
 MAX_DIMENSION_CHARACTERS = 1_024
-CONNECT_SECONDS = 3.0  # ours: a healthy endpoint answers both within a fraction of a second
-READ_SECONDS = 10.0
 WARNING_SECONDS = 60.0  # the same refusal is logged at most once in this time
 _WARNED_KINDS = 1_000  # kinds of refusal remembered
 
@@ -137,7 +136,7 @@ def _body_bytes(datum: Datum) -> int:
 class CloudWatchSink:
     """Puts metrics into the CloudWatch namespace of the settings.
 
-    Region, credentials and endpoint come from boto3's own chain, never from our settings. botocore
+    Region, credentials and endpoint come from botocore's own chain, never from our settings. It
     does not retry (a retry of its own after a time-out would count twice without a word).
     The setting ``on_ambiguous_send`` decides on the data of a request that may have been applied.
     Raises ``UnavailableError`` when no client can be made, for want of a region above all.
@@ -148,17 +147,16 @@ class CloudWatchSink:
         settings: Settings,
         *,
         clock: Clock | None = None,
-        connect_timeout: float = CONNECT_SECONDS,
-        read_timeout: float = READ_SECONDS,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._namespace = settings.namespace
         self._high_resolution = settings.high_resolution
         self._drop_ambiguous = settings.on_ambiguous_send == "drop"
         self._clock: Clock = clock or SystemClock()
-        self._timeouts = (connect_timeout, read_timeout)
+        self._read_seconds = read_seconds
         self._warned: dict[tuple[str, str], float] = {}
-        self._region = settings.region or None
-        self._client = _connect(self._region, connect_timeout, read_timeout)
+        self._region = settings.region
+        self._client = _connect(self._region, read_seconds)
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Send what is valid, in as few requests as the limits allow; stop at the first failure.
@@ -232,7 +230,7 @@ class CloudWatchSink:
     def _reconnect(self) -> None:
         """Make a new client: one made without credentials never looks for them again."""
         with suppress(UnavailableError):
-            stale, self._client = self._client, _connect(self._region, *self._timeouts)
+            stale, self._client = self._client, _connect(self._region, self._read_seconds)
             stale.close()
 
     def _warn_of(self, refused: list[tuple[Metric, str]], *, now: float) -> None:
@@ -245,18 +243,11 @@ class CloudWatchSink:
                 log.warning("dropped %d of %s, which CloudWatch refuses: %s", count, name, reason)
 
 
-def _connect(region: str | None, connect_timeout: float, read_timeout: float) -> Any:
-    import boto3
-    from botocore.config import Config
+def _connect(region: str, read_seconds: float) -> Any:
     from botocore.exceptions import BotoCoreError, NoRegionError
 
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-    )
     try:
-        return boto3.session.Session().client("cloudwatch", region_name=region, config=config)
+        return client_of(session_of(), region, read_seconds=read_seconds)
     except NoRegionError:
         raise UnavailableError(
             "There is no AWS region to publish to: set AWS_REGION, such as AWS_REGION=eu-west-1, "

@@ -1,0 +1,70 @@
+"""Client: the endpoints botocore would find, and no table of all the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pytest
+
+from event_monitor.sinks.client import client_of, session_of
+
+REGIONS = (
+    *("us-east-1", "eu-central-1", "ap-southeast-5"),
+    *("cn-north-1", "us-gov-west-1", "us-iso-east-1", "us-isob-east-1"),
+)
+
+
+@pytest.fixture(scope="module")
+def session() -> Any:
+    return session_of()
+
+
+@pytest.fixture(scope="module")
+def whole() -> Any:
+    """A session of botocore's with all it knows."""
+    return botocore.session.get_session()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("fips", ["false", "true"])
+def test_requests_go_where_botocore_would_send_them(
+    region: str, fips: str, session: Any, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every partition, also for the services that give credentials."""
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+    ours = client_of(session, region)
+    theirs = whole.create_client("cloudwatch", region_name=region)
+    assert address(ours) == address(theirs)
+    for service in ("sts", "sso", "sso-oidc"):
+        ours, theirs = (one.create_client(service, region_name=region) for one in (session, whole))
+        assert address(ours) == address(theirs)
+
+
+def test_the_table_of_all_services_endpoints_is_not_kept(session: Any, whole: Any) -> None:
+    """It would stay in memory as long as the client."""
+    ours, theirs = (endpoints(one) for one in (session, whole))
+    assert ours < theirs
+    assert len(theirs) > 100
+    assert len(ours) < 10
+
+
+def address(client: Any) -> tuple[str, str]:
+    """The endpoint's URL, and the region its requests are signed for."""
+    return client.meta.endpoint_url, client._request_signer._region_name
+
+
+def endpoints(session: Any) -> set[str]:
+    """The services in the table of a session's first partition."""
+    table = session.get_component("data_loader").load_data("endpoints")
+    return set(table["partitions"][0]["services"])
