@@ -54,13 +54,13 @@ class Spool:
         drop_interrupted: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        self._owner = _own(Path(state_dir)) if state_dir else None
         self._lock = threading.Lock()
         self._clock: Clock = clock or SystemClock()
         self._max_bytes = int(megabytes * 1_000_000)
         self._memory = Store(":memory:")
         self._disk: Store | None = None
         self._path = Path(state_dir, "spool.sqlite3")
-        self._owner: TextIO | None = None
         self._held: int | None = None  # being sent: neither acknowledged nor to be dropped
         self._dropped = 0
         self._interrupted = 0
@@ -68,7 +68,6 @@ class Spool:
         self._disk_fails = False
         self._closed = False
         if state_dir:
-            self._owner = _own(Path(state_dir))
             self._open_disk()
         else:
             log.info("no state_dir is set: unsent metrics are kept in memory only")
