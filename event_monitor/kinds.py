@@ -91,7 +91,7 @@ def number(low: float, high: float, unit: str) -> Kind:
         return value
 
     placeholder = "SECONDS" if unit == "seconds" else "NUMBER"
-    return Kind(placeholder, f"{text_of(low)} to {high:,g} {unit}", parse)
+    return Kind(placeholder, f"{text_of(low)} to {high:,.10g} {unit}", parse)
 
 
 def whole(low: int, high: int) -> Kind:

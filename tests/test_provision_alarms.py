@@ -419,6 +419,17 @@ def test_criticals_of_the_settings_make_alarms_of_queues_known_by_name() -> None
     assert "that matches slow.*:" in "\n".join(left_out(settings, choices))
 
 
+def test_large_thresholds_are_written_out() -> None:
+    """Nobody says 2e+06 messages."""
+    choices = Choices(max_length=2_000_000, queues=(QueueEntry("celery", max_length=1_234_567),))
+    texts = [one.description for one in alarms_of(PLAIN, choices)]
+    said = [text for text in texts if "messages wait" in text]
+
+    assert len(said) == 2
+    assert "More than 2000000 messages" in said[0]
+    assert "More than 1234567 messages" in said[1]
+
+
 def test_what_only_the_limits_suggest_is_left_out_where_queues_have_no_series() -> None:
     """The alarm over all queues watches them all the same."""
     settings = replace(PLAIN, by_queue=(), queue_length_limits=(("celery", (1.0, 10.0)),))

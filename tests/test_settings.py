@@ -386,6 +386,7 @@ def test_every_option_has_a_sentence_and_its_names() -> None:
         assert one.flag == "--" + one.name.replace("_", "-")
         assert one.environ == "EVENT_MONITOR_" + one.name.upper()
         assert one.allowed
+        assert "e+" not in one.allowed, one.name  # large bounds are written out
 
 
 def test_a_url_that_is_wrong_is_not_shown() -> None:

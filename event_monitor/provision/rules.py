@@ -112,14 +112,14 @@ def of_cluster(settings: Settings, choices: Choices) -> Iterator[Rule]:
     )
     yield Rule(
         "oldest-message",
-        f"In some queue a message has waited for more than {choices.max_age:g} seconds.",
+        f"In some queue a message has waited for more than {choices.max_age:.10g} seconds.",
         ("OldestMessageAge",),
         ">",
         choices.max_age or None,
     )
     yield Rule(
         "queue-length",
-        f"More than {choices.max_length:g} messages wait, all queues together.",
+        f"More than {choices.max_length:.10g} messages wait, all queues together.",
         ("QueueLength",),
         ">",
         choices.max_length or None,
@@ -135,7 +135,7 @@ def of_cluster(settings: Settings, choices: Choices) -> Iterator[Rule]:
         )
     yield Rule(
         "tasks-reserved",
-        f"Workers hold more than {choices.max_reserved:g} tasks they have not begun: they are "
+        f"Workers hold more than {choices.max_reserved:.10g} tasks they have not begun: they are "
         "clogged, or worker_prefetch_multiplier is too high.",
         ("TasksReserved",),
         ">",
@@ -178,7 +178,7 @@ def of_queue(queue: QueueEntry) -> Iterator[Rule]:
     if queue.max_age is not None:
         yield Rule(
             "oldest-message",
-            f"A message has waited in this queue for more than {queue.max_age:g} seconds.",
+            f"A message has waited in this queue for more than {queue.max_age:.10g} seconds.",
             ("OldestMessageAge",),
             ">",
             queue.max_age,
@@ -186,7 +186,7 @@ def of_queue(queue: QueueEntry) -> Iterator[Rule]:
     if queue.max_length is not None:
         yield Rule(
             "queue-length",
-            f"More than {queue.max_length:g} messages wait in this queue.",
+            f"More than {queue.max_length:.10g} messages wait in this queue.",
             ("QueueLength",),
             ">",
             queue.max_length,

@@ -35,7 +35,7 @@ def _policies(settings: Settings, choices: Choices) -> Iterator[Scaling]:
         yield Scaling(
             key="target",
             name=name_of(choices.prefix, "backlog", choices.scale_queue),
-            comment=f"Keep about {wanted:g} messages per pool process.",
+            comment=f"Keep about {wanted:.10g} messages per pool process.",
             cooldown_seconds=choices.out_cooldown_seconds,
             in_cooldown_seconds=choices.in_cooldown_seconds,
             series=series,
@@ -107,7 +107,7 @@ def _alarm(
     word = "above" if comparison == ">" else "below"
     return Alarm(
         name=name_of(choices.prefix, kind, choices.scale_queue),
-        description=f"The backlog per pool process is {word} {threshold:g}. {_NO_DATA}",
+        description=f"The backlog per pool process is {word} {threshold:.10g}. {_NO_DATA}",
         series=(series_of("BacklogPerWorker", settings, id="m0", split=_split(choices)),),
         comparison=comparison,
         threshold=threshold,
