@@ -6,6 +6,7 @@ import sqlite3
 import zlib
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,14 +15,7 @@ from event_monitor.metrics import Metric
 
 def successes_spooled(state_dir: Path) -> float:
     """The sum of the total of TasksSucceeded over all unsent windows."""
-    path = state_dir / "spool.sqlite3"
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        try:
-            rows = database.execute("SELECT data FROM batch").fetchall()
-        except sqlite3.OperationalError:  # the monitor has only just made the file
-            return 0
+    rows = _read(state_dir, "SELECT data FROM batch")
     metrics = [
         metric
         for (data,) in rows
@@ -32,3 +26,20 @@ def successes_spooled(state_dir: Path) -> float:
         for metric in metrics
         if metric.name == "TasksSucceeded" and not metric.dimensions
     )
+
+
+def is_sending(state_dir: Path) -> bool:
+    """Whether a batch is with the sink at this moment."""
+    return bool(_read(state_dir, "SELECT id FROM batch WHERE handed_out"))
+
+
+def _read(state_dir: Path, query: str) -> list[tuple[Any, ...]]:
+    """What the database answers; nothing while the monitor has only just made the file."""
+    path = state_dir / "spool.sqlite3"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        try:
+            return database.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            return []
