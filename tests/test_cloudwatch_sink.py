@@ -383,7 +383,7 @@ def test_a_profile_that_is_not_there_is_said_at_the_start(monkeypatch: pytest.Mo
     """Other faults of the AWS configuration end the start the same way."""
     monkeypatch.setenv("AWS_PROFILE", "nowhere")
 
-    with pytest.raises(UnavailableError, match=r"AWS configuration cannot be used: .*nowhere"):
+    with pytest.raises(UnavailableError, match=r"cannot be used: .*nowhere.*found\. Correct it"):
         CloudWatchSink(Settings())
 
 

@@ -254,6 +254,7 @@ def _connect(region: str, read_seconds: float) -> Any:
             "the setting `region`, or `region` in the AWS configuration file."
         ) from None
     except (BotoCoreError, ValueError) as error:
+        fault = str(error).rstrip(".")
         raise UnavailableError(
-            f"The AWS configuration cannot be used: {error} Correct it and start again."
+            f"The AWS configuration cannot be used: {fault}. Correct it and start again."
         ) from error
