@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
@@ -15,6 +16,19 @@ REGIONS = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """Nothing of the machine's own AWS configuration; a session may read it once and for all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, "/nonexistent")
+        yield
+
+
 @pytest.fixture(scope="module")
 def session() -> Any:
     return session_of()
@@ -24,16 +38,6 @@ def session() -> Any:
 def whole() -> Any:
     """A session of botocore's with all it knows."""
     return botocore.session.get_session()
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, "/nonexistent")
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -49,6 +53,14 @@ def test_requests_go_where_botocore_would_send_them(
     for service in ("sts", "sso", "sso-oidc"):
         ours, theirs = (one.create_client(service, region_name=region) for one in (session, whole))
         assert address(ours) == address(theirs)
+
+
+def test_what_the_environment_says_is_heeded(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the test above would compare the same thing twice."""
+    plain = address(client_of(session, "us-east-1"))
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    fips = address(client_of(session, "us-east-1"))
+    assert ("fips" in plain[0], "fips" in fips[0]) == (False, True)
 
 
 def test_the_table_of_all_services_endpoints_is_not_kept(session: Any, whole: Any) -> None:

@@ -136,8 +136,8 @@ def _body_bytes(datum: Datum) -> int:
 class CloudWatchSink:
     """Puts metrics into the CloudWatch namespace of the settings.
 
-    Region, credentials and endpoint come from botocore's own chain, never from our settings. It
-    does not retry (a retry of its own after a time-out would count twice without a word).
+    Credentials, endpoint and, unless the settings name it, the region come from botocore's own
+    chain. It does not retry: that would count twice after a time-out, without a word.
     The setting ``on_ambiguous_send`` decides on the data of a request that may have been applied.
     Raises ``UnavailableError`` when no client can be made, for want of a region above all.
     """

@@ -15,7 +15,10 @@ from event_monitor.metrics import Metric
 
 def successes_spooled(state_dir: Path) -> float:
     """The sum of the total of TasksSucceeded over all unsent windows."""
-    rows = _read(state_dir, "SELECT data FROM batch")
+    try:
+        rows = _read(state_dir, "SELECT data FROM batch")
+    except sqlite3.OperationalError:  # the monitor has only just made the file
+        return 0
     metrics = [
         metric
         for (data,) in rows
@@ -29,17 +32,16 @@ def successes_spooled(state_dir: Path) -> float:
 
 
 def is_sending(state_dir: Path) -> bool:
-    """Whether a batch is with the sink at this moment."""
-    return bool(_read(state_dir, "SELECT id FROM batch WHERE handed_out"))
+    """Whether a batch is with the sink at this moment, or may be."""
+    try:
+        return bool(_read(state_dir, "SELECT id FROM batch WHERE handed_out"))
+    except sqlite3.OperationalError:
+        return True
 
 
 def _read(state_dir: Path, query: str) -> list[tuple[Any, ...]]:
-    """What the database answers; nothing while the monitor has only just made the file."""
     path = state_dir / "spool.sqlite3"
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        try:
-            return database.execute(query).fetchall()
-        except sqlite3.OperationalError:
-            return []
+        return database.execute(query).fetchall()
