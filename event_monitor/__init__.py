@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .broker.enqueued_at import stamp_tasks
     from .camera import Camera
     from .cloudwatch_cam import CloudWatchCam
     from .distribution import Distribution
     from .errors import EventMonitorError, SettingsError, UnavailableError
     from .settings import Settings
     from .snapshot import Snapshot
-    from .stamp import stamp_tasks
     from .state import State
 
 __all__ = [
@@ -44,7 +44,7 @@ _HOMES = {
     "Snapshot": "snapshot",
     "State": "state",
     "UnavailableError": "errors",
-    "stamp_tasks": "stamp",
+    "stamp_tasks": "broker.enqueued_at",
 }
 
 

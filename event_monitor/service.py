@@ -12,27 +12,27 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
+from .broker.control import call_out
 from .camera import CELERY_DEFAULT_FREQ, Camera
-from .checkpoint import Checkpoint
 from .clock import SystemClock
-from .control import call_out
-from .durability import Durability
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
-from .gauges import aged
+from .liveness import Pulse
 from .metrics import Metric, metrics_from
+from .metrics.gauges import aged
 from .probes.inspect import tasks_in_flight
-from .probes.surveyor import Surveyor
+from .probes.prober import Surveyor
+from .probes.stalled import Stalls
 from .publisher import Publisher
+from .publisher.spool import Spool
 from .receiver import Receiver
+from .receiver.checkpoint import Checkpoint
+from .receiver.durability import Durability
+from .receiver.subscription import carries_events
 from .settings import Settings
 from .sinks import Sink
 from .snapshot import Receipt, Snapshot, Survey, WorkerState
-from .spool import Spool
-from .stalls import Stalls
 from .state import State
-from .status.pulse import Pulse
-from .subscriptions import carries_events
 
 __all__ = ["Service", "make_sink", "require_events"]
 

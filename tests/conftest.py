@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from .integration import proj
-from .integration.processes import Processes
-from .integration.servers import SERVERS, Server
-from .integration.witness import Witness
+from .support import proj
+from .support.processes import Processes
+from .support.servers import SERVERS, Server
+from .support.witness import Witness
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..settings import Settings
+from .abandoned_queues import examine_orphans
 from .broker import examine_broker
 from .finding import Finding, Status
-from .orphans import examine_orphans
 from .publishing import examine_publishing
 from .report import json_report, paragraph, passed, summary
 

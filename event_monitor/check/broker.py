@@ -9,8 +9,8 @@ from typing import Any
 
 from ..events import OWN_EVENT, CustomEvent
 from ..probes.inspect import replies_of
+from ..receiver.subscription import carries_events
 from ..settings import Settings
-from ..subscriptions import carries_events
 from .finding import Finding
 from .listener import Listener
 from .workers import evidence_of, judge_workers

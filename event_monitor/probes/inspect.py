@@ -10,7 +10,7 @@ from typing import Any
 
 from kombu.exceptions import KombuError
 
-from ..control import Reply, ask_together, mailbox_of
+from ..broker.control import Reply, ask_together, mailbox_of
 from ..snapshot import TaskInFlight, WorkerAnswer
 from .link import sentence
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from ..connections import connect
+from ..broker.connections import connect
 
 __all__ = ["GONE", "Link", "sentence"]
 

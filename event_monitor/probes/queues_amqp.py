@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..connections import cut_unless_done
+from ..broker.connections import cut_unless_done
+from ..broker.management import Management
 from ..snapshot import QueueDepth
 from .link import GONE, Link, sentence
-from .management import Management
 
 __all__ = ["DeclareProbe"]
 

@@ -18,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from ..broker.enqueued_at import age_of
 from ..snapshot import QueueDepth
-from ..stamp import age_of
 from .link import GONE, Link
 
 __all__ = ["RedisProbe"]

@@ -11,14 +11,7 @@ from fnmatch import fnmatchcase
 from ..settings import Settings
 from .choices import Choices, QueueEntry
 from .model import Alarm, CompositeAlarm, name_of
-from .published import (
-    is_published,
-    period_of,
-    queue_split,
-    series_of,
-    task_split,
-    why_not,
-)
+from .published import is_published, period_of, queue_split, series_of, task_split, why_not
 from .rules import Rule, of_cluster, of_queue, of_task
 
 __all__ = ["alarms_of", "composite_of", "left_out"]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, fields
 
 from ..errors import SettingsError
-from ..kinds import suggest
+from ..settings.parsers import suggest
 
 __all__ = ["Choices", "QueueEntry", "TaskEntry", "queue_entry", "task_entry"]
 

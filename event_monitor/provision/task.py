@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from ..kinds import text_of
 from ..settings import Settings, options
+from ..settings.parsers import text_of
 from .choices import Choices
 
 __all__ = ["CPU", "MEMORY", "container", "decisions", "environment"]

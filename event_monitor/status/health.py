@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..liveness import Pulse, read_note, runtime_dir, write_note
 from ..settings import Settings
 from ..snapshot import QueueDepth, WorkerAnswer
-from .pulse import Pulse, read_note, runtime_dir, write_note
 
 __all__ = ["Idle", "examine_monitor", "examine_worker", "judge", "nodename"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..gauges import status_of
+from ..metrics.gauges import status_of
 from ..settings import Settings
 from ..snapshot import QueueDepth, TaskInFlight, WorkerAnswer
-from ..tables import aligned
+from ..text import aligned
 
 __all__ = ["Report", "as_json", "as_text"]
 

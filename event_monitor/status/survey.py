@@ -7,9 +7,9 @@ from typing import Any
 
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
+from ..receiver.subscription import carries_events
 from ..settings import Settings
 from ..snapshot import QueueDepth
-from ..subscriptions import carries_events
 from .report import Report
 
 __all__ = ["take_report"]

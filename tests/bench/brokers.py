@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..integration.servers import RabbitServer, RedisServer
+from ..support.servers import RabbitServer, RedisServer
 
 __all__ = ["BROKERS", "Broker", "Rabbit", "Redis", "running"]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from event_monitor.testing import StrictCloudWatch
 
-from ..faults.endpoint import environ_for
-from ..integration.waiting import wait_until
+from ..support.endpoint import environ_for
+from ..support.waiting import wait_until
 from .brokers import Broker
 from .rows import INTERVAL_SECONDS, Place, Row, place_for, wrong
 from .subject import ROOT, Subject

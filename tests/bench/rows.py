@@ -11,7 +11,7 @@ from pathlib import Path
 
 from event_monitor.testing import StrictCloudWatch
 
-from ..integration.servers import free_port
+from ..support.servers import free_port
 from .wire import events_in
 
 INTERVAL_SECONDS = 5

@@ -1,7 +1,8 @@
 """Stream: what a fleet of busy workers would send, made up. The same seed makes the same stream.
 
-The bodies are those of ``tests/recordings``, field by field, with other values: real workers send
-task events as JSON lists and heartbeats singly. Nothing here knows how a broker wraps a body.
+The bodies are those of ``tests/support/recordings``, field by field, with other values: real
+workers send task events as JSON lists and heartbeats singly. Nothing here knows how a broker wraps
+a body.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RECORDING = Path(__file__).parents[1] / "recordings" / "redis.jsonl"
+RECORDING = Path(__file__).parents[1] / "support" / "recordings" / "redis.jsonl"
 
 EVENTS_PER_HEARTBEAT = 200  # 50 workers with a beat every two seconds at 5,000 events/s
 _EVENTS_PER_SECOND = 5_000  # the stream's own pace; the sender has another

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..integration.servers import kill_group
+from ..support.servers import kill_group
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

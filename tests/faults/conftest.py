@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ..integration.processes import LISTENS, PROJECT, Process, Processes
-from .endpoint import Endpoint
-from .proxy import Proxy
-from .synthetic import SyntheticWorker
+from ..support.endpoint import Endpoint
+from ..support.processes import LISTENS, PROJECT, Process, Processes
+from ..support.proxy import Proxy
+from ..support.synthetic import SyntheticWorker
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with a string, many times
 WAYS = {

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from celery import Celery
 
-from ..integration.processes import LISTENS, Processes
-from ..integration.servers import Server
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint
+from ..support.processes import LISTENS, Processes
+from ..support.proxy import Proxy
+from ..support.servers import Server
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import WAYS, StartMonitor
-from .endpoint import Endpoint
-from .proxy import Proxy
-from .synthetic import SyntheticWorker
 
 SOON = 60  # seconds; only a broken monitor takes that long
 AWAY = "is away"

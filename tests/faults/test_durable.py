@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from kombu import Connection, Queue
 
-from ..integration.processes import Process
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint
+from ..support.processes import Process
+from ..support.proxy import Proxy
+from ..support.spooled import is_sending
+from ..support.synthetic import TASK, SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import Mount, StartMonitor, fill
-from .endpoint import Endpoint
-from .proxy import Proxy
-from .spooled import is_sending
-from .synthetic import TASK, SyntheticWorker
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
 KILLS = 10

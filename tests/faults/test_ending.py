@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ..integration.processes import PROJECT, Processes
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint, environ_for
+from ..support.processes import PROJECT, Processes
+from ..support.proxy import Proxy
+from ..support.spooled import successes_spooled
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import WAYS, StartMonitor
-from .endpoint import Endpoint, environ_for
-from .proxy import Proxy
-from .spooled import successes_spooled
-from .synthetic import SyntheticWorker
 
 SOON = 30  # seconds; only a broken monitor takes that long
 DRAIN_SECONDS = 2

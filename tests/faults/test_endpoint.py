@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint, environ_for, successes_in
+from ..support.proxy import Proxy
+from ..support.synthetic import TASK, SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import StartMonitor
-from .endpoint import Endpoint, environ_for, successes_in
-from .proxy import Proxy
-from .synthetic import TASK, SyntheticWorker
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 

@@ -8,13 +8,13 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from ..integration.processes import LISTENS, Processes
-from ..integration.waiting import wait_until
-from ..integration.witness import Witness
+from ..support.endpoint import Endpoint
+from ..support.processes import LISTENS, Processes
+from ..support.proxy import Proxy
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
+from ..support.witness import Witness
 from .conftest import StartMonitor
-from .endpoint import Endpoint
-from .proxy import Proxy
-from .synthetic import SyntheticWorker
 
 SOON = 60  # seconds; only a broken monitor takes that long
 AWAY = "is away"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import Mount, StartMonitor, fill
-from .endpoint import Endpoint
-from .synthetic import SyntheticWorker
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 

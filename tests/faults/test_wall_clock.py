@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ..integration.servers import missing
-from ..integration.waiting import wait_until
+from ..support.endpoint import Endpoint
+from ..support.servers import missing
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 from .conftest import StartMonitor
-from .endpoint import Endpoint
-from .synthetic import SyntheticWorker
 
 SOON = 30  # seconds; only a broken monitor takes that long
 

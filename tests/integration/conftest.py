@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .cloudwatch import CloudWatch
+from ..support.cloudwatch import CloudWatch
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with a string, many times
 

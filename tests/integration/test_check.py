@@ -11,8 +11,8 @@ from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Queue
 
-from .cloudwatch import CloudWatch
-from .processes import PROJECT, Process, Processes
+from ..support.cloudwatch import CloudWatch
+from ..support.processes import PROJECT, Process, Processes
 
 CHECK = ["event-monitor", "check", "-A", PROJECT, "--format", "json"]
 

@@ -18,9 +18,9 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from event_monitor.cli import Commands
-from event_monitor.provision.command import provision
+from event_monitor.cli.provision import provision
 
-from .cloudwatch import REGION, CloudWatch
+from ..support.cloudwatch import REGION, CloudWatch
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 HOSTILE = 'a"b\\c ${d} %{if} é'

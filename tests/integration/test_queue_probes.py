@@ -20,18 +20,18 @@ from celery import Celery
 from celery.signals import before_task_publish
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
+from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.probes.queues import QueueProbe, queue_probe_to
 from event_monitor.probes.queues_amqp import DeclareProbe
 from event_monitor.settings import Settings
 from event_monitor.snapshot import QueueDepth
-from event_monitor.stamp import HEADER, stamp_tasks
 
-from ..faults.proxy import Proxy
-from .cloudwatch import CloudWatch
-from .processes import Processes
-from .proj import build
-from .servers import free_port, kill_group, listens
-from .waiting import wait_until
+from ..support.cloudwatch import CloudWatch
+from ..support.processes import Processes
+from ..support.proj import build
+from ..support.proxy import Proxy
+from ..support.servers import free_port, kill_group, listens
+from ..support.waiting import wait_until
 
 #: How long the management API's counters may lag behind.
 LAG_SECONDS = 60
@@ -584,7 +584,7 @@ def test_a_retry_keeps_the_stamp_of_the_first_time(
 ) -> None:
     """Also where a tracer puts headers within the headers."""
     # Given a producer and a worker that stamp their tasks
-    project = "tests.integration.stamped"
+    project = "tests.support.stamped"
     worker = processes.start(["celery", "-A", project, "worker", "-P", "solo", "-l", "INFO"])
     worker.wait_for_output(" ready.")
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from .cloudwatch import CloudWatch
-from .processes import PROJECT, Process, Processes
-from .proj import QUEUES
-from .waiting import wait_until
+from ..support.cloudwatch import CloudWatch
+from ..support.processes import PROJECT, Process, Processes
+from ..support.proj import QUEUES
+from ..support.waiting import wait_until
 
 SOON = 30.0
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)

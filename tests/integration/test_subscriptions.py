@@ -13,13 +13,13 @@ from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Connection, Producer, Queue
 
-from event_monitor.subscriptions import Subscription, subscription_to
-from event_monitor.subscriptions.queue import QueueSubscription
+from event_monitor.receiver.kombu import QueueSubscription
+from event_monitor.receiver.subscription import Subscription, subscription_to
 
-from .servers import SENTINEL_MASTER
-from .waiting import wait_until
+from ..support.servers import SENTINEL_MASTER
+from ..support.waiting import wait_until
 
-RECORDINGS = Path(__file__).parents[1] / "recordings"
+RECORDINGS = Path(__file__).parents[1] / "support" / "recordings"
 JSON = {"content_type": "application/json", "content_encoding": "utf-8"}
 
 

@@ -14,21 +14,21 @@ import pytest
 from celery import Celery
 from celery.signals import before_task_publish
 
+from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.catalog import CATALOG, spec
 from event_monitor.provision.choices import Choices, queue_entry, task_entry
 from event_monitor.provision.published import NEEDS
 from event_monitor.provision.stack import stack_of
 from event_monitor.settings import Settings
-from event_monitor.stamp import HEADER, stamp_tasks
 
-from ..faults.endpoint import Endpoint
-from ..faults.synthetic import SyntheticWorker
-from .processes import LISTENS, PROJECT, Process, Processes
-from .servers import Server
-from .waiting import wait_until
+from ..support.endpoint import Endpoint
+from ..support.processes import LISTENS, PROJECT, Process, Processes
+from ..support.servers import Server
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 
 SOON = 40.0  # seconds; only a broken monitor, or a very slow machine, takes that long
-STAMPED = "tests.integration.stamped"
+STAMPED = "tests.support.stamped"
 BACKLOG = "backlog"  # a queue that no worker reads
 HOSTILE = 'a"b\\c ${d} é'  # another
 INTERVAL_SECONDS = 2

@@ -8,10 +8,10 @@ from itertools import groupby
 import pytest
 from celery import Celery
 
-from .cloudwatch import CloudWatch
-from .mix import BY_TASK, TOTALS, apply_mix
-from .processes import WAYS, Processes
-from .witness import Witness
+from ..support.cloudwatch import CloudWatch
+from ..support.mix import BY_TASK, TOTALS, apply_mix
+from ..support.processes import WAYS, Processes
+from ..support.witness import Witness
 
 
 @pytest.mark.parametrize("way", WAYS)

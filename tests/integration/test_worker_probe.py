@@ -22,16 +22,16 @@ from celery import Celery
 
 from event_monitor.probes.inspect import ask_workers
 from event_monitor.probes.queues import queue_probe_to
+from event_monitor.probes.stalled import Stalls
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Survey, WorkerAnswer, WorkerStatus
-from event_monitor.stalls import Stalls
 from event_monitor.state import State
 
-from ..faults.synthetic import SyntheticWorker
-from .processes import Processes
-from .proj import QUEUES
-from .servers import free_port, missing
-from .waiting import wait_until
+from ..support.processes import Processes
+from ..support.proj import QUEUES
+from ..support.servers import free_port, missing
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
 
 #: Longer than a test may take: who waits for it all has failed.
 FOR_EVER = 600.0

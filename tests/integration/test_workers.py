@@ -7,10 +7,10 @@ import signal
 import pytest
 from celery import Celery
 
-from .cloudwatch import CloudWatch
-from .processes import WAYS, Processes
-from .waiting import wait_until
-from .witness import Witness
+from ..support.cloudwatch import CloudWatch
+from ..support.processes import WAYS, Processes
+from ..support.waiting import wait_until
+from ..support.witness import Witness
 
 GRACE_SECONDS = 5
 INTERVAL_SECONDS = 2

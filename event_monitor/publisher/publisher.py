@@ -1,0 +1,184 @@
+"""Publisher: takes metrics from the camera into the spool, and from the spool to the sink.
+
+One thread sends, oldest batch first, one at a time. A batch leaves the spool only when the sink
+has taken it. If the process is killed between the two, the batch is sent again by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..clock import Clock, SystemClock
+from ..metrics import Metric
+from ..sinks import Outcome, Sink
+from ..snapshot import PublisherReport
+from .spool import Batch, Spool
+
+__all__ = ["Publisher", "full_jitter"]
+
+log = logging.getLogger(__name__)
+
+_BACKOFF_SECONDS = 1.0
+_MOST_BACKOFF_SECONDS = 60.0
+_DRAIN_BACKOFF_SECONDS = 1.0  # while a stop waits for us, there is no time for more
+_END_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
+_REPEAT_WARNING_SECONDS = 60.0
+
+
+def full_jitter(failures: int) -> float:
+    """Seconds to wait after that many failures in a row: random, so that monitors spread out.
+
+    AWS's "exponential backoff and jitter", the full-jitter kind.
+    """
+    most = min(_MOST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(failures, 10))
+    return random.uniform(0, most)  # noqa: S311  not for secrets
+
+
+class Publisher:
+    """Sends what it is given until it has arrived. ``start`` it, ``publish``, ``close`` it.
+
+    ``publish`` and ``report`` are thread-safe and wait for no network. The publisher closes sink
+    and spool. ``on_crash`` is called from the publisher's thread when that thread dies of a bug.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        spool: Spool,
+        *,
+        clock: Clock | None = None,
+        backoff: Callable[[int], float] = full_jitter,
+        on_crash: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self._sink = sink
+        self._spool = spool
+        self._clock: Clock = clock or SystemClock()
+        self._backoff = backoff
+        self._on_crash = on_crash
+        self._lock = threading.Lock()
+        self._report = PublisherReport()
+        self._work = threading.Event()
+        self._closing = threading.Event()  # send what is left, then end
+        self._give_up = threading.Event()  # end now
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._released = False
+        self._failures = 0  # in a row
+        self._failing_since = 0.0
+        self._warned_at = 0.0
+
+    # -- any thread ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start sending, what is left from before first."""
+        self._thread.start()
+
+    def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
+        """Keep the metrics until they have arrived, and the checkpoint that belongs to them.
+
+        Returns whether both are on disk, and all that was published before as well.
+        """
+        on_disk = self._spool.append(metrics, checkpoint=checkpoint)
+        self._work.set()
+        return on_disk
+
+    def report(self) -> PublisherReport:
+        """What happened since the last call; every failure and loss is in exactly one report."""
+        with self._lock:
+            report = self._report
+            self._report = PublisherReport(flush_seconds=report.flush_seconds)
+        return replace(
+            report,
+            dropped=report.dropped + self._spool.take_dropped(),
+            ambiguous=report.ambiguous + self._spool.take_interrupted(),
+        )
+
+    def close(self, deadline_seconds: float) -> int:
+        """Try to send what is left, for that long; returns how many metrics are still unsent.
+
+        A send under way at the deadline is abandoned. Calling it again does nothing more.
+        """
+        self._closing.set()
+        self._work.set()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(max(0.0, deadline_seconds))
+            self._give_up.set()
+            self._thread.join(_END_SECONDS)
+        if not self._thread.is_alive():  # else it releases them itself, when its send returns
+            self._release()
+        return len(self._spool)
+
+    # -- the publisher's thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._send_until_closed()
+        except BaseException as error:
+            log.exception("the publisher's thread died")
+            if self._on_crash:
+                self._on_crash(error)
+        if self._give_up.is_set():  # nobody waits for us any more
+            self._release()
+
+    def _send_until_closed(self) -> None:
+        while not self._give_up.is_set():
+            self._work.clear()  # before looking, so that nothing is overlooked
+            batch = self._spool.oldest()
+            if batch is not None:
+                self._send(batch)
+            elif self._closing.is_set():
+                return
+            else:
+                self._work.wait()
+
+    def _send(self, batch: Batch) -> None:
+        started_at = self._clock.monotonic()
+        outcome = self._sink.send(batch.metrics)
+        # Also when nothing arrived: it is no longer being sent, which a successor must know.
+        self._spool.replace(batch.id, outcome.unsent)
+        with self._lock:
+            self._report = PublisherReport(
+                failures=self._report.failures + outcome.failures,
+                ambiguous=self._report.ambiguous + outcome.ambiguous,
+                dropped=self._report.dropped + outcome.dropped,
+                flush_seconds=self._clock.monotonic() - started_at,
+            )
+        if outcome.failures or outcome.unsent:
+            self._failed(outcome)
+        elif self._failures:
+            seconds = self._clock.monotonic() - self._failing_since
+            log.info("publishing again, after %d failures in %.0f s", self._failures, seconds)
+            self._failures = 0
+
+    def _failed(self, outcome: Outcome) -> None:
+        now = self._clock.monotonic()
+        self._failures += 1
+        if self._failures == 1:
+            self._failing_since = now
+        if self._failures == 1 or now - self._warned_at >= _REPEAT_WARNING_SECONDS:
+            self._warned_at = now
+            log.warning(
+                "publishing failed, %d metrics wait: %s (failures in a row: %d)",
+                len(self._spool),
+                outcome.error,
+                self._failures,
+            )
+        seconds = self._backoff(self._failures)
+        if self._closing.is_set():
+            self._give_up.wait(min(seconds, _DRAIN_BACKOFF_SECONDS))
+        else:
+            self._closing.wait(seconds)
+
+    def _release(self) -> None:
+        with self._lock:
+            if self._released:
+                return
+            self._released = True
+        for name, part in (("sink", self._sink), ("spool", self._spool)):
+            try:
+                part.close()
+            except Exception:
+                log.exception("closing the %s failed", name)

@@ -1,0 +1,185 @@
+"""Receiver: broker in, typed events out. Connects, decodes, reconnects for ever."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from celery.app import app_or_default
+from celery.events.receiver import EventReceiver
+from kombu import Connection
+
+from .. import events as ev
+from ..broker.control import tell
+from ..errors import InvalidEvent
+from ..snapshot import Receipt
+from .subscription import Subscription, subscription_to
+
+__all__ = ["Receiver"]
+
+log = logging.getLogger(__name__)
+
+_READ_SECONDS = 0.5  # longest a quiet broker keeps us from noticing that we should stop
+_STOP_SECONDS = 1.0  # how long a stop goes on reading what has already arrived
+_TELL_SECONDS = 2.0  # between two commands to all workers, however many of them come up
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
+
+
+class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
+    """Celery's event receiver on the raw message: nothing is decoded that is not counted.
+
+    ``on_events`` gets the events of one read, in order, with the receipt for their messages if
+    they must be acknowledged; ``on_invalid`` what was none; ``on_connection`` whether the broker
+    can be heard. Without ``on_events`` the ``handlers`` of Celery's receiver are called, each with
+    one typed event. Making one connects to nothing.
+    """
+
+    app: Any = None  # Celery's ``app.events.Receiver`` sets it on the class
+    on_events: Callable[[Sequence[ev.Event], Receipt | None], None] | None = None
+    on_invalid: Callable[[InvalidEvent], None] | None = None
+    on_connection: Callable[[bool], None] | None = None
+    on_stop: Callable[[], None] | None = None  # stopping in order, and still connected
+    enable_events = False  # turn task events on in workers that were started without -E
+    durable: Any = None  # the terms of a queue that outlives us, if there is to be one
+
+    def __init__(
+        self,
+        channel: Any = None,
+        handlers: Mapping[str, Callable[[Any], None]] | None = None,
+        *,
+        app: Any = None,
+        **options: Any,
+    ) -> None:
+        self.app = app_or_default(app or self.app)
+        if channel is not None and not isinstance(channel, Connection):
+            channel = channel.connection.client
+        self._source: Connection = channel or self.app.connection_for_read()
+        super().__init__(None, handlers=handlers, app=self.app, **options)
+        self._stop_by: float | None = None
+        self._settled: deque[Receipt] = deque(maxlen=1)  # the latest that may be acknowledged
+        self._told_at = 0.0
+        self._enable_later = False  # a worker has come that may not send task events
+
+    @property
+    def connection(self) -> Connection:
+        """The connection this receiver makes its own ones after; itself never opened."""
+        return self._source
+
+    def stop(self) -> None:
+        """Let ``capture`` return soon. Safe from a signal handler: takes no lock."""
+        self._stop_by = time.monotonic() + _STOP_SECONDS
+        self.should_stop = True
+
+    def acknowledge(self, receipt: Receipt) -> None:
+        """These messages are safe: tell the broker at the next read. Thread-safe."""
+        self._settled.append(receipt)
+
+    def consume(
+        self, limit: int | None = None, timeout: float | None = None, wakeup: bool = True
+    ) -> Iterator[None]:
+        """Receive until stopped, however often the broker goes away; yields after every read.
+
+        ``limit``: return after so many reads. ``timeout``: raise ``TimeoutError`` after so many
+        seconds without one. ``wakeup``: ask all workers for a heartbeat after connecting.
+        """
+        reads = failures = 0
+        while not self.should_stop:
+            subscription = subscription_to(
+                self._source, queue=self.queue, on_invalid=self._invalid, durable=self.durable
+            )
+            try:
+                self._subscribe(subscription, wakeup=wakeup)
+                failures = 0
+                heard_at, quiet = time.monotonic(), False
+                while not self._has_stopped():
+                    received, receipt = self._read(subscription)
+                    if received or receipt:
+                        self._hand_over(received, receipt)
+                        heard_at = time.monotonic()
+                        reads += 1
+                        yield
+                        if limit is not None and reads >= limit:
+                            return
+                    elif self.should_stop:
+                        break
+                    elif timeout is not None and time.monotonic() - heard_at >= timeout:
+                        quiet = True
+                        break
+                if not quiet:
+                    self._leave(subscription)
+            except subscription.gone as error:
+                self._lost_broker(subscription, error, failures)
+                failures += 1
+                continue
+            finally:
+                subscription.close()
+            if quiet:
+                raise TimeoutError(f"no event for {timeout} s")
+
+    def _subscribe(self, subscription: Subscription, *, wakeup: bool) -> None:
+        subscription.open()
+        log.info("receiving events from %s", subscription.connection.as_uri())
+        if self.on_connection is not None:
+            self.on_connection(True)
+        commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
+        if commands:  # a heartbeat from everybody, so that the roster is complete at once
+            tell(self.app, self._source, *commands)
+
+    def _read(self, subscription: Subscription) -> tuple[list[ev.Event], Receipt | None]:
+        """One read, decoded; before it, what is settled is acknowledged."""
+        if self._settled:
+            subscription.acknowledge(self._settled.pop())
+        reading = subscription.read(_READ_SECONDS)
+        received = ev.decode(reading.bodies, on_invalid=self._invalid)
+        if self.enable_events and any(one.type == "worker-online" for one in received):
+            self._enable_later = True
+        if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._enable_later, self._told_at = False, time.monotonic()
+            tell(self.app, self._source, "enable_events")
+        return received, reading.receipt
+
+    def _leave(self, subscription: Subscription) -> None:
+        """Stop in order: what this makes safe is acknowledged before the connection goes."""
+        if self.on_stop is not None:
+            self.on_stop()
+        if self._settled:
+            subscription.acknowledge(self._settled.pop(), last=True)
+
+    def _has_stopped(self) -> bool:
+        """Whether to stop even though events keep coming."""
+        return self._stop_by is not None and time.monotonic() >= self._stop_by
+
+    def _hand_over(self, received: Sequence[ev.Event], receipt: Receipt | None) -> None:
+        if self.on_events is not None:
+            self.on_events(received, receipt)
+            return
+        for event in received:
+            handler = self.handlers.get(event.type) or self.handlers.get("*")
+            if handler:
+                handler(event)
+
+    def _invalid(self, error: InvalidEvent) -> None:
+        if self.on_invalid is not None:
+            self.on_invalid(error)
+
+    def _lost_broker(self, subscription: Subscription, error: BaseException, failures: int) -> None:
+        """Say so, and wait a little longer each time, so that a herd does not return at once."""
+        if self.on_connection is not None:
+            self.on_connection(False)
+        if self.should_stop:
+            return
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
+        pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
+        log.warning(
+            "broker %s is away (%s); next try in %.1f s",
+            subscription.connection.as_uri(),
+            str(error).strip() or type(error).__name__,
+            pause,
+        )
+        until = time.monotonic() + pause
+        while not self.should_stop and time.monotonic() < until:
+            time.sleep(min(_READ_SECONDS, pause))

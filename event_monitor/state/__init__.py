@@ -1,0 +1,7 @@
+"""State: all that is kept under the one lock, and what is copied from it at a shot."""
+
+from __future__ import annotations
+
+from .state import Exposure, State
+
+__all__ = ["Exposure", "State"]

@@ -1,0 +1,136 @@
+"""Processes: real workers and real monitors, as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .proj import QUEUES
+from .servers import kill_group
+from .waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PROJECT = "tests.support.proj"
+WAYS = ("celery-events", "run")
+LISTENS = "receiving events from "
+
+
+class Process:
+    """One command in a process group of its own; what it says is in ``output``."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str], log: Path) -> None:
+        self.command = command
+        self._log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [str(BIN / command[0]), *command[1:]],
+                cwd=ROOT,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The id of the process, and of its group."""
+        return self._popen.pid
+
+    @property
+    def output(self) -> str:
+        """What it has written to stdout and stderr so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when a signal killed it."""
+        return self._popen.poll()
+
+    def wait_for_output(self, text: str, deadline_seconds: float = 60, *, times: int = 1) -> None:
+        """Wait until it has written ``text``, so many ``times``."""
+
+        def written() -> bool:
+            done = self.output.count(text) >= times
+            if not done and self.exit_code is not None:
+                raise AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}")
+            return done
+
+        wait_until(written, deadline_seconds, f"{self.command[0]} says {text!r}\n{self.output}")
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process only, not to its children."""
+        os.kill(self.pid, number)
+
+    def wait(self, deadline_seconds: float = 30) -> int:
+        """Wait for its end and return the exit code."""
+        try:
+            return self._popen.wait(timeout=deadline_seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.command} does not end:\n{self.output}") from None
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end, and return the exit code."""
+        self.send(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        """Kill -9, with all its children."""
+        kill_group(self._popen)
+
+
+class Processes:
+    """Starts processes for one test, and ends what is left of them."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environ = dict(environ)
+        self._started: list[Process] = []
+
+    def worker(
+        self,
+        name: str,
+        *,
+        pool: str = "prefork",
+        concurrency: int = 2,
+        events: bool = True,
+        environ: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a worker, such as ``w1@host1``; return when it takes tasks."""
+        command = ["celery", "-A", PROJECT, "worker", "--hostname", name, "--pool", pool]
+        command += ["--concurrency", str(concurrency), "--queues", ",".join(QUEUES)]
+        command += ["--loglevel", "INFO", "--without-mingle"]
+        process = self.start([*command, "--task-events"] if events else command, environ)
+        process.wait_for_output(f"{name} ready.")
+        return process
+
+    def monitor(self, way: str, *, environ: Mapping[str, str] | None = None) -> Process:
+        """Start the monitor in one of the ``WAYS``; return when it receives events."""
+        command = {
+            "celery-events": [
+                *("celery", "-A", PROJECT, "events"),
+                *("-c", "event_monitor.CloudWatchCam", "-F", "2", "-l", "INFO"),
+            ],
+            "run": ["event-monitor", "run", "-A", PROJECT, "--interval", "2"],
+        }[way]
+        process = self.start(command, environ)
+        process.wait_for_output(LISTENS)
+        return process
+
+    def start(self, command: list[str], environ: Mapping[str, str] | None = None) -> Process:
+        """Start any command of the virtual environment; it is ended with the test."""
+        log = self._folder / f"{len(self._started)}-{command[0]}.log"
+        process = Process(command, {**self._environ, **(environ or {})}, log)
+        self._started.append(process)
+        return process
+
+    def close(self) -> str:
+        """Kill what still runs; return what all of them have said."""
+        for process in self._started:
+            process.kill()
+        return "".join(f"\n--- {one.command}\n{one.output}" for one in self._started)

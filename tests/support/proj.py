@@ -1,0 +1,76 @@
+"""A sample Celery project. Run it with ``celery -A tests.support.proj worker``.
+
+``BROKER_URL`` and ``RESULT_BACKEND`` come from the environment, and ``SEND_SENT_EVENT=0``
+switches the producer's task-sent events off.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Reject
+
+QUEUES = ("celery", "elsewhere")
+RETRIES = 2
+HARD_LIMIT_SECONDS = 1
+
+
+def succeed() -> int:
+    """Return."""
+    return 42
+
+
+def elsewhere() -> None:
+    """Return; it is routed to a queue of its own."""
+
+
+def fail() -> None:
+    """Raise."""
+    raise ValueError("as planned")
+
+
+def retry_then_succeed(self: Task[..., Any]) -> None:
+    """Retry ``RETRIES`` times, then return."""
+    if self.request.retries < RETRIES:
+        raise self.retry(countdown=0.05, max_retries=RETRIES)
+
+
+def reject() -> None:
+    """Give the message back to the broker, which drops it."""
+    raise Reject("as planned", requeue=False)
+
+
+def sleep_for(seconds: float) -> None:
+    """Take its time."""
+    time.sleep(seconds)
+
+
+def overrun() -> None:
+    """Run into the hard time limit."""
+    time.sleep(60)
+
+
+def build(environ: Mapping[str, str]) -> Celery:
+    """The project's app, as the environment wants it."""
+    app = Celery("proj", broker=environ.get("BROKER_URL"), set_as_current=False)
+    app.conf.update(
+        result_backend=environ.get("RESULT_BACKEND", "disabled://"),
+        task_send_sent_event=environ.get("SEND_SENT_EVENT", "1") == "1",
+        task_routes={"proj.elsewhere": {"queue": "elsewhere"}},
+        broker_connection_retry_on_startup=True,
+        worker_enable_soft_shutdown_on_idle=False,
+    )
+    for function in (succeed, elsewhere, fail, sleep_for):
+        app.task(function, name=f"proj.{function.__name__}")
+    app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
+    # Only a message that is not acknowledged yet can be rejected.
+    app.task(reject, name="proj.reject", acks_late=True)
+    app.task(overrun, name="proj.overrun", time_limit=HARD_LIMIT_SECONDS)
+    return app
+
+
+app = build(os.environ)

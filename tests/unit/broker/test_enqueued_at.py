@@ -1,0 +1,136 @@
+"""Stamp: a message tells when it was published, whatever else its headers hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.signals import before_task_publish
+
+from event_monitor.broker.enqueued_at import HEADER, age_of, stamp_tasks
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """An app whose tasks are stamped, with a broker in memory."""
+    app = Celery("stamped", broker="memory://", set_as_current=False)
+    stamp_tasks(app)
+    yield app
+    before_task_publish.disconnect(dispatch_uid=HEADER)
+    app.close()
+
+
+def published(app: Celery, **options: Any) -> dict[str, Any]:
+    """The headers of a task as a worker would get them."""
+    with app.connection_for_read() as connection:
+        with connection.channel() as channel:
+            queue = app.amqp.queues["celery"](channel)
+            queue.declare()
+            queue.purge()
+        app.send_task("add", connection=connection, **options)
+        with connection.channel() as channel:
+            message = app.amqp.queues["celery"](channel).get()
+    assert message is not None
+    headers: dict[str, Any] = message.headers
+    return headers
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def test_a_task_is_stamped_with_the_time_it_is_published(app: Celery) -> None:
+    before = time.time()
+    stamp = published(app)[HEADER]
+
+    assert before <= stamp <= time.time()
+
+
+def test_stamping_twice_connects_once(app: Celery) -> None:
+    stamp_tasks(app)
+    stamp_tasks()
+
+    assert sum(lookup[0] == HEADER for lookup, _ in before_task_publish.receivers) == 1
+
+
+def test_a_stamp_that_is_there_is_kept(app: Celery) -> None:
+    assert published(app, headers={HEADER: 5.0}, retries=1)[HEADER] == 5.0
+
+
+def test_a_stamp_that_is_none_is_replaced(app: Celery) -> None:
+    before = time.time()
+
+    assert published(app, headers={HEADER: "yesterday"})[HEADER] >= before
+
+
+def test_headers_within_headers_are_stamped_and_not_changed(app: Celery) -> None:
+    """A retry sends only these; the caller may send the same mapping again."""
+    within = {"sentry-trace": "0"}
+    headers = published(app, headers={"headers": within})
+
+    assert headers["headers"] == {"sentry-trace": "0", HEADER: headers[HEADER]}
+    assert within == {"sentry-trace": "0"}
+    assert published(app, headers={"headers": {HEADER: 7.0}})[HEADER] == 7.0
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("headers", [None, [], "text", {"headers": "text"}, {"headers": None}])
+def test_nothing_is_ever_raised_into_publishing(headers: Any) -> None:
+    for _, answer in before_task_publish.send("add", headers=headers):
+        assert answer is None
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "age"),
+    [
+        ({HEADER: NOW - 10}, 10.0),
+        ({HEADER: int(NOW) - 10}, 10.0),
+        ({HEADER: NOW + 10}, 0.0),
+        ({"sentry-task-enqueued-time": NOW - 20}, 20.0),
+        ({"headers": {"sentry-task-enqueued-time": NOW - 20}}, 20.0),
+        ({"headers": {HEADER: NOW - 30}}, 30.0),
+        ({HEADER: NOW - 40, "sentry-task-enqueued-time": NOW - 1}, 40.0),
+        ({HEADER: "x", "sentry-task-enqueued-time": NOW - 1}, 1.0),
+        ({HEADER: NOW - 100, "eta": None}, 100.0),
+        ({HEADER: NOW - 100, "eta": "2023-11-14T22:12:20+00:00"}, 60.0),
+        ({HEADER: NOW - 100, "eta": "2023-11-14T22:12:20Z"}, 60.0),
+        ({HEADER: NOW - 100, "eta": "2023-11-14T22:12:20"}, 60.0),
+        ({HEADER: NOW - 100, "eta": "2023-11-14T23:12:20+01:00"}, 60.0),
+        ({HEADER: NOW - 100, "eta": "2023-11-14T22:00:00+00:00"}, 100.0),
+        ({HEADER: NOW - 100, "eta": "2033-11-14T22:00:00+00:00"}, 0.0),
+        ({HEADER: NOW - 100, "eta": "soon"}, 100.0),
+        ({HEADER: NOW - 100, "eta": 12}, 100.0),
+    ],
+)
+def test_age_is_since_the_later_of_stamp_and_eta(headers: dict[str, Any], age: float) -> None:
+    assert age_of(headers, now=NOW) == age
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        [],
+        {},
+        {"eta": "2023-11-14T22:12:20+00:00"},
+        {HEADER: None},
+        {HEADER: "1700000000"},
+        {HEADER: True},
+        {HEADER: float("nan")},
+        {HEADER: float("inf")},
+        {HEADER: -1},
+        {HEADER: 0},
+        {HEADER: 10**400},
+        {HEADER: NOW * 1_000},
+        {"headers": [HEADER]},
+    ],
+)
+def test_age_without_a_stamp_is_unknown(headers: Any) -> None:
+    assert age_of(headers, now=NOW) is None

@@ -1,0 +1,107 @@
+"""Documentation: the README says what the code does, because the code wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from event_monitor.catalog import CATALOG
+from event_monitor.cli.documentation import (
+    main,
+    metrics_markdown,
+    rewritten,
+    settings_markdown,
+    settings_text,
+)
+from event_monitor.settings import Settings, options
+from event_monitor.text import aligned, markdown
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_the_readme_holds_the_generated_tables() -> None:
+    """A metric or a setting cannot change without its line in the README."""
+    text = README.read_text(encoding="utf-8")
+
+    assert text == rewritten(text), "run: python -m event_monitor.cli.documentation README.md"
+
+
+def test_every_metric_and_every_setting_has_its_row() -> None:
+    """One line each."""
+    for one in CATALOG:
+        assert f"| `{one.name}` | {one.unit} |" in metrics_markdown()
+    for option in options():
+        assert f"| `{option.name}` |" in settings_markdown()
+
+
+def test_main_rewrites_between_the_markers_only(tmp_path: Path) -> None:
+    """What a person wrote around the tables stays."""
+    # Given
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "# Before\n<!-- metrics -->\nold\n<!-- /metrics -->\nbetween\n"
+        "<!-- settings --><!-- /settings -->\nafter\n"
+    )
+
+    # When
+    code = main([str(readme)])
+
+    # Then
+    assert code == 0
+    assert readme.read_text() == (
+        f"# Before\n<!-- metrics -->\n{metrics_markdown()}\n<!-- /metrics -->\nbetween\n"
+        f"<!-- settings -->\n{settings_markdown()}\n<!-- /settings -->\nafter\n"
+    )
+
+
+def test_main_refuses_a_document_without_markers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which marker is missing, and changes nothing."""
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing here")
+
+    assert main([str(readme)]) == 1
+    assert readme.read_text() == "nothing here"
+    assert capsys.readouterr().err == (
+        f"{readme}: there is no <!-- metrics --> … <!-- /metrics -->\n"
+    )
+
+
+def test_main_without_a_document_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, as for any usage error."""
+    assert main([]) == 2
+    assert capsys.readouterr().err == "usage: python -m event_monitor.cli.documentation README.md\n"
+
+
+def test_aligned_columns_wrap_the_last_one() -> None:
+    """Numbers to the right, long text below itself."""
+    table = aligned(
+        ("name", "n", "meaning"),
+        [("a", "1", "short"), ("bcdef", "100", "one two three four five six")],
+        width=35,
+        right="lrl",
+    )
+
+    assert table == (
+        "name     n  meaning\n"
+        "a        1  short\n"
+        "bcdef  100  one two three four five\n"
+        "            six"
+    )
+
+
+def test_markdown_escapes_what_would_end_a_cell() -> None:
+    """A glob list has bars in it."""
+    assert markdown(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |"
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    """`event-monitor settings` ends up in tickets and logs."""
+    settings, sources = Settings.load_with_sources(
+        flags={"management_url": "http://user:secret@host:15672"}, environ={}, conf={}
+    )
+    shown = settings_text(settings, sources, width=200)
+    assert "http://user:**@host:15672" in shown
+    assert "secret" not in shown

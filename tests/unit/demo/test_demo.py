@@ -1,0 +1,260 @@
+"""The demo: its parts, and the whole of it with real workers, as a user sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kombu import Connection, Exchange, Queue
+
+from event_monitor.demo import ledger, run_demo
+from event_monitor.demo.cloudwatch import CloudWatch, Reading, percentile
+from event_monitor.demo.ledger import Truth
+from event_monitor.demo.processes import environment
+from event_monitor.demo.run import Run
+from event_monitor.demo.verdict import Comparison, compare, has_arrived
+from event_monitor.errors import UnavailableError
+
+DEMO = "import sys; from event_monitor.demo import run_demo; sys.exit(run_demo())"
+HERE = str(Path(__file__).parents[3])
+
+
+def test_the_demos_processes_cannot_reach_a_real_account(tmp_path):
+    """Whatever the user's environment says, every AWS service is the one on loopback."""
+    run = Run.new(tmp_path, broker=None)
+    outer = {
+        "PATH": "/bin",
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/real",
+        "AWS_ENDPOINT_URL_CLOUDWATCH": "https://real",
+        "CELERY_BROKER_URL": "redis://real",
+        "EVENT_MONITOR_NAMESPACE": "Real",
+        "HTTP_PROXY": "http://proxy",
+    }
+
+    inner = environment(outer, run=run, endpoint="http://127.0.0.1:4566")
+
+    assert {key: value for key, value in inner.items() if key.startswith("AWS_")} == {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_ENDPOINT_URL_CLOUDWATCH": "http://127.0.0.1:4566",
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-such-file"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-such-file"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    assert "CELERY_BROKER_URL" not in inner
+    assert inner["EVENT_MONITOR_NAMESPACE"] == "Celery"
+    assert inner["NO_PROXY"] == inner["no_proxy"] == "127.0.0.1"
+    assert Run.from_environ(inner) == run
+
+
+@pytest.mark.parametrize("broker", ["sqs://", "memory://", "localhost:6379"])
+def test_a_broker_that_cannot_carry_the_demo_is_refused_before_anything_starts(broker):
+    with pytest.raises(UnavailableError, match="--broker must be a URL that begins with amqp"):
+        run_demo(broker=broker)
+
+
+def test_the_embedded_broker_loses_no_message_and_keeps_each_senders_order(tmp_path):
+    """Given writers that publish while a reader polls, all arrives, whole and in order."""
+    (tmp_path / "broker").mkdir()
+    options = {**Run.new(tmp_path, broker=None).configuration["broker_transport_options"]}
+    options["polling_interval"] = 0.001  # so that the reader often meets a message being born
+
+    def connect() -> Connection:
+        transport = "event_monitor.demo.broker:Transport"
+        return Connection("filesystem://localhost", transport=transport, transport_options=options)
+
+    exchange = Exchange("events", type="topic", durable=False)
+    received: list[tuple[int, int]] = []
+
+    def publish(sender: int) -> None:
+        with connect() as connection:
+            producer = connection.Producer(exchange=exchange)
+            for number in range(200):
+                producer.publish([sender, number], routing_key="task.sent", serializer="json")
+
+    def on_message(body, message) -> None:
+        received.append(tuple(body))
+        message.ack()
+
+    queue = Queue("events.reader", exchange, routing_key="#")
+    with connect() as connection, connection.Consumer([queue], callbacks=[on_message]):
+        senders = [threading.Thread(target=publish, args=(sender,)) for sender in range(3)]
+        for sender in senders:
+            sender.start()
+        deadline = time.monotonic() + 30
+        while len(received) < 600 and time.monotonic() < deadline:
+            connection.drain_events(timeout=5)
+        for sender in senders:
+            sender.join()
+
+    by_sender = [[number for sender, number in received if sender == one] for one in range(3)]
+    assert by_sender == [list(range(200))] * 3
+
+
+def test_cloudwatch_is_read_back_by_exact_dimensions(tmp_path):
+    """A total is not the sum of its splits, and distributions are unfolded."""
+    script = """
+import boto3
+boto3.client("cloudwatch").put_metric_data(Namespace="Celery", MetricData=[
+    {"MetricName": "TasksFailed", "Value": 3},
+    {"MetricName": "TasksFailed", "Value": 2, "Dimensions": [{"Name": "TaskName", "Value": "a"}]},
+    {"MetricName": "TaskRuntime", "Values": [0.5, 2], "Counts": [2, 1]},
+    {"MetricName": "WorkersOnline", "Value": 1, "Timestamp": 1_000_000_060},
+    {"MetricName": "WorkersOnline", "Value": 2, "Timestamp": 1_000_000_000},
+])
+boto3.client("cloudwatch").put_metric_data(Namespace="Other", MetricData=[
+    {"MetricName": "TasksFailed", "Value": 7},
+])
+"""
+    run = Run.new(tmp_path, broker=None)
+    with CloudWatch() as cloudwatch:
+        environ = environment(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
+        subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=60)
+
+        reading = cloudwatch.read()
+
+    assert reading.sum("TasksFailed") == 3
+    assert reading.sum("TasksFailed", TaskName="a") == 2
+    assert reading.values("TaskRuntime") == (0.5, 0.5, 2.0)
+    assert reading.latest("WorkersOnline") == 1
+    assert reading.split_by("TaskName") == ("a",)
+
+
+def test_a_percentile_is_one_of_the_values():
+    assert percentile((), 95) is None
+    assert percentile((3.0,), 50) == 3.0
+    assert percentile(tuple(range(100, 0, -1)), 95) == 95
+
+
+def test_a_retry_is_published_again_and_the_ledger_counts_lines(tmp_path):
+    path = tmp_path / "ledger"
+    assert ledger.read(path) == Truth.of([])
+
+    for deed in ("sent", "started", "retried", "started"):
+        ledger.note(path, deed, "shop.sync_stock")
+
+    truth = ledger.read(path)
+    assert (truth.published, truth.total("started"), truth.unfinished) == (2, 2, 1)
+
+
+def test_one_count_that_differs_is_found():
+    """Given everything counted once but one failure twice, the verdict names what differs."""
+    truth = Truth.of(["sent a", "started a", "failed a", "sent b", "started b"])
+    reading = Reading(
+        {
+            ("TasksSent", ()): (2.0,),
+            ("TasksReceived", ()): (1.0, 1.0),
+            ("TasksStarted", ()): (2.0,),
+            ("TasksFailed", ()): (2.0,),
+            ("TasksFailed", (("TaskName", "a"),)): (1.0,),
+            ("TasksFailed", (("TaskName", "unknown"),)): (1.0,),
+            ("TaskQueueTime", ()): (0.1, 0.2),
+            ("TaskQueueTime", (("TaskName", "a"),)): (0.1,),
+            ("TaskQueueTime", (("TaskName", "b"),)): (0.2,),
+            ("WorkersLost", ()): (0.0, 1.0),
+            ("WorkersLost", (("WorkerName", "west@demo"),)): (1.0,),
+            ("TasksOrphaned", ()): (1.0,),
+        }
+    )
+
+    verdict = compare(truth, reading, killed="west@demo")
+
+    assert not has_arrived(truth, reading)
+    assert not verdict.agrees
+    assert [one for one in verdict.comparisons if not one.agrees] == [
+        Comparison(happened=1, counted=2),
+        Comparison(happened=0, counted=1),
+    ]
+    assert verdict.totals["TasksFailed"] == Comparison(happened=1, counted=2)
+    assert verdict.tasks["unknown"]["TasksFailed"] == Comparison(happened=0, counted=1)
+
+
+# -- the whole demo, in a process of its own -------------------------------------------------
+
+
+def left_running(folder: Path) -> list[str]:
+    """The commands of processes whose environment names this folder (on Linux)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(folder) in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it has just ended, or is not ours
+    return found
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "condition not met in time"
+        time.sleep(0.05)
+
+
+def start_demo(folder: Path, output: Path) -> subprocess.Popen[bytes]:
+    """Start the demo and come back when its workers work."""
+    environ = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": HERE}
+    with output.open("wb") as file:
+        demo = subprocess.Popen([sys.executable, "-c", DEMO], env=environ, stdout=file)
+    wait_for(lambda: "Both workers work" in output.read_text(encoding="utf-8"))
+    return demo
+
+
+@pytest.mark.integration
+def test_sent_and_counted_agree_and_nothing_is_left(tmp_path):
+    """`event-monitor demo` ends within a minute, says that all agrees, and cleans up."""
+    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": HERE}
+
+    began = time.monotonic()
+    demo = subprocess.run(
+        [sys.executable, "-c", DEMO], env=environ, capture_output=True, text=True, timeout=110
+    )
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert time.monotonic() - began < 60
+    assert "kill -9 west@demo" in demo.stdout
+    assert "WorkersLost: west@demo has died" in demo.stdout
+    assert "numbers agree: what happened is what CloudWatch holds" in demo.stdout
+    assert "✗" not in demo.stdout
+    assert "HTTP/1.1" not in demo.stderr, "the log of the embedded CloudWatch spoils the screen"
+    assert list(tmp_path.iterdir()) == []
+    assert left_running(tmp_path) == []
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing(tmp_path, number):
+    """Ctrl-C in the middle ends workers and monitor and removes the folder."""
+    output = tmp_path.with_suffix(".out")
+    demo = start_demo(tmp_path, output)
+
+    demo.send_signal(number)
+
+    assert demo.wait(timeout=30) == 1
+    assert "Interrupted; nothing is left running." in output.read_text(encoding="utf-8")
+    wait_for(lambda: left_running(tmp_path) == [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.integration
+def test_a_killed_demo_takes_its_processes_along(tmp_path):
+    """Even after kill -9 of the demo itself, no worker stays behind."""
+    output = tmp_path.with_suffix(".out")
+    demo = start_demo(tmp_path, output)
+
+    demo.kill()
+    demo.wait()
+
+    wait_for(lambda: left_running(tmp_path) == [])

@@ -1,0 +1,291 @@
+"""Gauges: what is known is published, what is not is left out, and nothing is invented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from event_monitor.metrics.gauges import (
+    believed,
+    queue_totals,
+    queue_values,
+    status_of,
+    worker_totals,
+    worker_values,
+)
+from event_monitor.settings import Settings
+from event_monitor.snapshot import (
+    QueueDepth,
+    Snapshot,
+    Survey,
+    TaskCounts,
+    Window,
+    WorkerAnswer,
+    WorkerState,
+    WorkerStatus,
+)
+
+PLAIN = Settings()
+LIMITED = Settings(
+    queue_length_limits=(("bulk.*", (1_000, 10_000)), ("*", (10, 100))),
+    queue_age_limits=(("*", (60, 600)),),
+)
+MINUTE = Window(0.0, 60.0, tasks=(("add", TaskCounts(received=120)),))
+
+
+def snapshot(*states: WorkerState, heard: bool = True) -> Snapshot:
+    workers = tuple(WorkerStatus(f"w{n}@h", state, 0.0) for n, state in enumerate(states))
+    return Snapshot(MINUTE, workers=workers, heard=heard)
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("depth", "status"),
+    [
+        ({"ready": 9, "oldest_seconds": 59.0}, 0),
+        ({"ready": 10, "oldest_seconds": 0.0}, 1),
+        ({"ready": 1, "oldest_seconds": 60.0}, 1),
+        ({"ready": 100, "oldest_seconds": 0.0}, 2),
+        ({"ready": 1, "oldest_seconds": 600.0}, 2),
+        ({"ready": 50}, 1),
+        ({"oldest_seconds": 700.0}, 2),
+        ({"ready": 0}, 0),
+        ({}, None),
+    ],
+)
+def test_status_is_the_worse_of_length_and_age(depth: dict[str, Any], status: int | None) -> None:
+    assert status_of(QueueDepth("q", **depth), LIMITED) == status
+
+
+def test_status_goes_by_the_first_glob_that_fits() -> None:
+    assert status_of(QueueDepth("bulk.mail", ready=999), LIMITED) == 0
+    assert status_of(QueueDepth("mail", ready=999), LIMITED) == 2
+
+
+def test_status_without_limits_is_unknown() -> None:
+    assert status_of(QueueDepth("q", ready=10**9), PLAIN) is None
+
+
+def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
+    """Taken for none, it would make the fleet grow eightfold."""
+    workers = (
+        WorkerAnswer("w1@h", pool_processes=8, queues=("q",)),
+        WorkerAnswer("w2@h", queues=("q",)),
+    )
+    survey = Survey(queues=(QueueDepth("q", ready=108),), workers=workers)
+
+    assert "backlog_per_worker" not in queue_totals(survey, MINUTE, PLAIN)
+    assert queue_totals(replace(survey, workers=workers[:1]), MINUTE, PLAIN)[
+        "backlog_per_worker"
+    ] == pytest.approx(13.5)
+
+
+# -- one queue ------------------------------------------------------------------------------------
+
+
+def test_queue_of_which_nothing_is_known_has_no_gauges() -> None:
+    assert queue_values(QueueDepth("q"), Survey(), LIMITED) == {}
+
+
+def test_queue_of_which_all_is_known_has_all_gauges() -> None:
+    queue = QueueDepth(
+        "q",
+        ready=30,
+        unacked=10,
+        consumers=2,
+        oldest_seconds=61.0,
+        arrivals_per_second=1.0,
+        deliveries_per_second=4.0,
+    )
+    workers = (
+        WorkerAnswer("w1@h", pool_processes=4, queues=("q", "p")),
+        WorkerAnswer("w2@h", pool_processes=4, queues=("q",)),
+        WorkerAnswer("w3@h", pool_processes=9, queues=("p",)),
+    )
+
+    assert queue_values(queue, Survey(workers=workers), LIMITED) == {
+        "queue_length": 30,
+        "queue_unacked": 10,
+        "queue_consumers": 2,
+        "oldest_message": 61.0,
+        "queue_status": 1,
+        "backlog_per_worker": 5.0,
+        "arrival_rate": 1.0,
+        "drain_rate": 4.0,
+        "time_to_empty": 10.0,
+    }
+
+
+def test_empty_queue_has_an_age_of_zero_and_is_empty_now() -> None:
+    values = queue_values(QueueDepth("q", ready=0), Survey(), PLAIN)
+
+    assert values == {"queue_length": 0, "oldest_message": 0.0, "time_to_empty": 0.0}
+
+
+def test_waiting_queue_without_a_stamp_has_no_age() -> None:
+    assert "oldest_message" not in queue_values(QueueDepth("q", ready=1), Survey(), PLAIN)
+
+
+def test_queue_that_does_not_shrink_is_never_empty() -> None:
+    queue = QueueDepth("q", ready=5, arrivals_per_second=2.0, deliveries_per_second=2.0)
+
+    assert "time_to_empty" not in queue_values(queue, Survey(), PLAIN)
+
+
+def test_backlog_without_a_worker_counts_as_if_there_were_one() -> None:
+    values = queue_values(QueueDepth("q", ready=7), Survey(workers=()), PLAIN)
+
+    assert values["backlog_per_worker"] == 7.0
+
+
+def test_backlog_is_unknown_while_the_workers_are() -> None:
+    assert "backlog_per_worker" not in queue_values(QueueDepth("q", ready=7), Survey(), PLAIN)
+
+
+# -- consumers, where the broker does not tell ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("workers", "consumers"),
+    [
+        (None, None),
+        ((), 0),
+        ((("q",), ("q", "p"), ("p",)), 2),
+        ((("p",),), 0),
+        ((("q",), None), None),
+    ],
+)
+def test_workers_tell_the_consumers_that_the_broker_does_not(
+    workers: tuple[tuple[str, ...] | None, ...] | None, consumers: int | None
+) -> None:
+    answers = workers and tuple(WorkerAnswer(f"w{n}@h", queues=q) for n, q in enumerate(workers))
+    survey = Survey(workers=answers if workers is not None else None)
+
+    assert queue_values(QueueDepth("q"), survey, PLAIN).get("queue_consumers") == consumers
+
+
+def test_the_brokers_word_on_consumers_counts_more() -> None:
+    survey = Survey(workers=(WorkerAnswer("w@h", queues=("q",)),))
+
+    assert queue_values(QueueDepth("q", consumers=0), survey, PLAIN)["queue_consumers"] == 0
+
+
+# -- all queues -----------------------------------------------------------------------------------
+
+
+def test_totals_of_no_survey_are_nothing() -> None:
+    assert queue_totals(Survey(), MINUTE, LIMITED) == {}
+
+
+def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
+    survey = Survey(
+        queues=(
+            QueueDepth("a", ready=5, unacked=1, consumers=1, oldest_seconds=700.0),
+            QueueDepth("b", ready=50, unacked=2, consumers=2, oldest_seconds=3.0),
+            QueueDepth("unknown"),
+        ),
+        workers=(WorkerAnswer("w@h", pool_processes=2, queues=("a", "b")),),
+    )
+
+    assert queue_totals(survey, MINUTE, LIMITED) == {
+        "queue_length": 55,
+        "queue_unacked": 3,
+        "queue_consumers": 3,
+        "oldest_message": 700.0,
+        "queue_status": 2,
+        "backlog_per_worker": 29.0,
+        "drain_rate": 2.0,  # by the 120 tasks that workers received in the minute
+    }
+
+
+def test_totals_reckon_the_rates_where_the_broker_tells_none() -> None:
+    survey = Survey(queues=(QueueDepth("q", ready=30),), ready_growth_per_second=-0.5)
+
+    values = queue_totals(survey, MINUTE, PLAIN)
+
+    assert (values["arrival_rate"], values["drain_rate"]) == (1.5, 2.0)
+    assert values["time_to_empty"] == 60.0
+
+
+def test_totals_use_the_rates_the_broker_tells() -> None:
+    queues = (
+        QueueDepth("a", ready=8, arrivals_per_second=1.0, deliveries_per_second=2.0),
+        QueueDepth("b", ready=2, arrivals_per_second=3.0, deliveries_per_second=4.0),
+    )
+
+    values = queue_totals(Survey(queues=queues), MINUTE, PLAIN)
+
+    assert (values["arrival_rate"], values["drain_rate"]) == (4.0, 6.0)
+    assert values["time_to_empty"] == 5.0
+
+
+# -- workers --------------------------------------------------------------------------------------
+
+BUSY = WorkerAnswer(
+    "w1@h", active=3, reserved=4, scheduled=1, revoked=2, pool_processes=4, memory_bytes=500
+)
+SHY = WorkerAnswer("w2@h", pool_processes=2, memory_bytes=900)
+
+
+def test_worker_totals_add_up_what_was_answered() -> None:
+    survey = Survey(workers=(BUSY, SHY), stalled=("w3@h",))
+
+    assert worker_totals(snapshot(WorkerState.ONLINE), survey) == {
+        "stalled": 1,
+        "reserved": 4,
+        "scheduled": 1,
+        "revoked_held": 2,
+        "pool_processes": 6,
+        "utilization": 75.0,  # of the worker that said what it runs
+        "worker_memory": 900,
+    }
+
+
+def test_worker_totals_of_nobody_are_zeros() -> None:
+    assert worker_totals(snapshot(WorkerState.OFFLINE), Survey(workers=())) == {
+        "reserved": 0,
+        "scheduled": 0,
+        "revoked_held": 0,
+        "pool_processes": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "seen", [snapshot(WorkerState.ONLINE), snapshot(heard=False)], ids=["online", "never heard"]
+)
+def test_silence_of_all_is_not_taken_for_no_workers(seen: Snapshot) -> None:
+    survey = Survey(workers=())
+
+    assert believed(survey, seen) == Survey(workers=None)
+    assert worker_totals(seen, survey) == {}
+
+
+def test_answers_are_believed() -> None:
+    assert believed(Survey(workers=(BUSY,)), snapshot()) == Survey(workers=(BUSY,))
+    assert believed(Survey(workers=()), snapshot(WorkerState.LOST)) == Survey(workers=())
+
+
+def test_worker_values_are_of_each_that_answered_or_is_stalled() -> None:
+    survey = Survey(workers=(BUSY, SHY), stalled=("w3@h",))
+
+    assert worker_values(survey) == {
+        "w1@h": {
+            "reserved": 4,
+            "scheduled": 1,
+            "revoked_held": 2,
+            "pool_processes": 4,
+            "utilization": 75.0,
+            "worker_memory": 500,
+            "stalled": 0,
+        },
+        "w2@h": {"pool_processes": 2, "worker_memory": 900, "stalled": 0},
+        "w3@h": {"stalled": 1},
+    }
+
+
+def test_worker_values_without_a_survey_are_none() -> None:
+    assert worker_values(Survey()) == {}

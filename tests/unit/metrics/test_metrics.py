@@ -1,0 +1,263 @@
+"""Metrics: a snapshot becomes what is published, within the budget, and nothing is invented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from event_monitor.catalog import CATALOG
+from event_monitor.distribution import Distribution
+from event_monitor.metrics import Metric, label_for, metrics_from
+from event_monitor.settings import Settings
+from event_monitor.snapshot import (
+    OrphanedTask,
+    PublisherReport,
+    QueueDepth,
+    RunningTasks,
+    Snapshot,
+    Survey,
+    TaskCounts,
+    Window,
+    WorkerAnswer,
+    WorkerLoss,
+    WorkerState,
+    WorkerStatus,
+)
+
+from ...support.making import W1, W2
+
+WINDOW = Window(opened_at=1_000.0, closed_at=1_060.0)
+QUIET = Snapshot(window=WINDOW)
+
+ADD = TaskCounts(sent=3, started=3, succeeded=2, failed=1, runtime=Distribution((0.5, 2.0), (1, 1)))
+MUL = TaskCounts(sent=1, succeeded=1, runtime=Distribution((2.0,), (1,)))
+BUSY = Snapshot(window=replace(WINDOW, tasks=(("proj.add", ADD), ("proj.mul", MUL))))
+
+
+def published(
+    snapshot: Snapshot, report: PublisherReport | None = None, **settings: object
+) -> dict[tuple[str, ...], float | Distribution]:
+    """name and dimension values → value."""
+    metrics = metrics_from(snapshot, Settings(**settings), report)  # type: ignore[arg-type]
+    series = {(m.name, *(value for _, value in m.dimensions)): m.value for m in metrics}
+    assert len(series) == len(metrics), "a series was published twice"
+    return series
+
+
+def test_totals_are_published_with_zeros_when_nothing_happens() -> None:
+    """An absent series would put its alarm into INSUFFICIENT_DATA."""
+    quiet = published(QUIET)
+    assert {key: value for key, value in quiet.items() if value} == {
+        ("MonitorHeartbeat",): 1,
+        ("BrokerConnected",): 1,
+    }
+    counts = {(one.name,) for one in CATALOG if one.kind == "count"}
+    assert counts <= set(quiet)
+
+
+def test_what_is_not_known_is_not_published() -> None:
+    """No heartbeat told a load, no send was timed, nothing ran: no zero is invented."""
+    absent = {(one.name,) for one in CATALOG if one.group != "queues"} - set(published(QUIET))
+    assert absent == {
+        ("WorkersStalled",),
+        ("TasksReserved",),
+        ("TasksScheduled",),
+        ("TasksRevokedHeld",),
+        ("PoolProcesses",),
+        ("WorkerUtilization",),
+        ("WorkerMemory",),
+        ("TaskRuntime",),
+        ("TaskQueueTime",),
+        ("TaskPrefetchTime",),
+        ("EventDelay",),
+        ("LoadAverage",),
+        ("FlushDuration",),
+    }
+
+
+def test_of_workers_nothing_is_published_before_the_broker_was_heard() -> None:
+    """A zero would be invented, and would fire the alarm at every restart."""
+    series = published(replace(QUIET, heard=False, connected=False))
+    assert not [key for key in series if "Workers" in key[0] and key[0] != "WorkersLost"]
+    assert (series["BrokerConnected",], series["TasksSucceeded",]) == (0, 0)
+
+
+def test_totals_add_up_all_tasks() -> None:
+    """CloudWatch does not roll up, so we do."""
+    busy = published(BUSY)
+    assert busy["TasksSent",] == 4
+    assert busy["TasksSucceeded",] == 3
+    assert busy["TaskRuntime",] == Distribution((0.5, 2.0), (1, 2))
+
+
+def test_only_what_pays_for_itself_is_published_per_task() -> None:
+    """The rest is totals, until asked for."""
+    split = {key: value for key, value in published(BUSY).items() if len(key) == 2}
+    assert split == {
+        ("TasksSucceeded", "proj.add"): 2,
+        ("TasksSucceeded", "proj.mul"): 1,
+        ("TasksFailed", "proj.add"): 1,
+        ("TasksFailed", "proj.mul"): 0,
+        ("TasksRetried", "proj.add"): 0,
+        ("TasksRetried", "proj.mul"): 0,
+        ("TaskRuntime", "proj.add"): Distribution((0.5, 2.0), (1, 1)),
+        ("TaskRuntime", "proj.mul"): Distribution((2.0,), (1,)),
+    }
+
+
+def test_the_settings_choose_the_metrics_per_task_and_those_left_out() -> None:
+    """by_task and without."""
+    chosen = published(BUSY, by_task=("TasksSent",), without=("TasksFailed", "CustomEvents"))
+    assert {key for key in chosen if len(key) == 2} == {
+        ("TasksSent", "proj.add"),
+        ("TasksSent", "proj.mul"),
+    }
+    assert ("TasksFailed",) not in chosen
+
+
+def test_static_dimensions_are_on_every_metric_and_time_is_the_windows_start() -> None:
+    """A late send lands in the minute where it belongs."""
+    metrics = metrics_from(BUSY, Settings(dimensions=(("Environment", "prod"),)))
+    assert {m.dimensions[0] for m in metrics} == {("Environment", "prod")}
+    assert {m.timestamp for m in metrics} == {1_000.0}
+    assert metrics[0] == Metric("TasksSent", "Count", 1_000.0, 4, (("Environment", "prod"),))
+
+
+def test_a_clock_stepped_back_does_not_date_metrics_in_the_future() -> None:
+    """CloudWatch refuses what is more than two hours ahead."""
+    stepped = Snapshot(window=Window(opened_at=5_000.0, closed_at=1_400.0))
+    assert {m.timestamp for m in metrics_from(stepped, Settings())} == {1_400.0}
+
+
+def test_groups_publish_several_names_as_one() -> None:
+    """Counts and times are added up."""
+    grouped = published(BUSY, groups=(("maths", ("proj.*",)),))
+    assert grouped["TasksSucceeded", "maths"] == 3
+    assert grouped["TaskRuntime", "maths"] == Distribution((0.5, 2.0), (1, 2))
+    assert ("TasksSucceeded", "proj.add") not in grouped
+
+
+def test_excluded_tasks_have_no_series_and_still_count_in_the_totals() -> None:
+    """The total is the truth whatever is hidden."""
+    some = published(BUSY, exclude_tasks=("proj.mul",))
+    assert some["TasksSucceeded",] == 3
+    assert ("TasksSucceeded", "proj.mul") not in some
+
+
+def test_include_names_the_only_tasks_with_series() -> None:
+    """A group wins over both."""
+    settings = Settings(
+        include_tasks=("proj.a*",), exclude_tasks=("proj.ab",), groups=(("g", ("other.*",)),)
+    )
+    names = ("proj.a", "proj.ab", "proj.b", "other.x")
+    assert [label_for(name, settings) for name in names] == ["proj.a", None, None, "g"]
+
+
+def test_the_budget_folds_the_latest_names_into_other_and_no_count_is_lost() -> None:
+    """Series already published keep their place."""
+    tasks = tuple((f"t{n}", TaskCounts(succeeded=1, failed=n % 2)) for n in range(500))
+    snapshot = Snapshot(window=replace(WINDOW, tasks=tasks))
+    series = published(snapshot, series_budget=200)
+    names = [key[1] for key in series if key[0] == "TasksSucceeded" and len(key) == 2]
+
+    assert len(series) <= 200
+    assert names[:3] == ["t0", "t1", "t2"]
+    assert names[-1] == "other"
+    for metric, total in (("TasksSucceeded", 500), ("TasksFailed", 250)):
+        assert series[metric,] == total
+        assert sum(v for k, v in series.items() if k[0] == metric and len(k) == 2) == total  # type: ignore[misc]
+    assert series["SeriesFolded",] == 500 - (len(names) - 1)
+
+
+def test_workers_are_counted_and_their_gauges_need_opting_in() -> None:
+    """Each hostname is a billed metric."""
+    snapshot = Snapshot(
+        window=replace(WINDOW, by_worker=((W1, ADD),)),
+        workers=(
+            WorkerStatus(W1, WorkerState.ONLINE, 1.0, active=2, load_average=0.5),
+            WorkerStatus(W2, WorkerState.LOST, 90.0, active=9, load_average=9.0),
+            WorkerStatus("celery@three", WorkerState.OFFLINE, 5.0),
+        ),
+        losses=(WorkerLoss(W2, 90.0, (OrphanedTask("u", "proj.add"),)),),
+    )
+    series = published(snapshot)
+    expected = {
+        "WorkersOnline": 1,
+        "WorkersOffline": 1,
+        "WorkersLost": 1,
+        "TasksOrphaned": 1,
+        "TasksActive": 2,
+        "LoadAverage": 0.5,
+    }
+    assert {name: series[name,] for name in expected} == expected
+    assert not [key for key in series if W1 in key]
+
+    asked = published(snapshot, by_worker=("WorkersLost", "TasksActive", "TasksSucceeded"))
+    assert {key: value for key, value in asked.items() if len(key) == 2} == {
+        ("WorkersLost", W1): 0,
+        ("WorkersLost", W2): 1,
+        ("WorkersLost", "celery@three"): 0,
+        ("TasksActive", W1): 2,
+        ("TasksSucceeded", W1): 2,
+    }
+
+
+def test_a_goodbye_with_unfinished_tasks_is_orphans_but_no_loss() -> None:
+    """A cold shutdown is not a death."""
+    left = WorkerLoss(W1, 70.0, (OrphanedTask("u", "t"),), said_goodbye=True)
+    series = published(Snapshot(window=WINDOW, losses=(left,)))
+    assert (series["WorkersLost",], series["TasksOrphaned",]) == (0, 1)
+
+
+def test_running_tasks_in_total_and_per_task_when_asked() -> None:
+    """Names that run but are excluded stay in the total."""
+    snapshot = replace(
+        BUSY, running=(RunningTasks("proj.add", 2, 40.0), RunningTasks("hidden", 1, 90.0))
+    )
+    settings = {"by_task": ("TasksRunning", "OldestRunningTaskAge"), "exclude_tasks": ("hidden",)}
+    series = published(snapshot, **settings)
+    assert {key: value for key, value in series.items() if "Running" in key[0]} == {
+        ("TasksRunning",): 3,
+        ("OldestRunningTaskAge",): 90.0,
+        ("TasksRunning", "proj.add"): 2,
+        ("OldestRunningTaskAge", "proj.add"): 40.0,
+        ("TasksRunning", "proj.mul"): 0,
+        ("OldestRunningTaskAge", "proj.mul"): 0.0,
+    }
+
+
+def test_exceptions_and_custom_events_have_series_of_their_own() -> None:
+    """ExceptionType only when asked."""
+    snapshot = Snapshot(
+        window=replace(WINDOW, exceptions=(("ValueError", 2),), custom_events=(("paid", 5),))
+    )
+    assert published(snapshot)["CustomEvents", "paid"] == 5
+    assert ("TasksFailed", "ValueError") not in published(snapshot)
+    assert published(snapshot, by_exception=True)["TasksFailed", "ValueError"] == 2
+
+
+def test_the_publisher_reports_on_itself() -> None:
+    """Every loss has a number."""
+    report = PublisherReport(failures=3, ambiguous=1, dropped=7, flush_seconds=0.25)
+    series = published(QUIET, report)
+    assert [
+        series[name,]
+        for name in ("PublishFailures", "PublishAmbiguous", "DatumsDropped", "FlushDuration")
+    ] == [3, 1, 7, 0.25]
+
+
+def test_every_source_the_catalog_names_can_be_published() -> None:
+    """No metric of the catalog is a promise nobody keeps."""
+    times = Distribution((1.0,), (1,))
+    full = TaskCounts(runtime=times, queue_time=times, prefetch_time=times)
+    snapshot = Snapshot(
+        window=replace(WINDOW, tasks=(("t", full),), event_delay=times),
+        workers=(WorkerStatus(W1, WorkerState.ONLINE, 0.0, active=1, load_average=0.1),),
+    )
+    survey = Survey(
+        queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
+        workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
+        stalled=(),
+    )
+    settings = Settings(queue_length_limits=(("*", (1, 2)),))
+    series = metrics_from(snapshot, settings, PublisherReport(flush_seconds=0.1), survey)
+    assert {one.name for one in series} == {one.name for one in CATALOG}

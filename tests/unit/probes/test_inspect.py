@@ -1,0 +1,129 @@
+"""Inspect: replies become counts; whatever is malformed stays unknown and harms nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from event_monitor.broker.control import Reply
+from event_monitor.probes.inspect import COMMANDS, with_reply
+from event_monitor.snapshot import WorkerAnswer
+
+W1 = "celery@one"
+NOTHING = WorkerAnswer(W1)
+
+
+def told(command: str, body: Any) -> WorkerAnswer:
+    """The answer that has only this reply in it."""
+    return with_reply(NOTHING, Reply(W1, command, body))
+
+
+def stats(**fields: Any) -> WorkerAnswer:
+    """The answer to ``stats`` alone."""
+    return told("stats", fields)
+
+
+def test_replies_join_into_one_answer() -> None:
+    """Lists are counted, statistics read, queues named."""
+    # Given
+    replies = {
+        "active": [{"id": "1"}, {"id": "2"}],
+        "reserved": [{"id": "3"}],
+        "scheduled": [],
+        "revoked": ["4", "5", "6"],
+        "stats": {
+            "total": {"proj.b": 7, "proj.a": 1},
+            "pool": {"max-concurrency": 2, "processes": [11, 12]},
+            "rusage": {"maxrss": 40_000, "msgsnd": 0, "msgrcv": 0},
+        },
+        "active_queues": [{"name": "slow"}, {"name": "fast"}],
+    }
+    assert set(replies) == set(COMMANDS)
+
+    # When
+    answer = NOTHING
+    for command, body in replies.items():
+        answer = with_reply(answer, Reply(W1, command, body))
+
+    # Then
+    assert answer == WorkerAnswer(
+        W1,
+        active=2,
+        reserved=1,
+        scheduled=0,
+        revoked=3,
+        pool_processes=2,
+        memory_bytes=40_960_000,
+        processed=(("proj.a", 1), ("proj.b", 7)),
+        queues=("fast", "slow"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pool", "size"),
+    [
+        ({"max-concurrency": 3, "processes": [1, 2, 3, 4, 5]}, 5),  # prefork, after autoscale
+        ({"max-concurrency": 1, "processes": [1]}, 1),  # solo
+        ({"max-concurrency": 8, "threads": 2}, 8),  # threads are made when they are needed
+        ({"max-concurrency": 100}, 100),  # gevent
+        ({"max-concurrency": 50, "free-threads": 48, "running-threads": 2}, 50),  # eventlet
+        ({"max-concurrency": 4, "processes": "N/A"}, 4),
+        ({"max-concurrency": "N/A"}, None),
+        ({}, None),
+    ],
+)
+def test_pool_size_is_what_can_run_at_once(pool: dict[str, Any], size: int | None) -> None:
+    """Each pool tells it in its own way."""
+    assert stats(pool=pool).pool_processes == size
+
+
+@pytest.mark.parametrize(
+    ("rusage", "memory"),
+    [
+        ({"maxrss": 51_200, "msgsnd": 0, "msgrcv": 0}, 52_428_800),  # Linux: units of 1,024
+        ({"maxrss": 51_200}, 52_428_800),
+        ({"maxrss": 52_428_800, "msgsnd": 9, "msgrcv": 4}, 52_428_800),  # macOS: bytes
+        ({"maxrss": 0}, None),
+        ("N/A", None),
+    ],
+)
+def test_memory_is_in_real_bytes(rusage: Any, memory: int | None) -> None:
+    """Not kilobytes that are called something else."""
+    assert stats(rusage=rusage).memory_bytes == memory
+
+
+HOSTILE: list[Any] = [
+    *(None, True, -1, 1e999, float("nan"), 10**400, "x", b"x", [], {}, [[]], [None]),
+    *({"error": "no"}, {"pool": [], "rusage": [], "total": []}, {1: 2}),
+    {"pool": {"max-concurrency": -1}, "rusage": {"maxrss": 10**400}, "total": {"a": "b", 3: 4}},
+    {"pool": {"max-concurrency": True}, "rusage": {"maxrss": 1.5}, "total": {"": 1, "a": -1}},
+]
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "stats"])
+@pytest.mark.parametrize("body", [one for one in HOSTILE if not isinstance(one, list)])
+def test_a_reply_that_is_no_list_is_unknown(command: str, body: Any) -> None:
+    """Never an invented zero."""
+    assert told(command, body) == NOTHING
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_statistics_of_the_wrong_kind_are_unknown(body: Any) -> None:
+    """Field by field."""
+    assert told("stats", body) == NOTHING
+
+
+def test_only_names_are_taken_for_queues() -> None:
+    """The rest of the list still counts."""
+    body = [{"name": 3}, None, {"name": ""}, {"name": ["q"]}, {}, {"name": "q" * 5_000}]
+
+    assert told("active_queues", [*body, {"name": "good"}]).queues == ("good",)
+
+
+def test_no_worker_fills_the_memory_with_names() -> None:
+    """Names beyond a bound are left out."""
+    many = {f"task{n}": 1 for n in range(10_000)}
+
+    assert len(stats(total=many).processed) == 2_000
+    assert len(told("active_queues", [{"name": name} for name in many]).queues or ()) == 2_000

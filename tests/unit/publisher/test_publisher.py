@@ -1,0 +1,348 @@
+"""The publisher: everything arrives once, or is counted; nobody waits for the network."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from event_monitor.metrics import Metric
+from event_monitor.publisher import Publisher, full_jitter
+from event_monitor.publisher.spool import Spool
+from event_monitor.sinks import Outcome, Sink
+from event_monitor.snapshot import PublisherReport
+from event_monitor.testing import FakeClock, MemorySink
+
+from ...contracts.sink import NOW, count
+
+MakePublisher = Callable[..., Publisher]
+DEADLINE = 10.0  # seconds; only a broken test waits that long
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(wall=NOW)
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture
+def spool(clock: FakeClock) -> Spool:
+    return Spool(clock=clock)
+
+
+@pytest.fixture
+def make_publisher(sink: MemorySink, spool: Spool, clock: FakeClock) -> Iterator[MakePublisher]:
+    made: list[Publisher] = []
+
+    def make(
+        to: Sink | None = None, *, backoff_seconds: float = 0.0, **options: object
+    ) -> Publisher:
+        made.append(
+            Publisher(to or sink, spool, clock=clock, backoff=lambda _: backoff_seconds, **options)  # type: ignore[arg-type]
+        )
+        return made[-1]
+
+    yield make
+    for publisher in made:
+        publisher.close(0)
+
+
+class GatedSink(MemorySink):
+    """Hangs in every send until the gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        self.entered.set()
+        self.gate.wait(DEADLINE)
+        return super().send(metrics)
+
+
+class ScriptedSink(MemorySink):
+    """Answers with the given outcomes first, then takes everything."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        super().__init__()
+        self._outcomes = list(outcomes)
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        if self._outcomes:
+            outcome = self._outcomes.pop(0)
+            super().send(tuple(one for one in metrics if one not in outcome.unsent))
+            return outcome
+        return super().send(metrics)
+
+
+def test_what_is_published_arrives_in_order(
+    make_publisher: MakePublisher, sink: MemorySink
+) -> None:
+    """Oldest first, each batch with its own timestamps, nothing left."""
+    # Given
+    publisher = make_publisher()
+    publisher.start()
+
+    # When
+    for minute in range(3):
+        publisher.publish((Metric("A", "Count", NOW + 60 * minute, 1.0),))
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert unsent == 0
+    assert [metric.timestamp for metric in sink.metrics] == [NOW, NOW + 60, NOW + 120]
+    assert sink.closed
+
+
+def test_what_is_left_from_before_is_sent_first(
+    make_publisher: MakePublisher, sink: MemorySink, spool: Spool
+) -> None:
+    """A start goes on where the last process ended."""
+    spool.append((count(value=1),))
+
+    publisher = make_publisher()
+    publisher.start()
+    publisher.publish((count(value=2),))
+    publisher.close(DEADLINE)
+
+    assert sink.metrics == (count(value=1), count(value=2))
+
+
+def test_a_failed_send_is_repeated_whole(make_publisher: MakePublisher, sink: MemorySink) -> None:
+    """Failures cost time, not metrics, and each is counted."""
+    # Given
+    sink.fail(3, ambiguous=True)
+    publisher = make_publisher()
+    publisher.publish((count(value=1), count(value=2)))
+
+    # When
+    publisher.start()
+    assert sink.wait_for_attempts(4)
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert unsent == 0
+    assert sink.sends == ((count(value=1), count(value=2)),)
+    assert publisher.report() == PublisherReport(failures=3, ambiguous=3, flush_seconds=0.0)
+
+
+def test_only_the_unsent_rest_is_repeated(make_publisher: MakePublisher) -> None:
+    """What was acknowledged is not sent again; what was dropped is counted."""
+    # Given
+    sink = ScriptedSink(Outcome(unsent=(count(value=3),), dropped=1, failures=1, error="No."))
+    publisher = make_publisher(sink)
+    publisher.publish((count(value=1), count(value=3)))
+
+    # When
+    publisher.start()
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert unsent == 0
+    assert sink.sends == ((count(value=1),), (count(value=3),))
+    assert publisher.report() == PublisherReport(failures=1, dropped=1, flush_seconds=0.0)
+
+
+def test_publishing_waits_for_no_network(make_publisher: MakePublisher) -> None:
+    """While a send hangs, the camera goes on; all of it arrives later."""
+    # Given
+    sink = GatedSink()
+    publisher = make_publisher(sink)
+    publisher.start()
+    publisher.publish((count(value=0),))
+    assert sink.entered.wait(DEADLINE)
+
+    # When
+    for n in range(1, 5):
+        publisher.publish((count(value=n),))
+    sink.gate.set()
+
+    # Then
+    assert publisher.close(DEADLINE) == 0
+    assert [metric.value for metric in sink.metrics] == [0, 1, 2, 3, 4]
+
+
+def test_every_failure_is_in_exactly_one_report(
+    make_publisher: MakePublisher, sink: MemorySink
+) -> None:
+    """Reports taken at any moment add up."""
+    # Given
+    sink.fail(50)
+    publisher = make_publisher()
+    publisher.publish((count(),))
+    publisher.start()
+
+    # When
+    reports = []
+    while not sink.wait_for_attempts(51, timeout_seconds=0):
+        reports.append(publisher.report())
+    publisher.close(DEADLINE)
+    reports.append(publisher.report())
+
+    # Then
+    assert sum(report.failures for report in reports) == 50
+    assert publisher.report() == PublisherReport(flush_seconds=0.0)
+
+
+def test_what_the_spool_loses_is_reported(
+    make_publisher: MakePublisher, spool: Spool, clock: FakeClock
+) -> None:
+    """Too old for CloudWatch is a loss like any other."""
+    publisher = make_publisher()
+    publisher.publish((count(), count()))
+    clock.advance(15 * 86_400)
+    publisher.publish((count(value=1),))
+
+    assert publisher.report() == PublisherReport(dropped=2)
+    assert publisher.report() == PublisherReport()
+    assert len(spool) == 1
+
+
+def test_a_stop_ends_the_backoff(make_publisher: MakePublisher, sink: MemorySink) -> None:
+    """An hour's wait does not delay the last try."""
+    # Given
+    sink.fail(1)
+    publisher = make_publisher(backoff_seconds=3_600)
+    publisher.publish((count(),))
+    publisher.start()
+    assert sink.wait_for_attempts(1)
+
+    # When
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert unsent == 0
+    assert sink.sends == ((count(),),)
+
+
+def test_a_stop_gives_up_at_its_deadline(make_publisher: MakePublisher, sink: MemorySink) -> None:
+    """What the sink does not take in time is counted as unsent."""
+    sink.fail(1_000_000)
+    publisher = make_publisher(backoff_seconds=0.01)
+    publisher.publish((count(), count()))
+    publisher.start()
+
+    assert publisher.close(0.05) == 2
+    assert sink.closed
+
+
+def test_a_hanging_send_does_not_hold_up_the_stop(make_publisher: MakePublisher) -> None:
+    """The stop leaves a send behind that goes on beyond the deadline."""
+    # Given
+    sink = GatedSink()
+    publisher = make_publisher(sink)
+    publisher.publish((count(),))
+    publisher.start()
+    assert sink.entered.wait(DEADLINE)
+
+    # When
+    unsent = publisher.close(0)
+
+    # Then
+    assert unsent == 1
+    sink.gate.set()
+    assert sink.wait_for_attempts(1)
+
+
+def test_closing_an_unstarted_publisher_counts_what_it_was_given(
+    make_publisher: MakePublisher, sink: MemorySink
+) -> None:
+    """A start that failed half-way can still be undone, more than once."""
+    publisher = make_publisher()
+    publisher.publish((count(),))
+
+    assert publisher.close(DEADLINE) == 1
+    assert publisher.close(DEADLINE) == 1
+    assert sink.closed
+
+
+class BrokenSink(MemorySink):
+    """Has a bug."""
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        raise ZeroDivisionError(f"cannot send {len(metrics)}")
+
+    def close(self) -> None:
+        raise ZeroDivisionError("cannot close")
+
+
+def test_a_bug_in_the_thread_is_fatal_and_loud(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service hears of it; metrics stay; errors at the end do not stop the end."""
+    # Given
+    heard: list[BaseException] = []
+    crashed = threading.Event()
+
+    def on_crash(error: BaseException) -> None:
+        heard.append(error)
+        crashed.set()
+
+    publisher = make_publisher(BrokenSink(), on_crash=on_crash)
+
+    # When
+    publisher.start()
+    publisher.publish((count(),))
+    assert crashed.wait(DEADLINE)
+    publisher.publish((count(),))
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert [str(error) for error in heard] == ["cannot send 1"]
+    assert unsent == 2
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == [
+        "the publisher's thread died",
+        "closing the sink failed",
+    ]
+
+
+def test_a_failing_period_is_said_once_a_minute_and_its_end_too(
+    make_publisher: MakePublisher, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No flood in the log, and no silence either."""
+    # Given
+    caplog.set_level(logging.INFO, logger="event_monitor.publisher")
+
+    class SlowlyFailing(MemorySink):
+        def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+            clock.advance(25)
+            return super().send(metrics)
+
+    sink = SlowlyFailing()
+    sink.fail(4)
+    publisher = make_publisher(sink)
+    publisher.publish((count(), count()))
+
+    # When
+    publisher.start()
+    assert sink.wait_for_attempts(5)
+    publisher.close(DEADLINE)
+
+    # Then
+    assert [one.getMessage() for one in caplog.records] == [
+        "publishing failed, 2 metrics wait: The memory sink was told to fail. "
+        "(failures in a row: 1)",
+        "publishing failed, 2 metrics wait: The memory sink was told to fail. "
+        "(failures in a row: 4)",
+        "publishing again, after 4 failures in 100 s",
+    ]
+
+
+def test_the_backoff_is_random_and_capped() -> None:
+    """Full jitter: anything from nothing to 2, 4, 8 … seconds, at most a minute."""
+    random.seed(7)
+    waits = {failures: [full_jitter(failures) for _ in range(1_000)] for failures in (1, 3, 500)}
+
+    assert all(0 <= wait <= 2 for wait in waits[1])
+    assert all(0 <= wait <= 8 for wait in waits[3])
+    assert all(0 <= wait <= 60 for wait in waits[500])
+    assert max(waits[500]) > 59
+    assert min(waits[500]) < 1

@@ -1,0 +1,58 @@
+"""Durability: what is remembered of messages counted stays bounded, over any number of restarts."""
+
+from __future__ import annotations
+
+from event_monitor.receiver.checkpoint import Checkpoint
+from event_monitor.receiver.durability import Durability
+from event_monitor.receiver.durable import Ledger
+from event_monitor.settings import Settings
+from event_monitor.snapshot import Receipt, Snapshot, TaskInFlight, Window
+
+PREFETCH = 100
+
+
+def durability(checkpoint: Checkpoint) -> Durability:
+    settings = Settings(durable_queue="q", state_dir="/x", durable_prefetch=PREFETCH)
+    return Durability(settings, checkpoint)
+
+
+def snapshot(first: int, count: int) -> Snapshot:
+    digests = tuple(number.to_bytes(8, "big") for number in range(first, first + count))
+    return Snapshot(Window(0.0, 60.0), receipts=(Receipt("s", first + count, digests),))
+
+
+def test_a_checkpoint_does_not_grow_with_restarts() -> None:
+    """Each process takes over what the last one wrote."""
+    checkpoint, sizes = Checkpoint(), set()
+    for restart in range(8):
+        one = durability(checkpoint)
+        checkpoint = Checkpoint.decode(one.checkpoint(snapshot(restart * 1_000, 5 * PREFETCH)))
+        sizes.add(Ledger.count(checkpoint.digests))
+    assert sizes == {PREFETCH}
+
+
+def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
+    """As many as may come again."""
+    first = durability(Checkpoint())
+    written = Checkpoint.decode(first.checkpoint(snapshot(0, 250)))
+
+    ledger = durability(written).terms.ledger
+
+    assert all(number.to_bytes(8, "big") in ledger for number in range(150, 250))
+    assert (250).to_bytes(8, "big") not in ledger
+
+
+def test_half_of_what_may_be_unacknowledged_is_in_a_hurry() -> None:
+    """Once for each half."""
+    one = durability(Checkpoint())
+    receipts = [snapshot(n * 10, 10).receipts[0] for n in range(10)]
+    assert [one.seen(receipt) for receipt in receipts] == ([False] * 4 + [True]) * 2
+
+
+def test_a_task_that_cannot_be_written_costs_no_more_than_itself() -> None:
+    """Workers answer in JSON, which can hold half a character."""
+    flights = (TaskInFlight("u1", "proj.add"), TaskInFlight("u2", "\ud800"))
+
+    kept = Checkpoint.decode(Checkpoint(b"12345678", flights).encode())
+
+    assert kept == Checkpoint(b"12345678", flights[:1])

@@ -1,0 +1,213 @@
+"""Receiver: raw messages in, typed events out; nothing hostile gets further."""
+
+from __future__ import annotations
+
+import bz2
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu import Producer
+
+from event_monitor import events as ev
+from event_monitor.receiver import Receiver
+from event_monitor.snapshot import Receipt
+
+from ...support.making import W1, task
+
+STARTED = {"type": "task-started", "uuid": "u1", "hostname": W1, "timestamp": 1_000.0, "pid": 7}
+MARK = {"type": "end-of-test"}
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    app = Celery("receiver-test", broker="memory://localhost", set_as_current=False)
+    app.conf.broker_transport_options = {"polling_interval": 0.01}
+    yield app
+    app.connection_for_write().transport.Channel.queues.clear()  # the memory broker is global
+
+
+class Received:
+    """A receiver in a thread, and what it received, until the mark."""
+
+    def __init__(self, app: Celery, receiver_class: type[Receiver] = Receiver) -> None:
+        self.app = app
+        self.events: list[ev.Event] = []
+        self.invalid: list[str] = []
+        self.receiver = receiver_class(app.connection_for_read(), app=app)
+        self.receiver.on_events = self._on_events
+        self.receiver.on_invalid = lambda error: self.invalid.append(error.kind)
+        self.receiver.on_connection = lambda yes: yes and self._listening.set()
+        self._listening = threading.Event()
+        self._marked = threading.Event()
+        self._thread = threading.Thread(target=self.receiver.capture)
+
+    def _on_events(self, events: Sequence[ev.Event], _receipt: Receipt | None) -> None:
+        self.events += events
+        if any(isinstance(one, ev.CustomEvent) and one.type == MARK["type"] for one in events):
+            self._marked.set()
+
+    def __enter__(self) -> Received:
+        self._thread.start()
+        assert self._listening.wait(30)
+        return self
+
+    def send(self, body: Any, **options: Any) -> None:
+        with self.app.connection_for_write() as connection:
+            Producer(connection.channel(), exchange=self.receiver.exchange).publish(
+                body, routing_key="task.multi", **options
+            )
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.send(MARK)
+        marked = self._marked.wait(30)
+        self.receiver.stop()
+        self._thread.join(30)
+        assert marked
+        assert not self._thread.is_alive()
+        self.events = [one for one in self.events if not isinstance(one, ev.CustomEvent)]
+
+
+def test_single_events_and_lists_arrive_typed_and_in_order(app: Celery) -> None:
+    """As producers and workers send them."""
+    with Received(app) as received:
+        received.send(STARTED)
+        received.send([STARTED, {**STARTED, "type": "task-retried"}])
+    assert received.events == [task("started"), task("started"), task("retried")]
+    assert received.invalid == []
+
+
+def test_events_sent_by_celery_itself_arrive(app: Celery) -> None:
+    """Through its own dispatcher."""
+    with Received(app) as received, app.events.default_dispatcher(hostname=W1) as dispatcher:
+        dispatcher.send("task-started", uuid="u1", timestamp=1_000.0)
+    assert [event.type for event in received.events] == ["task-started"]
+
+
+JSON = {"content_type": "application/json", "content_encoding": "utf-8"}
+PICKLE = {"content_type": "application/x-python-serialize", "content_encoding": "binary"}
+YAML = {"content_type": "application/x-yaml", "content_encoding": "utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "kind"),
+    [
+        pytest.param(b"\x80\x04\x95", PICKLE, "content type", id="pickle"),
+        pytest.param(b"{}", YAML, "content type", id="yaml"),
+        pytest.param(b"not json", JSON, "not JSON", id="no json"),
+        pytest.param(b"", JSON, "not JSON", id="empty"),
+        pytest.param({"no": "type"}, {}, "not an event", id="no event"),
+        pytest.param({**STARTED, "timestamp": "x"}, {}, "wrong field", id="wrong field"),
+    ],
+)
+def test_what_is_no_event_is_counted_and_the_next_event_still_arrives(
+    app: Celery, body: Any, options: dict[str, str], kind: str
+) -> None:
+    """One bad message does nothing to the rest."""
+    with Received(app) as received:
+        received.send(body, **options)
+        received.send(STARTED)
+    assert (received.events, received.invalid) == ([task("started")], [kind])
+
+
+def test_a_compressed_message_is_refused_unread(app: Celery) -> None:
+    """Kombu would decompress it before anybody could refuse: one megabyte becomes gigabytes."""
+    bomb = bz2.compress(b"[" + b" " * 50_000_000 + b"]")
+    with Received(app) as received:
+        received.send(
+            bomb,
+            headers={"compression": "application/x-bz2"},
+            **JSON,
+        )
+        received.send(STARTED)
+    assert (received.events, received.invalid) == ([task("started")], ["compressed message"])
+
+
+def test_a_broken_envelope_is_counted_and_the_next_event_still_arrives(app: Celery) -> None:
+    """What kombu itself cannot open."""
+    with Received(app) as received:
+        received.send(STARTED)
+        with app.connection_for_write() as connection:
+            channel = connection.channel()
+            for queue in [name for name in channel.queues if name.startswith("celeryev.")]:
+                channel._put(queue, {"body": "x"})
+        received.send(STARTED)
+    assert (len(received.events), received.invalid) == (2, ["broken message"])
+
+
+def test_a_failure_while_counting_is_no_broken_message(app: Celery) -> None:
+    """A mistake of ours must stop the process, not be counted as bad input."""
+
+    receiver = Receiver(app.connection_for_read(), app=app)
+    receiver.on_events = lambda events, _receipt: [1 / 0 for _ in events]
+    receiver.on_connection = lambda yes: send() if yes else None
+
+    def send() -> None:
+        with app.events.default_dispatcher() as dispatcher:
+            dispatcher.send("task-started", uuid="u1")
+
+    with pytest.raises(ZeroDivisionError):
+        receiver.capture()
+
+
+def test_making_a_receiver_connects_to_nothing() -> None:
+    """`celery events` makes one before anything else; a broker that is down must not end it."""
+    app = Celery("nowhere", broker="redis://127.0.0.1:1", set_as_current=False)
+    Receiver(app.connection_for_read(), app=app)
+
+
+def test_a_broker_that_is_away_is_tried_again_until_told_to_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With a warning that names it, without its password."""
+    app = Celery("nowhere", broker="redis://:secret@127.0.0.1:1", set_as_current=False)
+    receiver = Receiver(app.connection_for_read(), app=app)
+    told: list[bool] = []
+
+    def on_connection(yes: bool) -> None:
+        told.append(yes)
+        if len(told) == 2:
+            receiver.stop()
+
+    receiver.on_connection = on_connection
+    with caplog.at_level(logging.WARNING):
+        receiver.capture()
+    assert told == [False, False]
+    assert "broker redis://:**@127.0.0.1:1// is away" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_without_on_events_the_handlers_are_called(app: Celery) -> None:
+    """Celery's way to use a receiver."""
+    seen: list[Any] = []
+    receiver = Receiver(
+        app.connection_for_read(),
+        app=app,
+        handlers={"task-started": seen.append, "*": lambda _event: receiver.stop()},
+    )
+    receiver.on_connection = lambda yes: send() if yes else None
+
+    def send() -> None:
+        with app.events.default_dispatcher(hostname=W1) as dispatcher:
+            dispatcher.send("task-started", uuid="u1", timestamp=1_000.0)
+            dispatcher.send("end-of-test")
+
+    receiver.capture()
+    assert [event.uuid for event in seen] == ["u1"]
+
+
+def test_a_limit_and_a_timeout_end_the_capture(app: Celery) -> None:
+    """As in Celery's receiver."""
+    receiver = Receiver(app.connection_for_read(), app=app)
+    with pytest.raises(TimeoutError):
+        receiver.capture(timeout=0.1, wakeup=False)
+
+    def send(_yes: bool) -> None:
+        with app.events.default_dispatcher() as dispatcher:
+            dispatcher.send("task-started", uuid="u1")
+
+    receiver.on_connection = send
+    receiver.capture(limit=1, wakeup=False)

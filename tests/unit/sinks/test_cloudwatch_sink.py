@@ -1,0 +1,454 @@
+"""The CloudWatch sink: pure encoding by whole values, effects against the strict endpoint."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from event_monitor.distribution import Distribution
+from event_monitor.errors import UnavailableError
+from event_monitor.metrics import Metric
+from event_monitor.settings import Settings
+from event_monitor.sinks import Outcome
+from event_monitor.sinks.cloudwatch import CloudWatchSink, encode, invalid, requests_of
+from event_monitor.sinks.faults import classify
+from event_monitor.testing import FakeClock, StrictCloudWatch
+
+from ...contracts.sink import NOW, SinkContract, count
+
+MakeSink = Callable[..., CloudWatchSink]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(wall=NOW)
+
+
+@pytest.fixture
+def cloudwatch(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictCloudWatch]:
+    with StrictCloudWatch(clock=clock) as cloudwatch:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.endpoint_url)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        yield cloudwatch
+
+
+@pytest.fixture
+def make_sink(cloudwatch: StrictCloudWatch, clock: FakeClock) -> Iterator[MakeSink]:
+    assert cloudwatch.endpoint_url  # the environment leads there
+    made: list[CloudWatchSink] = []
+
+    def make(*, read_seconds: float = 30.0, **settings: Any) -> CloudWatchSink:
+        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_seconds=read_seconds))
+        return made[-1]
+
+    yield make
+    for sink in made:
+        sink.close()
+
+
+@pytest.fixture
+def sink(make_sink: MakeSink) -> CloudWatchSink:
+    return make_sink()
+
+
+class TestCloudWatchContract(SinkContract):
+    @pytest.fixture
+    def taken(self, cloudwatch: StrictCloudWatch) -> Callable[[], object]:
+        return lambda: cloudwatch.data
+
+
+# -- encoding ------------------------------------------------------------------------------------
+
+
+def test_a_number_becomes_a_datum() -> None:
+    """Without dimensions there is no such key; the time is aware UTC."""
+    assert encode([count("TasksSent", 3)]) == [
+        {
+            "MetricName": "TasksSent",
+            "Timestamp": datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc),
+            "Value": 3,
+            "Unit": "Count",
+        }
+    ]
+
+
+def test_a_distribution_becomes_values_and_counts() -> None:
+    """Values with Counts keep percentiles."""
+    runtime = Metric(
+        "TaskRuntime",
+        "Seconds",
+        NOW + 0.5,
+        Distribution((0.5, 2.0), (3, 1)),
+        (("Environment", "prod"), ("TaskName", "proj.add")),
+    )
+
+    assert encode([runtime], high_resolution=True) == [
+        {
+            "MetricName": "TaskRuntime",
+            "Dimensions": [
+                {"Name": "Environment", "Value": "prod"},
+                {"Name": "TaskName", "Value": "proj.add"},
+            ],
+            "Timestamp": datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=timezone.utc),
+            "Values": [0.5, 2.0],
+            "Counts": [3, 1],
+            "Unit": "Seconds",
+            "StorageResolution": 1,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("proj.add[1] ~ C:\\x", "proj.add[1] ~ C:\\x"),
+        ("café", "caf\\xe9"),
+        ("任务", "\\u4efb\\u52a1"),
+        ("a\tb\x00c\x7f", "a\\tb\\x00c\\x7f"),
+        ("é\\n", "\\xe9\\\\n"),
+        ("\udc80", "\\udc80"),
+        ("", "unknown"),
+        ("   ", "unknown"),
+        ("x" * 1_024, "x" * 1_024),
+        ("x" * 1_025, "x" * 1_011 + "~c6d8e9905300"),
+    ],
+)
+def test_a_dimension_value_is_made_allowable(name: str, expected: str) -> None:
+    """Printable ASCII is left alone, the rest escaped readably, the too long cut."""
+    (datum,) = encode([count(TaskName=name)])
+
+    assert datum["Dimensions"] == [{"Name": "TaskName", "Value": expected}]
+
+
+def test_different_long_names_stay_different() -> None:
+    """Names that differ only beyond the cut do not become one series."""
+    one, other = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
+
+    assert one["Dimensions"] != other["Dimensions"]
+    assert len(one["Dimensions"][0]["Value"]) == 1_024
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        (count(), None),
+        (count(value=2.0**360), None),
+        (count(value=math.nan), "a value is not a finite number"),
+        (count(value=-math.inf), "a value is not a finite number"),
+        (count(value=2.0**361), "a value is beyond 2^360"),
+        (
+            Metric("A", "Seconds", NOW, Distribution((1.0, math.inf), (1, 1))),
+            "a value is not a finite number",
+        ),
+        (Metric("A", "Seconds", NOW, Distribution()), "0 values; 1 to 150 are allowed"),
+        (Metric("A", "Count", NOW - 14 * 86_400, 1), None),
+        (
+            Metric("A", "Count", NOW - 14 * 86_400 - 1, 1),
+            "the timestamp is more than two weeks old",
+        ),
+        (Metric("A", "Count", math.nan, 1), "the timestamp is more than two weeks old"),
+        (Metric("A", "Count", NOW + 7_201, 1), "the timestamp is more than two hours ahead"),
+        (
+            Metric("A", "Count", NOW, 1, tuple((f"D{n}", "x") for n in range(31))),
+            "more than 30 dimensions",
+        ),
+    ],
+)
+def test_what_cloudwatch_would_refuse_is_known_before(metric: Metric, reason: str | None) -> None:
+    """One bad datum would cost its whole request, so each is looked at first."""
+    assert invalid(metric, now=NOW) == reason
+
+
+def test_a_request_holds_at_most_a_thousand_data() -> None:
+    """The rest goes into another request, in order."""
+    metrics = [count(value=n) for n in range(2_001)]
+
+    requests = list(requests_of(zip(metrics, encode(metrics), strict=True)))
+
+    assert [len(request) for request in requests] == [1_000, 1_000, 1]
+    assert [metric for request in requests for metric, _ in request] == metrics
+
+
+# -- sending -------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_arrives_once(sink: CloudWatchSink, cloudwatch: StrictCloudWatch) -> None:
+    """Every metric of a large send is counted exactly once."""
+    metrics = tuple(count(value=1, TaskName=f"t{n % 7}") for n in range(2_500))
+
+    assert sink.send(metrics) == Outcome()
+    assert len(cloudwatch.requests) == 3
+    assert sum(cloudwatch.sum("TasksSent", TaskName=f"t{n}") for n in range(7)) == 2_500
+
+
+def test_requests_stay_below_the_size_limit(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """Full distributions with long names are cut by size; the strict endpoint refuses none."""
+    wide = Distribution(tuple(n + 1 / 3 for n in range(150)), (1_000_000,) * 150)
+    metrics = tuple(
+        Metric("TaskRuntime", "Seconds", NOW, wide, (("TaskName", "x" * 1_000),))
+        for _ in range(500)
+    )
+
+    assert sink.send(metrics) == Outcome()
+    assert len(cloudwatch.data) == 500
+    assert all(850_000 < size <= 901_000 for size in cloudwatch.requests[:-1])
+
+
+def test_invalid_data_are_dropped_and_the_rest_is_sent(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """NaN never leaves the process; it is counted, and said once."""
+    metrics = (count(value=math.nan), count(value=2.0), count(value=math.nan))
+
+    outcomes = [sink.send(metrics), sink.send(metrics)]
+
+    assert outcomes == [Outcome(dropped=2), Outcome(dropped=2)]
+    assert cloudwatch.sum("TasksSent") == 4.0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "dropped 2 of TasksSent, which CloudWatch refuses: a value is not a finite number"
+    ]
+
+
+def test_a_datum_only_the_service_refuses_is_found_by_halving(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """One bad datum among a thousand costs that datum, not the thousand."""
+    # Given
+    metrics = [count(value=1) for _ in range(1_000)]
+    metrics[617] = Metric("TasksSent", "Fortnights", NOW, 1)
+
+    # When
+    outcome = sink.send(tuple(metrics))
+
+    # Then
+    assert outcome == Outcome(dropped=1)
+    assert cloudwatch.sum("TasksSent") == 999
+    assert len(cloudwatch.requests) < 25
+
+
+def test_a_datum_botocore_itself_refuses_is_found_by_halving(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """A refusal before the wire is one like any other."""
+    outcome = sink.send((count(), count(""), count()))
+
+    assert outcome == Outcome(dropped=1)
+    assert cloudwatch.sum("TasksSent") == 2
+
+
+def test_a_request_too_large_is_halved(sink: CloudWatchSink, cloudwatch: StrictCloudWatch) -> None:
+    """413 splits; nothing is lost and nothing counted twice."""
+    cloudwatch.misbehave("too large", times=2)
+
+    assert sink.send(tuple(count(value=1) for _ in range(8))) == Outcome()
+    assert cloudwatch.sum("TasksSent") == 8
+    assert len(cloudwatch.requests) == 5
+
+
+def test_after_a_failure_only_the_unsent_rest_is_kept(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """Requests acknowledged before the failure are not sent again."""
+    # Given
+    metrics = tuple(count(value=n) for n in range(2_500))
+    cloudwatch.misbehave("throttle", times=1, after=1)
+
+    # When
+    first = sink.send(metrics)
+    second = sink.send(first.unsent)
+
+    # Then
+    assert first == Outcome(
+        unsent=metrics[1_000:],
+        failures=1,
+        error="CloudWatch answered 400 Throttling: Rate exceeded",
+    )
+    assert second == Outcome()
+    assert cloudwatch.sum("TasksSent") == sum(range(2_500))
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "error", "apply then hang"])
+@pytest.mark.parametrize("policy", ["retry", "drop"])
+def test_an_ambiguous_send_follows_the_setting(
+    fault: Any, policy: str, make_sink: MakeSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """`retry` keeps what may have been applied; `drop` counts it as lost, and keeps the rest."""
+    # Given
+    sink = make_sink(on_ambiguous_send=policy, read_seconds=1.0 if "hang" in fault else 30.0)
+    metrics = tuple(count(value=n) for n in range(1_500))
+    cloudwatch.misbehave(fault, times=1)
+
+    # When
+    outcome = sink.send(metrics)
+
+    # Then
+    assert (outcome.failures, outcome.ambiguous) == (1, 1)
+    assert outcome.unsent == (metrics if policy == "retry" else metrics[1_000:])
+    assert outcome.dropped == (0 if policy == "retry" else 1_000)
+    assert outcome.error
+    assert cloudwatch.wait_for_requests(1)  # on a slow machine it may still be on its way
+    assert len(cloudwatch.requests) == 1  # botocore did not retry by itself
+
+
+@pytest.mark.parametrize("fault", ["throttle", "forbid"])
+def test_a_refused_request_is_not_ambiguous(
+    fault: Any, make_sink: MakeSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """What was certainly not applied is kept, whatever the setting."""
+    sink = make_sink(on_ambiguous_send="drop")
+    cloudwatch.misbehave(fault)
+
+    outcome = sink.send((count(),))
+
+    assert (outcome.unsent, outcome.ambiguous, outcome.dropped) == ((count(),), 0, 0)
+
+
+def test_a_lack_of_permission_says_which(make_sink: MakeSink, cloudwatch: StrictCloudWatch) -> None:
+    """The log's sentence is what to put into the policy."""
+    sink = make_sink(namespace="Shop/Celery")
+    cloudwatch.misbehave("forbid")
+
+    assert sink.send((count(),)).error == (
+        "CloudWatch refused the credentials (AccessDenied): allow cloudwatch:PutMetricData on "
+        "namespace 'Shop/Celery' to the role it runs as."
+    )
+
+
+def test_credentials_that_come_later_are_found(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without credentials everything is kept; no restart is needed when they appear."""
+    # Given
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    sink = make_sink()
+
+    # When
+    without = sink.send((count(),))
+    sink.send((count(),))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    sink.send((count(),))
+    with_credentials = sink.send((count(),))
+
+    # Then
+    assert without == Outcome(
+        unsent=(count(),),
+        failures=1,
+        error="Unable to locate credentials: allow cloudwatch:PutMetricData on namespace 'Celery' "
+        "to the role it runs as.",
+    )
+    assert with_credentials == Outcome()
+
+
+def test_credentials_are_not_logged(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the key nor the secret is in our log or in an error."""
+    caplog.set_level(logging.DEBUG, logger="event_monitor")
+    cloudwatch.misbehave("forbid", times=1)
+    cloudwatch.misbehave("error", times=1)
+
+    errors = [sink.send((count(value=math.nan), count())).error or "" for _ in range(2)]
+
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith("event_monitor")]
+    assert not any("AKIA" in text or "secret" in text for text in errors + ours)
+
+
+@pytest.mark.usefixtures("cloudwatch")
+def test_no_region_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a region nothing could ever be sent; one sentence says what to do."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    with pytest.raises(UnavailableError, match=r"no AWS region .* set AWS_REGION"):
+        CloudWatchSink(Settings())
+
+
+@pytest.mark.usefixtures("cloudwatch")
+def test_a_profile_that_is_not_there_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other faults of the AWS configuration end the start the same way."""
+    monkeypatch.setenv("AWS_PROFILE", "nowhere")
+
+    with pytest.raises(UnavailableError, match=r"cannot be used: .*nowhere.*found\. Correct it"):
+        CloudWatchSink(Settings())
+
+
+def test_a_dead_endpoint_is_not_ambiguous(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused connection has applied nothing."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:1")
+    sink = make_sink(on_ambiguous_send="drop")
+
+    outcome = sink.send((count(),))
+
+    assert outcome == Outcome(
+        unsent=(count(),),
+        failures=1,
+        error='CloudWatch cannot be reached: Could not connect to the endpoint URL: "'
+        'http://127.0.0.1:1/"',
+    )
+
+
+# -- classifying ---------------------------------------------------------------------------------
+
+
+def answer(status: int, code: str, message: str = "", operation: str = "PutMetricData") -> Any:
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return boto.ClientError(response, operation)
+
+
+URL = "http://x"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (boto.EndpointConnectionError(endpoint_url=URL), "later"),
+        (boto.ConnectTimeoutError(endpoint_url=URL), "later"),
+        (boto.SSLError(endpoint_url=URL, error="x"), "later"),
+        (boto.ProxyConnectionError(proxy_url=URL), "later"),
+        (boto.NoCredentialsError(), "later"),
+        (boto.TokenRetrievalError(provider="sso", error_msg="x"), "later"),
+        (boto.ReadTimeoutError(endpoint_url=URL), "ambiguous"),
+        (boto.ConnectionClosedError(endpoint_url=URL), "ambiguous"),
+        (boto.HTTPClientError(error="x"), "ambiguous"),
+        (ResponseParserError("x"), "ambiguous"),
+        (boto.ParamValidationError(report="x"), "invalid"),
+        (answer(400, "Throttling"), "later"),
+        (answer(400, "ThrottlingException"), "later"),
+        (answer(403, "ExpiredToken"), "later"),
+        (answer(500, "InternalServiceError"), "ambiguous"),
+        (answer(503, "ServiceUnavailable"), "ambiguous"),
+        (answer(413, "413"), "too large"),
+        (answer(400, "InvalidParameterValue"), "invalid"),
+        (answer(400, "InvalidParameterValueException"), "invalid"),
+        (answer(400, "InvalidParameterCombination"), "invalid"),
+        (answer(400, "MissingParameter"), "invalid"),
+        (answer(400, "MissingRequiredParameterException"), "invalid"),
+        (answer(400, "InvalidParameterValue", "The parameter Namespace is bad"), "later"),
+        (answer(400, "ValidationError", operation="AssumeRole"), "later"),
+        (answer(500, "InternalFailure", operation="AssumeRole"), "later"),
+        (answer(302, "302"), "later"),
+    ],
+)
+def test_failures_are_told_apart(error: Exception, kind: str) -> None:
+    """Sent again, split, dropped, or in doubt: each error has its place."""
+    assert classify(error, namespace="Celery").kind == kind

@@ -1,0 +1,143 @@
+"""The console and memory sinks."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from event_monitor.distribution import Distribution
+from event_monitor.metrics import Metric
+from event_monitor.sinks import Outcome
+from event_monitor.sinks.console import ConsoleSink, percentile, render
+from event_monitor.testing import MemorySink
+
+from ...contracts.sink import NOW, SinkContract, count
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+class TestConsoleContract(SinkContract):
+    @pytest.fixture
+    def sink(self, stream: io.StringIO) -> ConsoleSink:
+        return ConsoleSink(stream)
+
+    @pytest.fixture
+    def taken(self, stream: io.StringIO) -> Callable[[], object]:
+        return stream.getvalue
+
+
+class TestMemoryContract(SinkContract):
+    @pytest.fixture
+    def sink(self) -> MemorySink:
+        return MemorySink()
+
+    @pytest.fixture
+    def taken(self, sink: MemorySink) -> Callable[[], object]:
+        return lambda: sink.metrics
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_a_window_is_a_table_of_local_time_with_totals_first() -> None:
+    """Windows in order of time; in each, what has fewer dimensions comes first."""
+    # Given
+    metrics = (
+        count("TasksSucceeded", 2.0, TaskName="proj.add"),
+        count("TasksSucceeded", 12_345.0),
+        Metric("OldestRunningTaskAge", "Seconds", NOW, 1.5),
+        Metric("TaskRuntime", "Seconds", NOW - 60, Distribution((0.25, 1.0), (3, 1))),
+    )
+
+    # When
+    text = render(metrics)
+
+    # Then
+    assert text == (
+        "Window of 2023-11-15 07:12:20 +0900\n"
+        "METRIC       DIMENSIONS  VALUE\n"
+        "TaskRuntime  -           n=4 mean=0.4375s p50=0.25s p95=1s max=1s\n"
+        "\n"
+        "Window of 2023-11-15 07:13:20 +0900\n"
+        "METRIC                DIMENSIONS         VALUE\n"
+        "TasksSucceeded        -                  12,345\n"
+        "OldestRunningTaskAge  -                  1.5s\n"
+        "TasksSucceeded        TaskName=proj.add  2\n"
+        "\n"
+    )
+
+
+def test_a_task_name_cannot_write_to_the_terminal() -> None:
+    """Escape sequences in a name are shown, not sent."""
+    text = render((count("TasksSent", 1.0, TaskName="a\x1b[2J\nb"),))
+
+    assert "\x1b" not in text
+    assert r"TaskName=a\x1b[2J\nb" in text
+
+
+def test_nothing_to_print_prints_nothing() -> None:
+    """No metrics, no table."""
+    assert render(()) == ""
+
+
+def test_a_closed_stream_drops_what_it_does_not_take() -> None:
+    """`--dry-run | head` must not make the publisher try for ever."""
+    stream = io.StringIO()
+    stream.close()
+
+    outcome = ConsoleSink(stream).send((count(), count()))
+
+    assert outcome == Outcome(
+        dropped=2, failures=1, error="Printing the metrics failed: I/O operation on closed file."
+    )
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1.0), (50, 2.0), (95, 10.0), (75, 2.0), (76, 10.0), (100, 10.0)]
+)
+def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> None:
+    """A percentile is a value that occurred."""
+    assert percentile(Distribution((1.0, 2.0, 10.0), (1, 2, 1)), percent) == expected
+
+
+def test_the_memory_sink_fails_as_often_as_told() -> None:
+    """A failed send keeps everything, then sends work again."""
+    # Given
+    sink = MemorySink()
+    sink.fail(1, ambiguous=True)
+
+    # When
+    first = sink.send((count(),))
+    second = sink.send(first.unsent)
+
+    # Then
+    assert first == Outcome(
+        unsent=(count(),), failures=1, ambiguous=1, error="The memory sink was told to fail."
+    )
+    assert second == Outcome()
+    assert sink.sends == ((count(),),)
+    assert sink.attempts == 2
+
+
+def test_the_memory_sink_sums_one_series() -> None:
+    """Reading back matches the dimensions exactly."""
+    sink = MemorySink()
+    sink.send((count("A", 2.0), count("A", 3.0, TaskName="t")))
+    sink.send((Metric("A", "Count", NOW, Distribution((2.0,), (4,))),))
+
+    assert sink.sum("A") == 10.0
+    assert sink.sum("A", TaskName="t") == 3.0
+    assert sink.sum("B") == 0.0

@@ -1,0 +1,209 @@
+"""Camera: one snapshot per interval, on the wall clock's boundaries, and none lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from celery import Celery
+from celery.events.state import State as CeleryState
+
+from event_monitor.camera import Camera
+from event_monitor.settings import Settings
+from event_monitor.snapshot import Snapshot
+from event_monitor.state import State
+from event_monitor.testing import FakeClock
+
+from ..support.making import W1, online, task
+
+
+@pytest.fixture
+def app() -> Celery:
+    return Celery("camera-test", broker="memory://", set_as_current=False)
+
+
+class Album:
+    """Collects snapshots; can wait for the next."""
+
+    def __init__(self) -> None:
+        self.shots: list[Snapshot] = []
+        self._taken = threading.Condition()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        with self._taken:
+            self.shots.append(snapshot)
+            self._taken.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._taken:
+            assert self._taken.wait_for(lambda: len(self.shots) >= count, timeout=30)
+
+
+def sent(album: Album) -> int:
+    return sum(counts.sent for shot in album.shots for _, counts in shot.window.tasks)
+
+
+def test_every_event_is_in_exactly_one_shot(app: Celery) -> None:
+    """Events go on arriving in one thread while another takes shots."""
+    # Given a camera that shoots as fast as it can
+    state, album = State(), Album()
+    camera = Camera(state, app=app, settings=Settings(), on_snapshot=album)
+    done = threading.Event()
+
+    def shoot() -> None:
+        while not done.is_set():
+            camera.capture()
+
+    shooter = threading.Thread(target=shoot)
+    shooter.start()
+
+    # When 20,000 events arrive meanwhile
+    for n in range(2_000):
+        state.observe([task("sent", f"u{n}-{m}") for m in range(10)])
+    done.set()
+    shooter.join()
+    camera.capture()
+
+    # Then the shots add up to them
+    assert sent(album) == 20_000
+    assert len(album.shots) > 1
+
+
+def test_a_last_shot_is_taken_on_cancel_and_only_once(app: Celery) -> None:
+    """The window cut short by a stop is published too."""
+    state, album = State(), Album()
+    camera = Camera(state, freq=3_600, app=app, settings=Settings(), on_snapshot=album)
+    with camera:
+        state.observe([task("sent")])
+    camera.cancel()
+    assert sent(album) == 1
+    assert len(album.shots) == 1
+
+
+def test_a_shot_skipped_by_maxrate_leaves_its_counts_to_the_next(app: Celery) -> None:
+    """maxrate spares shots, not counts; the last shot is taken whatever it says."""
+    state, album = State(), Album()
+    camera = Camera(
+        state, freq=3_600, maxrate="1/h", app=app, settings=Settings(), on_snapshot=album
+    )
+    with camera:
+        assert camera.capture() is not None
+        state.observe([task("sent")])
+        assert camera.capture() is None
+        state.observe([task("sent", "u2")])
+    assert [shot.window.tasks and shot.window.tasks[0][1].sent for shot in album.shots] == [(), 2]
+
+
+def test_shots_fall_on_multiples_of_the_interval(app: Celery) -> None:
+    """So that a window lies within one CloudWatch period."""
+    album = Album()
+    with Camera(State(), freq=0.25, app=app, settings=Settings(), on_snapshot=album):
+        album.wait_for(4)
+    starts = [shot.window.opened_at for shot in album.shots[1:4]]
+    assert all(start % 0.25 < 0.2 for start in starts)
+    assert len({start // 0.25 for start in starts}) == 3
+
+
+@pytest.mark.parametrize(
+    ("freq", "interval", "why"),
+    [(1.0, 30.0, "the setting `interval`"), (2.0, 2.0, "-F"), (300, 300.0, "-F")],
+)
+def test_celerys_default_frequency_means_the_setting(
+    app: Celery, caplog: pytest.LogCaptureFixture, freq: float, interval: float, why: str
+) -> None:
+    """`celery events` passes 1.0 when -F is absent, which nobody wants billed; the log says so."""
+    with caplog.at_level(logging.INFO):
+        camera = Camera(State(), freq=freq, app=app, settings=Settings(interval=30))
+    assert camera.interval == interval
+    assert f"one shot every {interval:g} s ({why})" in caplog.text
+
+
+def test_a_state_made_by_celery_is_taken_over_even_with_its_receiver_already_made(
+    app: Celery,
+) -> None:
+    """Celery's guide makes state and receiver before the camera."""
+    celery_state, album = CeleryState(), Album()
+    handler = celery_state.event
+    with Camera(celery_state, freq=3_600, app=app, settings=Settings(), on_snapshot=album):
+        handler({"type": "task-sent", "uuid": "u", "hostname": "h", "timestamp": 1.0, "name": "t"})
+    assert sent(album) == 1
+
+
+def test_a_subclass_gets_the_snapshots(app: Celery) -> None:
+    """For a destination of one's own."""
+
+    class Mine(Camera):
+        def on_snapshot(self, snapshot: Snapshot) -> None:
+            self.seen = snapshot
+
+    camera = Mine(State(), freq=3_600, app=app, settings=Settings())
+    camera.capture()
+    assert camera.seen.window.events_received == 0
+
+
+def test_a_lost_worker_and_its_unfinished_tasks_are_named_in_the_log(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first question is what was running there."""
+    clock = FakeClock()
+    state = State(Settings(), clock=clock)
+    camera = Camera(state, freq=3_600, app=app, settings=Settings())
+    state.observe([online(), task("received", "u9"), task("started", "u9")])
+    clock.advance(61)
+    camera.capture()
+    (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert record.getMessage() == (
+        f"worker {W1} is lost (silent for 61 s), unfinished tasks: 1: proj.add[u9]"
+    )
+
+
+def test_a_crash_in_on_snapshot_is_loud(app: Celery) -> None:
+    """A camera that died silently would be the worst of all."""
+    crashes: list[BaseException] = []
+    died = threading.Event()
+
+    def on_crash(error: BaseException) -> None:
+        crashes.append(error)
+        died.set()
+
+    def broken(_snapshot: Snapshot) -> None:
+        raise RuntimeError("boom")
+
+    camera = Camera(
+        State(), freq=0.1, app=app, settings=Settings(), on_snapshot=broken, on_crash=on_crash
+    )
+    camera.install()
+    assert died.wait(30)
+    assert str(crashes[0]) == "boom"
+    with pytest.raises(RuntimeError):
+        camera.cancel()
+
+
+def test_a_failing_on_snapshot_does_not_end_the_shots_of_a_library_user(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in Celery's own camera it is logged, and the next shot is taken."""
+    album = Album()
+
+    def fail_once(snapshot: Snapshot) -> None:
+        album(snapshot)
+        if len(album.shots) == 1:
+            raise RuntimeError("boom")
+
+    with Camera(State(), freq=0.1, app=app, settings=Settings(), on_snapshot=fail_once):
+        album.wait_for(2)
+    assert "a shot failed" in caplog.text
+
+
+def test_a_clock_stepped_back_does_not_stop_the_shots(app: Celery) -> None:
+    """The boundary waited for is an hour away then; the shot is taken at once instead."""
+
+    class SteppedBack(FakeClock):
+        readings = iter([1_000.0, -2_600.0])
+
+        def wall(self) -> float:
+            return next(self.readings)
+
+    camera = Camera(State(), freq=60, app=app, settings=Settings(), clock=SteppedBack())
+    assert camera._wait_for_boundary() is True

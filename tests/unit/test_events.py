@@ -1,0 +1,208 @@
+"""Events: bytes in, typed events out, whatever the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tracemalloc
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from event_monitor import events as ev
+from event_monitor.errors import InvalidEvent
+
+from ..support.making import W1, task
+
+STARTED = {"type": "task-started", "uuid": "u1", "hostname": W1, "timestamp": 1_000.0, "pid": 7}
+
+
+def decode(body: bytes) -> tuple[list[ev.Event], list[str]]:
+    invalid: list[InvalidEvent] = []
+    return ev.decode([body], on_invalid=invalid.append), [error.kind for error in invalid]
+
+
+def test_one_event_is_decoded_to_its_type() -> None:
+    """Fields nobody counts by are skipped."""
+    body = json.dumps({**STARTED, "utcoffset": -9, "args": "(1,)", "kwargs": {"x": [1]}}).encode()
+    assert decode(body) == ([task("started")], [])
+
+
+def test_a_list_is_decoded_in_order() -> None:
+    """Real workers send task events in lists."""
+    body = json.dumps([STARTED, {**STARTED, "type": "task-succeeded", "runtime": 2}]).encode()
+    assert decode(body) == ([task("started"), task("succeeded", runtime=2.0)], [])
+
+
+def test_a_bad_event_does_not_drop_the_rest_of_its_list() -> None:
+    """Each is judged alone."""
+    body = json.dumps([1, STARTED, {}, {"type": "task-started"}, STARTED]).encode()
+    events, invalid = decode(body)
+    assert events == [task("started"), task("started")]
+    assert invalid == ["not an event", "not an event", "wrong field"]
+
+
+def test_an_unknown_type_is_a_custom_event() -> None:
+    """Also one that looks like a task event of a later Celery."""
+    body = json.dumps([{"type": "order-paid", "sum": 3}, {**STARTED, "type": "task-new"}]).encode()
+    events, invalid = decode(body)
+    assert [event.type for event in events if isinstance(event, ev.CustomEvent)] == [
+        "order-paid",
+        "task-new",
+    ]
+    assert invalid == []
+
+
+BAD_VALUES: tuple[Any, ...] = (None, [], {}, "x", -1, 1e300, True, {"__type__": "datetime"})
+
+
+@pytest.mark.parametrize("field", ["uuid", "hostname", "timestamp"])
+@pytest.mark.parametrize("value", BAD_VALUES, ids=repr)
+def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: Any) -> None:
+    """Strictly: nothing is guessed."""
+    if (field, value) in [("uuid", "x"), ("hostname", "x"), ("timestamp", 1e300)]:
+        value = "" if value == "x" else 1e300
+    events, invalid = decode(json.dumps({**STARTED, field: value}).encode())
+    assert (events, invalid) == ([], ["wrong field"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"7",
+        b'"text"',
+        b"{}",
+        b"[[]]",
+        b"{",
+        b"[" * 100_000,
+        b'{"type":' * 100_000,
+        b"\xff\xfe\x00binary",
+        b"\x80\x04\x95pickle",
+        b'{"type": NaN}',
+        b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": NaN}',
+        b'{"type": "task-started", "uuid": "u", "hostname": "h", "timestamp": 1e999}',
+        b'{"type": "\xff"}',
+        b'{"type": "\\ud800"}',
+        b'{"type": 1}',
+        b'{"type": ["task-sent"]}',
+        b'{"type": ""}',
+    ],
+)
+def test_what_is_no_event_is_refused_once(body: bytes) -> None:
+    """Never an exception."""
+    events, invalid = decode(body)
+    assert (events, len(invalid)) == ([], 1)
+
+
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDCFF"])
+def test_half_a_character_in_a_traceback_drops_no_event(half: str) -> None:
+    """Python's JSON writes what a strange file name holds, and msgspec refuses to read it."""
+    whole = r"\ud83d\ude00 and \\ud800"
+    failed = {**STARTED, "type": "task-failed", "exception": "ValueError('x')", "traceback": "T"}
+    named = {**STARTED, "type": "task-received", "name": "N"}
+    text = json.dumps([failed, named]).replace('"T"', f'"file {half}.py"')
+    events, invalid = decode(text.replace('"N"', f'"{whole}"').encode())
+    assert [event.type for event in events] == ["task-failed", "task-received"]
+    assert invalid == []
+    assert events[1] == task("received", name="\N{GRINNING FACE} and \\ud800")
+    assert isinstance(events[0], ev.TaskEvent)
+    assert ev.exception_type(events[0]) == "ValueError"
+
+
+@pytest.mark.parametrize("raw", [b'"\xff"', b'"\xed\xa0\x80"', b"7", b"{}"])
+def test_an_exception_that_is_no_text_is_unknown(raw: bytes) -> None:
+    """The parser has let it pass unseen."""
+    body = json.dumps([{**STARTED, "type": "task-failed", "exception": "T"}]).encode()
+    (event,), invalid = decode(body.replace(b'"T"', raw))
+    assert invalid == []
+    assert isinstance(event, ev.TaskEvent)
+    assert ev.exception_type(event) == "unknown"
+
+
+def test_fields_that_shadow_methods_are_ignored() -> None:
+    """In Celery's own state a field named `event` overwrites the method."""
+    body = json.dumps({**STARTED, "event": 1, "alive": 2, "__class__": 3}).encode()
+    assert decode(body) == ([task("started")], [])
+
+
+def test_a_huge_string_in_a_field_nobody_reads_is_not_built() -> None:
+    """Arguments are skipped by the parser."""
+    body = json.dumps({**STARTED, "args": "x" * 10_000_000}).encode()
+    tracemalloc.start()
+    events, _ = decode(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(events) == 1
+    assert peak < 1_000_000
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_events_or_refused(body: bytes) -> None:
+    """The decoder never raises."""
+    events, invalid = decode(body)
+    assert isinstance(events, list)
+    assert events or invalid or body.strip() == b"[]"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+_FIELDS = (
+    "uuid hostname timestamp pid clock name eta runtime exception traceback terminated expired "
+    "requeue freq active processed loadavg"
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(sorted(ev.TASK_TYPES | ev.WORKER_TYPES)) | _JSON},
+        optional=dict.fromkeys(_FIELDS.split(), _JSON),
+    )
+)
+def test_any_fields_make_an_event_or_are_refused(fields: dict[str, Any]) -> None:
+    """From the wire and from Celery's own receiver alike."""
+    events, invalid = decode(json.dumps(fields).encode("utf-8", "surrogatepass"))
+    assert len(events) + len(invalid) == 1
+    with contextlib.suppress(InvalidEvent):
+        ev.event_from_mapping(fields)
+
+
+def test_a_mapping_is_typed_like_the_wire() -> None:
+    """Celery's receiver hands over dictionaries."""
+    assert ev.event_from_mapping({**STARTED, "local_received": 5.0}) == task("started")
+
+
+@pytest.mark.parametrize(
+    ("exception", "traceback", "expected"),
+    [
+        ("ValueError('x')", "", "ValueError"),
+        ("KeyError('a(b)')", "", "KeyError"),
+        ("my.app.errors.Broken(1, 2)", "", "Broken"),
+        (
+            "ExceptionWithTraceback()",
+            "Trace:\n  x\nbilliard.WorkerLostError: gone",
+            "WorkerLostError",
+        ),
+        ("ExceptionWithTraceback()", "", "unknown"),
+        ("<weird object at 0x1>", "", "unknown"),
+        ("", "", "unknown"),
+    ],
+)
+def test_the_class_of_an_exception_is_found(exception: str, traceback: str, expected: str) -> None:
+    """In its repr, or in the traceback's last line."""
+    event = task(
+        "failed",
+        exception=msgspec.Raw(json.dumps(exception).encode()),
+        traceback=msgspec.Raw(json.dumps(traceback).encode()),
+    )
+    assert ev.exception_type(event) == expected
