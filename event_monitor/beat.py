@@ -21,8 +21,9 @@ from .catalog import CATALOG
 from .metrics import Metric, metrics_from
 from .service import make_sink
 from .settings import Settings, conf_of
-from .snapshot import Snapshot, Survey, Window, WorkerState, WorkerStatus
+from .snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
 from .status.survey import take_report
+from .survey import Survey
 
 __all__ = ["TASK_NAME", "beat_schedule", "gauges_from", "publish_gauges"]
 
@@ -92,11 +93,12 @@ def gauges_from(
         WorkerStatus(hostname, WorkerState.ONLINE, 0.0, active=answer.active if answer else None)
         for hostname, answer in online.items()
     )
+    nobody_counted = survey.workers is None
     snapshot = Snapshot(
         Window(now, now),
         workers,
-        heard=survey.workers is not None,  # else nobody was counted
+        link=BrokerLink.CONNECTING if nobody_counted else BrokerLink.LISTENING,
     )
     without = tuple(one.name for one in CATALOG if one.name not in _PUBLISHED)
     chosen = replace(settings, without=(*settings.without, *without))
-    return metrics_from(snapshot, chosen, survey=survey)
+    return metrics_from(snapshot.with_survey(survey), chosen)

@@ -10,7 +10,7 @@ from typing import Any
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
-from .clock import Clock, SystemClock
+from .clock import SYSTEM_CLOCK, Clock
 from .settings import Settings, conf_of
 from .snapshot import Snapshot
 from .state import State
@@ -43,7 +43,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         app: Any = None,
         *,
         settings: Settings | None = None,
-        clock: Clock | None = None,
+        clock: Clock = SYSTEM_CLOCK,
         on_snapshot: Callable[[Snapshot], None] | None = None,
         on_crash: Callable[[Exception], None] | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             state, freq=freq, maxrate=maxrate, cleanup_freq=cleanup_freq, timer=timer, app=app
         )
         self.settings = settings or Settings.load(conf=conf_of(self.app))
-        self.clock = clock or SystemClock()
+        self.clock = clock
         if not isinstance(state, State):
             self.state = State(self.settings, clock=self.clock)
             self.state.adopt(state)

@@ -1,22 +1,32 @@
-"""Clock: where the time comes from, so that tests can bring their own."""
+"""Clock: where time is read and slept, so that tests can bring their own.
+
+The only module of this package that calls ``time``; everybody else is handed a ``Clock``.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Two readings in seconds. Intervals and liveness use ``monotonic``; timestamps ``wall``."""
+    """Two readings, and a pause, in seconds. Thread-safe.
+
+    Intervals and liveness use ``monotonic``; timestamps use ``wall``.
+    """
 
     def monotonic(self) -> float:
-        """Seconds that never step back."""
+        """Return seconds that never step back."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch; an administrator may step it."""
+        """Return seconds since the Unix epoch; an administrator may step it."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread for that long."""
         ...
 
 
@@ -25,3 +35,8 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
+    sleep = staticmethod(time.sleep)
+
+
+#: The default of every ``clock`` parameter. It has no state, so one serves all.
+SYSTEM_CLOCK: Clock = SystemClock()

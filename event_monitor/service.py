@@ -14,12 +14,11 @@ from typing import Any
 
 from .broker.control import call_out
 from .camera import CELERY_DEFAULT_FREQ, Camera
-from .clock import SystemClock
+from .clock import SYSTEM_CLOCK
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
 from .liveness import Pulse
 from .metrics import Metric, metrics_from
-from .metrics.gauges import aged
 from .probes.inspect import tasks_in_flight
 from .probes.prober import Surveyor
 from .probes.stalled import Stalls
@@ -31,7 +30,7 @@ from .receiver.durability import Durability
 from .receiver.subscription import carries_events
 from .settings import Settings
 from .sinks import Sink
-from .snapshot import Receipt, Snapshot, Survey, WorkerState
+from .snapshot import AckToken, BrokerLink, Snapshot, WorkerState
 from .state import State
 
 __all__ = ["Service", "make_sink", "require_events"]
@@ -62,7 +61,7 @@ class Service:
         require_events(settings, app)
         self.settings = settings
         self.app = app
-        self.clock = SystemClock()
+        self.clock = SYSTEM_CLOCK
         self.camera = camera or Camera(
             State(settings),
             freq=CELERY_DEFAULT_FREQ,
@@ -87,8 +86,7 @@ class Service:
             checkpoint = Checkpoint.decode(spool.checkpoint())
             self.state.learn(checkpoint.flights)
             self._durability = Durability(settings, checkpoint)
-        self._owed: Receipt | None = None  # counted, and not acknowledged for want of a disk
-        self._awaits_turn = False  # a durable queue may be another monitor's until a message comes
+        self._owed: AckToken | None = None  # counted, and not acknowledged for want of a disk
         self._surveyor = Surveyor(app, settings, online=lambda: self._online, clock=self.clock)
         self._stalls = Stalls(settings.worker_stalled_seconds)
         self._stalled: frozenset[str] = frozenset()
@@ -195,31 +193,31 @@ class Service:
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, **options)
                 service.receiver = self
-                service.state.begin_deaf()
+                service.state.await_broker()
 
         return ServiceReceiver
 
-    def on_events(self, events: Sequence[Event], receipt: Receipt | None) -> None:
+    def on_events(self, events: Sequence[Event], token: AckToken | None) -> None:
         """Count them; the first on a connection show that the broker lets us hear."""
-        if self._awaits_turn and events:
-            self._awaits_turn = False
-            self._begin_to_hear()
-        self.state.observe(events, receipt)
-        if receipt is not None and self._durability is not None and self._durability.seen(receipt):
+        if events and self.state.link is BrokerLink.STANDBY:
+            self._begin_to_listen()
+        self.state.observe(events, token)
+        if token is not None and self._durability is not None and self._durability.seen(token):
             self.camera.hurry()
 
     def on_connection(self, connected: bool) -> None:
         """The broker is there, or not. Reading a durable queue we may still have to wait."""
-        self._awaits_turn = connected and self._durability is not None
-        self.state.connected(connected, hears=not self._awaits_turn)
-        if self._awaits_turn:
+        if not connected:
+            self.state.change_link(self.state.link.lost())
+        elif self._durability is not None:
+            self.state.change_link(BrokerLink.STANDBY)
             call_out(self.app, self.app.connection_for_write())
-        elif connected:
-            self._begin_to_hear()
+        else:
+            self._begin_to_listen()
 
-    def _begin_to_hear(self) -> None:
-        """From now on we are told what happens; what happened before, the workers know."""
-        self.state.heard()
+    def _begin_to_listen(self) -> None:
+        """Listen from now on; what happened before, the workers know."""
+        self.state.change_link(BrokerLink.LISTENING)
         self._learners = [one for one in self._learners if one.is_alive()]
         if len(self._learners) < _MOST_LEARNERS:
             learner = threading.Thread(target=self._learn, name="learner", daemon=True)
@@ -240,16 +238,18 @@ class Service:
     def publish(self, snapshot: Snapshot) -> None:
         """Turn a snapshot into metrics and hand them to the publisher. Waits for no network."""
         self._warn_of_silent_workers(snapshot)
-        if self._awaits_turn:  # it may have come, and no worker be there to show it
+        if (
+            self.state.link is BrokerLink.STANDBY
+        ):  # it may have come, and no worker be there to show it
             call_out(self.app, self.app.connection_for_write())
-        survey = self._survey_for(snapshot)
-        metrics = metrics_from(snapshot, self.settings, self.publisher.report(), survey)
+        snapshot = replace(self._surveyed(snapshot), publisher=self.publisher.report())
+        metrics = metrics_from(snapshot, self.settings)
         self._publish(snapshot, metrics)
         self._pulse.beat(interval_seconds=self.camera.interval)
 
     def _publish(self, snapshot: Snapshot, metrics: tuple[Metric, ...]) -> None:
-        if snapshot.receipts:
-            self._owed = snapshot.receipts[-1]
+        if snapshot.ack_tokens:
+            self._owed = snapshot.ack_tokens[-1]
         if self._durability is None or self._owed is None:
             self.publisher.publish(metrics)
             return
@@ -259,12 +259,11 @@ class Service:
             self.receiver.acknowledge(self._owed)
             self._owed = None
 
-    def _survey_for(self, snapshot: Snapshot) -> Survey:
+    def _surveyed(self, snapshot: Snapshot) -> Snapshot:
         """What broker and workers last answered, with what the events have to say to it."""
-        self._online = tuple(
-            one.hostname for one in snapshot.workers if one.state is WorkerState.ONLINE
-        )
-        survey = aged(self._surveyor.take(), snapshot)
+        self._online = tuple(one.hostname for one in snapshot.online)
+        snapshot = snapshot.with_survey(self._surveyor.take())
+        survey = snapshot.survey
         stalled = self._stalls.update(snapshot.workers, survey, now=self.clock.monotonic())
         for hostname in sorted(set(stalled or ()) - self._stalled):
             log.warning(
@@ -274,7 +273,7 @@ class Service:
                 self.settings.worker_stalled_seconds,
             )
         self._stalled = frozenset(stalled or ())
-        return replace(survey, stalled=stalled)
+        return replace(snapshot, survey=replace(survey, stalled=stalled))
 
     def _warn_of_silent_workers(self, snapshot: Snapshot) -> None:
         """Say loudly when workers work but send no task events: -E is the commonest mistake."""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from .distribution import NO_VALUES, Distribution
+from .survey import NOT_ASKED, Survey
 
 __all__ = [
     "OTHER",
     "UNKNOWN",
+    "AckToken",
+    "BrokerLink",
+    "EndedTask",
+    "Live",
     "OrphanedTask",
     "PublisherReport",
-    "QueueDepth",
-    "Receipt",
+    "RunningTask",
     "RunningTasks",
     "Snapshot",
-    "Survey",
     "TaskCounts",
     "TaskInFlight",
     "Window",
-    "WorkerAnswer",
     "WorkerLoss",
     "WorkerState",
     "WorkerStatus",
@@ -54,18 +56,18 @@ class TaskCounts:
 
 
 _NOTHING = TaskCounts()
-_COUNTS = tuple(one.name for one in fields(TaskCounts) if one.type == "int")
-_TIMES = tuple(one.name for one in fields(TaskCounts) if one.type == "Distribution")
+_TIMES = ("runtime", "queue_time", "prefetch_time")
+_COUNTS = tuple(field.name for field in fields(TaskCounts) if field.name not in _TIMES)
 
 
 def total(counts: Iterable[TaskCounts]) -> TaskCounts:
-    """All of them as one: counts added, times merged."""
-    every = tuple(counts)
-    if len(every) <= 1:
-        return every[0] if every else _NOTHING
-    added: dict[str, Any] = {name: sum(getattr(one, name) for one in every) for name in _COUNTS}
+    """Add them up: counts are summed, times merged."""
+    parts = tuple(counts)
+    if len(parts) <= 1:
+        return parts[0] if parts else _NOTHING
+    added: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _COUNTS}
     for name in _TIMES:
-        added[name] = Distribution.merged(getattr(one, name) for one in every)
+        added[name] = Distribution.merged(getattr(part, name) for part in parts)
     return TaskCounts(**added)
 
 
@@ -93,8 +95,8 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof of messages that must be acknowledged: up to ``tag``, on connection ``session``.
+class AckToken:
+    """Messages that must be acknowledged: all up to ``tag``, on the connection ``session``.
 
     ``digests`` tell them apart from all others, should they be delivered again.
     """
@@ -105,7 +107,7 @@ class Receipt:
 
 
 class WorkerState(Enum):
-    """What the roster thinks of a worker."""
+    """How the roster judges a worker."""
 
     ONLINE = "online"
     OFFLINE = "offline"  # said goodbye
@@ -114,7 +116,7 @@ class WorkerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker as its last heartbeat told. ``None`` means it never said."""
+    """One worker as of its last heartbeat. ``None`` means that it never said."""
 
     hostname: str  # the full nodename, celery@host
     state: WorkerState
@@ -128,7 +130,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class OrphanedTask:
-    """A task that was running on a worker that is no more."""
+    """A task that was running on a worker which is gone."""
 
     uuid: str
     name: str
@@ -136,17 +138,17 @@ class OrphanedTask:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoss:
-    """A worker that died, or left, with what it leaves behind. Told in one snapshot only."""
+    """A worker that died, or left, and the tasks it left unfinished. In one snapshot only."""
 
     hostname: str
     silent_seconds: float
     orphans: tuple[OrphanedTask, ...] = ()
-    said_goodbye: bool = False  # it left in order, and still its tasks never ended
+    said_goodbye: bool = False  # it shut down gracefully, and still its tasks never ended
 
 
 @dataclass(frozen=True, slots=True)
 class RunningTasks:
-    """The tasks of one name that run now."""
+    """The tasks of one name that are running."""
 
     name: str
     count: int
@@ -155,7 +157,7 @@ class RunningTasks:
 
 @dataclass(frozen=True, slots=True)
 class TaskInFlight:
-    """A task that has not ended, as it is learnt from a worker or kept over a restart.
+    """A task that has not ended, as a worker reported it or a checkpoint kept it.
 
     Times are wall-clock seconds since the epoch: ``running_since`` on our clock, the others on
     the clocks of those who sent the events. None is unknown, or has not happened.
@@ -172,29 +174,54 @@ class TaskInFlight:
     running_since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The cluster at one shot: the closed window, the roster, and what is running.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTask:
+    """A task that ended, for ``TaskConsumer``s. Made after the state's lock is released.
 
-    ``receipts`` and ``flights`` are there only if messages have to be acknowledged: what a
-    checkpoint needs to go on from here.
+    Times are wall-clock seconds since the epoch, by the clocks of those who sent the events. None
+    is unknown, or never happened. ``sent`` and ``received`` are those of the first run, ``started``
+    that of the last.
     """
 
-    window: Window
-    workers: tuple[WorkerStatus, ...] = ()
-    losses: tuple[WorkerLoss, ...] = ()
-    running: tuple[RunningTasks, ...] = ()
-    waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
-    connected: bool = True  # False: the broker is away; workers are not judged meanwhile
-    heard: bool = True  # False: it was never heard yet, and of workers nothing is known
-    tasks_in_flight: int = 0
-    receipts: tuple[Receipt, ...] = ()
-    flights: tuple[TaskInFlight, ...] = ()
+    id: str
+    name: str | None
+    how: Literal["succeeded", "failed", "revoked", "rejected"]
+    ended: float
+    queue: str | None = None  # it was sent to, if its producer sends task-sent
+    worker: str | None = None  # the nodename of the worker that ended it
+    sent: float | None = None
+    received: float | None = None
+    started: float | None = None
+    retries: int = 0  # runs that ended in a retry
+    exception: str | None = None  # the class of what a failed task raised
+
+
+class BrokerLink(Enum):
+    """Whether the events of the workers reach us. Workers are judged only while LISTENING."""
+
+    CONNECTING = "connecting"  # nothing was received yet, and of workers nothing is known
+    STANDBY = "standby"  # connected, but another monitor reads the durable queue
+    LISTENING = "listening"  # connected, and events come to us
+    AWAY = "away"  # the broker was lost; what was known of the workers gets older
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether there is a connection."""
+        return self in (BrokerLink.STANDBY, BrokerLink.LISTENING)
+
+    @property
+    def has_listened(self) -> bool:
+        """Return whether what no event has reported can be taken for not being so."""
+        return self in (BrokerLink.LISTENING, BrokerLink.AWAY)
+
+    def lost(self) -> BrokerLink:
+        """Return the state after the connection has gone."""
+        return BrokerLink.AWAY if self.has_listened else BrokerLink.CONNECTING
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherReport:
-    """What the publisher has to say of itself since it was last asked."""
+    """What the publisher did since it was last asked."""
 
     failures: int = 0  # sends that failed
     ambiguous: int = 0  # of these: may have been applied all the same
@@ -203,46 +230,72 @@ class PublisherReport:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueDepth:
-    """One queue as the broker told. ``None`` means that it could not be found out."""
+class Snapshot:
+    """The cluster at one shot: events' side, survey of queues and workers, and our own publisher.
 
-    name: str
-    ready: int | None = None  # messages waiting, of every priority
-    unacked: int | None = None  # messages with a worker, not acknowledged yet
-    consumers: int | None = None
-    oldest_seconds: float | None = None  # since the oldest waiting message was published
-    arrivals_per_second: float | None = None
-    deliveries_per_second: float | None = None
-    memory_bytes: int | None = None
-    sampled: bool = False  # `unacked` is an estimate, from a part of what was too much to read
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerAnswer:
-    """One worker as it answered when asked. ``None`` means that it did not answer this."""
-
-    hostname: str  # the full nodename, celery@host
-    active: int | None = None
-    reserved: int | None = None  # received, not begun, no eta to wait for
-    scheduled: int | None = None  # waiting for their eta or countdown
-    revoked: int | None = None  # ids held as revoked
-    pool_processes: int | None = None  # tasks it can run at once
-    memory_bytes: int | None = None  # the main process's peak resident memory
-    processed: tuple[tuple[str, int], ...] = ()  # task name → begun since the worker started
-    queues: tuple[str, ...] | None = None  # it consumes from these
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The last complete answers of broker and workers, and how old they are.
-
-    ``queues`` and ``workers`` are None when nothing is known: never asked, or too long ago.
+    ``ack_tokens`` and ``in_flight`` are there only if messages have to be acknowledged: what a
+    checkpoint needs to go on from here.
     """
 
-    queues: tuple[QueueDepth, ...] | None = None
-    queues_age_seconds: float | None = None
-    ready_growth_per_second: float | None = None  # of all queues, between the last two answers
-    workers: tuple[WorkerAnswer, ...] | None = None
-    workers_age_seconds: float | None = None
-    stalled: tuple[str, ...] | None = None  # workers that beat but do nothing, while work waits
-    failures: int = 0  # questions that failed since the last survey was taken
+    window: Window
+    workers: tuple[WorkerStatus, ...] = ()
+    losses: tuple[WorkerLoss, ...] = ()
+    running: tuple[RunningTasks, ...] = ()
+    waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
+    link: BrokerLink = BrokerLink.LISTENING
+    tasks_in_flight: int = 0
+    survey: Survey = NOT_ASKED
+    publisher: PublisherReport = PublisherReport()
+    ack_tokens: tuple[AckToken, ...] = ()
+    in_flight: tuple[TaskInFlight, ...] = ()
+
+    @property
+    def online(self) -> tuple[WorkerStatus, ...]:
+        """Return the workers whose heartbeats come."""
+        return tuple(worker for worker in self.workers if worker.state is WorkerState.ONLINE)
+
+    def with_survey(self, survey: Survey) -> Snapshot:
+        """Return this snapshot with the survey, read in the light of what the events report.
+
+        Where no message carries its age, the oldest task sent and not received stands in for it.
+        That nobody answered is not taken for "no workers" while some may be online.
+        """
+        if survey.queues is not None:
+            ages = dict(self.waiting)
+            queues = tuple(
+                replace(queue, oldest_seconds=ages.get(queue.name))
+                if queue.oldest_seconds is None
+                else queue
+                for queue in survey.queues
+            )
+            survey = replace(survey, queues=queues)
+        if survey.workers == () and (self.online or not self.link.has_listened):
+            survey = replace(survey, workers=None)
+        return replace(self, survey=survey)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """One task that is running. ``since`` is our wall clock, seconds since the epoch."""
+
+    id: str
+    name: str | None
+    worker: str | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The open window so far, without closing it: for who looks between two shots.
+
+    ``tasks`` are the counters by task name since ``opened_at``; ``running`` the 200 tasks that
+    have been running longest, oldest first, of ``running_count``.
+    """
+
+    taken_at: float  # wall-clock seconds since the epoch, as ``opened_at``
+    opened_at: float
+    tasks: tuple[tuple[str, TaskCounts], ...] = ()
+    running: tuple[RunningTask, ...] = ()
+    running_count: int = 0
+    tasks_in_flight: int = 0
+    link: BrokerLink = BrokerLink.LISTENING

@@ -1,14 +1,36 @@
-"""Tables: rows in, text out; aligned for a terminal or as markdown. Pure."""
+"""Text: how names, errors and tables are written for people. Pure.
+
+Names come from whoever may write to the broker; ``printable`` escapes what would steer a
+terminal.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
 
-__all__ = ["aligned", "markdown"]
+__all__ = ["aligned", "markdown", "one_line", "printable"]
 
 _GAP = "  "
 _NARROWEST = 24  # characters; a wrapped last column thinner than this is harder to read than none
+
+
+def one_line(error: object, *, most: int = 300) -> str:
+    """Return what an error says, folded to one line of ``most`` characters, without a full stop.
+
+    The name of its class stands in for an exception that says nothing.
+    """
+    text = " ".join(str(error).split()).rstrip(".")
+    return text[:most] if text else type(error).__name__
+
+
+def printable(name: str) -> str:
+    """Return the name with control characters and the like escaped as in a Python literal."""
+    if name.isprintable():
+        return name
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in name
+    )
 
 
 def aligned(

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..events import Event
 from ..receiver import Receiver
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 
 __all__ = ["Heard", "Listener"]
 
@@ -58,7 +58,7 @@ class Listener:
         """Everything so far, in the order it came."""
         return tuple(self._heard)
 
-    def _on_events(self, events: Sequence[Event], _receipt: Receipt | None) -> None:
+    def _on_events(self, events: Sequence[Event], _receipt: AckToken | None) -> None:
         now = time.time()
         if len(self._heard) < _MOST_EVENTS:
             self._heard.extend(Heard(event, now) for event in events)

@@ -15,16 +15,14 @@ from ..distribution import Distribution
 from ..settings import Settings
 from ..snapshot import (
     PublisherReport,
-    QueueDepth,
     RunningTasks,
     Snapshot,
-    Survey,
     TaskCounts,
     Window,
-    WorkerAnswer,
     WorkerState,
     WorkerStatus,
 )
+from ..survey import QueueDepth, Survey, WorkerAnswer
 from ..text import aligned
 from .from_snapshot import Metric, metrics_from
 
@@ -86,9 +84,7 @@ class Saving:
 def estimate(settings: Settings, cluster: Cluster) -> Estimate:
     """The bill of a month in which every task and worker is seen all the time."""
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
-    published = metrics_from(
-        _snapshot(cluster), everything, PublisherReport(flush_seconds=0.1), _survey(cluster)
-    )
+    published = metrics_from(_snapshot(cluster), everything)
     static = len(settings.dimensions)
     by_split = Counter(_split(metric, static) for metric in published)
     per_shot = ceil(len(published) / DATA_PER_REQUEST)
@@ -187,6 +183,8 @@ def _snapshot(cluster: Cluster) -> Snapshot:
             for host in hosts
         ),
         running=tuple(RunningTasks(name, 1, 1.0) for name in names),
+        survey=_survey(cluster),
+        publisher=PublisherReport(flush_seconds=0.1),
     )
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
 from itertools import islice
 
 from ..catalog import CATALOG, MetricSpec
 from ..distribution import Distribution
 from ..settings import Settings
-from ..snapshot import OTHER, PublisherReport, Snapshot, Survey, TaskCounts, WorkerState, total
-from .gauges import believed, queue_totals, queue_values, worker_totals, worker_values
+from ..settings.globs import matches
+from ..snapshot import OTHER, Snapshot, TaskCounts, WorkerState, total
+from ..survey import Survey
+from .gauges import queue_totals, queue_values, worker_totals, worker_values
 
 __all__ = ["Metric", "label_for", "metrics_from"]
 
 
-NOT_ASKED = Survey()
 Dimensions = tuple[tuple[str, str], ...]
 
 
@@ -35,18 +34,13 @@ class Metric:
     dimensions: Dimensions = ()
 
 
-def metrics_from(
-    snapshot: Snapshot,
-    settings: Settings,
-    report: PublisherReport | None = None,
-    survey: Survey = NOT_ASKED,
-) -> tuple[Metric, ...]:
+def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     """Turn a snapshot into metrics: totals first, then the splits, within the series budget.
 
     Counts and gauges are explicit, zeros included; a distribution without values is left out,
     since CloudWatch has no way to write one. Nothing is published for what is not known.
     """
-    survey = believed(survey, snapshot)
+    survey = snapshot.survey
     published = [one for one in CATALOG if one.name not in settings.without]
     window = snapshot.window
     timestamp = min(window.opened_at, window.closed_at)  # a clock stepped back must not be future
@@ -61,11 +55,8 @@ def metrics_from(
     taken += len(window.exceptions) + len(window.custom_events)
     by_name, folded_names = _by_task(snapshot, settings, budget=settings.series_budget - taken)
     folded = folded_names + folded_workers + folded_queues
-    totals = _totals(snapshot, report or PublisherReport(), folded)
-    totals |= {"probe_failures": survey.failures}
-    totals |= queue_totals(survey, window, settings, heard=snapshot.heard) | worker_totals(
-        snapshot, survey
-    )
+    totals = _totals(snapshot, folded) | {"probe_failures": survey.failures}
+    totals |= queue_totals(snapshot, settings) | worker_totals(survey)
     series: list[Metric] = []
     for spec in published:
         value = totals.get(spec.source)
@@ -90,11 +81,11 @@ def metrics_from(
 def label_for(name: str, settings: Settings) -> str | None:
     """The TaskName a task is published under: itself, its group, or None for totals only."""
     for group, globs in settings.groups:
-        if _matches(name, globs):
+        if matches(name, globs):
             return group
-    if settings.include_tasks and not _matches(name, settings.include_tasks):
+    if settings.include_tasks and not matches(name, settings.include_tasks):
         return None
-    return None if _matches(name, settings.exclude_tasks) else name
+    return None if matches(name, settings.exclude_tasks) else name
 
 
 Values = dict[str, float | Distribution]
@@ -103,9 +94,8 @@ Values = dict[str, float | Distribution]
 _OF_WORKERS = ("online", "offline", "active", "running", "oldest_running", "tasks_in_flight")
 
 
-def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
-    window = snapshot.window
-    online = [one for one in snapshot.workers if one.state is WorkerState.ONLINE]
+def _totals(snapshot: Snapshot, folded: int) -> Values:
+    window, report, online = snapshot.window, snapshot.publisher, snapshot.online
     loads = [one.load_average for one in online if one.load_average is not None]
     actives = [one.active for one in online if one.active is not None]
     totals: Values = _values(total(counts for _, counts in window.tasks))
@@ -119,7 +109,7 @@ def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
         "offline": sum(one.state is WorkerState.OFFLINE for one in snapshot.workers),
         "lost": sum(not loss.said_goodbye for loss in snapshot.losses),
         "heartbeat": 1,
-        "connected": int(snapshot.connected),
+        "connected": int(snapshot.link.is_connected),
         "events_received": window.events_received,
         "events_invalid": window.events_invalid,
         "events_lost": sum(count for _, count in window.events_lost),
@@ -133,7 +123,7 @@ def _totals(snapshot: Snapshot, report: PublisherReport, folded: int) -> Values:
     }
     if actives or not online:  # None means unknown, not zero
         totals["active"] = sum(actives)
-    if not snapshot.heard:
+    if not snapshot.link.has_listened:
         for unknown in _OF_WORKERS:
             totals.pop(unknown, None)
     if loads:
@@ -247,7 +237,3 @@ def _worth_sending(value: float | Distribution) -> bool:
 
 def _number(value: float | Distribution | None) -> float:
     return 0 if value is None or isinstance(value, Distribution) else value
-
-
-def _matches(name: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from ..distribution import Distribution
 from ..settings import Settings
-from ..snapshot import QueueDepth, Snapshot, Survey, Window, WorkerAnswer, WorkerState
+from ..settings.globs import matches
+from ..snapshot import Snapshot
+from ..survey import QueueDepth, Survey, WorkerAnswer
 
 __all__ = [
-    "aged",
-    "believed",
     "queue_totals",
     "queue_values",
     "status_of",
@@ -23,28 +21,6 @@ __all__ = [
 Values = dict[str, float | Distribution]  # as in metrics.py; a gauge is never the latter
 
 OK, WARNING, CRITICAL = 0, 1, 2
-
-
-def believed(survey: Survey, snapshot: Snapshot) -> Survey:
-    """The survey, but no answer at all is not taken for no workers while some may be online."""
-    online = any(one.state is WorkerState.ONLINE for one in snapshot.workers)
-    if survey.workers == () and (online or not snapshot.heard):
-        return replace(survey, workers=None)
-    return survey
-
-
-def aged(survey: Survey, snapshot: Snapshot) -> Survey:
-    """The survey; where no message tells its age, the oldest task not yet received stands in."""
-    if survey.queues is None:
-        return survey
-    ages = dict(snapshot.waiting)
-    return replace(
-        survey,
-        queues=tuple(
-            replace(one, oldest_seconds=ages.get(one.name)) if one.oldest_seconds is None else one
-            for one in survey.queues
-        ),
-    )
 
 
 def status_of(queue: QueueDepth, settings: Settings) -> int | None:
@@ -77,22 +53,20 @@ def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> Value
     )
 
 
-def queue_totals(
-    survey: Survey, window: Window, settings: Settings, *, heard: bool = True
-) -> Values:
+def queue_totals(snapshot: Snapshot, settings: Settings) -> Values:
     """The gauges of all queues together: lengths are added up, of ages the highest counts.
 
     Where the broker tells no rates, they are reckoned: workers took what they received in the
     window, and what came is that and the growth of what waits.
     """
-    queues = survey.queues
+    survey, window, queues = snapshot.survey, snapshot.window, snapshot.survey.queues
     if queues is None:
         return {}
     ready = _sum(one.ready for one in queues)
     arrival = _sum(one.arrivals_per_second for one in queues)
     drain = _sum(one.deliveries_per_second for one in queues)
     seconds = window.closed_at - window.opened_at
-    if drain is None and seconds > 0 and heard:
+    if drain is None and seconds > 0 and snapshot.link.has_listened:
         drain = sum(counts.received for _, counts in window.tasks) / seconds
         if survey.ready_growth_per_second is not None:
             arrival = max(0.0, drain + survey.ready_growth_per_second)
@@ -109,10 +83,10 @@ def queue_totals(
     )
 
 
-def worker_totals(snapshot: Snapshot, survey: Survey) -> Values:
+def worker_totals(survey: Survey) -> Values:
     """The gauges of all workers that answered; none if nobody did though somebody is online."""
     totals = _known(stalled=None if survey.stalled is None else len(survey.stalled))
-    answers = believed(survey, snapshot).workers
+    answers = survey.workers
     if answers is None:
         return totals
     nobody = 0 if not answers else None
@@ -192,7 +166,7 @@ def _age_of(queue: QueueDepth) -> float | None:
 def _limits_for(
     name: str, pairs: Iterable[tuple[str, tuple[float, float]]]
 ) -> tuple[float, float] | None:
-    return next((limits for glob, limits in pairs if fnmatchcase(name, glob)), None)
+    return next((limits for glob, limits in pairs if matches(name, (glob,))), None)
 
 
 def _known(**values: float | None) -> Values:

@@ -11,7 +11,8 @@ from typing import Any
 from kombu.exceptions import KombuError
 
 from ..broker.control import Reply, ask_together, mailbox_of
-from ..snapshot import TaskInFlight, WorkerAnswer
+from ..snapshot import TaskInFlight
+from ..survey import WorkerAnswer
 from .link import sentence
 
 __all__ = [

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from ..snapshot import QueueDepth, Survey, WorkerAnswer
+from ..survey import QueueDepth, Survey, WorkerAnswer
 from .inspect import ask_workers
 from .link import sentence
 from .queues import QueueProbe, queue_names, queue_probe_to
@@ -48,12 +48,12 @@ class Surveyor:
         settings: Settings,
         *,
         online: Callable[[], Collection[str]] = tuple,
-        clock: Clock | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
         self._settings = settings
         self._online = online
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS, settings.probe_seconds)
         self._stale_seconds = _STALE_PERIODS * self._period

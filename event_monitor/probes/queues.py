@@ -12,7 +12,7 @@ from kombu import Queue
 from kombu.common import Broadcast
 
 from ..settings import Settings
-from ..snapshot import QueueDepth
+from ..survey import QueueDepth
 
 __all__ = ["QueueProbe", "queue_names", "queue_probe_to"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..broker.connections import cut_unless_done
 from ..broker.management import Management
-from ..snapshot import QueueDepth
+from ..survey import QueueDepth
 from .link import GONE, Link, sentence
 
 __all__ = ["DeclareProbe"]

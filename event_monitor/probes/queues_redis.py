@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from ..broker.enqueued_at import age_of
-from ..snapshot import QueueDepth
+from ..survey import QueueDepth
 from .link import GONE, Link
 
 __all__ = ["RedisProbe"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..snapshot import QueueDepth
+from ..survey import QueueDepth
 from .link import GONE, Link
 
 __all__ = ["SqsProbe"]

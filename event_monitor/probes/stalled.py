@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..snapshot import Survey, WorkerState, WorkerStatus
+from ..snapshot import WorkerState, WorkerStatus
+from ..survey import Survey
 
 __all__ = ["Stalls"]
 

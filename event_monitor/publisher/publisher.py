@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..sinks import Outcome, Sink
 from ..snapshot import PublisherReport
@@ -50,13 +50,13 @@ class Publisher:
         sink: Sink,
         spool: Spool,
         *,
-        clock: Clock | None = None,
+        clock: Clock = SYSTEM_CLOCK,
         backoff: Callable[[int], float] = full_jitter,
         on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._sink = sink
         self._spool = spool
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock
         self._backoff = backoff
         self._on_crash = on_crash
         self._lock = threading.Lock()

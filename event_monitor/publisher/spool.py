@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import UnavailableError
 from ..metrics import Metric
 from .store import Store, storable
@@ -52,11 +52,11 @@ class Spool:
         *,
         megabytes: float = 256,
         drop_interrupted: bool = False,
-        clock: Clock | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._owner = _own(Path(state_dir)) if state_dir else None
         self._lock = threading.Lock()
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock
         self._max_bytes = int(megabytes * 1_000_000)
         self._memory = Store(":memory:")
         self._disk: Store | None = None

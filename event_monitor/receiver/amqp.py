@@ -16,7 +16,7 @@ from celery import uuid
 from kombu.exceptions import OperationalError
 
 from ..broker.connections import connect, cut_unless_done
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
 from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
@@ -84,7 +84,7 @@ class AmqpSubscription:
         bodies, self._bodies = self._bodies, []
         return Reading(bodies, self._receipt())
 
-    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+    def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Nothing to do: the broker has forgotten them already."""
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class AmqpSubscription:
         else:
             self._on_invalid(refusal)
 
-    def _receipt(self) -> Receipt | None:
+    def _receipt(self) -> AckToken | None:
         return None
 
     def _beat(self) -> None:

@@ -6,7 +6,7 @@ Counts are written down before their messages are acknowledged, with what must b
 from __future__ import annotations
 
 from ..settings import Settings
-from ..snapshot import Receipt, Snapshot
+from ..snapshot import AckToken, Snapshot
 from .checkpoint import Checkpoint
 from .durable import Ledger, Terms
 
@@ -35,12 +35,12 @@ class Durability:
         self._counted = Ledger(limit, checkpoint.digests)
         self._unsettled = 0
 
-    def seen(self, receipt: Receipt) -> bool:
+    def seen(self, token: AckToken) -> bool:
         """Messages were counted; returns whether they should not wait for the next boundary.
 
         Half of what may be unacknowledged is: at the other half the broker would fall silent.
         """
-        self._unsettled += len(receipt.digests)
+        self._unsettled += len(token.digests)
         if self._unsettled < self.terms.prefetch // 2:
             return False
         self._unsettled = 0
@@ -48,7 +48,7 @@ class Durability:
 
     def checkpoint(self, snapshot: Snapshot) -> bytes:
         """What is to be written with the counts of this snapshot. Once for each snapshot."""
-        for receipt in snapshot.receipts:
-            for digest in receipt.digests:
+        for token in snapshot.ack_tokens:
+            for digest in token.digests:
                 self._counted.add(digest)
-        return Checkpoint(self._counted.to_bytes(), snapshot.flights).encode()
+        return Checkpoint(self._counted.to_bytes(), snapshot.in_flight).encode()

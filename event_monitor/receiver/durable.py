@@ -17,7 +17,7 @@ from amqp.exceptions import PreconditionFailed
 from celery import uuid
 from kombu import Queue
 
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 from .amqp import AmqpSubscription
 from .amqp_frames import Delivery
 from .subscription import OnInvalid
@@ -87,11 +87,11 @@ class DurableSubscription(AmqpSubscription):
         self._digests: list[bytes] = []
         super().__init__(connection, queue=queue, on_invalid=on_invalid)
 
-    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+    def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Acknowledge, unless these were of an earlier connection: then they come again."""
-        if receipt.session != self._session:
+        if token.session != self._session:
             return
-        self._channel.basic_ack(receipt.tag, multiple=True)
+        self._channel.basic_ack(token.tag, multiple=True)
         if last:
             self._leave_channel()
 
@@ -138,8 +138,8 @@ class DurableSubscription(AmqpSubscription):
         if not again:
             super()._deliver(delivery)
 
-    def _receipt(self) -> Receipt | None:
+    def _receipt(self) -> AckToken | None:
         if not self._digests:
             return None
         digests, self._digests = tuple(self._digests), []
-        return Receipt(self._session, self._tag, digests)
+        return AckToken(self._session, self._tag, digests)

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from ..broker.connections import connect, unread
 from ..errors import InvalidEvent
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 from .subscription import CONNECT_SECONDS, OnInvalid, Reading
 
 __all__ = ["QueueSubscription"]
@@ -70,7 +70,7 @@ class QueueSubscription:
                 raise OperationalError(f"nothing but broken messages: {error!r}") from error
         return Reading(self._bodies)
 
-    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+    def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Nothing to do: the broker has forgotten them already."""
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from kombu import Connection
 from .. import events as ev
 from ..broker.control import tell
 from ..errors import InvalidEvent
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 from .subscription import Subscription, subscription_to
 
 __all__ = ["Receiver"]
@@ -32,14 +32,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to conn
 class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     """Celery's event receiver on the raw message: nothing is decoded that is not counted.
 
-    ``on_events`` gets the events of one read, in order, with the receipt for their messages if
+    ``on_events`` gets the events of one read, in order, with the token for their messages if
     they must be acknowledged; ``on_invalid`` what was none; ``on_connection`` whether the broker
     can be heard. Without ``on_events`` the ``handlers`` of Celery's receiver are called, each with
     one typed event. Making one connects to nothing.
     """
 
     app: Any = None  # Celery's ``app.events.Receiver`` sets it on the class
-    on_events: Callable[[Sequence[ev.Event], Receipt | None], None] | None = None
+    on_events: Callable[[Sequence[ev.Event], AckToken | None], None] | None = None
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
     on_stop: Callable[[], None] | None = None  # stopping in order, and still connected
@@ -60,7 +60,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
-        self._settled: deque[Receipt] = deque(maxlen=1)  # the latest that may be acknowledged
+        self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._told_at = 0.0
         self._enable_later = False  # a worker has come that may not send task events
 
@@ -74,9 +74,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._stop_by = time.monotonic() + _STOP_SECONDS
         self.should_stop = True
 
-    def acknowledge(self, receipt: Receipt) -> None:
+    def acknowledge(self, token: AckToken) -> None:
         """These messages are safe: tell the broker at the next read. Thread-safe."""
-        self._settled.append(receipt)
+        self._settled.append(token)
 
     def consume(
         self, limit: int | None = None, timeout: float | None = None, wakeup: bool = True
@@ -96,9 +96,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 failures = 0
                 heard_at, quiet = time.monotonic(), False
                 while not self._has_stopped():
-                    received, receipt = self._read(subscription)
-                    if received or receipt:
-                        self._hand_over(received, receipt)
+                    received, token = self._read(subscription)
+                    if received or token:
+                        self._hand_over(received, token)
                         heard_at = time.monotonic()
                         reads += 1
                         yield
@@ -129,7 +129,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
             tell(self.app, self._source, *commands)
 
-    def _read(self, subscription: Subscription) -> tuple[list[ev.Event], Receipt | None]:
+    def _read(self, subscription: Subscription) -> tuple[list[ev.Event], AckToken | None]:
         """One read, decoded; before it, what is settled is acknowledged."""
         if self._settled:
             subscription.acknowledge(self._settled.pop())
@@ -140,7 +140,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._enable_later, self._told_at = False, time.monotonic()
             tell(self.app, self._source, "enable_events")
-        return received, reading.receipt
+        return received, reading.token
 
     def _leave(self, subscription: Subscription) -> None:
         """Stop in order: what this makes safe is acknowledged before the connection goes."""
@@ -153,9 +153,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         """Whether to stop even though events keep coming."""
         return self._stop_by is not None and time.monotonic() >= self._stop_by
 
-    def _hand_over(self, received: Sequence[ev.Event], receipt: Receipt | None) -> None:
+    def _hand_over(self, received: Sequence[ev.Event], token: AckToken | None) -> None:
         if self.on_events is not None:
-            self.on_events(received, receipt)
+            self.on_events(received, token)
             return
         for event in received:
             handler = self.handlers.get(event.type) or self.handlers.get("*")

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from ..broker.connections import connect
 from ..errors import InvalidEvent
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 from .subscription import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["RedisSubscription"]
@@ -127,7 +127,7 @@ class RedisSubscription:
                         self._on_invalid(error)
         return Reading(bodies)
 
-    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+    def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Nothing to do: Redis keeps nothing."""
 
     def close(self) -> None:

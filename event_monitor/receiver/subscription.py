@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import InvalidEvent
-from ..snapshot import Receipt
+from ..snapshot import AckToken
 
 __all__ = ["OnInvalid", "Reading", "Subscription", "carries_events", "subscription_to"]
 
@@ -25,10 +25,10 @@ CONNECT_SECONDS = 5.0  # also how long any single answer may take while connecti
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The bodies of some messages, in order, and the receipt for them if they need one."""
+    """The bodies of some messages, in order, and the token for them if they need one."""
 
     bodies: Sequence[bytes] = ()
-    receipt: Receipt | None = None
+    token: AckToken | None = None
 
 
 class Subscription(Protocol):
@@ -45,7 +45,7 @@ class Subscription(Protocol):
         """Wait that long at the most for a message, and return all that are there already."""
         ...
 
-    def acknowledge(self, receipt: Receipt, *, last: bool = False) -> None:
+    def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Tell the broker that these messages are safe, and all before them.
 
         If it is the ``last`` word, return only when the broker has it; nothing can be read then.

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..distribution import MAX_VALUES, Distribution
 from ..errors import UnavailableError
 from ..metrics import Metric
@@ -146,13 +146,13 @@ class CloudWatchSink:
         self,
         settings: Settings,
         *,
-        clock: Clock | None = None,
+        clock: Clock = SYSTEM_CLOCK,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self._namespace = settings.namespace
         self._high_resolution = settings.high_resolution
         self._drop_ambiguous = settings.on_ambiguous_send == "drop"
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock
         self._read_seconds = read_seconds
         self._warned: dict[tuple[str, str], float] = {}
         self._region = settings.region

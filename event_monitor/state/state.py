@@ -15,12 +15,13 @@ from celery.events.state import State as CeleryState
 from celery.utils.time import utcoffset
 
 from .. import events as ev
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..settings import Settings
 from ..snapshot import (
     UNKNOWN,
-    Receipt,
+    AckToken,
+    BrokerLink,
     RunningTasks,
     Snapshot,
     TaskInFlight,
@@ -49,10 +50,9 @@ class Exposure:
     running: tuple[tuple[str | None, float], ...]
     waiting: tuple[tuple[str, float], ...]
     now: float
-    connected: bool
-    heard: bool
+    link: BrokerLink
     tasks_in_flight: int
-    flights: tuple[TaskInFlight, ...]
+    in_flight: tuple[TaskInFlight, ...]
 
     def develop(self) -> Snapshot:
         """The snapshot. Needs no lock: the window belongs to this exposure alone."""
@@ -70,11 +70,10 @@ class Exposure:
             waiting=tuple(
                 (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
             ),
-            connected=self.connected,
-            heard=self.heard,
+            link=self.link,
             tasks_in_flight=self.tasks_in_flight,
-            receipts=tuple(self.window.receipts),
-            flights=self.flights,
+            ack_tokens=tuple(self.window.ack_tokens),
+            in_flight=self.in_flight,
         )
 
 
@@ -85,26 +84,26 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     lock; ``expose`` must be called within ``freeze_while``.
     """
 
-    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
         super().__init__()
         settings = settings or Settings()
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._tracker = Tracker(settings, wall=self._clock.wall())
-        self._heard_since: float | None = self._clock.monotonic()
-        self._heard = True
+        self._link = BrokerLink.LISTENING
+        self._link_since = self._clock.monotonic()
         self._keeps = bool(settings.durable_queue)  # a checkpoint wants the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
 
-    def observe(self, events: Sequence[ev.Event], receipt: Receipt | None = None) -> None:
+    def observe(self, events: Sequence[ev.Event], token: AckToken | None = None) -> None:
         """Count these events, which arrived just now, in this order.
 
-        ``receipt`` is for the messages they came in; the snapshot they are in will carry it.
+        ``token`` is for the messages they came in; the snapshot they are in will carry it.
         """
         now = self._clock.monotonic()
         with self._mutex:
-            if receipt is not None:
-                self._tracker.window.receipts.append(receipt)
+            if token is not None:
+                self._tracker.window.ack_tokens.append(token)
             if not events:
                 return
             self.event_count += len(events)
@@ -157,29 +156,26 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                     flight.running_since = now - max(0.0, wall - task.running_since)
             flights.trim()
 
-    def connected(self, yes: bool, *, hears: bool = True) -> None:
-        """The broker is there, or not; while not, no worker is judged by its silence.
+    @property
+    def link(self) -> BrokerLink:
+        """Return how things stand with the broker. Reads one attribute; needs no lock."""
+        return self._link
 
-        Nor while it is there and tells somebody else (``hears``), until it is ``heard``.
+    def change_link(self, link: BrokerLink) -> None:
+        """Note that the link to the broker has changed; workers are judged only while LISTENING.
+
+        LISTENING again judges them by the silence from now on. A connection that is lost counts
+        in BrokerDisconnections.
         """
         with self._mutex:
-            self._heard = self._heard and hears
-            if self._heard_since is not None and not yes:
+            if self._link.is_connected and not link.is_connected:
                 self._tracker.window.disconnections += 1
-            self._heard_since = self._clock.monotonic() if yes else None
+            self._link, self._link_since = link, self._clock.monotonic()
 
-    def heard(self) -> None:
-        """The broker lets us hear: what no event has told from now on is so, not unknown."""
+    def await_broker(self) -> None:
+        """Begin as CONNECTING: judge nobody until the broker was listened to for the first time."""
         with self._mutex:
-            if not self._heard and self._heard_since is not None:
-                self._heard_since = self._clock.monotonic()
-            self._heard = True
-
-    def begin_deaf(self) -> None:
-        """Judge nobody until the broker is heard for the first time."""
-        with self._mutex:
-            self._heard_since = None
-            self._heard = False
+            self._link = BrokerLink.CONNECTING
 
     # -- the way out ---------------------------------------------------------------------------
 
@@ -187,7 +183,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """Close the window and copy what the snapshot needs. The caller holds the lock."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         tracker = self._tracker
-        heard_since = self._heard_since if self._heard else None
+        heard_since = self._link_since if self._link is BrokerLink.LISTENING else None
         tracker.judge(tracker.roster.sweep(now=now, heard_since=heard_since))
         tracker.flights.drop_idle(tracker.roster.idle())
         losses, tracker.losses = tuple(tracker.losses), []
@@ -201,10 +197,9 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             running=tuple(tracker.flights.running()),
             waiting=tuple(tracker.flights.waiting().items()),
             now=now,
-            connected=self._heard_since is not None,
-            heard=self._heard,
+            link=self._link,
             tasks_in_flight=len(tracker.flights),
-            flights=tracker.flights.export(lambda at: wall - (now - at)) if self._keeps else (),
+            in_flight=tracker.flights.export(lambda at: wall - (now - at)) if self._keeps else (),
         )
 
 

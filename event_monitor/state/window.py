@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..distribution import Recorder
-from ..snapshot import OTHER, Receipt, TaskCounts, Window, total
+from ..snapshot import OTHER, AckToken, TaskCounts, Window, total
 
 __all__ = ["OpenWindow", "Tally"]
 
@@ -77,6 +77,7 @@ class OpenWindow:
     """Everything counted since the last shot."""
 
     __slots__ = (
+        "ack_tokens",
         "custom_events",
         "disconnections",
         "event_delay",
@@ -88,7 +89,6 @@ class OpenWindow:
         "invalid_kinds",
         "new_names",
         "opened_at",
-        "receipts",
         "tallies",
         "tasks_forgotten",
         "workers_refused",
@@ -100,7 +100,7 @@ class OpenWindow:
         self.tallies: dict[str | None, dict[str, Tally]] = {None: {}}
         self.exceptions: dict[str, int] = {}
         self.custom_events: dict[str, int] = {}
-        self.receipts: list[Receipt] = []  # for the messages counted here
+        self.ack_tokens: list[AckToken] = []  # for the messages counted here
         self.event_delay = Recorder()
         self.events_received = 0
         self.events_invalid = 0

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..liveness import Pulse, read_note, runtime_dir, write_note
 from ..settings import Settings
-from ..snapshot import QueueDepth, WorkerAnswer
+from ..survey import QueueDepth, WorkerAnswer
 
 __all__ = ["Idle", "examine_monitor", "examine_worker", "judge", "nodename"]
 

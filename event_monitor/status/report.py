@@ -8,7 +8,8 @@ from typing import Any
 
 from ..metrics.gauges import status_of
 from ..settings import Settings
-from ..snapshot import QueueDepth, TaskInFlight, WorkerAnswer
+from ..snapshot import TaskInFlight
+from ..survey import QueueDepth, WorkerAnswer
 from ..text import aligned
 
 __all__ = ["Report", "as_json", "as_text"]

@@ -9,7 +9,7 @@ from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
 from ..receiver.subscription import carries_events
 from ..settings import Settings
-from ..snapshot import QueueDepth
+from ..survey import QueueDepth
 from .report import Report
 
 __all__ = ["take_report"]

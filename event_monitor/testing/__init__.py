@@ -28,6 +28,10 @@ class FakeClock:
         self._wall += seconds
         self._monotonic += seconds
 
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.advance(seconds)
+
     def step_wall(self, seconds: float) -> None:
         """Set the wall clock forward or, negative, back, as an administrator or NTP does."""
         self._wall += seconds

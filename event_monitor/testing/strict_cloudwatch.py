@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
-from ..clock import Clock, SystemClock
+from ..clock import SYSTEM_CLOCK, Clock
 from .put_metric_data import MAX_BODY_BYTES, Refusal, check, from_query
 
 __all__ = ["Datum", "Fault", "StrictCloudWatch"]
@@ -58,8 +58,8 @@ class StrictCloudWatch:
     that breaks one of PutMetricData's rules is refused as a whole, as by the service.
     """
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        self._clock: Clock = clock or SystemClock()
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock: Clock = clock
         self._changed = threading.Condition()
         self._data: list[Datum] = []
         self._faults: deque[Fault | None] = deque()

@@ -24,7 +24,7 @@ from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.probes.queues import QueueProbe, queue_probe_to
 from event_monitor.probes.queues_amqp import DeclareProbe
 from event_monitor.settings import Settings
-from event_monitor.snapshot import QueueDepth
+from event_monitor.survey import QueueDepth
 
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import Processes

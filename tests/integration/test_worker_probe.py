@@ -24,8 +24,9 @@ from event_monitor.probes.inspect import ask_workers
 from event_monitor.probes.queues import queue_probe_to
 from event_monitor.probes.stalled import Stalls
 from event_monitor.settings import Settings
-from event_monitor.snapshot import Survey, WorkerAnswer, WorkerStatus
+from event_monitor.snapshot import WorkerStatus
 from event_monitor.state import State
+from event_monitor.survey import Survey, WorkerAnswer
 
 from ..support.processes import Processes
 from ..support.proj import QUEUES

@@ -14,22 +14,23 @@ import event_monitor
 PACKAGE = Path(event_monitor.__file__).parent
 
 # What each station may import from this package, and which heavy libraries, at any depth of code.
-PURE = {"catalog", "clock", "distribution", "errors", "snapshot"}
+PURE = {"catalog", "clock", "distribution", "errors", "snapshot", "survey"}
 MAY_IMPORT: dict[str, set[str]] = {
     "catalog": set(),
     "clock": set(),
     "errors": set(),
     "text": set(),
     "distribution": set(),
-    "snapshot": {"distribution"},
+    "snapshot": {"distribution", "survey"},
+    "survey": set(),
     "events": {"errors"},
     "settings": {"catalog", "errors"},
-    "metrics": {"catalog", "distribution", "settings", "snapshot", "text"},
+    "metrics": {"catalog", "distribution", "settings", "snapshot", "survey", "text"},
     "broker": {"events"},
     "receiver": {"broker", "errors", "events", "settings", "snapshot"},
     "state": PURE | {"events", "settings"},
     "camera": {"clock", "settings", "snapshot", "state"},
-    "probes": {"broker", "clock", "settings", "snapshot"},
+    "probes": {"broker", "clock", "settings", "snapshot", "survey"},
     "publisher": {"clock", "distribution", "errors", "metrics", "sinks", "snapshot"},
     "sinks": PURE | {"metrics", "settings"},
     "liveness": set(),

@@ -6,7 +6,7 @@ import pytest
 
 from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from
 from event_monitor.settings import Settings
-from event_monitor.snapshot import QueueDepth, Survey, WorkerAnswer
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 W1, W2 = "celery@one", "celery@two"
 SETTINGS = Settings()

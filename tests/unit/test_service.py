@@ -20,7 +20,7 @@ from event_monitor.publisher.spool import Spool
 from event_monitor.publisher.store import Store
 from event_monitor.service import Service
 from event_monitor.settings import Settings
-from event_monitor.snapshot import Receipt
+from event_monitor.snapshot import AckToken
 from event_monitor.testing import MemorySink
 
 from ..support.making import task
@@ -113,12 +113,12 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
     )
     monkeypatch.setattr("event_monitor.service.require_events", lambda *_: None)
     service = Service(settings, app, sink=sink)
-    acknowledged: list[Receipt] = []
+    acknowledged: list[AckToken] = []
     service.receiver = SimpleNamespace(acknowledge=acknowledged.append, stop=lambda: None)
-    receipt = Receipt("session", 7, (b"12345678",))
+    token = AckToken("session", 7, (b"12345678",))
     healthy = Store.append
 
-    service.on_events([task("started")], receipt)
+    service.on_events([task("started")], token)
     monkeypatch.setattr(service.publisher._spool._disk, "append", fail_as_full)
     service.camera.capture()
     assert acknowledged == []
@@ -132,7 +132,7 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
     service.camera.capture()
 
     # Then all of it is on disk, and acknowledged
-    assert acknowledged == [receipt]
+    assert acknowledged == [token]
     service.publisher.close(0)
     with closing(Store(str(tmp_path / "spool.sqlite3"))) as store:
         assert store.metrics > 0

@@ -7,16 +7,20 @@ import pytest
 from event_monitor.metrics import metrics_from
 from event_monitor.metrics.cost import Cluster, Estimate, Saving, bill, estimate, savings
 from event_monitor.settings import Settings
-from event_monitor.snapshot import PublisherReport, Snapshot, Survey, Window
+from event_monitor.snapshot import PublisherReport, Snapshot, Window
+from event_monitor.survey import Survey
 
 
 def test_an_empty_cluster_still_costs_its_totals() -> None:
     """Every metric that has a value without tasks and workers, once a minute."""
     # Given
     settings = Settings()
-    idle = Snapshot(window=Window(opened_at=0.0, closed_at=60.0))
-    survey = Survey(queues=(), workers=(), stalled=())
-    totals = metrics_from(idle, settings, PublisherReport(flush_seconds=0.1), survey)
+    idle = Snapshot(
+        window=Window(opened_at=0.0, closed_at=60.0),
+        survey=Survey(queues=(), workers=(), stalled=()),
+        publisher=PublisherReport(flush_seconds=0.1),
+    )
+    totals = metrics_from(idle, settings)
 
     # When
     found = estimate(settings, Cluster(tasks=0, workers=0, queues=0))

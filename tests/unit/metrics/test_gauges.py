@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from event_monitor.distribution import Distribution
 from event_monitor.metrics.gauges import (
-    believed,
     queue_totals,
     queue_values,
     status_of,
@@ -17,15 +17,14 @@ from event_monitor.metrics.gauges import (
 )
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
-    QueueDepth,
+    BrokerLink,
     Snapshot,
-    Survey,
     TaskCounts,
     Window,
-    WorkerAnswer,
     WorkerState,
     WorkerStatus,
 )
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 PLAIN = Settings()
 LIMITED = Settings(
@@ -35,9 +34,13 @@ LIMITED = Settings(
 MINUTE = Window(0.0, 60.0, tasks=(("add", TaskCounts(received=120)),))
 
 
-def snapshot(*states: WorkerState, heard: bool = True) -> Snapshot:
+def snapshot(*states: WorkerState, link: BrokerLink = BrokerLink.LISTENING) -> Snapshot:
     workers = tuple(WorkerStatus(f"w{n}@h", state, 0.0) for n, state in enumerate(states))
-    return Snapshot(MINUTE, workers=workers, heard=heard)
+    return Snapshot(MINUTE, workers=workers, link=link)
+
+
+def totals_of(survey: Survey, settings: Settings) -> dict[str, float | Distribution]:
+    return queue_totals(Snapshot(MINUTE, survey=survey), settings)
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -78,8 +81,8 @@ def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
     )
     survey = Survey(queues=(QueueDepth("q", ready=108),), workers=workers)
 
-    assert "backlog_per_worker" not in queue_totals(survey, MINUTE, PLAIN)
-    assert queue_totals(replace(survey, workers=workers[:1]), MINUTE, PLAIN)[
+    assert "backlog_per_worker" not in totals_of(survey, PLAIN)
+    assert totals_of(replace(survey, workers=workers[:1]), PLAIN)[
         "backlog_per_worker"
     ] == pytest.approx(13.5)
 
@@ -178,7 +181,7 @@ def test_the_brokers_word_on_consumers_counts_more() -> None:
 
 
 def test_totals_of_no_survey_are_nothing() -> None:
-    assert queue_totals(Survey(), MINUTE, LIMITED) == {}
+    assert totals_of(Survey(), LIMITED) == {}
 
 
 def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
@@ -191,7 +194,7 @@ def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
         workers=(WorkerAnswer("w@h", pool_processes=2, queues=("a", "b")),),
     )
 
-    assert queue_totals(survey, MINUTE, LIMITED) == {
+    assert totals_of(survey, LIMITED) == {
         "queue_length": 55,
         "queue_unacked": 3,
         "queue_consumers": 3,
@@ -205,7 +208,7 @@ def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
 def test_totals_reckon_the_rates_where_the_broker_tells_none() -> None:
     survey = Survey(queues=(QueueDepth("q", ready=30),), ready_growth_per_second=-0.5)
 
-    values = queue_totals(survey, MINUTE, PLAIN)
+    values = totals_of(survey, PLAIN)
 
     assert (values["arrival_rate"], values["drain_rate"]) == (1.5, 2.0)
     assert values["time_to_empty"] == 60.0
@@ -217,7 +220,7 @@ def test_totals_use_the_rates_the_broker_tells() -> None:
         QueueDepth("b", ready=2, arrivals_per_second=3.0, deliveries_per_second=4.0),
     )
 
-    values = queue_totals(Survey(queues=queues), MINUTE, PLAIN)
+    values = totals_of(Survey(queues=queues), PLAIN)
 
     assert (values["arrival_rate"], values["drain_rate"]) == (4.0, 6.0)
     assert values["time_to_empty"] == 5.0
@@ -234,7 +237,7 @@ SHY = WorkerAnswer("w2@h", pool_processes=2, memory_bytes=900)
 def test_worker_totals_add_up_what_was_answered() -> None:
     survey = Survey(workers=(BUSY, SHY), stalled=("w3@h",))
 
-    assert worker_totals(snapshot(WorkerState.ONLINE), survey) == {
+    assert worker_totals(survey) == {
         "stalled": 1,
         "reserved": 4,
         "scheduled": 1,
@@ -246,7 +249,7 @@ def test_worker_totals_add_up_what_was_answered() -> None:
 
 
 def test_worker_totals_of_nobody_are_zeros() -> None:
-    assert worker_totals(snapshot(WorkerState.OFFLINE), Survey(workers=())) == {
+    assert worker_totals(Survey(workers=())) == {
         "reserved": 0,
         "scheduled": 0,
         "revoked_held": 0,
@@ -255,18 +258,23 @@ def test_worker_totals_of_nobody_are_zeros() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen", [snapshot(WorkerState.ONLINE), snapshot(heard=False)], ids=["online", "never heard"]
+    "seen",
+    [snapshot(WorkerState.ONLINE), snapshot(link=BrokerLink.CONNECTING)],
+    ids=["online", "connecting"],
 )
 def test_silence_of_all_is_not_taken_for_no_workers(seen: Snapshot) -> None:
-    survey = Survey(workers=())
+    survey = seen.with_survey(Survey(workers=())).survey
 
-    assert believed(survey, seen) == Survey(workers=None)
-    assert worker_totals(seen, survey) == {}
+    assert survey == Survey(workers=None)
+    assert worker_totals(survey) == {}
 
 
 def test_answers_are_believed() -> None:
-    assert believed(Survey(workers=(BUSY,)), snapshot()) == Survey(workers=(BUSY,))
-    assert believed(Survey(workers=()), snapshot(WorkerState.LOST)) == Survey(workers=())
+    for survey, seen in (
+        (Survey(workers=(BUSY,)), snapshot()),
+        (Survey(workers=()), snapshot(WorkerState.LOST)),
+    ):
+        assert seen.with_survey(survey).survey == survey
 
 
 def test_worker_values_are_of_each_that_answered_or_is_stalled() -> None:

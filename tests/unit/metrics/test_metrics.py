@@ -9,19 +9,18 @@ from event_monitor.distribution import Distribution
 from event_monitor.metrics import Metric, label_for, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
+    BrokerLink,
     OrphanedTask,
     PublisherReport,
-    QueueDepth,
     RunningTasks,
     Snapshot,
-    Survey,
     TaskCounts,
     Window,
-    WorkerAnswer,
     WorkerLoss,
     WorkerState,
     WorkerStatus,
 )
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 from ...support.making import W1, W2
 
@@ -34,10 +33,11 @@ BUSY = Snapshot(window=replace(WINDOW, tasks=(("proj.add", ADD), ("proj.mul", MU
 
 
 def published(
-    snapshot: Snapshot, report: PublisherReport | None = None, **settings: object
+    snapshot: Snapshot, publisher: PublisherReport | None = None, **settings: object
 ) -> dict[tuple[str, ...], float | Distribution]:
     """name and dimension values → value."""
-    metrics = metrics_from(snapshot, Settings(**settings), report)  # type: ignore[arg-type]
+    snapshot = replace(snapshot, publisher=publisher or PublisherReport())
+    metrics = metrics_from(snapshot, Settings(**settings))  # type: ignore[arg-type]
     series = {(m.name, *(value for _, value in m.dimensions)): m.value for m in metrics}
     assert len(series) == len(metrics), "a series was published twice"
     return series
@@ -76,7 +76,7 @@ def test_what_is_not_known_is_not_published() -> None:
 
 def test_of_workers_nothing_is_published_before_the_broker_was_heard() -> None:
     """A zero would be invented, and would fire the alarm at every restart."""
-    series = published(replace(QUIET, heard=False, connected=False))
+    series = published(replace(QUIET, link=BrokerLink.CONNECTING))
     assert not [key for key in series if "Workers" in key[0] and key[0] != "WorkersLost"]
     assert (series["BrokerConnected",], series["TasksSucceeded",]) == (0, 0)
 
@@ -252,12 +252,13 @@ def test_every_source_the_catalog_names_can_be_published() -> None:
     snapshot = Snapshot(
         window=replace(WINDOW, tasks=(("t", full),), event_delay=times),
         workers=(WorkerStatus(W1, WorkerState.ONLINE, 0.0, active=1, load_average=0.1),),
-    )
-    survey = Survey(
-        queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
-        workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
-        stalled=(),
+        survey=Survey(
+            queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
+            workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
+            stalled=(),
+        ),
+        publisher=PublisherReport(flush_seconds=0.1),
     )
     settings = Settings(queue_length_limits=(("*", (1, 2)),))
-    series = metrics_from(snapshot, settings, PublisherReport(flush_seconds=0.1), survey)
+    series = metrics_from(snapshot, settings)
     assert {one.name for one in series} == {one.name for one in CATALOG}

@@ -8,7 +8,7 @@ import pytest
 
 from event_monitor.broker.control import Reply
 from event_monitor.probes.inspect import COMMANDS, with_reply
-from event_monitor.snapshot import WorkerAnswer
+from event_monitor.survey import WorkerAnswer
 
 W1 = "celery@one"
 NOTHING = WorkerAnswer(W1)

@@ -12,7 +12,7 @@ import pytest
 from event_monitor.probes import prober as station
 from event_monitor.probes.prober import Surveyor
 from event_monitor.settings import Settings
-from event_monitor.snapshot import QueueDepth, Survey, WorkerAnswer
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 from event_monitor.testing import FakeClock
 
 W1 = WorkerAnswer("w1@h", active=1, pool_processes=2, queues=("celery", "mail"))

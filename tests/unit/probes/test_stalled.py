@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from event_monitor.probes.stalled import Stalls
-from event_monitor.snapshot import QueueDepth, Survey, WorkerAnswer, WorkerState, WorkerStatus
+from event_monitor.snapshot import WorkerState, WorkerStatus
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 W1, W2 = "celery@one", "celery@two"
 LIMIT = 300.0

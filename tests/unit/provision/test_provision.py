@@ -34,16 +34,14 @@ from event_monitor.provision.terraform import terraform_files
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     PublisherReport,
-    QueueDepth,
     RunningTasks,
     Snapshot,
-    Survey,
     TaskCounts,
     Window,
-    WorkerAnswer,
     WorkerState,
     WorkerStatus,
 )
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 HOSTILE = "a\"b\\c ${d} %{if} 'é\n"
 EVERYTHING = Settings(
@@ -89,6 +87,7 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         window=Window(0.0, 60.0, tasks=(("a", counts),), event_delay=times),
         workers=(WorkerStatus("celery@a", WorkerState.ONLINE, 0.0, active=1, load_average=1.0),),
         running=(RunningTasks("a", 1, 1.0),),
+        publisher=PublisherReport(flush_seconds=0.1),
     )
     survey = Survey(
         queues=(QueueDepth("q", 1, 1, 1, 1.0, 1.0, 2.0),) if settings.probe_queues else None,
@@ -97,7 +96,7 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         else None,
         stalled=() if settings.probe_queues and settings.probe_workers else None,
     )
-    metrics = metrics_from(snapshot, settings, PublisherReport(flush_seconds=0.1), survey)
+    metrics = metrics_from(replace(snapshot, survey=survey), settings)
     return {(one.name, tuple(name for name, _ in one.dimensions)) for one in metrics}
 
 

@@ -26,18 +26,17 @@ from event_monitor.provision.scaling import scaling_of
 from event_monitor.settings import Settings
 from event_monitor.sinks.cloudwatch import encode
 from event_monitor.snapshot import (
+    BrokerLink,
     OrphanedTask,
     PublisherReport,
-    QueueDepth,
     Snapshot,
-    Survey,
     TaskCounts,
     Window,
-    WorkerAnswer,
     WorkerLoss,
     WorkerState,
     WorkerStatus,
 )
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 PLAIN = Settings(dimensions=(("Environment", "prod"),))
 CHOICES = Choices(
@@ -68,8 +67,10 @@ def shot(
         window=Window(60.0 * minute, 60.0 * (minute + 1), tasks=tasks, **window),
         workers=online,
         losses=losses,
+        survey=survey or calm(),
+        publisher=report or PublisherReport(),
     )
-    return metrics_from(snapshot, settings, report, survey or calm())
+    return metrics_from(snapshot, settings)
 
 
 def calm(**changes: Any) -> Survey:
@@ -254,7 +255,7 @@ def test_trouble_sets_off_its_own_alarm_only(
 def test_a_lost_broker_is_told() -> None:
     """The shots go on, and say that they hear nothing."""
     window = Window(0.0, 60.0)
-    away = metrics_from(Snapshot(window=window, connected=False), PLAIN, None, Survey())
+    away = metrics_from(Snapshot(window=window, link=BrokerLink.AWAY), PLAIN)
     assert "broker-lost" in on([away] * 5)
 
 

@@ -6,7 +6,7 @@ from event_monitor.receiver.checkpoint import Checkpoint
 from event_monitor.receiver.durability import Durability
 from event_monitor.receiver.durable import Ledger
 from event_monitor.settings import Settings
-from event_monitor.snapshot import Receipt, Snapshot, TaskInFlight, Window
+from event_monitor.snapshot import AckToken, Snapshot, TaskInFlight, Window
 
 PREFETCH = 100
 
@@ -18,7 +18,7 @@ def durability(checkpoint: Checkpoint) -> Durability:
 
 def snapshot(first: int, count: int) -> Snapshot:
     digests = tuple(number.to_bytes(8, "big") for number in range(first, first + count))
-    return Snapshot(Window(0.0, 60.0), receipts=(Receipt("s", first + count, digests),))
+    return Snapshot(Window(0.0, 60.0), ack_tokens=(AckToken("s", first + count, digests),))
 
 
 def test_a_checkpoint_does_not_grow_with_restarts() -> None:
@@ -45,8 +45,8 @@ def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
 def test_half_of_what_may_be_unacknowledged_is_in_a_hurry() -> None:
     """Once for each half."""
     one = durability(Checkpoint())
-    receipts = [snapshot(n * 10, 10).receipts[0] for n in range(10)]
-    assert [one.seen(receipt) for receipt in receipts] == ([False] * 4 + [True]) * 2
+    ack_tokens = [snapshot(n * 10, 10).ack_tokens[0] for n in range(10)]
+    assert [one.seen(token) for token in ack_tokens] == ([False] * 4 + [True]) * 2
 
 
 def test_a_task_that_cannot_be_written_costs_no_more_than_itself() -> None:

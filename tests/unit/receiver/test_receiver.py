@@ -14,7 +14,7 @@ from kombu import Producer
 
 from event_monitor import events as ev
 from event_monitor.receiver import Receiver
-from event_monitor.snapshot import Receipt
+from event_monitor.snapshot import AckToken
 
 from ...support.making import W1, task
 
@@ -45,7 +45,7 @@ class Received:
         self._marked = threading.Event()
         self._thread = threading.Thread(target=self.receiver.capture)
 
-    def _on_events(self, events: Sequence[ev.Event], _receipt: Receipt | None) -> None:
+    def _on_events(self, events: Sequence[ev.Event], _receipt: AckToken | None) -> None:
         self.events += events
         if any(isinstance(one, ev.CustomEvent) and one.type == MARK["type"] for one in events):
             self._marked.set()

@@ -13,8 +13,9 @@ from event_monitor.errors import InvalidEvent
 from event_monitor.events import CustomEvent
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
+    AckToken,
+    BrokerLink,
     OrphanedTask,
-    Receipt,
     Snapshot,
     TaskCounts,
     TaskInFlight,
@@ -421,12 +422,12 @@ def test_tasks_left_unfinished_by_a_goodbye_are_orphans_after_the_grace(
 def test_no_worker_is_judged_while_the_broker_is_away(state: State, clock: FakeClock) -> None:
     """We are deaf then, not they dead; the grace begins anew when we hear again."""
     state.observe([online()])
-    state.connected(False)
+    state.change_link(BrokerLink.AWAY)
     clock.advance(600)
     deaf = shoot(state)
-    assert (deaf.losses, deaf.connected) == ((), False)
+    assert (deaf.losses, deaf.link) == ((), BrokerLink.AWAY)
 
-    state.connected(True)
+    state.change_link(BrokerLink.LISTENING)
     clock.advance(59)
     assert shoot(state).losses == ()
     clock.advance(2)
@@ -468,12 +469,12 @@ def test_what_is_no_event_is_counted(state: State) -> None:
 
 def test_receipts_come_with_the_window_their_events_are_in(state: State) -> None:
     """What is counted and what may be acknowledged change hands together."""
-    first, second = Receipt("s", 1, (b"a",)), Receipt("s", 2, (b"b",))
+    first, second = AckToken("s", 1, (b"a",)), AckToken("s", 2, (b"b",))
     state.observe([task("sent")], first)
-    assert shoot(state).receipts == (first,)
+    assert shoot(state).ack_tokens == (first,)
     state.observe([], second)
-    assert shoot(state).receipts == (second,)
-    assert shoot(state).receipts == ()
+    assert shoot(state).ack_tokens == (second,)
+    assert shoot(state).ack_tokens == ()
 
 
 def test_tasks_in_flight_survive_a_restart_with_all_that_is_known(clock: FakeClock) -> None:
@@ -486,7 +487,7 @@ def test_tasks_in_flight_survive_a_restart_with_all_that_is_known(clock: FakeClo
     clock.advance(40)
 
     # When another goes on from its snapshot
-    after.learn(shoot(before).flights)
+    after.learn(shoot(before).in_flight)
     after.observe([task("started", at=1_003.0), task("succeeded", "runner")])
 
     # Then nothing is unknown, and the times are whole
@@ -533,12 +534,12 @@ def test_events_turned_on_while_the_worker_is_busy_are_no_loss(state: State) -> 
 
 def test_a_lost_connection_is_counted_once_and_the_first_wait_is_none(state: State) -> None:
     """Starting before the broker is up is no disconnection."""
-    state.begin_deaf()
-    state.connected(False)
+    state.await_broker()
+    state.change_link(BrokerLink.CONNECTING)
     assert shoot(state).window.disconnections == 0
-    state.connected(True)
-    state.connected(False)
-    state.connected(False)
+    state.change_link(BrokerLink.LISTENING)
+    state.change_link(BrokerLink.AWAY)
+    state.change_link(BrokerLink.AWAY)
     assert shoot(state).window.disconnections == 1
 
 
@@ -571,14 +572,14 @@ def test_what_a_later_task_has_overtaken_waits_no_more(state: State, clock: Fake
 def test_a_reader_that_has_to_wait_its_turn_judges_nobody(state: State, clock: FakeClock) -> None:
     """It heard them once; now somebody else does."""
     state.observe([online()])
-    state.connected(False)
-    state.connected(True, hears=False)
+    state.change_link(BrokerLink.AWAY)
+    state.change_link(BrokerLink.STANDBY)
     clock.advance(600)
     waiting = shoot(state)
-    assert (waiting.losses, waiting.heard, waiting.connected) == ((), False, True)
+    assert (waiting.losses, waiting.link) == ((), BrokerLink.STANDBY)
 
     # When its turn comes, the grace begins
-    state.heard()
+    state.change_link(BrokerLink.LISTENING)
     clock.advance(59)
     assert shoot(state).losses == ()
     clock.advance(2)

@@ -17,9 +17,10 @@ from click.testing import CliRunner, Result
 from event_monitor.cli.status import healthcheck, status
 from event_monitor.liveness import Beat, Pulse, read_note, runtime_dir, write_note
 from event_monitor.settings import Settings
-from event_monitor.snapshot import QueueDepth, TaskInFlight, WorkerAnswer
+from event_monitor.snapshot import TaskInFlight
 from event_monitor.status.health import Idle, examine_monitor, judge, nodename
 from event_monitor.status.report import Report, as_json, as_text
+from event_monitor.survey import QueueDepth, WorkerAnswer
 
 SETTINGS = Settings(queue_length_limits=(("celery", (100.0, 1_000.0)),))
 W1 = WorkerAnswer(
