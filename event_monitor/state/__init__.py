@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .state import Exposure, State
+from .exposure import Exposure
+from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "State"]
+__all__ = ["Exposure", "State", "TaskConsumer"]

@@ -1,4 +1,4 @@
-"""Tracker: what one event changes. Counts it, moves its task along, keeps the roster informed.
+"""Aggregator: what one event changes. Counts it, moves its task along, keeps the roster informed.
 
 Events come in whatever order the broker delivers: order holds within one worker, not between
 senders. Not thread-safe; the state's lock protects all of it.
@@ -7,53 +7,60 @@ senders. Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from sys import intern
 from typing import Any
 
 from .. import events as ev
 from ..settings import Settings
-from ..snapshot import OTHER, UNKNOWN, OrphanedTask, WorkerLoss
-from .in_flight import Flight, Flights
-from .loss_meter import Meter
+from ..snapshot import OTHER, UNKNOWN, OrphanedTask, TaskInFlight, WorkerLoss
+from .cells import Cells
+from .in_flight import HeldTasks, InFlightTask, InFlightTasks
+from .loss_meter import LossMeter
 from .roster import Departure, Roster
-from .window import OpenWindow, Tally
+from .window import OpenWindow, TaskCounters
 
-__all__ = ["Tracker"]
+__all__ = ["Aggregator"]
 
 _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
-_COMPACT_EVENTS = 32_768  # after so many, the times noted so far are counted in bulk
+_COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
-_MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
+
+#: A task that has just ended, and the event that ended it.
+Ending = tuple[InFlightTask, ev.TaskEvent]
 
 
-class Tracker:
+class Aggregator:
     """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
 
-    ``names`` are the known task names, with our monotonic clock when they were last counted.
-    ``losses`` are the workers that died, or left, since they were last taken from here.
+    ``losses`` are the workers that died, or left, since they were last taken from here. ``ended``
+    are the tasks that ended, if somebody wants them; else None.
     """
 
-    def __init__(self, settings: Settings, *, wall: float) -> None:
+    def __init__(self, settings: Settings, *, wall: float, keep_ended: bool = False) -> None:
         self.window = OpenWindow(wall)
-        self.names: dict[str, float] = {}
         self.losses: list[WorkerLoss] = []
-        self.flights = Flights(limit=settings.max_tasks_in_flight)
-        self._find, self._take = self.flights.get, self.flights.pop
-        self._note = self.flights.endings.note
+        self.ended: list[Ending] | None = [] if keep_ended else None
+        self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
+        self.cells = Cells(
+            max_names=settings.max_task_names,
+            idle_seconds=settings.idle_series_seconds,
+            by_worker=bool(settings.by_worker),
+        )
         self.roster = Roster(
             grace_seconds=settings.worker_grace_seconds,
             grace_beats=settings.worker_grace_beats,
             forget_seconds=settings.worker_forget_seconds,
             max_workers=settings.max_workers,
         )
-        self._meter = Meter()  # of the worker whose events are being counted
-        self._types: dict[str, float] = {}  # of custom events, as `names`: each is a billed series
+        self._find, self._take = self.in_flight.get, self.in_flight.pop
+        self._note = self.in_flight.recently_ended.note
+        # What belongs to the worker whose events are being counted:
+        self._loss_meter = LossMeter()
+        self._held = HeldTasks()
+        self._sender_cells = self.cells.of_sender(None)
+        self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._uncompacted = 0  # events observed since times were last counted in bulk
-        self._by_worker = bool(settings.by_worker)  # else all tallies are under None
-        self._tallies = self._tallies_of(self.window)
         self._by_exception = settings.by_exception
-        self._max_names = settings.max_task_names
         self._idle_seconds = settings.idle_series_seconds
         self._observers: dict[str, Callable[[Any, float], None]] = {
             "task-sent": self._on_sent,
@@ -73,23 +80,56 @@ class Tracker:
     def observe(self, events: Sequence[ev.Event], *, now: float) -> None:
         """Count these events, in this order; ``now`` is our monotonic clock."""
         self.window.events_received += len(events)
-        find, on_custom, heard = self._observers.get, self._on_custom, ""
+        find, on_custom, sender = self._observers.get, self._on_custom, ""
         for event in events:
-            kind = event.type
-            if event.hostname != heard and kind in _FROM_WORKERS:
-                heard = event.hostname
-                self._meter = self.roster.task_event(heard, now=now)
-            find(kind, on_custom)(event, now)
-        self.flights.trim()
+            type_ = event.type
+            if event.hostname != sender and type_ in _FROM_WORKERS:
+                sender = event.hostname
+                self._loss_meter = self.roster.task_event(sender, now=now)
+                self._held = self.in_flight.held_by(sender)
+                self._sender_cells = self.cells.of_sender(sender)
+            find(type_, on_custom)(event, now)
+        self.in_flight.trim()
         self._uncompacted += len(events)
         if self._uncompacted >= _COMPACT_EVENTS:
             self._uncompacted = 0
             self.window.compact()
 
+    def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
+        """Put tasks in flight that workers hold, or a checkpoint kept.
+
+        Tasks that ended since are left out, and of those in flight only the name is learnt.
+        """
+        in_flight = self.in_flight
+        for known in sorted(tasks, key=lambda task: task.running_since or wall):
+            uuid = known.uuid
+            task = in_flight.get(uuid)
+            if task is not None:
+                if task.name is None and known.name is not None:
+                    self._rename(uuid, task, known.name)
+                continue
+            if in_flight.recently_ended.find(uuid):
+                continue
+            task = self._enter(uuid, known.name, known.worker)
+            task.pid = known.pid
+            task.sent_at, task.received_at = known.sent_at, known.received_at
+            task.first_sent_at, task.first_received_at = known.sent_at, known.received_at
+            task.eta, task.started_at = known.eta, known.started_at
+            task.awaits_sent = known.started_at is not None
+            if known.worker is not None:
+                in_flight.assign(uuid, task, known.worker)
+            if known.running_since is not None:
+                running_since = now - max(0.0, wall - known.running_since)
+                in_flight.start(uuid, task, now=running_since)
+                if known.worker is not None:
+                    in_flight.held_by(known.worker).has_started = True
+        self.cells.sort_running()
+        in_flight.trim()
+
     def judge(self, departures: Iterable[Departure]) -> None:
         """Note who died, with the tasks that died with them."""
         for departure in departures:
-            orphans = self.flights.abandon(departure.hostname, spare_pid=departure.successor_pid)
+            orphans = self.in_flight.abandon(departure.hostname, spare_pid=departure.successor_pid)
             if orphans or not departure.said_goodbye:
                 self.losses.append(
                     WorkerLoss(
@@ -105,104 +145,136 @@ class Tracker:
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
         window, self.window = self.window, OpenWindow(wall)
-        self._tallies = self._tallies_of(self.window)
-        window.tasks_forgotten, self.flights.evicted = self.flights.evicted, 0
+        window.tasks_forgotten, self.in_flight.evicted = self.in_flight.evicted, 0
         window.events_lost = self.roster.take_lost_events()
         window.workers_refused = self.roster.take_refused()
-        self.names.update(dict.fromkeys(window.names(), now))
-        self.names = {name: at for name, at in self.names.items() if now - at <= self._idle_seconds}
-        self._announced.intersection_update(self.names)
-        self._types = {one: at for one, at in self._types.items() if now - at <= self._idle_seconds}
+        self.cells.close(window, now=now)
+        self._sender_cells = self.cells.of_sender(None)
+        self._announced.intersection_update(self.cells.names)
+        self._types = {
+            type_: counted_at
+            for type_, counted_at in self._types.items()
+            if now - counted_at <= self._idle_seconds
+        }
         return window
+
+    def take_losses(self) -> tuple[WorkerLoss, ...]:
+        """Return the workers that died, or left, since the last call."""
+        losses, self.losses = tuple(self.losses), []
+        return losses
+
+    def take_ended(self) -> list[Ending]:
+        """Return the tasks that ended since the last call; none if nobody wants them."""
+        if not self.ended:
+            return []
+        ended, self.ended = self.ended, []
+        return ended
 
     # -- one event each ------------------------------------------------------------------------
 
     def _on_sent(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        name = event.name or UNKNOWN
-        self._tally(name, None).sent += 1
-        if name in self.names or name in self.window.new_names:  # else it is folded
+        uuid, name, sent_at = event.uuid, event.name or UNKNOWN, event.timestamp
+        cell = self.cells.find(name, None, self.window)
+        (cell.counters or self.cells.open(cell, self.window)).sent += 1
+        if cell.name == name:  # else it is folded
             self._announced.add(name)
-        flight = self.flights.get(event.uuid)
-        if flight is None:
-            if self.flights.endings.find(event.uuid):
-                return  # a short task: its news overtook the producer's
-            flight = self.flights.open(event.uuid)
-        flight.name, flight.queue = name, event.queue
-        if flight.started_at is not None:
-            if event.timestamp <= flight.started_at:  # of the run that waits for it
-                flight.sent_at = event.timestamp
-                self._settle_queue_time(flight)
+        task = self._find(uuid)
+        if task is None:
+            if self.in_flight.recently_ended.find(uuid):
+                return  # a short task: its events overtook the producer's
+            task = self._enter(uuid, name, None)
+        elif task.name != name:
+            self._rename(uuid, task, name)
+        task.queue = event.queue
+        if task.first_sent_at is None:
+            task.first_sent_at = sent_at
+        if task.awaits_sent:
+            if task.started_at is None or sent_at <= task.started_at:  # of the run that waits
+                task.sent_at = sent_at
+                self._settle_queue_time(task)
                 return
-            self._settle_queue_time(flight)
-        flight.sent_at = event.timestamp
-        flight.eta = ev.epoch_of(event.eta) if event.eta else None
+            self._settle_queue_time(task)
+        task.sent_at = sent_at
+        task.eta = ev.epoch_of(event.eta) if event.eta else None
+        is_next = task.running_since is None or sent_at > (task.started_at or 0.0)
+        if task.queue is not None and task.received_at is None and is_next:
+            self.in_flight.waiting.add(task.queue, uuid, sent_at=sent_at, eta=task.eta)
 
     def _on_received(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        uuid, name, hostname = event.uuid, event.name, event.hostname
-        flight = self._find(uuid)
-        if flight is None and name:  # nearly always
-            tally = self._tallies.get(name)
-            if tally is None:
-                tally, name = self._tally(name, hostname), intern(name)
+        uuid, name, hostname, received_at = event.uuid, event.name, event.hostname, event.timestamp
+        task = self._find(uuid)
+        if task is None and name:  # nearly always
+            cell = self._sender_cells.get(name)
+            if cell is None:
+                cell = self.cells.find(name, hostname, self.window)
             else:
-                name = tally.name  # thousands of tasks share a few names
-            flight = Flight(name, hostname, event.pid, received_at=event.timestamp)
-            self.flights[uuid] = flight
+                name = cell.name  # thousands of tasks share a few names
+            task = InFlightTask(
+                cell,
+                name,
+                hostname,
+                event.pid,
+                received_at=received_at,
+                first_received_at=received_at,
+            )
+            self.in_flight[uuid] = self._held[uuid] = task
         else:
-            flight = flight or self.flights.open(uuid)
-            if name:
-                flight.name = intern(name)
-            tally = self._tally(flight.name, hostname)
-            if flight.started_at is not None:  # of the run before: these times are the next one's
-                self._settle_queue_time(flight)
-            flight.received_at = event.timestamp
-            if flight.queue is not None and flight.sent_at is not None:
-                self.flights.reached(flight.queue, flight.sent_at)
-            if flight.running_since is None:
-                flight.worker, flight.pid = hostname, event.pid
-        tally.received += 1
+            task = self._receive_again(event, task)
+            cell = task.cell
+            if task.worker != hostname:  # it still runs elsewhere
+                cell = self.cells.find(task.name, hostname, self.window)
+        (cell.counters or self.cells.open(cell, self.window)).received += 1
         if event.eta:
-            flight.eta = ev.epoch_of(event.eta)
+            task.eta = ev.epoch_of(event.eta)
 
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
-        timestamp, hostname = event.timestamp, event.hostname
-        self._meter.started(timestamp)
-        flight = self._find(event.uuid) or self.flights.open(event.uuid)
-        tally = self._tallies.get(flight.name) or self._tally(flight.name, hostname)
-        tally.started += 1
-        if flight.started_at is not None:  # an earlier run, whose task-sent never came
-            self._settle_queue_time(flight)
-        received_at, held = flight.received_at, None
-        if received_at is not None and flight.worker == hostname:
-            held = timestamp - received_at if timestamp > received_at else 0.0
-            tally.prefetch_time.record(held)
+        uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
+        self._loss_meter.started(timestamp)
+        task = self._find(uuid) or self._enter(uuid, None, hostname)
+        if task.awaits_sent:  # an earlier run, whose task-sent never came
+            self._settle_queue_time(task)
+        received_at, held = task.received_at, None
+        if task.worker == hostname:
+            if received_at is not None:
+                held = timestamp - received_at if timestamp > received_at else 0.0
         else:
-            flight.worker = hostname
-        flight.pid, flight.running_since = event.pid, now
-        if flight.sent_at is None and flight.name in self._announced:
-            flight.started_at = timestamp
-        elif held is None or flight.sent_at is not None or flight.eta is not None:
-            self._record_queue_time(flight, timestamp, tally)
+            self._move(uuid, task, hostname)
+        cell = task.cell
+        counters = cell.counters or self.cells.open(cell, self.window)
+        counters.started += 1
+        if held is not None:
+            counters.prefetch_time.record(held)
+        if task.running_since is not None:  # a run before, whose end was not seen
+            cell.running.pop(uuid, None)
+        cell.running[uuid] = now
+        task.pid, task.running_since, task.started_at = event.pid, now, timestamp
+        self._held.has_started = True
+        if task.queue is not None:
+            self.in_flight.waiting.remove(task.queue, uuid)
+        if task.sent_at is None and task.name in self._announced:
+            task.awaits_sent = True
+        elif held is None or task.sent_at is not None or task.eta is not None:
+            self._record_queue_time(task, timestamp, counters)
         else:  # nearly always: as far as we know it waited since its receipt
-            flight.received_at = None
-            tally.queue_time.record(held)
+            task.received_at = None
+            counters.queue_time.record(held)
 
     def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event)
-        if tally is not None:
-            tally.succeeded += 1
+        counters = self._end(event)
+        if counters is not None:
+            counters.succeeded += 1
             if event.runtime is not None:
-                tally.runtime.record(event.runtime)
+                counters.runtime.record(event.runtime)
 
     def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event)
-        if tally is None:
+        counters = self._end(event)
+        if counters is None:
             return
-        tally.failed += 1
+        counters.failed += 1
         if self._by_exception:
             exceptions = self.window.exceptions
             name = ev.exception_type(event)
@@ -212,21 +284,21 @@ class Tracker:
 
     def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._end(event)
-        if tally is not None:
-            tally.revoked += 1
-            tally.expired += bool(event.expired)
-            tally.terminated += bool(event.terminated)
+        counters = self._end(event)
+        if counters is not None:
+            counters.revoked += 1
+            counters.expired += bool(event.expired)
+            counters.terminated += bool(event.terminated)
 
     def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        tally = self._interrupt(event) if event.requeue else self._end(event)
-        if tally is not None:
-            tally.rejected += 1
+        counters = self._interrupt(event) if event.requeue else self._end(event)
+        if counters is not None:
+            counters.rejected += 1
 
     def _on_retried(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        self._interrupt(event).retried += 1
+        self._interrupt(event, is_retry=True).retried += 1
 
     def _on_cancelled(self, event: ev.TaskEvent, now: float) -> None:
         del now
@@ -241,89 +313,140 @@ class Tracker:
         self.roster.goodbye(event, now=now)
 
     def _on_custom(self, event: ev.CustomEvent, now: float) -> None:
-        custom = self.window.custom_events
-        kind = event.type
-        if kind == ev.OWN_EVENT:
+        counts = self.window.custom_events
+        type_ = event.type
+        if type_ == ev.OWN_EVENT:
             self.window.events_received -= 1
             return
-        if kind not in self._types and len(self._types) >= _MAX_TYPES:
-            kind = OTHER
+        if type_ not in self._types and len(self._types) >= _MAX_TYPES:
+            type_ = OTHER
         else:
-            self._types[kind] = now
-        custom[kind] = custom.get(kind, 0) + 1
+            self._types[type_] = now
+        counts[type_] = counts.get(type_, 0) + 1
 
     # -- what they share -----------------------------------------------------------------------
 
-    def _end(self, event: ev.TaskEvent) -> Tally | None:
-        """The task is over. Returns where to count it; None if it is a repetition."""
+    def _enter(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
+        """Put a task in flight (again), under the name it had before if none is given."""
+        if name is None:
+            before = self.in_flight.recently_ended.find(uuid)
+            name = before.name if before else None
+        cell = self.cells.find(name, hostname, self.window)
+        task = self.in_flight[uuid] = InFlightTask(cell, cell.name if cell.name == name else name)
+        return task
+
+    def _rename(self, uuid: str, task: InFlightTask, name: str) -> None:
+        cell = self.cells.find(name, task.worker, self.window)
+        self.in_flight.rename(uuid, task, cell.name if cell.name == name else name, cell)
+
+    def _move(self, uuid: str, task: InFlightTask, hostname: str) -> None:
+        """Give the task to the worker whose event this is; ``by_worker`` counts it there."""
+        self.in_flight.assign(uuid, task, hostname)
+        cell = self.cells.find(task.name, hostname, self.window)
+        if cell is not task.cell:  # both have the same running tasks, which stay
+            task.cell = cell
+
+    def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
+        """Note the receipt of a task that is in flight already, or has no name."""
+        uuid, name, hostname, received_at = event.uuid, event.name, event.hostname, event.timestamp
+        if task is None:
+            task = self._enter(uuid, name, hostname)
+        elif name and task.name != name:
+            self._rename(uuid, task, name)
+        if task.awaits_sent:  # of the run before: these times are the next one's
+            self._settle_queue_time(task)
+        task.received_at = received_at
+        if task.first_received_at is None:
+            task.first_received_at = received_at
+        if task.queue is not None and task.sent_at is not None:
+            self.in_flight.waiting.received(task.queue, uuid, sent_at=task.sent_at)
+        if task.running_since is None:
+            task.pid = event.pid
+            self._move(uuid, task, hostname)
+        return task
+
+    def _end(self, event: ev.TaskEvent) -> TaskCounters | None:
+        """Take the task out of flight; return where to count it, or None for a repetition."""
         uuid, how = event.uuid, event.type
-        flight = self._take(uuid, None) or self.flights.recall(uuid, how)
-        if flight is None:
+        task = self._take(uuid, None)
+        if task is None:
+            task = self._recall(event)
+            if task is None:
+                return None
+        else:
+            if task.worker == event.hostname:
+                self._held.pop(uuid, None)
+                if task.running_since is not None:
+                    task.cell.running.pop(uuid, None)
+                if task.queue is not None:
+                    self.in_flight.waiting.remove(task.queue, uuid)
+            else:
+                self.in_flight.leave(uuid, task)
+                task.cell = self.cells.find(task.name, event.hostname, self.window)
+            if task.awaits_sent:
+                self._settle_queue_time(task)
+        self._note(uuid, task.name, how)
+        if self.ended is not None:
+            self.ended.append((task, event))
+        cell = task.cell
+        return cell.counters or self.cells.open(cell, self.window)
+
+    def _recall(self, event: ev.TaskEvent) -> InFlightTask | None:
+        """Return a task that ended without being in flight; None if it had ended like this already.
+
+        It has the name it had before, if it was seen at all.
+        """
+        before = self.in_flight.recently_ended.find(event.uuid)
+        if before is not None and before.how == event.type:
             return None
-        self._note(uuid, flight.name, how)
-        if flight.started_at is not None:
-            self._settle_queue_time(flight)
-        return self._tallies.get(flight.name) or self._tally(flight.name, event.hostname)
+        name = before.name if before else None
+        return InFlightTask(self.cells.find(name, event.hostname, self.window), name)
 
-    def _interrupt(self, event: ev.TaskEvent) -> Tally:
-        """This run is over, and the task will be received again. Returns where to count it."""
-        flight = self.flights.get(event.uuid)
-        if flight is None:
-            ending = self.flights.endings.find(event.uuid)
-            return self._tally(ending.name if ending else None, event.hostname)
-        # The next run may have begun elsewhere before this news arrived: then leave it running.
-        # (On the same worker it cannot be told apart; such a run shows again when it ends.)
-        if flight.worker == event.hostname:
-            self._settle_queue_time(flight)
-            flight.running_since = None
-        return self._tally(flight.name, event.hostname)
+    def _interrupt(self, event: ev.TaskEvent, *, is_retry: bool = False) -> TaskCounters:
+        """Note that this run is over, and the task will be received again; return where to count.
 
-    def _settle_queue_time(self, flight: Flight) -> None:
+        The next run may have begun elsewhere before this event arrived: then it is left running.
+        (On the same worker it cannot be told apart; such a run shows again when it ends.)
+        """
+        task = self._find(event.uuid)
+        if task is None:
+            ended = self.in_flight.recently_ended.find(event.uuid)
+            cell = self.cells.find(ended.name if ended else None, event.hostname, self.window)
+        else:
+            task.retries += is_retry
+            cell = task.cell
+            if task.worker == event.hostname:
+                self._settle_queue_time(task)
+                self.in_flight.interrupt(event.uuid, task)
+            else:
+                cell = self.cells.find(task.name, event.hostname, self.window)
+        return cell.counters or self.cells.open(cell, self.window)
+
+    def _settle_queue_time(self, task: InFlightTask) -> None:
         """Wait no longer for the task-sent of a run that has started.
 
-        Where producers send task-sent it may come after task-started, so the reckoning waits for
-        it until the run ends.
+        Where producers send task-sent it may come after task-started, so the queue time is not
+        recorded until it has come, or the run has ended.
         """
-        if flight.started_at is not None:
-            tally = self._tallies.get(flight.name) or self._tally(flight.name, flight.worker)
-            self._record_queue_time(flight, flight.started_at, tally)
-            flight.started_at = None
+        if task.awaits_sent:
+            task.awaits_sent = False
+            counters = task.cell.counters or self.cells.open(task.cell, self.window)
+            self._record_queue_time(task, task.started_at or 0.0, counters)
 
-    def _record_queue_time(self, flight: Flight, started_at: float, tally: Tally) -> None:
+    @staticmethod
+    def _record_queue_time(task: InFlightTask, started_at: float, counters: TaskCounters) -> None:
         """Record how long the run waited, once: start − max(sent, eta).
 
         Without a task-sent the receipt stands in for it.
         """
-        since, eta = flight.received_at, flight.eta
-        flight.received_at = None
-        if flight.sent_at is not None:
-            since, flight.sent_at = flight.sent_at, None
+        since, eta = task.received_at, task.eta
+        task.received_at = None
+        if task.sent_at is not None:
+            since, task.sent_at = task.sent_at, None
         if eta is not None:
-            flight.eta = None
+            task.eta = None
             if since is not None and eta > since:
                 since = eta
         if since is not None:
             waited = started_at - since
-            tally.queue_time.record(waited if waited > 0.0 else 0.0)
-
-    def _tallies_of(self, window: OpenWindow) -> dict[str | None, Tally]:
-        """The tallies by name, for those who need not ask for the worker; empty if all must."""
-        return {} if self._by_worker else window.tallies[None]  # type: ignore[return-value]
-
-    def _tally(self, name: str | None, hostname: str | None) -> Tally:
-        """Where to count a task of that name, which ``hostname`` told of (None: no worker did)."""
-        name = name or UNKNOWN
-        tallies = self.window.tallies_of(hostname if self._by_worker else None)
-        tally = tallies.get(name)
-        return tally if tally is not None else self._new_tally(tallies, name)
-
-    def _new_tally(self, tallies: dict[str, Tally], name: str) -> Tally:
-        """Begin to count a name in this window; beyond the bound, count it as ``other``."""
-        window = self.window
-        if name not in self.names and name not in window.new_names:
-            if len(self.names) + len(window.new_names) >= self._max_names:
-                if len(window.folded_names) < _MAX_FOLDED:
-                    window.folded_names.add(name)
-                return tallies.setdefault(OTHER, Tally(OTHER))
-            window.new_names[name] = None
-        return tallies.setdefault(name, Tally(name))
+            counters.queue_time.record(waited if waited > 0.0 else 0.0)

@@ -1,23 +1,23 @@
-"""Meter: how many tasks a worker says it began, against those we were told of.
+"""Loss meter: how many tasks a worker began, by its own count, against the events that came.
 
 A heartbeat's ``processed`` counts every task the process began. Task events are buffered behind
-heartbeats, so the reckoning up to one heartbeat is made when the next arrives, by the worker's own
-timestamps: what was stamped before a heartbeat and has not come by the next is missing. It is lost
-if it is missing still at the beat after that: in pools of threads a task may be counted a moment
-before its event is stamped, on the other side of a heartbeat.
+heartbeats, so what belongs before one heartbeat is compared when the next arrives, by the worker's
+own timestamps: an event dated before a heartbeat that has not come by the next is missing. It is
+lost if it is still missing at the heartbeat after that: in pools of threads a task may be counted
+a moment before its event is dated, on the other side of a heartbeat.
 """
 
 from __future__ import annotations
 
-__all__ = ["Meter"]
+__all__ = ["LossMeter"]
 
 _STEP_SECONDS = 10.0  # heartbeats delivered out of order are not further apart
 
 
-class Meter:
+class LossMeter:
     """The loss meter of one worker process. Not thread-safe.
 
-    Reckons from the first heartbeat we hear; what the process did before is not our loss.
+    It counts from the first heartbeat that is received; what came before is not our loss.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Meter:
         self._reported = 0
 
     def started(self, at: float) -> None:
-        """A task-started event came, with this timestamp of the worker's."""
+        """Count a task-started event; ``at`` is its timestamp, by the worker's clock."""
         if self._base_at is None or at <= self._base_at:
             return
         if at <= self._mark_at:
@@ -51,7 +51,7 @@ class Meter:
             self._seen_since += 1
 
     def heartbeat(self, at: float, processed: int) -> int:
-        """A heartbeat came; returns how many task-started are found to be lost by now."""
+        """Compare at a heartbeat; return how many task-started events are found to be lost."""
         if self._base_at is None:
             self._base_at = self._mark_at = at
             self._base = self._mark = processed
@@ -64,7 +64,7 @@ class Meter:
                 self._seen = self._missing = self._reported = 0
             return 0
         missing = self._mark - self._base - self._seen
-        lost = self._tell(min(missing, self._missing))
+        lost = self._report(min(missing, self._missing))
         self._missing = missing
         self._seen += self._seen_since
         self._seen_since = 0
@@ -72,10 +72,10 @@ class Meter:
         return lost
 
     def settle(self) -> int:
-        """What is lost up to the latest heartbeat and was not reported yet."""
-        return self._tell(self._mark - self._base - self._seen)
+        """Return what is lost up to the latest heartbeat and was not reported yet."""
+        return self._report(self._mark - self._base - self._seen)
 
-    def _tell(self, missing: int) -> int:
+    def _report(self, missing: int) -> int:
         lost = max(0, missing - self._reported)
         self._reported += lost
         return lost

@@ -1,7 +1,7 @@
-"""Endings: how the last tasks ended, by which a repetition is recognised and a name found again.
+"""Recently ended: how the last tasks ended, to recognise a repetition and to find a name again.
 
-Bounded, and written a thousand times for each time it is read: so endings are noted in a row, the
-uuid as its hash (64 bits), and only who looks for one makes an index.
+Bounded, and written a thousand times for each time it is read. So what ended is appended to arrays,
+the uuid as its hash (64 bits), and an index is made only when somebody looks for a task.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple
 
-__all__ = ["Ending", "Endings"]
+__all__ = ["Ended", "RecentlyEnded"]
 
-_PAGE = 10_000  # endings of one task arrive within seconds of each other
+_PAGE = 10_000  # the endings of one task arrive within seconds of each other
 _FORGOTTEN = ""
 
 
-class Ending(NamedTuple):
+class Ended(NamedTuple):
     """What is remembered of a task that ended."""
 
     name: str | None
-    how: str | None  # None: it was given up, and may end yet
+    how: str | None  # the event's type; None: it was given up, and may end yet
 
 
 class _Page:
-    """Endings in the order of their arrival."""
+    """Tasks in the order in which they ended."""
 
     __slots__ = ("hashes", "hows", "index", "indexed", "names")
 
@@ -32,17 +32,17 @@ class _Page:
         self.names: list[str | None] = []
         self.hows: list[str | None] = []
         self.index: dict[int, int] = {}  # hash → the place of its last ending
-        self.indexed = 0  # how many of the endings are in the index
+        self.indexed = 0  # how many are in the index
 
 
-class Endings:
-    """The last ten to twenty thousand of them, on two pages. Not thread-safe."""
+class RecentlyEnded:
+    """The last ten to twenty thousand tasks that ended, on two pages. Not thread-safe."""
 
     def __init__(self) -> None:
         self._young, self._old = _Page(), _Page()
 
     def note(self, uuid: str, name: str | None, how: str | None) -> None:
-        """This task has ended."""
+        """Remember that this task has ended."""
         page = self._young
         page.hashes.append(hash(uuid))
         page.names.append(name)
@@ -50,8 +50,8 @@ class Endings:
         if len(page.names) >= _PAGE:
             self._young, self._old = _Page(), page
 
-    def find(self, uuid: str) -> Ending | None:
-        """How the task ended, the last time it did."""
+    def find(self, uuid: str) -> Ended | None:
+        """Return how the task ended the last time it did; None if that is not known."""
         number = hash(uuid)
         for page in (self._young, self._old):
             index, hashes = page.index, page.hashes
@@ -62,10 +62,10 @@ class Endings:
             if found is not None:
                 if page.hows[found] == _FORGOTTEN:
                     return None
-                return Ending(page.names[found], page.hows[found])
+                return Ended(page.names[found], page.hows[found])
         return None
 
     def forget(self, uuid: str) -> None:
-        """Whatever it was, as if the task had never ended."""
+        """Forget the task, as if it had never ended."""
         if self.find(uuid) is not None:
             self.note(uuid, None, _FORGOTTEN)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..events import WorkerEvent
 from ..snapshot import WorkerState, WorkerStatus
-from .loss_meter import Meter
+from .loss_meter import LossMeter
 
 __all__ = ["Departure", "Roster"]
 
@@ -26,7 +26,7 @@ _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A process that is no more: the tasks it was running will not end there.
+    """A process that is gone: the tasks it was running will not end there.
 
     ``successor_pid`` is the pid of the process that runs under the same name now, if one does.
     """
@@ -51,12 +51,12 @@ class _Worker:
         "judged",
         "last_seen",
         "load_average",
-        "meter",
+        "loss_meter",
         "missing",
         "pid",
         "processed",
         "processed_at_first",
-        "speaks",
+        "sends",
         "state",
     )
 
@@ -66,7 +66,7 @@ class _Worker:
         self.changed_at = now  # when the state began
         self.last_seen = now
         self.beats = False  # has sent a heartbeat of its own; else it cannot be judged
-        self.speaks = False  # has sent a task event
+        self.sends = False  # has sent a task event since its loss meter counts
         self.judged = False  # a goodbye whose unfinished tasks were already dealt with
         self.freq = _DEFAULT_FREQ
         self.pid: int | None = None
@@ -78,8 +78,8 @@ class _Worker:
         self.beats_without_task_events = 0  # since it began to work, or since the last one
         self.idle_beats = 0  # in a row
         self.load_average: float | None = None
-        self.meter = Meter()
-        self.missing = 0  # events that are lost, unless it was told not to send them
+        self.loss_meter = LossMeter()
+        self.missing = 0  # events that are lost, unless it was asked not to send them
 
     @property
     def sends_task_events(self) -> bool:
@@ -114,30 +114,33 @@ class Roster:
     def __len__(self) -> int:
         return len(self._workers)
 
-    def task_event(self, hostname: str, *, now: float) -> Meter:
-        """A task event arrived from this worker: it is alive, and it speaks.
+    def __contains__(self, hostname: object) -> bool:
+        return hostname in self._workers
 
-        Returns its loss meter, which wants to know of each task-started.
+    def task_event(self, hostname: str, *, now: float) -> LossMeter:
+        """Note that a task event arrived from this worker, so it is alive.
+
+        Return its loss meter, which has to be given each task-started.
         """
         worker = self._workers.get(hostname) or self._join(hostname, now)
         if worker is None:
-            return Meter()  # there is no room for it; nobody will ask this one
+            return LossMeter()  # there is no room for it
         worker.last_seen = now
-        if worker.beats_without_task_events or not worker.speaks:
+        if worker.beats_without_task_events or not worker.sends:
             if not worker.sends_task_events:
-                worker.meter = Meter()  # reckon from the next heartbeat on
-            worker.speaks = True
+                worker.loss_meter = LossMeter()  # count from the next heartbeat on
+            worker.sends = True
             worker.beats_without_task_events = 0
         if worker.missing:
             self._lose(worker)
         if worker.state is _LOST:
             worker.become(WorkerState.ONLINE, now)
-        return worker.meter
+        return worker.loss_meter
 
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Departure | None:
-        """A worker-online or worker-heartbeat arrived.
+        """Note a worker-online or worker-heartbeat event.
 
-        Returns the departure of the process that had this name before, if this one replaces it.
+        Return the departure of the process that had this name before, if this one replaces it.
         """
         worker = self._workers.get(event.hostname) or self._join(event.hostname, now)
         if worker is None:
@@ -154,13 +157,13 @@ class Roster:
             worker.active = event.active
             worker.idle_at = now if event.active == 0 else None
             worker.load_average = event.loadavg[0] if event.loadavg else None
-            self._reckon(worker, event.timestamp, event.processed)
+            self._count_missing(worker, event.timestamp, event.processed)
         return departure
 
-    def _reckon(self, worker: _Worker, at: float, processed: int) -> None:
+    def _count_missing(self, worker: _Worker, at: float, processed: int) -> None:
         """Find out what is lost, and whether the worker sends task events at all.
 
-        What is missing counts as lost when a later task event shows that they are sent, or when
+        What is missing counts as lost when a later task event shows that events are sent, or when
         there is no work that would bring one.
         """
         if worker.processed_at_first is None:
@@ -168,16 +171,16 @@ class Roster:
         progress = worker.processed is not None and processed > worker.processed
         worker.processed = processed
         worker.idle_beats = 0 if progress else worker.idle_beats + 1
-        if progress or (not worker.speaks and processed > worker.processed_at_first):
+        if progress or (not worker.sends and processed > worker.processed_at_first):
             worker.beats_without_task_events += 1
-        worker.missing += worker.meter.heartbeat(at, processed)
+        worker.missing += worker.loss_meter.heartbeat(at, processed)
         if not worker.sends_task_events:
-            worker.missing, worker.speaks = 0, False
+            worker.missing, worker.sends = 0, False
         elif worker.missing and worker.idle_beats >= _IDLE_BEATS:
             self._lose(worker)
 
     def goodbye(self, event: WorkerEvent, *, now: float) -> None:
-        """A worker-offline arrived. One from a process already replaced is out of date."""
+        """Note a worker-offline event; one of a process already replaced is out of date."""
         worker = self._workers.get(event.hostname)
         if worker is None:
             return
@@ -185,21 +188,21 @@ class Roster:
             return
         worker.last_seen = now
         if event.processed is not None:
-            worker.missing += worker.meter.heartbeat(event.timestamp, event.processed)
+            worker.missing += worker.loss_meter.heartbeat(event.timestamp, event.processed)
         if worker.state is not WorkerState.OFFLINE:
             worker.become(WorkerState.OFFLINE, now)
 
-    def sweep(self, *, now: float, heard_since: float | None) -> tuple[Departure, ...]:
-        """Judge everybody. Each death, and each goodbye that lasts, is returned exactly once.
+    def sweep(self, *, now: float, listening_since: float | None) -> tuple[Departure, ...]:
+        """Judge all workers; return each death, and each goodbye that lasts, exactly once.
 
-        ``heard_since`` is when the broker was last connected to; None while it is away, when
-        nobody can be judged.
+        ``listening_since`` is when we began to listen; None while we do not, when no worker can be
+        judged.
         """
-        if heard_since is None:
+        if listening_since is None:
             return ()
         departures = []
         for worker in tuple(self._workers.values()):
-            silent = now - max(worker.last_seen, heard_since)
+            silent = now - max(worker.last_seen, listening_since)
             grace = max(self._grace_seconds, self._grace_beats * worker.freq)
             if worker.state is WorkerState.ONLINE:
                 if worker.beats and silent > grace:
@@ -211,7 +214,7 @@ class Roster:
                     departures.append(Departure(worker.hostname, silent, said_goodbye=True))
                 continue
             if silent > _SETTLE_SECONDS:
-                worker.missing += worker.meter.settle()
+                worker.missing += worker.loss_meter.settle()
                 self._lose(worker)
             if not worker.judged and silent > grace:
                 worker.judged = True
@@ -221,7 +224,7 @@ class Roster:
         return tuple(departures)
 
     def collect(self, *, now: float) -> tuple[WorkerStatus, ...]:
-        """Everybody's status, sorted by name."""
+        """Return the status of all workers, sorted by name."""
         return tuple(
             WorkerStatus(
                 hostname=worker.hostname,
@@ -237,7 +240,7 @@ class Roster:
         )
 
     def idle(self) -> dict[str, float]:
-        """Workers that say they run nothing, and when (our clock) they said so."""
+        """Return the workers whose last heartbeat says that they run nothing, and when it came."""
         return {
             worker.hostname: worker.idle_at
             for worker in self._workers.values()
@@ -245,18 +248,18 @@ class Roster:
         }
 
     def take_refused(self) -> int:
-        """How many names found no place since the last call."""
+        """Return how many names found no room since the last call."""
         refused, self._refused = self._refused, set()
         return len(refused)
 
     def take_lost_events(self) -> dict[str, int]:
-        """How many task-started events never came, by worker, since the last call."""
+        """Return how many task-started events never came, by worker, since the last call."""
         lost, self._lost_events = self._lost_events, {}
         return lost
 
     def _lose(self, worker: _Worker) -> None:
-        """What is missing is lost, if any was ever sent."""
-        if worker.missing and worker.speaks:
+        """Count what is missing as lost, if the worker sends task events at all."""
+        if worker.missing and worker.sends:
             before = self._lost_events.get(worker.hostname, 0)
             self._lost_events[worker.hostname] = before + worker.missing
         worker.missing = 0
@@ -292,12 +295,12 @@ class Roster:
         )
         already_told = worker.judged
         worker.former_pid = worker.pid if new_pid else None
-        worker.missing += worker.meter.settle()
+        worker.missing += worker.loss_meter.settle()
         self._lose(worker)
-        worker.meter = Meter()
+        worker.loss_meter = LossMeter()
         worker.processed = worker.processed_at_first = None
         worker.beats_without_task_events = worker.idle_beats = 0
-        worker.speaks = False
+        worker.sends = False
         return None if already_told else departure
 
     def _join(self, hostname: str, now: float) -> _Worker | None:

@@ -1,14 +1,13 @@
-"""State: what the events so far add up to. Counts as they pass; swaps, never resets.
+"""State: what the events so far add up to, behind one lock. Swaps, never resets.
 
-``State`` takes the place of Celery's own: the same ``event`` and ``freeze_while``, but it keeps
+``State`` takes the place of Celery's own: it has the same ``event`` and ``freeze_while``, but keeps
 only the tasks in flight, and counts every event into the open window the moment it arrives.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from celery.events.state import State as CeleryState
@@ -18,109 +17,86 @@ from .. import events as ev
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..settings import Settings
-from ..snapshot import (
-    UNKNOWN,
-    AckToken,
-    BrokerLink,
-    RunningTasks,
-    Snapshot,
-    TaskInFlight,
-    WorkerLoss,
-    WorkerStatus,
-)
-from .aggregator import Tracker
-from .window import OpenWindow
+from ..snapshot import AckToken, BrokerLink, EndedTask, Live, RunningTask, TaskInFlight
+from ..text import printable
+from .aggregator import Aggregator
+from .ended import ended_task
+from .exposure import Exposure
 
-__all__ = ["Exposure", "State"]
+__all__ = ["State", "TaskConsumer"]
 
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
+_MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """What the shutter let through: copied under the lock, made a snapshot after it."""
-
-    window: OpenWindow
-    closed_at: float
-    known_names: tuple[str, ...]
-    workers: tuple[WorkerStatus, ...]
-    losses: tuple[WorkerLoss, ...]
-    running: tuple[tuple[str | None, float], ...]
-    waiting: tuple[tuple[str, float], ...]
-    now: float
-    link: BrokerLink
-    tasks_in_flight: int
-    in_flight: tuple[TaskInFlight, ...]
-
-    def develop(self) -> Snapshot:
-        """The snapshot. Needs no lock: the window belongs to this exposure alone."""
-        ages: dict[str, list[float]] = {}
-        for name, since in self.running:
-            ages.setdefault(name or UNKNOWN, []).append(self.now - since)
-        return Snapshot(
-            window=self.window.freeze(self.closed_at, self.known_names),
-            workers=self.workers,
-            losses=self.losses,
-            running=tuple(
-                RunningTasks(name, len(seconds), max(seconds))
-                for name, seconds in sorted(ages.items())
-            ),
-            waiting=tuple(
-                (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
-            ),
-            link=self.link,
-            tasks_in_flight=self.tasks_in_flight,
-            ack_tokens=tuple(self.window.ack_tokens),
-            in_flight=self.in_flight,
-        )
+#: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
+TaskConsumer = Callable[[Sequence[EndedTask]], None]
 
 
 class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
-    """Counters, tasks in flight and roster behind one lock.
+    """Counters, tasks in flight and roster: an ``Aggregator`` with a lock and a clock.
 
-    Thread-safe: ``observe``, ``event``, ``learn``, ``connected`` and ``freeze_while`` take the
-    lock; ``expose`` must be called within ``freeze_while``.
+    Any thread may call any method: each takes the lock, but for ``expose``, which must be called
+    within ``freeze_while``, and ``link``, which reads one attribute.
+
+    ``task_consumers`` get the tasks that ended, after the lock is released, in the thread that
+    called ``observe``.
     """
 
-    def __init__(self, settings: Settings | None = None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        task_consumers: Sequence[TaskConsumer] = (),
+    ) -> None:
         super().__init__()
         settings = settings or Settings()
         self._clock = clock
-        self._tracker = Tracker(settings, wall=self._clock.wall())
+        self._task_consumers = tuple(task_consumers)
+        self._aggregator = Aggregator(
+            settings, wall=clock.wall(), keep_ended=bool(self._task_consumers)
+        )
         self._link = BrokerLink.LISTENING
-        self._link_since = self._clock.monotonic()
-        self._keeps = bool(settings.durable_queue)  # a checkpoint wants the tasks in flight
+        self._link_since = clock.monotonic()
+        self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
 
     def observe(self, events: Sequence[ev.Event], token: AckToken | None = None) -> None:
-        """Count these events, which arrived just now, in this order.
+        """Count these events, which have just arrived, in this order.
 
-        ``token`` is for the messages they came in; the snapshot they are in will carry it.
+        ``token`` acknowledges the messages they came in; their snapshot will carry it.
         """
         now = self._clock.monotonic()
         with self._mutex:
+            aggregator = self._aggregator
             if token is not None:
-                self._tracker.window.ack_tokens.append(token)
+                aggregator.window.ack_tokens.append(token)
             if not events:
                 return
             self.event_count += len(events)
-            self._tracker.observe(events, now=now)
+            aggregator.observe(events, now=now)
             last = events[-1]
             if not isinstance(last, ev.CustomEvent):
                 delay = self._clock.wall() - last.timestamp
-                self._tracker.window.event_delay.record(max(0.0, delay))
+                aggregator.window.event_delay.record(max(0.0, delay))
+            ended = aggregator.take_ended()
+        if ended:
+            tasks = tuple(ended_task(task, event) for task, event in ended)
+            for consume in self._task_consumers:
+                consume(tasks)
 
     def refuse(self, error: InvalidEvent) -> None:
         """Count something that arrived and was no event; log the first of its kind in a window."""
         with self._mutex:
-            self._tracker.window.events_invalid += 1
-            known = error.kind in self._tracker.window.invalid_kinds
-            self._tracker.window.invalid_kinds.add(error.kind)
-        if not known:
-            log.warning("dropped what is no event: %s", str(error)[:_MAX_LOGGED])
+            window = self._aggregator.window
+            window.events_invalid += 1
+            is_known = error.kind in window.invalid_kinds
+            window.invalid_kinds.add(error.kind)
+        if not is_known:
+            log.warning("dropped what is no event: %s", printable(str(error)[:_MAX_LOGGED]))
 
     def adopt(self, other: CeleryState) -> None:
         """Take over from a state Celery made: what it is handed is counted here from now on."""
@@ -140,25 +116,13 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         with self._mutex:
-            flights = self._tracker.flights
-            for task in tasks:
-                flight = flights.get(task.uuid)
-                if flight is not None:
-                    flight.name = flight.name or task.name
-                    continue
-                if flights.endings.find(task.uuid):
-                    continue
-                flight = flights.open(task.uuid)
-                flight.name, flight.worker, flight.pid = task.name, task.worker, task.pid
-                flight.sent_at, flight.received_at = task.sent_at, task.received_at
-                flight.eta, flight.started_at = task.eta, task.started_at
-                if task.running_since is not None:
-                    flight.running_since = now - max(0.0, wall - task.running_since)
-            flights.trim()
+            self._aggregator.learn(tasks, now=now, wall=wall)
+
+    # -- the link to the broker ----------------------------------------------------------------
 
     @property
     def link(self) -> BrokerLink:
-        """Return how things stand with the broker. Reads one attribute; needs no lock."""
+        """Return whether the events of the workers reach us."""
         return self._link
 
     def change_link(self, link: BrokerLink) -> None:
@@ -169,37 +133,71 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """
         with self._mutex:
             if self._link.is_connected and not link.is_connected:
-                self._tracker.window.disconnections += 1
+                self._aggregator.window.disconnections += 1
             self._link, self._link_since = link, self._clock.monotonic()
 
     def await_broker(self) -> None:
-        """Begin as CONNECTING: judge nobody until the broker was listened to for the first time."""
+        """Begin as CONNECTING: judge no worker until we have listened for the first time."""
         with self._mutex:
             self._link = BrokerLink.CONNECTING
 
     # -- the way out ---------------------------------------------------------------------------
 
     def expose(self) -> Exposure:
-        """Close the window and copy what the snapshot needs. The caller holds the lock."""
+        """Close the window and copy what the snapshot needs. The caller holds the lock.
+
+        Takes time that grows with the number of names and workers, not with that of tasks; a
+        checkpoint (only with a durable queue) copies the tasks in flight too.
+        """
         now, wall = self._clock.monotonic(), self._clock.wall()
-        tracker = self._tracker
-        heard_since = self._link_since if self._link is BrokerLink.LISTENING else None
-        tracker.judge(tracker.roster.sweep(now=now, heard_since=heard_since))
-        tracker.flights.drop_idle(tracker.roster.idle())
-        losses, tracker.losses = tuple(tracker.losses), []
-        window = tracker.swap(now=now, wall=wall)
+        aggregator = self._aggregator
+        in_flight, roster = aggregator.in_flight, aggregator.roster
+        is_listening = self._link is BrokerLink.LISTENING
+        aggregator.judge(
+            roster.sweep(now=now, listening_since=self._link_since if is_listening else None)
+        )
+        in_flight.drop_idle(roster.idle())
+        in_flight.forget_workers(roster)
+        window = aggregator.swap(now=now, wall=wall)
         return Exposure(
             window=window,
             closed_at=wall,
-            known_names=tuple(tracker.names),
-            workers=tracker.roster.collect(now=now),
-            losses=losses,
-            running=tuple(tracker.flights.running()),
-            waiting=tuple(tracker.flights.waiting().items()),
+            known_names=tuple(aggregator.cells.names),
+            workers=roster.collect(now=now),
+            losses=aggregator.take_losses(),
+            running=tuple(aggregator.cells.running_by_name()),
+            waiting=tuple(in_flight.waiting.oldest()),
             now=now,
             link=self._link,
-            tasks_in_flight=len(tracker.flights),
-            in_flight=tracker.flights.export(lambda at: wall - (now - at)) if self._keeps else (),
+            tasks_in_flight=len(in_flight),
+            in_flight=in_flight.export(lambda at: wall - (now - at))
+            if self._has_checkpoints
+            else (),
+        )
+
+    def peek(self) -> Live:
+        """Return what is counted so far, and what is running, without closing the window."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        with self._mutex:
+            aggregator = self._aggregator
+            window, cells = aggregator.window, aggregator.cells
+            counters = [(name, counters.counts()) for name, _, counters in window.cells]
+            oldest = aggregator.in_flight.oldest_running(cells.running, _MAX_LIVE_TASKS)
+            running = [(uuid, task.name, task.worker, since) for uuid, task, since in oldest]
+            running_count = sum(map(len, cells.running.values()))
+            opened_at, link = window.opened_at, self._link
+            tasks_in_flight = len(aggregator.in_flight)
+        return Live(
+            taken_at=wall,
+            opened_at=opened_at,
+            tasks=tuple(counters),
+            running=tuple(
+                RunningTask(uuid, name, worker, wall - (now - since))
+                for uuid, name, worker, since in running
+            ),
+            running_count=running_count,
+            tasks_in_flight=tasks_in_flight,
+            link=link,
         )
 
 

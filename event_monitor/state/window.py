@@ -1,4 +1,4 @@
-"""Tally: the open window, in which events are counted until the shutter swaps it for a new one.
+"""Window: what is counted from one shot to the next; the shutter swaps it for a new one.
 
 Mutable and not thread-safe: the state's lock protects the open window, and once it is swapped out
 it belongs to the snapshot alone.
@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..distribution import Recorder
-from ..snapshot import OTHER, AckToken, TaskCounts, Window, total
+from ..snapshot import AckToken, TaskCounts, Window, total
 
-__all__ = ["OpenWindow", "Tally"]
-
-_MAX_WORKERS = 5_000  # told apart in one window; the roster's own bound is a setting
+__all__ = ["OpenWindow", "TaskCounters"]
 
 
-class Tally:
-    """The counters of one task name (or worker) in one window."""
+class TaskCounters:
+    """What happened to the tasks of one cell in one window."""
 
     __slots__ = (
         "cancelled",
         "expired",
         "failed",
-        "name",
         "prefetch_time",
         "queue_time",
         "received",
@@ -37,8 +34,7 @@ class Tally:
         "terminated",
     )
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
@@ -53,8 +49,24 @@ class Tally:
         self.queue_time.compact()
         self.prefetch_time.compact()
 
+    def counts(self) -> TaskCounts:
+        """Return the counters as a value, without the times."""
+        return TaskCounts(
+            sent=self.sent,
+            received=self.received,
+            started=self.started,
+            succeeded=self.succeeded,
+            failed=self.failed,
+            retried=self.retried,
+            revoked=self.revoked,
+            expired=self.expired,
+            terminated=self.terminated,
+            rejected=self.rejected,
+            cancelled=self.cancelled,
+        )
+
     def freeze(self) -> TaskCounts:
-        """The same as a value."""
+        """Return all of it as a value."""
         return TaskCounts(
             sent=self.sent,
             received=self.received,
@@ -78,6 +90,7 @@ class OpenWindow:
 
     __slots__ = (
         "ack_tokens",
+        "cells",
         "custom_events",
         "disconnections",
         "event_delay",
@@ -89,15 +102,13 @@ class OpenWindow:
         "invalid_kinds",
         "new_names",
         "opened_at",
-        "tallies",
         "tasks_forgotten",
         "workers_refused",
     )
 
     def __init__(self, opened_at: float) -> None:
         self.opened_at = opened_at  # wall clock, seconds since the epoch
-        # worker → task name → tally; all under None unless workers are to be told apart
-        self.tallies: dict[str | None, dict[str, Tally]] = {None: {}}
+        self.cells: list[tuple[str, str | None, TaskCounters]] = []  # name, worker, counters
         self.exceptions: dict[str, int] = {}
         self.custom_events: dict[str, int] = {}
         self.ack_tokens: list[AckToken] = []  # for the messages counted here
@@ -112,43 +123,32 @@ class OpenWindow:
         self.folded_names: set[str] = set()
         self.new_names: dict[str, None] = {}  # not known when the window opened; in order
 
-    def tallies_of(self, hostname: str | None) -> dict[str, Tally]:
-        """The tallies by task name of one worker, or of none."""
-        tallies = self.tallies.get(hostname)
-        if tallies is None:
-            if len(self.tallies) > _MAX_WORKERS:
-                hostname = OTHER
-            tallies = self.tallies.setdefault(hostname, {})
-        return tallies
-
     def names(self) -> Iterator[str]:
-        """Every name counted, in the order first seen; some more than once."""
+        """Yield every name counted, in the order first seen; some more than once."""
         yield from self.new_names
-        for tallies in self.tallies.values():
-            yield from tallies
+        for name, _, _ in self.cells:
+            yield name
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
         self.event_delay.compact()
-        for tallies in self.tallies.values():
-            for tally in tallies.values():
-                tally.compact()
+        for _, _, counters in self.cells:
+            counters.compact()
 
     def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
-        """The closed window; every known name has an entry, zeros included."""
-        parts: dict[str, list[TaskCounts]] = {name: [] for name in known_names}
-        by_worker: list[tuple[str, TaskCounts]] = []
-        for hostname, tallies in self.tallies.items():
-            counts = {name: tally.freeze() for name, tally in tallies.items()}
-            for name, one in counts.items():
-                parts.setdefault(name, []).append(one)
-            if hostname is not None:
-                by_worker.append((hostname, total(counts.values())))
+        """Return the closed window; every known name has an entry, zeros included."""
+        by_name: dict[str, list[TaskCounts]] = {name: [] for name in known_names}
+        by_worker: dict[str, list[TaskCounts]] = {}
+        for name, worker, counters in self.cells:
+            counts = counters.freeze()
+            by_name.setdefault(name, []).append(counts)
+            if worker is not None:
+                by_worker.setdefault(worker, []).append(counts)
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
-            tasks=tuple((name, total(counts)) for name, counts in parts.items()),
-            by_worker=tuple(by_worker),
+            tasks=tuple((name, total(parts)) for name, parts in by_name.items()),
+            by_worker=tuple((worker, total(parts)) for worker, parts in by_worker.items()),
             exceptions=_pairs(self.exceptions),
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),

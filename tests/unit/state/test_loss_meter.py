@@ -1,15 +1,15 @@
-"""Meter: exactly what was swallowed, and nothing when all came."""
+"""Loss meter: exactly what was swallowed, and nothing when all came."""
 
 from __future__ import annotations
 
 import random
 
-from event_monitor.state.loss_meter import Meter
+from event_monitor.state.loss_meter import LossMeter
 
 
 def test_what_the_process_did_before_the_first_heartbeat_is_not_our_loss() -> None:
     """A monitor that starts late begins there."""
-    meter = Meter()
+    meter = LossMeter()
     assert meter.heartbeat(10.0, 500) == 0
     assert meter.heartbeat(12.0, 500) == 0
     assert meter.heartbeat(14.0, 500) == 0
@@ -17,7 +17,7 @@ def test_what_the_process_did_before_the_first_heartbeat_is_not_our_loss() -> No
 
 def test_events_that_come_after_the_heartbeat_that_counts_them_are_not_lost() -> None:
     """Task events are buffered behind heartbeats."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     assert meter.heartbeat(12.0, 2) == 0
     meter.started(11.0)
@@ -27,7 +27,7 @@ def test_events_that_come_after_the_heartbeat_that_counts_them_are_not_lost() ->
 
 def test_what_is_missing_at_two_heartbeats_in_a_row_is_lost_and_told_once() -> None:
     """Exactly."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     meter.started(11.0)
     assert meter.heartbeat(12.0, 121) == 0
@@ -38,7 +38,7 @@ def test_what_is_missing_at_two_heartbeats_in_a_row_is_lost_and_told_once() -> N
 
 def test_a_start_stamped_just_after_the_heartbeat_that_counts_it_is_not_lost() -> None:
     """In a pool of threads the heartbeat may come between the two."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     assert meter.heartbeat(12.0, 1) == 0
     meter.started(12.001)
@@ -48,7 +48,7 @@ def test_a_start_stamped_just_after_the_heartbeat_that_counts_it_is_not_lost() -
 
 def test_a_clock_stepped_back_begins_a_new_reckoning() -> None:
     """The worker goes on counting; what it says of the time is of no use for what came before."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10_000.0, 5)
     meter.heartbeat(10_002.0, 5)
     assert meter.heartbeat(6_404.0, 6) == 0
@@ -58,7 +58,7 @@ def test_a_clock_stepped_back_begins_a_new_reckoning() -> None:
 
 def test_heartbeats_delivered_again_begin_nothing() -> None:
     """They say less than is known."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     meter.heartbeat(40.0, 5)
     for n in range(5):
@@ -69,7 +69,7 @@ def test_heartbeats_delivered_again_begin_nothing() -> None:
 
 def test_new_tasks_do_not_hide_older_losses() -> None:
     """By timestamps, so that a busy worker is reckoned as exactly as an idle one."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     meter.heartbeat(12.0, 7)
     for n in range(100):
@@ -81,7 +81,7 @@ def test_new_tasks_do_not_hide_older_losses() -> None:
 
 def test_a_stale_heartbeat_changes_nothing() -> None:
     """Order may break over a reconnect."""
-    meter = Meter()
+    meter = LossMeter()
     meter.heartbeat(10.0, 0)
     meter.heartbeat(12.0, 5)
     assert meter.heartbeat(11.0, 3) == 0
@@ -92,7 +92,7 @@ def test_any_losses_among_any_load_are_found_exactly() -> None:
     """A thousand random histories: what is told is what was swallowed."""
     rng = random.Random(5)
     for _ in range(1_000):
-        meter, now, processed, swallowed, told = Meter(), 0.0, rng.randrange(9), 0, 0
+        meter, now, processed, swallowed, told = LossMeter(), 0.0, rng.randrange(9), 0, 0
         buffered: list[float] = []
         told += meter.heartbeat(now, processed)
         for _ in range(rng.randrange(1, 30)):

@@ -24,24 +24,24 @@ def states(roster: Roster, now: float) -> dict[str, str]:
 def test_a_worker_silent_past_the_grace_is_lost_exactly_once(roster: Roster) -> None:
     """One death, one report."""
     roster.heartbeat(online(), now=0)
-    assert roster.sweep(now=60, heard_since=0) == ()
-    assert roster.sweep(now=61, heard_since=0) == (Departure(W1, 61.0),)
-    assert roster.sweep(now=62, heard_since=0) == ()
+    assert roster.sweep(now=60, listening_since=0) == ()
+    assert roster.sweep(now=61, listening_since=0) == (Departure(W1, 61.0),)
+    assert roster.sweep(now=62, listening_since=0) == ()
     assert states(roster, 62) == {W1: "lost"}
 
 
 def test_the_grace_follows_a_slow_heartbeat(roster: Roster) -> None:
     """A worker that beats every 30 s is given five of its own beats."""
     roster.heartbeat(beat(freq=30.0), now=0)
-    assert roster.sweep(now=149, heard_since=0) == ()
-    assert len(roster.sweep(now=151, heard_since=0)) == 1
+    assert roster.sweep(now=149, listening_since=0) == ()
+    assert len(roster.sweep(now=151, listening_since=0)) == 1
 
 
 def test_the_answer_to_a_heartbeat_broadcast_does_not_change_the_grace(roster: Roster) -> None:
     """It carries a freq of 5 that is not the worker's own, and none of the rest."""
     roster.heartbeat(beat(freq=30.0, processed=4), now=0)
     roster.heartbeat(beat(processed=None, freq=5.0), now=1)
-    assert len(roster.sweep(now=100, heard_since=0)) == 0
+    assert len(roster.sweep(now=100, listening_since=0)) == 0
     assert roster.collect(now=100)[0].processed == 4
 
 
@@ -49,16 +49,16 @@ def test_a_task_event_is_proof_of_life(roster: Roster) -> None:
     """A solo worker sends no heartbeat while a task runs; its task events speak for it."""
     roster.heartbeat(online(), now=0)
     roster.task_event(W1, now=50)
-    assert roster.sweep(now=100, heard_since=0) == ()
+    assert roster.sweep(now=100, listening_since=0) == ()
 
 
 def test_a_worker_that_comes_back_is_online_again_and_can_be_lost_again(roster: Roster) -> None:
     """A death is told once, a second death too."""
     roster.heartbeat(online(), now=0)
-    assert len(roster.sweep(now=100, heard_since=0)) == 1
+    assert len(roster.sweep(now=100, listening_since=0)) == 1
     roster.heartbeat(beat(), now=200)
     assert states(roster, 200) == {W1: "online"}
-    assert len(roster.sweep(now=300, heard_since=0)) == 1
+    assert len(roster.sweep(now=300, listening_since=0)) == 1
 
 
 def test_a_goodbye_is_offline_and_never_lost(roster: Roster) -> None:
@@ -66,8 +66,8 @@ def test_a_goodbye_is_offline_and_never_lost(roster: Roster) -> None:
     roster.heartbeat(online(), now=0)
     roster.goodbye(offline(), now=5)
     assert states(roster, 5) == {W1: "offline"}
-    assert roster.sweep(now=66, heard_since=0) == (Departure(W1, 61.0, said_goodbye=True),)
-    assert roster.sweep(now=67, heard_since=0) == ()
+    assert roster.sweep(now=66, listening_since=0) == (Departure(W1, 61.0, said_goodbye=True),)
+    assert roster.sweep(now=67, listening_since=0) == ()
     assert states(roster, 67) == {W1: "offline"}
 
 
@@ -102,7 +102,7 @@ def test_a_reconnect_of_the_same_process_is_no_departure(roster: Roster) -> None
 def test_a_restart_after_the_loss_was_told_is_not_told_again(roster: Roster) -> None:
     """The death was reported already."""
     roster.heartbeat(online(pid=7), now=0)
-    roster.sweep(now=100, heard_since=0)
+    roster.sweep(now=100, listening_since=0)
     assert roster.heartbeat(online(pid=8), now=101) is None
 
 
@@ -121,15 +121,15 @@ def test_two_workers_on_one_host_are_two_workers(roster: Roster) -> None:
     """Identity is the full nodename."""
     roster.heartbeat(online("a@host", pid=7), now=0)
     roster.heartbeat(online("b@host", pid=8), now=50)
-    assert roster.sweep(now=70, heard_since=0) == (Departure("a@host", 70.0),)
+    assert roster.sweep(now=70, listening_since=0) == (Departure("a@host", 70.0),)
 
 
 def test_a_worker_without_heartbeats_cannot_be_lost(roster: Roster) -> None:
     """--without-heartbeat: silence means nothing; it is forgotten in the end."""
     roster.task_event(W1, now=0)
-    assert roster.sweep(now=3_599, heard_since=0) == ()
+    assert roster.sweep(now=3_599, listening_since=0) == ()
     assert states(roster, 3_599) == {W1: "online"}
-    roster.sweep(now=3_601, heard_since=0)
+    roster.sweep(now=3_601, listening_since=0)
     assert len(roster) == 0
 
 
@@ -138,17 +138,17 @@ def test_the_lost_and_the_offline_are_forgotten_after_a_time(roster: Roster) -> 
     roster.heartbeat(online(W1), now=0)
     roster.heartbeat(online(W2), now=0)
     roster.goodbye(offline(W2), now=0)
-    roster.sweep(now=61, heard_since=0)
-    roster.sweep(now=61 + 3_601, heard_since=0)
+    roster.sweep(now=61, listening_since=0)
+    roster.sweep(now=61 + 3_601, listening_since=0)
     assert len(roster) == 0
 
 
 def test_nobody_is_judged_while_the_broker_is_away(roster: Roster) -> None:
     """And after it returns everybody has the whole grace again."""
     roster.heartbeat(online(), now=0)
-    assert roster.sweep(now=1_000, heard_since=None) == ()
-    assert roster.sweep(now=1_060, heard_since=1_000) == ()
-    assert len(roster.sweep(now=1_061, heard_since=1_000)) == 1
+    assert roster.sweep(now=1_000, listening_since=None) == ()
+    assert roster.sweep(now=1_060, listening_since=1_000) == ()
+    assert len(roster.sweep(now=1_061, listening_since=1_000)) == 1
 
 
 def test_a_worker_that_works_but_sends_no_task_event_is_pointed_out(roster: Roster) -> None:

@@ -1,0 +1,36 @@
+"""Ended: a task that has just ended, as a value for the consumers of tasks. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..events import TaskEvent, exception_type
+from ..snapshot import EndedTask
+from .in_flight import InFlightTask
+
+__all__ = ["ended_task"]
+
+_HOW: dict[str, Literal["succeeded", "failed", "revoked", "rejected"]] = {
+    "task-succeeded": "succeeded",
+    "task-failed": "failed",
+    "task-revoked": "revoked",
+    "task-rejected": "rejected",
+}
+
+
+def ended_task(task: InFlightTask, event: TaskEvent) -> EndedTask:
+    """Return the task, which is not in flight any more, as ended by this event."""
+    how = _HOW[event.type]
+    return EndedTask(
+        id=event.uuid,
+        name=task.name,
+        how=how,
+        ended=event.timestamp,
+        queue=task.queue,
+        worker=event.hostname,
+        sent=task.first_sent_at,
+        received=task.first_received_at,
+        started=task.started_at,
+        retries=task.retries,
+        exception=exception_type(event) if how == "failed" else None,
+    )
