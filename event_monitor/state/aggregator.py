@@ -13,7 +13,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import OTHER, UNKNOWN, OrphanedTask, TaskInFlight, WorkerLoss
 from .cells import Cells
-from .in_flight import HeldTasks, InFlightTask, InFlightTasks
+from .in_flight import Details, HeldTasks, InFlightTask, InFlightTasks
 from .loss_meter import LossMeter
 from .roster import Departure, Roster
 from .window import OpenWindow, TaskCounters
@@ -55,11 +55,12 @@ class Aggregator:
         self._note = self.in_flight.recently_ended.note
         # What belongs to the worker whose events are being counted:
         self._loss_meter = LossMeter()
-        self._held = HeldTasks()
+        self._held = HeldTasks("")
         self._sender_cells = self.cells.of_sender(None)
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._uncompacted = 0  # events observed since times were last counted in bulk
+        self._by_worker = bool(settings.by_worker)
         self._by_exception = settings.by_exception
         self._idle_seconds = settings.idle_series_seconds
         self._observers: dict[str, Callable[[Any, float], None]] = {
@@ -81,13 +82,15 @@ class Aggregator:
         """Count these events, in this order; ``now`` is our monotonic clock."""
         self.window.events_received += len(events)
         find, on_custom, sender = self._observers.get, self._on_custom, ""
+        held_by = self.in_flight.by_worker.get
         for event in events:
             type_ = event.type
             if event.hostname != sender and type_ in _FROM_WORKERS:
                 sender = event.hostname
                 self._loss_meter = self.roster.task_event(sender, now=now)
-                self._held = self.in_flight.held_by(sender)
-                self._sender_cells = self.cells.of_sender(sender)
+                self._held = held_by(sender) or self.in_flight.held_by(sender)
+                if self._by_worker:
+                    self._sender_cells = self.cells.of_sender(sender)
             find(type_, on_custom)(event, now)
         self.in_flight.trim()
         self._uncompacted += len(events)
@@ -101,29 +104,28 @@ class Aggregator:
         Tasks that ended since are left out, and of those in flight only the name is learnt.
         """
         in_flight = self.in_flight
-        for known in sorted(tasks, key=lambda task: task.running_since or wall):
+        for known in tasks:
             uuid = known.uuid
             task = in_flight.get(uuid)
             if task is not None:
                 if task.name is None and known.name is not None:
-                    self._rename(uuid, task, known.name)
+                    self._rename(task, known.name)
                 continue
             if in_flight.recently_ended.find(uuid):
                 continue
             task = self._enter(uuid, known.name, known.worker)
-            task.pid = known.pid
-            task.sent_at, task.received_at = known.sent_at, known.received_at
-            task.first_sent_at, task.first_received_at = known.sent_at, known.received_at
-            task.eta, task.started_at = known.eta, known.started_at
-            task.awaits_sent = known.started_at is not None
-            if known.worker is not None:
-                in_flight.assign(uuid, task, known.worker)
+            task.pid, task.received_at = known.pid, known.received_at
+            if known.sent_at is not None or known.eta is not None or known.started_at is not None:
+                details = task.detail()
+                details.sent_at = details.first_sent_at = known.sent_at
+                details.eta, task.started_at = known.eta, known.started_at
+                if known.started_at is not None:
+                    details.awaits_sent, details.awaited_receipt = True, known.received_at
             if known.running_since is not None:
-                running_since = now - max(0.0, wall - known.running_since)
-                in_flight.start(uuid, task, now=running_since)
-                if known.worker is not None:
-                    in_flight.held_by(known.worker).has_started = True
-        self.cells.sort_running()
+                task.running_since = now - max(0.0, wall - known.running_since)
+            if known.worker is not None:
+                in_flight.assign(task, known.worker)
+                in_flight.held_by(known.worker).has_started |= known.running_since is not None
         in_flight.trim()
 
     def judge(self, departures: Iterable[Departure]) -> None:
@@ -136,7 +138,7 @@ class Aggregator:
                         hostname=departure.hostname,
                         silent_seconds=departure.silent_seconds,
                         orphans=tuple(
-                            OrphanedTask(uuid, name or UNKNOWN) for uuid, name in orphans
+                            OrphanedTask(task.uuid, task.name or UNKNOWN) for task in orphans
                         ),
                         said_goodbye=departure.said_goodbye,
                     )
@@ -185,41 +187,38 @@ class Aggregator:
                 return  # a short task: its events overtook the producer's
             task = self._enter(uuid, name, None)
         elif task.name != name:
-            self._rename(uuid, task, name)
-        task.queue = event.queue
-        if task.first_sent_at is None:
-            task.first_sent_at = sent_at
-        if task.awaits_sent:
-            if task.started_at is None or sent_at <= task.started_at:  # of the run that waits
-                task.sent_at = sent_at
-                self._settle_queue_time(task)
-                return
+            self._rename(task, name)
+        details = task.detail()
+        details.queue = event.queue
+        if details.first_sent_at is None:
+            details.first_sent_at = sent_at
+        if details.awaits_sent:
+            is_of_this_run = task.started_at is None or sent_at <= task.started_at
+            if is_of_this_run:
+                details.sent_at = sent_at
             self._settle_queue_time(task)
-        task.sent_at = sent_at
-        task.eta = ev.epoch_of(event.eta) if event.eta else None
-        is_next = task.running_since is None or sent_at > (task.started_at or 0.0)
-        if task.queue is not None and task.received_at is None and is_next:
-            self.in_flight.waiting.add(task.queue, uuid, sent_at=sent_at, eta=task.eta)
+            if is_of_this_run:
+                return
+        details.sent_at = sent_at
+        details.eta = ev.epoch_of(event.eta) if event.eta else None
 
     def _on_received(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        uuid, name, hostname, received_at = event.uuid, event.name, event.hostname, event.timestamp
+        uuid, name, hostname = event.uuid, event.name, event.hostname
         task = self._find(uuid)
         if task is None and name:  # nearly always
             cell = self._sender_cells.get(name)
             if cell is None:
-                cell = self.cells.find(name, hostname, self.window)
+                task = self._enter(uuid, name, hostname)
+                cell, task.worker = task.cell, hostname
+                task.pid, task.received_at = event.pid, event.timestamp
             else:
-                name = cell.name  # thousands of tasks share a few names
-            task = InFlightTask(
-                cell,
-                name,
-                hostname,
-                event.pid,
-                received_at=received_at,
-                first_received_at=received_at,
-            )
-            self.in_flight[uuid] = self._held[uuid] = task
+                task = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
+                self.in_flight[uuid] = task
+            tasks = self._held.tasks
+            tasks.append(task)
+            if len(tasks) > self._held.limit:
+                self._held.compact()
         else:
             task = self._receive_again(event, task)
             cell = task.cell
@@ -227,39 +226,45 @@ class Aggregator:
                 cell = self.cells.find(task.name, hostname, self.window)
         (cell.counters or self.cells.open(cell, self.window)).received += 1
         if event.eta:
-            task.eta = ev.epoch_of(event.eta)
+            task.detail().eta = ev.epoch_of(event.eta)
 
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
         self._loss_meter.started(timestamp)
         task = self._find(uuid) or self._enter(uuid, None, hostname)
-        if task.awaits_sent:  # an earlier run, whose task-sent never came
+        details = task.details
+        if details is not None and details.awaits_sent:  # an earlier run, without its task-sent
             self._settle_queue_time(task)
-        received_at, held = task.received_at, None
-        if task.worker == hostname:
-            if received_at is not None:
-                held = timestamp - received_at if timestamp > received_at else 0.0
-        else:
-            self._move(uuid, task, hostname)
+        received_at, held = task.received_at if task.started_at is None else None, None
+        if task.worker != hostname:
+            self._move(task, hostname)
+        elif received_at is not None:
+            held = timestamp - received_at if timestamp > received_at else 0.0
         cell = task.cell
         counters = cell.counters or self.cells.open(cell, self.window)
         counters.started += 1
         if held is not None:
             counters.prefetch_time.record(held)
-        if task.running_since is not None:  # a run before, whose end was not seen
-            cell.running.pop(uuid, None)
-        cell.running[uuid] = now
-        task.pid, task.running_since, task.started_at = event.pid, now, timestamp
         self._held.has_started = True
-        if task.queue is not None:
-            self.in_flight.waiting.remove(task.queue, uuid)
-        if task.sent_at is None and task.name in self._announced:
-            task.awaits_sent = True
-        elif held is None or task.sent_at is not None or task.eta is not None:
-            self._record_queue_time(task, timestamp, counters)
-        else:  # nearly always: as far as we know it waited since its receipt
-            task.received_at = None
-            counters.queue_time.record(held)
+        task.pid, task.started_at, task.running_since = event.pid, timestamp, now
+        if details is None and cell.name not in self._announced:  # nearly always
+            if held is not None:  # as far as we know it waited since its receipt
+                counters.queue_time.record(held)
+            elif received_at is not None:
+                counters.queue_time.record(max(0.0, timestamp - received_at))
+        else:
+            self._start_detailed(task, received_at, counters)
+
+    def _start_detailed(
+        self, task: InFlightTask, received_at: float | None, counters: TaskCounters
+    ) -> None:
+        """Record the queue time of a run, unless it has to wait for the run's task-sent."""
+        details = task.detail()
+        details.awaited_receipt = received_at
+        if details.sent_at is None and task.name in self._announced:
+            details.awaits_sent = True
+        else:
+            self._record_queue_time(task, details, counters)
 
     def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
@@ -331,20 +336,24 @@ class Aggregator:
         if name is None:
             before = self.in_flight.recently_ended.find(uuid)
             name = before.name if before else None
-        cell = self.cells.find(name, hostname, self.window)
-        task = self.in_flight[uuid] = InFlightTask(cell, cell.name if cell.name == name else name)
+        task = self.in_flight[uuid] = self._make(uuid, name, hostname)
         return task
 
-    def _rename(self, uuid: str, task: InFlightTask, name: str) -> None:
-        cell = self.cells.find(name, task.worker, self.window)
-        self.in_flight.rename(uuid, task, cell.name if cell.name == name else name, cell)
+    def _make(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
+        task = InFlightTask(uuid, self.cells.find(name, hostname, self.window))
+        if name is not None and task.cell.name != name:
+            task.detail().name = name
+        return task
 
-    def _move(self, uuid: str, task: InFlightTask, hostname: str) -> None:
+    def _rename(self, task: InFlightTask, name: str) -> None:
+        task.cell = self.cells.find(name, task.worker, self.window)
+        if task.cell.name != name:
+            task.detail().name = name
+
+    def _move(self, task: InFlightTask, hostname: str) -> None:
         """Give the task to the worker whose event this is; ``by_worker`` counts it there."""
-        self.in_flight.assign(uuid, task, hostname)
-        cell = self.cells.find(task.name, hostname, self.window)
-        if cell is not task.cell:  # both have the same running tasks, which stay
-            task.cell = cell
+        self.in_flight.assign(task, hostname)
+        task.cell = self.cells.find(task.name, hostname, self.window)
 
     def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
         """Note the receipt of a task that is in flight already, or has no name."""
@@ -352,17 +361,18 @@ class Aggregator:
         if task is None:
             task = self._enter(uuid, name, hostname)
         elif name and task.name != name:
-            self._rename(uuid, task, name)
-        if task.awaits_sent:  # of the run before: these times are the next one's
+            self._rename(task, name)
+        details = task.detail()
+        if details.awaits_sent:  # of the run before: these times are the next one's
             self._settle_queue_time(task)
-        task.received_at = received_at
-        if task.first_received_at is None:
-            task.first_received_at = received_at
-        if task.queue is not None and task.sent_at is not None:
-            self.in_flight.waiting.received(task.queue, uuid, sent_at=task.sent_at)
+        task.received_at, task.started_at = received_at, None
+        if details.first_received_at is None:
+            details.first_received_at = received_at
+        if details.queue is not None and details.sent_at is not None:
+            self.in_flight.note_receipt(details.queue, details.sent_at)
         if task.running_since is None:
             task.pid = event.pid
-            self._move(uuid, task, hostname)
+            self._move(task, hostname)
         return task
 
     def _end(self, event: ev.TaskEvent) -> TaskCounters | None:
@@ -374,17 +384,11 @@ class Aggregator:
             if task is None:
                 return None
         else:
-            if task.worker == event.hostname:
-                self._held.pop(uuid, None)
-                if task.running_since is not None:
-                    task.cell.running.pop(uuid, None)
-                if task.queue is not None:
-                    self.in_flight.waiting.remove(task.queue, uuid)
-            else:
-                self.in_flight.leave(uuid, task)
-                task.cell = self.cells.find(task.name, event.hostname, self.window)
-            if task.awaits_sent:
+            if task.details is not None:
                 self._settle_queue_time(task)
+            if task.worker != event.hostname:
+                task.cell = self.cells.find(task.name, event.hostname, self.window)
+            task.worker = None
         self._note(uuid, task.name, how)
         if self.ended is not None:
             self.ended.append((task, event))
@@ -399,8 +403,7 @@ class Aggregator:
         before = self.in_flight.recently_ended.find(event.uuid)
         if before is not None and before.how == event.type:
             return None
-        name = before.name if before else None
-        return InFlightTask(self.cells.find(name, event.hostname, self.window), name)
+        return self._make(event.uuid, before.name if before else None, event.hostname)
 
     def _interrupt(self, event: ev.TaskEvent, *, is_retry: bool = False) -> TaskCounters:
         """Note that this run is over, and the task will be received again; return where to count.
@@ -413,11 +416,12 @@ class Aggregator:
             ended = self.in_flight.recently_ended.find(event.uuid)
             cell = self.cells.find(ended.name if ended else None, event.hostname, self.window)
         else:
-            task.retries += is_retry
+            if is_retry:
+                task.detail().retries += 1
             cell = task.cell
             if task.worker == event.hostname:
                 self._settle_queue_time(task)
-                self.in_flight.interrupt(event.uuid, task)
+                task.running_since = None
             else:
                 cell = self.cells.find(task.name, event.hostname, self.window)
         return cell.counters or self.cells.open(cell, self.window)
@@ -428,25 +432,22 @@ class Aggregator:
         Where producers send task-sent it may come after task-started, so the queue time is not
         recorded until it has come, or the run has ended.
         """
-        if task.awaits_sent:
-            task.awaits_sent = False
+        details = task.details
+        if details is not None and details.awaits_sent:
+            details.awaits_sent = False
             counters = task.cell.counters or self.cells.open(task.cell, self.window)
-            self._record_queue_time(task, task.started_at or 0.0, counters)
+            self._record_queue_time(task, details, counters)
 
     @staticmethod
-    def _record_queue_time(task: InFlightTask, started_at: float, counters: TaskCounters) -> None:
+    def _record_queue_time(task: InFlightTask, details: Details, counters: TaskCounters) -> None:
         """Record how long the run waited, once: start − max(sent, eta).
 
         Without a task-sent the receipt stands in for it.
         """
-        since, eta = task.received_at, task.eta
-        task.received_at = None
-        if task.sent_at is not None:
-            since, task.sent_at = task.sent_at, None
-        if eta is not None:
-            task.eta = None
-            if since is not None and eta > since:
-                since = eta
-        if since is not None:
-            waited = started_at - since
-            counters.queue_time.record(waited if waited > 0.0 else 0.0)
+        since, eta = details.awaited_receipt, details.eta
+        if details.sent_at is not None:
+            since = details.sent_at
+        details.awaited_receipt = details.sent_at = details.eta = None
+        if since is not None and task.started_at is not None:
+            since = since if eta is None else max(since, eta)
+            counters.queue_time.record(max(0.0, task.started_at - since))

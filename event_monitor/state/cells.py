@@ -6,7 +6,6 @@ Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from sys import intern
 
 from ..snapshot import OTHER, UNKNOWN
@@ -19,19 +18,13 @@ _MAX_WORKERS = 5_000  # told apart in one window; the roster's own bound is a se
 
 
 class Cell:
-    """The counters of one task name in the open window, and which of its tasks are running.
+    """The counters of one task name; ``counters`` is None until one counts in the open window."""
 
-    ``counters`` is None until something is counted in this window. ``running`` is uuid → our
-    monotonic clock at the start, in the order of the starts: the first is the oldest. All cells of
-    one name share it.
-    """
+    __slots__ = ("counters", "name", "worker")
 
-    __slots__ = ("counters", "name", "running", "worker")
-
-    def __init__(self, name: str, worker: str | None, running: dict[str, float]) -> None:
+    def __init__(self, name: str, worker: str | None) -> None:
         self.name = name
         self.worker = worker
-        self.running = running
         self.counters: TaskCounters | None = None
 
 
@@ -46,7 +39,6 @@ class Cells:
         self._idle_seconds = idle_seconds
         self._by_worker = by_worker
         self.names: dict[str, float] = {}  # known name → our clock when last counted
-        self.running: dict[str, dict[str, float]] = {}  # name → `Cell.running`
         self._by_sender: dict[str | None, dict[str, Cell]] = {None: {}}
         self._open: list[Cell] = []  # those with counters in the open window
 
@@ -68,8 +60,7 @@ class Cells:
             cell = cells.get(name)
         if cell is None:
             name = intern(name)  # thousands of tasks share a few names
-            running = self.running.setdefault(name, {})
-            cell = cells[name] = Cell(name, self._label(hostname), running)
+            cell = cells[name] = Cell(name, self._label(hostname))
         return cell
 
     def open(self, cell: Cell, window: OpenWindow) -> TaskCounters:
@@ -79,7 +70,6 @@ class Cells:
         """
         if cell.name != OTHER and not self.knows(cell.name, window):
             self._admit(cell.name, window)
-            cell.running = self.running.setdefault(cell.name, cell.running)
         cell.counters = counters = TaskCounters()
         window.cells.append((cell.name, cell.worker, counters))
         self._open.append(cell)
@@ -96,30 +86,14 @@ class Cells:
         self._open = []
         self.names.update(dict.fromkeys(window.names(), now))
         idle = [
-            name
-            for name, counted_at in self.names.items()
-            if now - counted_at > self._idle_seconds and not self.running.get(name)
+            name for name, counted_at in self.names.items() if now - counted_at > self._idle_seconds
         ]
         for name in idle:
             del self.names[name]
-            self.running.pop(name, None)
             for cells in self._by_sender.values():
                 cells.pop(name, None)
         if self._by_worker:  # a worker's cells are made anew when it counts again
             self._by_sender = {None: {}}
-
-    def sort_running(self) -> None:
-        """Bring the running tasks into the order of their starts, after some were learnt."""
-        for running in self.running.values():
-            starts = sorted(running.items(), key=lambda start: start[1])
-            running.clear()
-            running.update(starts)
-
-    def running_by_name(self) -> Iterator[tuple[str, int, float]]:
-        """Yield name, how many of its tasks are running, and since when the oldest is."""
-        for name, running in self.running.items():
-            if running:
-                yield name, len(running), next(iter(running.values()))
 
     def _admit(self, name: str, window: OpenWindow) -> bool:
         """Return whether there is room for one more name; note it if so."""

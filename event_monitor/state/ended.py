@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..events import TaskEvent, exception_type
 from ..snapshot import EndedTask
-from .in_flight import InFlightTask
+from .in_flight import Details, InFlightTask
 
 __all__ = ["ended_task"]
 
@@ -21,16 +21,18 @@ _HOW: dict[str, Literal["succeeded", "failed", "revoked", "rejected"]] = {
 def ended_task(task: InFlightTask, event: TaskEvent) -> EndedTask:
     """Return the task, which is not in flight any more, as ended by this event."""
     how = _HOW[event.type]
+    details = task.details or Details()
+    first_received = details.first_received_at
     return EndedTask(
         id=event.uuid,
         name=task.name,
         how=how,
         ended=event.timestamp,
-        queue=task.queue,
+        queue=details.queue,
         worker=event.hostname,
-        sent=task.first_sent_at,
-        received=task.first_received_at,
+        sent=details.first_sent_at,
+        received=task.received_at if first_received is None else first_received,
         started=task.started_at,
-        retries=task.retries,
+        retries=details.retries,
         exception=exception_type(event) if how == "failed" else None,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..snapshot import (
+    UNKNOWN,
     BrokerLink,
     RunningTasks,
     Snapshot,
@@ -12,6 +14,7 @@ from ..snapshot import (
     WorkerLoss,
     WorkerStatus,
 )
+from .in_flight import InFlightTask
 from .window import OpenWindow
 
 __all__ = ["Exposure"]
@@ -26,11 +29,10 @@ class Exposure:
     known_names: tuple[str, ...]
     workers: tuple[WorkerStatus, ...]
     losses: tuple[WorkerLoss, ...]
-    running: tuple[tuple[str, int, float], ...]  # name, how many, since when the oldest (monotonic)
-    waiting: tuple[tuple[str, float], ...]  # queue, since when the oldest task waits (wall)
+    tasks: tuple[InFlightTask, ...]  # as they were; they may go on changing meanwhile
+    received_up_to: Mapping[str, float]  # queue → the latest time of sending of a received task
     now: float  # our monotonic clock
     link: BrokerLink
-    tasks_in_flight: int
     in_flight: tuple[TaskInFlight, ...]
 
     def develop(self) -> Snapshot:
@@ -39,15 +41,36 @@ class Exposure:
             window=self.window.freeze(self.closed_at, self.known_names),
             workers=self.workers,
             losses=self.losses,
-            running=tuple(
-                RunningTasks(name, count, self.now - since)
-                for name, count, since in sorted(self.running)
-            ),
-            waiting=tuple(
-                (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
-            ),
+            running=tuple(self._running()),
+            waiting=tuple(self._waiting()),
             link=self.link,
-            tasks_in_flight=self.tasks_in_flight,
+            tasks_in_flight=len(self.tasks),
             ack_tokens=tuple(self.window.ack_tokens),
             in_flight=self.in_flight,
         )
+
+    def _running(self) -> Iterator[RunningTasks]:
+        ages: dict[str, list[float]] = {}
+        for task in self.tasks:
+            since = task.running_since
+            if since is not None and since <= self.now:
+                ages.setdefault(task.name or UNKNOWN, []).append(self.now - since)
+        for name, seconds in sorted(ages.items()):
+            yield RunningTasks(name, len(seconds), max(seconds))
+
+    def _waiting(self) -> Iterator[tuple[str, float]]:
+        """Yield each queue in which a task waits, and the age of the oldest.
+
+        Queues are first in, first out: what was sent before a task that has been received does not
+        wait any more, even if the event of its receipt was lost.
+        """
+        oldest: dict[str, float] = {}
+        for task in self.tasks:
+            waits = task.waits_since
+            if waits is None:
+                continue
+            queue, sent_at, since = waits
+            if sent_at > self.received_up_to.get(queue, 0.0):
+                oldest[queue] = min(since, oldest.get(queue, since))
+        for queue, since in oldest.items():
+            yield queue, max(0.0, self.closed_at - since)

@@ -8,60 +8,121 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from heapq import merge
 from itertools import islice
 
 import msgspec
 
-from ..snapshot import TaskInFlight
+from ..snapshot import UNKNOWN, TaskInFlight
 from .cells import Cell
 from .recently_ended import RecentlyEnded
-from .waiting import WaitingTasks
 
-__all__ = ["HeldTasks", "InFlightTask", "InFlightTasks"]
+__all__ = ["Details", "HeldTasks", "InFlightTask", "InFlightTasks"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
+_MAX_QUEUES = 1_000
+_SLACK = (
+    32  # tasks that have left a worker and are still in its list; 5,000 workers have such lists
+)
 
 
-class InFlightTask(msgspec.Struct, gc=False):
-    """One task that has not ended. Times ending in ``_at`` are the sender's wall clock, in seconds.
+class Details(msgspec.Struct, gc=False):
+    """What is known of some tasks only: with task-sent events, with an eta, retried.
 
-    A struct of msgspec's because these are made by the hundred thousand a second. It is not
-    tracked by the garbage collector, so nothing it refers to may lead back to it.
+    Times are the sender's wall clock, in seconds.
     """
 
-    cell: Cell  # where it is counted
-    name: str | None = None
-    worker: str | None = None  # the nodename of the worker that received or started it last
-    pid: int | None = None
-    queue: str | None = None  # it was sent to, if its producer sends task-sent
+    name: str | None = None  # if it is not that of the cell, which is then `other` or `unknown`
+    queue: str | None = None  # it was sent to
     sent_at: float | None = None  # of the run whose queue time is not recorded yet
-    received_at: float | None = None  # the same
     eta: float | None = None  # the same
-    awaits_sent: bool = False  # it has started, and its queue time waits for its task-sent
-    started_at: float | None = None  # the last run
-    running_since: float | None = None  # our monotonic clock; None: it is not running
+    awaits_sent: bool = False  # the run has started, and its queue time waits for its task-sent
+    awaited_receipt: float | None = None  # when that run was received
     first_sent_at: float | None = None
     first_received_at: float | None = None
     retries: int = 0
 
 
-class HeldTasks(dict[str, InFlightTask]):
-    """The tasks in flight that one worker received or started, by uuid."""
+_NO_DETAILS = Details()
 
-    __slots__ = ("has_started",)
 
-    def __init__(self) -> None:
-        super().__init__()
+class InFlightTask(msgspec.Struct, gc=False):
+    """One task that has not ended. Times ending in ``_at`` are the sender's wall clock, in seconds.
+
+    A struct of msgspec's, as small as can be, because these are made by the hundred thousand a
+    second and hardly fit a cache. It is not tracked by the garbage collector, so nothing it refers
+    to may lead back to it.
+    """
+
+    uuid: str
+    cell: Cell  # where it is counted, and its name
+    worker: str | None = None  # the nodename of who received or started it last; None: it has left
+    pid: int | None = None
+    received_at: float | None = None  # the last receipt
+    started_at: float | None = None  # the run that began after it; None: none has
+    running_since: float | None = None  # our monotonic clock; None: it is not running
+    details: Details | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Return the task's name, if it is known."""
+        if self.details is not None and self.details.name is not None:
+            return self.details.name
+        return None if self.cell.name == UNKNOWN else self.cell.name
+
+    def detail(self) -> Details:
+        """Return the details; make them if there are none yet."""
+        if self.details is None:
+            self.details = Details(first_received_at=self.received_at)
+        return self.details
+
+    @property
+    def waits_since(self) -> tuple[str, float, float] | None:
+        """Return queue, time of sending and since when it waits there; None if it does not.
+
+        It waits since it was sent, or since its eta if that was later.
+        """
+        details = self.details
+        if details is None or details.queue is None or details.sent_at is None:
+            return None
+        if self.running_since is not None or (self.received_at and self.started_at is None):
+            return None
+        sent_at, eta = details.sent_at, details.eta
+        return details.queue, sent_at, sent_at if eta is None else max(sent_at, eta)
+
+
+class HeldTasks:
+    """The tasks in flight that one worker received or started.
+
+    A list to which the hot path only appends: a small dictionary that tasks enter and leave all the
+    time is made anew every few tasks, which cost a sixth of all counting. Tasks that have left are
+    taken out when they outnumber those that are there.
+    """
+
+    __slots__ = ("has_started", "hostname", "limit", "tasks")
+
+    def __init__(self, hostname: str) -> None:
+        self.hostname = hostname
+        self.tasks: list[InFlightTask] = []
+        self.limit = _SLACK  # the length at which to call `compact`
         self.has_started = False  # one was started since it was last known that none is running
+
+    def compact(self) -> None:
+        """Take out the tasks that have left."""
+        self.tasks = [task for task in self.tasks if task.worker == self.hostname]
+        self.limit = 2 * len(self.tasks) + _SLACK
+
+    def __iter__(self) -> Iterator[InFlightTask]:
+        """Iterate over the tasks that are there, each once."""
+        self.compact()
+        return iter({task.uuid: task for task in self.tasks}.values())
 
 
 class InFlightTasks(dict[str, InFlightTask]):
     """Tasks in flight by uuid; ``trim`` makes them ``limit`` at the most.
 
-    A dictionary, since it is asked with nearly every event. ``by_worker`` and ``Cell.running`` are
-    kept beside it, so that neither a shot nor the death of a worker walks over all tasks.
+    A dictionary, since it is asked with nearly every event. ``by_worker`` is an index beside it, so
+    that the death of a worker need not walk over all tasks.
     """
 
     def __init__(self, *, limit: int) -> None:
@@ -69,60 +130,37 @@ class InFlightTasks(dict[str, InFlightTask]):
         self._limit = limit
         self.recently_ended = RecentlyEnded()
         self.by_worker: dict[str, HeldTasks] = {}
-        self.waiting = WaitingTasks()
+        self.received_up_to: dict[str, float] = {}  # queue → latest `sent_at` of a received task
         self.evicted = 0
 
     def held_by(self, hostname: str) -> HeldTasks:
-        """Return the tasks of this worker, to be kept up to date by who receives its events."""
+        """Return the tasks of this worker."""
         held = self.by_worker.get(hostname)
         if held is None:
-            held = self.by_worker[hostname] = HeldTasks()
+            held = self.by_worker[hostname] = HeldTasks(hostname)
         return held
 
-    def assign(self, uuid: str, task: InFlightTask, hostname: str) -> None:
+    def assign(self, task: InFlightTask, hostname: str) -> None:
         """Note that this worker has the task now."""
         if task.worker != hostname:
-            self._release(uuid, task)
             task.worker = hostname
-        self.held_by(hostname)[uuid] = task
+            held = self.held_by(hostname)
+            held.tasks.append(task)
+            if len(held.tasks) > held.limit:
+                held.compact()
 
-    def start(self, uuid: str, task: InFlightTask, *, now: float) -> None:
-        """Note that the task has begun to run; ``assign`` it first. ``now`` is our clock."""
-        if task.running_since is not None:  # a run before, whose end was not seen
-            task.cell.running.pop(uuid, None)
-        task.running_since = now
-        task.cell.running[uuid] = now
+    def note_receipt(self, queue: str, sent_at: float) -> None:
+        """Note that a task which was sent to this queue then has been received."""
+        if sent_at > self.received_up_to.get(queue, 0.0):
+            if len(self.received_up_to) >= _MAX_QUEUES:
+                self.received_up_to.clear()
+            self.received_up_to[queue] = sent_at
 
-    def interrupt(self, uuid: str, task: InFlightTask) -> None:
-        """Note that the task is not running any more, though it has not ended."""
-        if task.running_since is not None:
-            task.running_since = None
-            task.cell.running.pop(uuid, None)
-
-    def rename(self, uuid: str, task: InFlightTask, name: str, cell: Cell) -> None:
-        """Give the task its name, and the cell that goes with it."""
-        task.name = name
-        if cell is not task.cell:
-            since = task.cell.running.pop(uuid, None)
-            task.cell = cell
-            if since is not None:
-                cell.running[uuid] = since
-                _sort(cell.running)
-
-    def leave(self, uuid: str, task: InFlightTask) -> None:
-        """Take a task that was popped off all other indexes."""
-        self._release(uuid, task)
-        if task.running_since is not None:
-            task.cell.running.pop(uuid, None)
-        if task.queue is not None:
-            self.waiting.remove(task.queue, uuid)
-
-    def give_up(self, uuid: str) -> InFlightTask:
+    def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
-        task = self.pop(uuid)
-        self.leave(uuid, task)
-        self.recently_ended.note(uuid, task.name, None)
-        return task
+        self.pop(task.uuid, None)
+        task.worker = None
+        self.recently_ended.note(task.uuid, task.name, None)
 
     def trim(self) -> None:
         """Have no more than ``limit``: the oldest go, running ones last, since they have an age."""
@@ -136,27 +174,23 @@ class InFlightTasks(dict[str, InFlightTask]):
             others = (uuid for uuid in self if uuid not in victims)
             victims |= dict.fromkeys(islice(others, wanted - len(victims)))
         for uuid in victims:
-            self.leave(uuid, self.pop(uuid))
+            self.pop(uuid).worker = None
             self.recently_ended.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
-    def abandon(
-        self, hostname: str, *, spare_pid: int | None = None
-    ) -> tuple[tuple[str, str | None], ...]:
-        """Drop the tasks of a worker that is gone; return (uuid, name) of those that were running.
+    def abandon(self, hostname: str, *, spare_pid: int | None = None) -> tuple[InFlightTask, ...]:
+        """Drop the tasks of a worker that is gone; return those that were running.
 
         They may be delivered again, so their names are remembered like those of ended tasks.
         ``spare_pid`` is the process whose tasks stay.
         """
-        held: Mapping[str, InFlightTask] = self.by_worker.get(hostname) or {}
-        gone = [uuid for uuid, task in held.items() if spare_pid is None or task.pid != spare_pid]
-        orphans: list[tuple[str, str | None]] = []
-        for uuid in gone:
-            was_running = held[uuid].running_since is not None
-            task = self.give_up(uuid)
-            if was_running:
-                orphans.append((uuid, task.name))
-        return tuple(orphans)
+        held = self.by_worker.get(hostname)
+        if held is None:
+            return ()
+        gone = [task for task in held if spare_pid is None or task.pid != spare_pid]
+        for task in gone:
+            self.give_up(task)
+        return tuple(task for task in gone if task.running_since is not None)
 
     def drop_idle(self, idle_at: Mapping[str, float]) -> None:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.
@@ -168,61 +202,40 @@ class InFlightTasks(dict[str, InFlightTask]):
             held = self.by_worker.get(hostname)
             if held is None or not held.has_started:
                 continue
-            running = [
-                (uuid, task.running_since)
-                for uuid, task in held.items()
-                if task.running_since is not None
-            ]
-            ghosts = [uuid for uuid, since in running if since + _LAG_SECONDS < said_at]
-            for uuid in ghosts:
-                self.give_up(uuid)
-            held.has_started = len(ghosts) < len(running)
+            held.has_started = False
+            for task in held:
+                since = task.running_since
+                if since is None:
+                    continue
+                if since + _LAG_SECONDS < said_at:
+                    self.give_up(task)
+                else:
+                    held.has_started = True
 
     def forget_workers(self, known: Container[str]) -> None:
         """Drop the indexes of workers that are not known any more and hold nothing."""
-        gone = [name for name, held in self.by_worker.items() if not held and name not in known]
-        for hostname in gone:
-            del self.by_worker[hostname]
-
-    def oldest_running(
-        self, running: Mapping[str, Mapping[str, float]], most: int
-    ) -> list[tuple[str, InFlightTask, float]]:
-        """Return (uuid, task, since) of the tasks that have been running longest, oldest first.
-
-        ``running`` is name → uuid → since, each in the order of the starts.
-        """
-        starts = merge(
-            *(((since, uuid) for uuid, since in one.items()) for one in running.values())
-        )
-        return [(uuid, self[uuid], since) for since, uuid in islice(starts, most)]
+        unknown = [hostname for hostname in self.by_worker if hostname not in known]
+        for hostname in unknown:
+            self.by_worker[hostname].compact()
+            if not self.by_worker[hostname].tasks:
+                del self.by_worker[hostname]
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Return every task as a value; ``wall_of`` turns our monotonic clock into wall time."""
-        return tuple(self._values(wall_of))
-
-    def _values(self, wall_of: Callable[[float], float]) -> Iterator[TaskInFlight]:
-        for uuid, task in self.items():
-            yield TaskInFlight(
-                uuid=uuid,
-                name=task.name,
-                worker=task.worker,
-                pid=task.pid,
-                sent_at=task.sent_at,
-                received_at=task.received_at,
-                eta=task.eta,
-                started_at=task.started_at if task.awaits_sent else None,
-                running_since=task.running_since and wall_of(task.running_since),
-            )
-
-    def _release(self, uuid: str, task: InFlightTask) -> None:
-        held = self.by_worker.get(task.worker) if task.worker is not None else None
-        if held is not None:
-            held.pop(uuid, None)
+        return tuple(_value(task, wall_of) for task in self.values())
 
 
-def _sort(running: dict[str, float]) -> None:
-    """Bring the starts into order again, if the last one is not the latest."""
-    starts = list(running.items())
-    if len(starts) > 1 and starts[-1][1] < starts[-2][1]:
-        running.clear()
-        running.update(sorted(starts, key=lambda start: start[1]))
+def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:
+    details = task.details or _NO_DETAILS
+    is_fresh = task.started_at is None
+    return TaskInFlight(
+        uuid=task.uuid,
+        name=task.name,
+        worker=task.worker,
+        pid=task.pid,
+        sent_at=details.sent_at,
+        received_at=task.received_at if is_fresh else details.awaited_receipt,
+        eta=details.eta,
+        started_at=task.started_at if details.awaits_sent else None,
+        running_since=task.running_since and wall_of(task.running_since),
+    )

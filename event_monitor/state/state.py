@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any
 
 from celery.events.state import State as CeleryState
@@ -22,6 +23,7 @@ from ..text import printable
 from .aggregator import Aggregator
 from .ended import ended_task
 from .exposure import Exposure
+from .window import totals_by_name
 
 __all__ = ["State", "TaskConsumer"]
 
@@ -146,8 +148,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def expose(self) -> Exposure:
         """Close the window and copy what the snapshot needs. The caller holds the lock.
 
-        Takes time that grows with the number of names and workers, not with that of tasks; a
-        checkpoint (only with a durable queue) copies the tasks in flight too.
+        Takes time that grows with the number of names and workers. Of the tasks in flight only the
+        references are copied (4 ns each), unless a durable queue's checkpoint needs them all.
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
@@ -165,11 +167,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             known_names=tuple(aggregator.cells.names),
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
-            running=tuple(aggregator.cells.running_by_name()),
-            waiting=tuple(in_flight.waiting.oldest()),
+            tasks=tuple(in_flight.values()),
+            received_up_to=dict(in_flight.received_up_to),
             now=now,
             link=self._link,
-            tasks_in_flight=len(in_flight),
             in_flight=in_flight.export(lambda at: wall - (now - at))
             if self._has_checkpoints
             else (),
@@ -180,23 +181,25 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         with self._mutex:
             aggregator = self._aggregator
-            window, cells = aggregator.window, aggregator.cells
-            counters = [(name, counters.counts()) for name, _, counters in window.cells]
-            oldest = aggregator.in_flight.oldest_running(cells.running, _MAX_LIVE_TASKS)
-            running = [(uuid, task.name, task.worker, since) for uuid, task, since in oldest]
-            running_count = sum(map(len, cells.running.values()))
-            opened_at, link = window.opened_at, self._link
-            tasks_in_flight = len(aggregator.in_flight)
+            opened_at, link = aggregator.window.opened_at, self._link
+            counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
+            tasks = list(aggregator.in_flight.values())
+        starts = [
+            (since, number)
+            for number, task in enumerate(tasks)
+            if (since := task.running_since) is not None and since <= now
+        ]
+        oldest = [(since, tasks[number]) for since, number in nsmallest(_MAX_LIVE_TASKS, starts)]
         return Live(
             taken_at=wall,
             opened_at=opened_at,
-            tasks=tuple(counters),
+            tasks=totals_by_name(counted),
             running=tuple(
-                RunningTask(uuid, name, worker, wall - (now - since))
-                for uuid, name, worker, since in running
+                RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
+                for since, task in oldest
             ),
-            running_count=running_count,
-            tasks_in_flight=tasks_in_flight,
+            running_count=len(starts),
+            tasks_in_flight=len(tasks),
             link=link,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..distribution import Recorder
 from ..snapshot import AckToken, TaskCounts, Window, total
 
-__all__ = ["OpenWindow", "TaskCounters"]
+__all__ = ["OpenWindow", "TaskCounters", "totals_by_name"]
 
 
 class TaskCounters:
@@ -159,6 +159,16 @@ class OpenWindow:
             disconnections=self.disconnections,
             events_lost=_pairs(self.events_lost),
         )
+
+
+def totals_by_name(
+    counted: Iterable[tuple[str, TaskCounts]],
+) -> tuple[tuple[str, TaskCounts], ...]:
+    """Add up the counts of each name, in the order first seen."""
+    by_name: dict[str, list[TaskCounts]] = {}
+    for name, counts in counted:
+        by_name.setdefault(name, []).append(counts)
+    return tuple((name, total(parts)) for name, parts in by_name.items())
 
 
 def _pairs(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
