@@ -18,7 +18,8 @@ from typing import TextIO
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import UnavailableError
 from ..metrics import Metric
-from .store import Store, storable
+from ..msgpack import encodable
+from .store import Store
 
 __all__ = ["Batch", "Spool"]
 
@@ -80,7 +81,7 @@ class Spool:
         Both in one transaction; no batch for no metrics. In memory a checkpoint is not kept.
         Returns whether they are on disk, and all that was appended before as well.
         """
-        kept = storable(metrics)
+        kept = encodable(metrics)
         with self._lock:
             if len(kept) < len(metrics):
                 self._dropped += len(metrics) - len(kept)

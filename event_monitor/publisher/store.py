@@ -15,7 +15,7 @@ import msgspec
 
 from ..metrics import Metric
 
-__all__ = ["Store", "storable"]
+__all__ = ["Store"]
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ _VERSION = 1
 _COMPRESSION = 1  # of 9; metrics shrink tenfold even so, and it costs a few ms per batch
 _BUSY_SECONDS = 0.2  # somebody may be looking into the file
 _TOTALS = "SELECT coalesce(sum(metrics), 0), coalesce(sum(length(data)), 0) FROM batch"
-_UNWRITABLE = (OverflowError, UnicodeEncodeError)  # a whole number ≥ 2^64; half a character
 
 _decoder = msgspec.msgpack.Decoder(tuple[Metric, ...])
 
@@ -196,23 +195,6 @@ class Store:
         self.metrics -= metrics
         self.bytes -= size
         return int(metrics)
-
-
-def storable(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    """The metrics that can be written: all, but for what only a hostile event can bring about."""
-    try:
-        _pack(metrics)
-    except _UNWRITABLE:
-        return tuple(metric for metric in metrics if _writable(metric))
-    return metrics
-
-
-def _writable(metric: Metric) -> bool:
-    try:
-        _pack((metric,))
-    except _UNWRITABLE:
-        return False
-    return True
 
 
 def _pack(metrics: tuple[Metric, ...]) -> bytes:
