@@ -88,6 +88,7 @@ def drop_interrupted(request: pytest.FixtureRequest) -> bool:
 def spool(state_dir: Path, drop_interrupted: bool) -> Iterator[Spool]:
     clock = FakeClock(wall=NOW + 3_600)
     spool = Spool(str(state_dir), drop_interrupted=drop_interrupted, clock=clock)
+    spool.open()
     yield spool
     spool.close()
 

@@ -34,7 +34,9 @@ def sink() -> MemorySink:
 
 @pytest.fixture
 def spool(clock: FakeClock) -> Spool:
-    return Spool(clock=clock)
+    spool = Spool(clock=clock)
+    spool.open()
+    return spool
 
 
 @pytest.fixture

@@ -8,19 +8,32 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from event_monitor.distribution import Distribution
 from event_monitor.errors import UnavailableError
 from event_monitor.metrics import Metric
-from event_monitor.publisher.spool import Batch, Spool
+from event_monitor.publisher.spool import Batch, BatchId, Spool
+from event_monitor.publisher.store import Store
 from event_monitor.testing import FakeClock
 
 from ...contracts.sink import NOW, count
 
-OpenSpool = Callable[..., Spool]
+
+class OpenSpool(Protocol):
+    """Open a spool in the test's directory, or, for ``state_dir=""``, in memory only."""
+
+    def __call__(
+        self,
+        state_dir: str | None = None,
+        *,
+        megabytes: float = 256,
+        open_store: Callable[[str], Store] = Store.open,
+    ) -> Spool: ...
 
 
 @pytest.fixture
@@ -32,10 +45,17 @@ def clock() -> FakeClock:
 def open_spool(tmp_path: Path, clock: FakeClock) -> Iterator[OpenSpool]:
     opened: list[Spool] = []
 
-    def open_one(state_dir: str | None = None, megabytes: float = 256) -> Spool:
+    def open_one(
+        state_dir: str | None = None,
+        *,
+        megabytes: float = 256,
+        open_store: Callable[[str], Store] = Store.open,
+    ) -> Spool:
         directory = str(tmp_path) if state_dir is None else state_dir
-        opened.append(Spool(directory, megabytes=megabytes, clock=clock))
-        return opened[-1]
+        spool = Spool(directory, megabytes=megabytes, clock=clock, open_store=open_store)
+        opened.append(spool)
+        spool.open()
+        return spool
 
     yield open_one
     for spool in opened:
@@ -47,12 +67,20 @@ def spool(request: pytest.FixtureRequest, open_spool: OpenSpool) -> Spool:
     return open_spool("" if request.param == "memory" else None)
 
 
+def drain(spool: Spool) -> list[tuple[Metric, ...]]:
+    """Take out every batch, oldest first."""
+    batches = []
+    while batch := spool.oldest():
+        batches.append(batch.metrics)
+        spool.acknowledge(batch.id)
+    return batches
+
+
 def bulky(seed: int) -> tuple[Metric, ...]:
     """A batch of about 100 kB that does not compress."""
     noise = random.Random(seed)
     return tuple(
-        count(value=noise.random(), TaskName=noise.randbytes(4_000).hex())
-        for _ in "12345678901234567890123"
+        count(value=noise.random(), TaskName=noise.randbytes(4_000).hex()) for _ in range(23)
     )
 
 
@@ -73,11 +101,7 @@ def test_batches_come_back_whole_and_in_order(spool: Spool) -> None:
     spool.append(second)
 
     # Then
-    found = []
-    while batch := spool.oldest():
-        found.append(batch.metrics)
-        spool.acknowledge(batch.id)
-    assert found == [first, second]
+    assert drain(spool) == [first, second]
     assert len(spool) == 0
 
 
@@ -166,10 +190,7 @@ def test_a_full_spool_drops_the_oldest_and_counts_it(
     for seed in range(10):
         spool.append(bulky(seed))
 
-    kept = []
-    while batch := spool.oldest():
-        kept.append(batch.metrics)
-        spool.acknowledge(batch.id)
+    kept = drain(spool)
     assert kept == [bulky(seed) for seed in range(10 - len(kept), 10)]
     assert 1 <= len(kept) <= 5
     assert spool.take_dropped() == 23 * (10 - len(kept))
@@ -220,7 +241,9 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, open_spool: OpenSpool) -
         "import os, sys\n"
         "from event_monitor.metrics import Metric\n"
         "from event_monitor.publisher.spool import Spool\n"
-        f"Spool(sys.argv[1]).append((Metric('A', 'Count', {NOW}, 5.0),))\n"
+        "spool = Spool(sys.argv[1])\n"
+        "spool.open()\n"
+        f"spool.append((Metric('A', 'Count', {NOW}, 5.0),))\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
@@ -231,23 +254,23 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, open_spool: OpenSpool) -
     assert batch.metrics == (Metric("A", "Count", NOW, 5.0),)
 
 
-def test_two_processes_cannot_share_a_spool(tmp_path: Path, open_spool: OpenSpool) -> None:
+def test_two_processes_cannot_share_a_spool(open_spool: OpenSpool) -> None:
     """The second is refused with a sentence that names the first, and may follow it."""
     first = open_spool()
 
     with pytest.raises(UnavailableError, match=f"in use by process {os.getpid()}; stop it"):
-        Spool(str(tmp_path))
+        open_spool()
 
     first.close()
     open_spool()
 
 
-def test_an_unusable_directory_is_said_at_the_start(tmp_path: Path) -> None:
-    """A state_dir below a file can never work."""
+def test_an_unusable_directory_is_refused(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """A state_dir below a file can never work; one sentence says so at the start."""
     (tmp_path / "file").write_text("x")
 
     with pytest.raises(UnavailableError, match=r"state_dir '.*/file/dir' cannot be used"):
-        Spool(str(tmp_path / "file" / "dir"))
+        open_spool(str(tmp_path / "file" / "dir"))
 
 
 def text_file(path: Path) -> None:
@@ -262,6 +285,7 @@ def foreign_database(path: Path) -> None:
 
 def damaged_spool(path: Path) -> None:
     spool = Spool(str(path.parent))
+    spool.open()
     for seed in range(5):
         spool.append(bulky(seed))
     spool.close()
@@ -282,7 +306,7 @@ def test_an_unusable_file_is_moved_aside(
     open_spool: OpenSpool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A bad file costs itself: it is kept for a person, said loudly, and a new one begun."""
+    """A bad file costs only itself: it is kept for a person, logged, and a new one begun."""
     # Given
     path = tmp_path / "spool.sqlite3"
     make(path)
@@ -337,10 +361,7 @@ def test_damage_while_running_is_survived_and_counted(
 
     # When
     spool.append((count(value=1),))
-    read = 0
-    while batch := spool.oldest():
-        read += len(batch.metrics)
-        spool.acknowledge(batch.id)
+    read = sum(len(metrics) for metrics in drain(spool))
     spool.append((count(value=2),))
 
     # Then
@@ -361,7 +382,7 @@ def fill_disk(path: Path) -> sqlite3.Connection:
 def test_a_disk_that_fails_costs_durability_only(
     tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the disk takes nothing, memory does; each metric is handed out once."""
+    """What the disk refuses is kept in memory; each metric is handed out once."""
     # Given
     spool = open_spool()
     spool.append((count(value=1),))
@@ -418,10 +439,248 @@ def test_what_cannot_be_written_costs_only_itself(spool: Spool) -> None:
 
 
 def test_what_comes_after_the_end_is_counted(spool: Spool) -> None:
-    """A late shot is lost loudly."""
+    """What a late shot holds is lost, and has a number."""
     spool.close()
 
     spool.append((count(), count()))
 
     assert spool.take_dropped() == 2
     assert spool.oldest() is None
+
+
+# -- opening and closing ---------------------------------------------------------------------------
+
+
+def test_making_a_spool_touches_nothing(tmp_path: Path) -> None:
+    """Neither directory, file nor lock, until it is opened."""
+    Spool(str(tmp_path / "state"))
+
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("state_dir", ["", None])
+def test_closing_is_harmless_before_opening_and_again(
+    state_dir: str | None, tmp_path: Path
+) -> None:
+    """Whoever undoes a start that failed need not know how far it came."""
+    spool = Spool(str(tmp_path) if state_dir is None else state_dir)
+
+    spool.close()
+    spool.open()
+    spool.append((count(),))
+    spool.close()
+    spool.close()
+
+    assert len(spool) == 1
+
+
+@pytest.mark.parametrize("state_dir", ["", None])
+def test_a_spool_that_is_not_open_does_nothing(
+    state_dir: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it is given is counted as lost."""
+    spool = Spool(str(tmp_path) if state_dir is None else state_dir)
+
+    assert spool.append((count(), count()), checkpoint=b"too early") is False
+    spool.replace(BatchId("disk", 1), (count(),))
+    spool.acknowledge(BatchId("memory", 1))
+
+    assert spool.oldest() is None
+    assert spool.checkpoint() is None
+    assert len(spool) == 0
+    assert (spool.take_dropped(), spool.take_interrupted()) == (2, 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "dropped 2 metrics that came while the spool was not open"
+    ]
+
+
+def test_a_failed_opening_lets_the_directory_go(open_spool: OpenSpool) -> None:
+    """A bug in a later step must not keep the next try out."""
+
+    def broken(path: str) -> Store:
+        raise ZeroDivisionError(path)
+
+    with pytest.raises(ZeroDivisionError):
+        open_spool(open_store=broken)
+
+    open_spool()
+
+
+def test_the_lock_names_its_owner(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """Whatever a former owner has left in the file."""
+    (tmp_path / "spool.lock").write_text("123456789")
+
+    open_spool()
+
+    assert (tmp_path / "spool.lock").read_text() == str(os.getpid())
+
+
+# -- ids -------------------------------------------------------------------------------------------
+
+
+def test_a_batch_says_where_it_is(open_spool: OpenSpool) -> None:
+    """Both stores number from 1, so the number alone would not do."""
+    on_disk, in_memory = open_spool(), open_spool("")
+    on_disk.append((count(),))
+    in_memory.append((count(),))
+
+    assert on_disk.oldest() == Batch(BatchId("disk", 1), (count(),))
+    assert in_memory.oldest() == Batch(BatchId("memory", 1), (count(),))
+
+
+def test_only_the_batch_being_sent_can_be_acknowledged(spool: Spool) -> None:
+    """Neither one that is next, nor one of the other store, nor one that never was."""
+    spool.append((count(value=1),))
+    spool.append((count(value=2),))
+    batch = spool.oldest()
+    assert batch
+    other = BatchId("memory" if batch.id.store == "disk" else "disk", batch.id.number)
+
+    for batch_id in (BatchId(batch.id.store, 2), BatchId(batch.id.store, 3), other):
+        spool.acknowledge(batch_id)
+        spool.replace(batch_id, (count(value=9),))
+
+    assert drain(spool) == [(count(value=1),), (count(value=2),)]
+
+
+# -- a disk that fails -----------------------------------------------------------------------------
+
+
+class FillableDisk:
+    """A disk that is full when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+
+    def open_store(self, path: str) -> Store:
+        disk = self
+
+        class StoreOnDisk(Store):
+            def append(
+                self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
+            ) -> None:
+                if disk.is_full:
+                    raise sqlite3.OperationalError("database or disk is full")
+                super().append(metrics, now=now, checkpoint=checkpoint)
+
+        return StoreOnDisk.open(path)
+
+
+def test_a_checkpoint_is_not_written_while_counts_are_in_memory_only(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """After a crash it would make the messages of these counts pass for counted."""
+    # Given counts that a full disk refused, and that are being sent
+    disk = FillableDisk()
+    spool = open_spool(open_store=disk.open_store)
+    disk.is_full = True
+    assert spool.append((count(value=1),), checkpoint=b"first") is False
+    sending = spool.oldest()
+    assert sending is not None
+
+    # When the disk works again meanwhile, they stay where they are, and so does what follows
+    disk.is_full = False
+    assert spool.append((count(value=2),), checkpoint=b"second") is False
+    assert spool.checkpoint() is None
+
+    # Then, once the sending has ended, all of it goes to the disk with the next batch
+    spool.replace(sending.id, sending.metrics)
+    assert spool.append((count(value=3),), checkpoint=b"third") is True
+    assert spool.checkpoint() == b"third"
+    spool.close()
+    with closing(Store.open(str(tmp_path / "spool.sqlite3"))) as store:
+        assert store.metrics == 3
+    assert drain(open_spool()) == [(count(value=1),), (count(value=2),), (count(value=3),)]
+
+
+def test_a_disk_that_fails_is_logged_once_and_its_recovery_too(
+    tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No flood in the log, and no silence either."""
+    caplog.set_level("INFO", logger="event_monitor.publisher")
+    disk = FillableDisk()
+    spool = open_spool(open_store=disk.open_store)
+
+    disk.is_full = True
+    spool.append((count(value=1),))
+    spool.append((count(value=2),))
+    disk.is_full = False
+    assert spool.append((count(value=3),)) is True
+    assert spool.append((count(value=4),)) is True
+
+    assert [
+        (record.levelname, record.getMessage().partition(" /")[0]) for record in caplog.records
+    ] == [
+        ("ERROR", "the spool cannot use"),
+        ("INFO", "the spool's disk works again"),
+    ]
+
+
+def test_a_disk_that_cannot_be_opened_at_the_start_is_tried_again(open_spool: OpenSpool) -> None:
+    """Until then memory does; nothing is lost."""
+    refusals = 2
+
+    def open_store(path: str) -> Store:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise sqlite3.OperationalError("unable to open database file")
+        return Store.open(path)
+
+    spool = open_spool(open_store=open_store)
+
+    assert spool.append((count(value=1),)) is False
+    assert spool.append((count(value=2),)) is True
+    assert drain(spool) == [(count(value=1),), (count(value=2),)]
+
+
+def test_a_bad_file_that_cannot_be_moved_aside_is_left_alone(
+    tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once, and memory does."""
+    # Given
+    text_file(tmp_path / "spool.sqlite3")
+    before = (tmp_path / "spool.sqlite3").read_bytes()
+    (tmp_path / f"spool.sqlite3.corrupt-{int(NOW)}" / "in the way").mkdir(parents=True)
+
+    # When
+    spool = open_spool()
+    spool.append((count(value=1),))
+    spool.append((count(value=2),))
+
+    # Then
+    assert drain(spool) == [(count(value=1),), (count(value=2),)]
+    assert (tmp_path / "spool.sqlite3").read_bytes() == before
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "file is not a database; moving it to" in message
+    assert message.endswith("going on in memory")
+
+
+def test_a_late_answer_hits_nothing_in_a_new_file(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """Numbers begin again there; what was being sent is already counted as lost."""
+
+    # Given a batch being sent when the file is found to be damaged
+    class Damaged(Store):
+        def checkpoint(self) -> bytes | None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    opened: list[type[Store]] = []
+
+    def open_store(path: str) -> Store:
+        opened.append(Store if opened else Damaged)
+        return opened[-1].open(path)
+
+    spool = open_spool(open_store=open_store)
+    spool.append((count(value=1), count(value=1)))
+    sending = spool.oldest()
+    assert sending is not None
+    assert spool.checkpoint() is None
+    assert spool.take_dropped() == 2
+
+    # When
+    spool.append((count(value=2),))
+    spool.replace(sending.id, (count(value=1),))
+
+    # Then
+    assert drain(spool) == [(count(value=2),)]
+    assert list(tmp_path.glob("spool.sqlite3.corrupt-*"))
