@@ -81,6 +81,7 @@ class Service:
         self.publisher = Publisher(
             sink or make_sink(settings), spool, clock=self.clock, on_crash=self.crashed
         )
+        spool.open()  # after the sink, which may be refused: then the directory stays free
         self._durability: Durability | None = None
         if settings.durable_queue:
             checkpoint = Checkpoint.decode(spool.checkpoint())
