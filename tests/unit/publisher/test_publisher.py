@@ -23,11 +23,6 @@ DEADLINE = 10.0  # seconds; only a broken test waits that long
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(wall=NOW)
-
-
-@pytest.fixture
 def sink() -> MemorySink:
     return MemorySink()
 
