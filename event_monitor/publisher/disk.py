@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 class Disk:
     """A ``Store`` in a file, whose methods never raise ``sqlite3.Error``. Not thread-safe.
 
-    While the disk fails (full, read-only, busy) they have no effect and return what stands for
-    nothing; it is logged once as an error, and the next call tries again. A damaged or foreign
-    file is moved aside for a person to look at, and a new one begun; what was in it counts as
-    dropped.
+    While the disk fails (full, read-only, locked by another program) they do nothing and return
+    None or False. The first failure is logged as an error; each later call tries again. A file
+    that is damaged, or not a spool, is moved aside for a person to look at, and a new one is made;
+    the metrics that were in it count as dropped.
 
-    ``drop_interrupted`` drops a batch that a former process was sending when it died, since it
-    may have arrived; else it is sent again. It is counted either way.
+    A batch that a former process was sending when it died may have arrived. ``drop_interrupted``
+    drops it; otherwise it is sent again. It is counted either way.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Disk:
     ) -> bool:
         """Append what is in ``memory``, then the batch with its checkpoint.
 
-        Return whether the batch and its checkpoint are on disk; if not, the caller has to keep
-        them. What is handed out from ``memory``, and what is behind it, stays there; so long no
-        checkpoint is written, since it would stand for counts that are in memory only.
+        Return whether the batch and its checkpoint are on disk; if not, the caller has to keep the
+        batch. While a batch is handed out from ``memory``, all that is there stays there, and no
+        checkpoint is written: it would say that counts are safe which are in memory only.
         """
         if self._store is None:
             self.open()  # it may work again
@@ -140,21 +140,23 @@ class Disk:
 
     @contextmanager
     def _failures_handled(self) -> Iterator[None]:
-        """Swallow an error of SQLite: move a damaged file aside, and wait out all else."""
+        """Swallow an error of SQLite: replace a damaged file, and log all else."""
         try:
             yield
         except sqlite3.Error as error:
             if _means_damage(error):
-                self._begin_anew(error)
+                self._replace_file(error)
             else:
                 self._fail(error)
 
     def _fail(self, error: object) -> None:
+        """Log the first failure in a row."""
         if not self._failing:
             self._failing = True
             log.error("the spool cannot use %s: %s; going on in memory", self._path, error)
 
-    def _begin_anew(self, error: sqlite3.Error) -> None:
+    def _replace_file(self, error: sqlite3.Error) -> None:
+        """Move the file aside, count what was in it as dropped, and make a new one."""
         if self._store is not None:
             self._dropped += self._store.metrics + self._store.take_dropped()
             self._store.close()
@@ -175,6 +177,7 @@ class Disk:
             self._fail(again)
 
     def _settle_interrupted(self, store: Store) -> None:
+        """Count a batch that a former process was sending when it died."""
         metrics = store.settle_interrupted(drop=self._drop_interrupted)
         if metrics is not None:
             self._interrupted += 1

@@ -1,4 +1,4 @@
-"""Schema: the tables of the spool's SQLite file, and how a file of ours is told from others.
+"""Schema: the tables of the spool's SQLite file, and how it is recognised.
 
 A file outlives the version that wrote it. Whoever changes the tables raises ``_VERSION``, and reads
 the version before as well.
@@ -10,7 +10,7 @@ import sqlite3
 
 __all__ = ["prepare"]
 
-_APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: tells our files from others
+_APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: marks the file as ours
 _VERSION = 1
 
 # AUTOINCREMENT: a number is never used again, so a late acknowledgement hits no other batch.

@@ -48,11 +48,11 @@ class Spool:
 
     ``open`` it before use, and ``close`` it. ``state_dir`` is where ``spool.sqlite3`` lives; empty
     keeps everything in memory. A disk that fails costs durability, never a metric: what it
-    refuses is kept in memory until it works again. ``drop_interrupted`` and what is done with a
-    damaged file: see ``Disk``. ``open_store`` opens the database on disk, given its path.
+    refuses is kept in memory until it works again. See ``Disk`` for ``drop_interrupted``, and for
+    what is done with a damaged file. ``open_store`` opens the database at a path.
 
-    The batch that ``oldest`` returned last is being sent: until it is acknowledged or replaced it
-    is not dropped, and only that one can be. Another id does nothing, so a late call is harmless.
+    The batch that ``oldest`` returned last is being sent, and is not dropped until ``acknowledge``
+    or ``replace`` is called with its id. Any other id is ignored, so a late call is harmless.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class Spool:
     def append(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
         """Keep a batch until it is acknowledged, and the checkpoint that belongs to it.
 
-        Both in one transaction; no metrics are no batch. In memory a checkpoint is not kept.
-        Return whether they are on disk, and all that was appended before as well.
+        Both are written in one transaction, and nothing if there are no metrics. A checkpoint is
+        not kept in memory. Return whether both are on disk, and all that was appended before.
         """
         kept = encodable(metrics)
         with self._lock:
@@ -122,7 +122,7 @@ class Spool:
             return self._append(kept, checkpoint, memory=self._memory)
 
     def checkpoint(self) -> bytes | None:
-        """Return the checkpoint of this or a former process that is on disk, if there is one."""
+        """Return the latest checkpoint on disk, of this or a former process; None without one."""
         with self._lock:
             if self._memory is None or self._disk is None:
                 return None
@@ -190,6 +190,7 @@ class Spool:
     def _append(
         self, metrics: tuple[Metric, ...], checkpoint: bytes | None, *, memory: Store
     ) -> bool:
+        """Append to the disk, or to ``memory`` if it refuses; then keep both within bounds."""
         now = self._clock.wall()
         on_disk = False
         if self._disk is not None:

@@ -33,9 +33,9 @@ class Store:
     Not thread-safe. Any method may raise ``sqlite3.Error``; then it has changed nothing.
     ``metrics`` and ``bytes`` are the totals kept, also known after ``close``.
 
-    The batch that ``oldest`` returned last is handed out until it is replaced: so long it is
-    neither dropped nor moved, and no other can be replaced. The file remembers it, for the
-    process that comes after a crash.
+    The batch that ``oldest`` returned last is handed out until it is replaced. Until then it is
+    neither dropped nor moved, and ``replace`` ignores all others. The file records it, so that the
+    process after a crash knows which batch may have arrived.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -48,7 +48,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str) -> Store:
-        """Open the database, or make it; ``:memory:`` is one that ends with the process.
+        """Open the database, or make it; ``:memory:`` makes one that is not on disk.
 
         Raises ``sqlite3.OperationalError`` when the disk fails, and another
         ``sqlite3.DatabaseError`` for a file that is damaged or not ours.
@@ -69,7 +69,7 @@ class Store:
     def append(
         self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
     ) -> None:
-        """Add a batch behind all others, and with it the checkpoint, in one transaction.
+        """Add a batch after all others, and the checkpoint with it, in one transaction.
 
         ``now`` is wall-clock seconds since the epoch.
         """
@@ -118,7 +118,10 @@ class Store:
             self._delete_through(number)
 
     def move_to(self, other: Store, *, now: float) -> None:
-        """Append every batch to another store and delete it here; none while one is handed out."""
+        """Append every batch to another store and delete it here.
+
+        Does nothing while a batch is handed out.
+        """
         while self._handed_out is None and (found := self._oldest()) is not None:
             number, metrics = found
             other.append(metrics, now=now)

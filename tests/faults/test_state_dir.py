@@ -68,7 +68,7 @@ def test_what_a_full_disk_refuses_is_kept_in_memory(
 def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_starting(
     start_monitor: StartMonitor, worker: SyntheticWorker, mount: Mount, cloudwatch: Endpoint
 ) -> None:
-    """There may be room later; until then memory does."""
+    """There may be room later; until then everything is kept in memory."""
     # Given
     folder = mount("size=64k")
     fill(folder / "filler")

@@ -49,7 +49,7 @@ def test_an_unusable_file_is_moved_aside(
     open_spool: OpenSpool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A bad file costs only itself: it is kept for a person, logged, and a new one begun."""
+    """A bad file costs only itself: it is kept for a person, logged, and a new one is made."""
     # Given
     path = tmp_path / "spool.sqlite3"
     make(path)
@@ -118,7 +118,7 @@ def test_damage_while_running_is_survived_and_counted(
 def test_a_bad_file_that_cannot_be_moved_aside_is_left_alone(
     tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once, and memory does."""
+    """It is logged once, and everything is kept in memory."""
     # Given
     text_file(tmp_path / "spool.sqlite3")
     before = (tmp_path / "spool.sqlite3").read_bytes()

@@ -141,7 +141,7 @@ def test_a_disk_that_fails_is_logged_once_and_its_recovery_too(
 
 
 def test_a_disk_that_cannot_be_opened_at_the_start_is_tried_again(open_spool: OpenSpool) -> None:
-    """Until then memory does; nothing is lost."""
+    """Until it works, everything is kept in memory."""
     refusals = 2
 
     def open_store(path: str) -> Store:

@@ -1,4 +1,4 @@
-"""Opening a spool: one process at a time has its directory, and lets it go whatever fails."""
+"""Opening and closing a spool: one process at a time has its directory."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_spool_that_is_not_open_does_nothing(
     ]
 
 
-def test_a_failed_opening_lets_the_directory_go(open_spool: OpenSpool) -> None:
+def test_a_failed_opening_releases_the_directory(open_spool: OpenSpool) -> None:
     """A bug in a later step must not keep the next try out."""
 
     def broken(path: str) -> Store:
