@@ -156,3 +156,22 @@ def test_a_disk_that_cannot_be_opened_at_the_start_is_tried_again(open_spool: Op
     assert spool.append((count(value=1),)) is False
     assert spool.append((count(value=2),)) is True
     assert drain(spool) == [(count(value=1),), (count(value=2),)]
+
+
+def test_a_batch_is_on_disk_with_its_checkpoint_or_not_at_all(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Without it, the messages of these counts would be counted again after a crash."""
+    # Given a file that takes batches, but no checkpoint
+    spool = open_spool()
+    with closing(sqlite3.connect(tmp_path / "spool.sqlite3")) as database:
+        database.execute("DROP TABLE checkpoint")
+
+    # When
+    on_disk = spool.append((count(value=1),), checkpoint=b"checkpoint")
+
+    # Then
+    assert on_disk is False
+    with closing(Store.open(str(tmp_path / "spool.sqlite3"))) as store:
+        assert store.metrics == 0
+    assert drain(spool) == [(count(value=1),)]
