@@ -81,10 +81,11 @@ class Service:
         self.publisher = Publisher(
             sink or make_sink(settings), spool, clock=self.clock, on_crash=self.crashed
         )
+        spool.open()  # after the sink, which may be refused: then the directory stays free
         self._durability: Durability | None = None
         if settings.durable_queue:
             checkpoint = Checkpoint.decode(spool.checkpoint())
-            self.state.learn(checkpoint.flights)
+            self.state.learn(checkpoint.in_flight)
             self._durability = Durability(settings, checkpoint)
         self._owed: AckToken | None = None  # counted, and not acknowledged for want of a disk
         self._surveyor = Surveyor(app, settings, online=lambda: self._online, clock=self.clock)

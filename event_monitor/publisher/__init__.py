@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .publisher import Publisher, full_jitter
+from .spool import Spool
 
-__all__ = ["Publisher", "full_jitter"]
+__all__ = ["Publisher", "Spool", "full_jitter"]

@@ -1,7 +1,8 @@
 """Publisher: takes metrics from the camera into the spool, and from the spool to the sink.
 
 One thread sends, oldest batch first, one at a time. A batch leaves the spool only when the sink
-has taken it. If the process is killed between the two, the batch is sent again by the next one.
+has taken it. A process killed between the two leaves it there, and the next process decides what
+to do with it.
 """
 
 from __future__ import annotations
@@ -23,26 +24,32 @@ __all__ = ["Publisher", "full_jitter"]
 log = logging.getLogger(__name__)
 
 _BACKOFF_SECONDS = 1.0
-_MOST_BACKOFF_SECONDS = 60.0
-_DRAIN_BACKOFF_SECONDS = 1.0  # while a stop waits for us, there is no time for more
-_END_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
+_MAX_BACKOFF_SECONDS = 60.0
+_DRAIN_BACKOFF_SECONDS = 1.0  # at most, while somebody waits for ``close``
+_GIVE_UP_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
 _REPEAT_WARNING_SECONDS = 60.0
 
 
-def full_jitter(failures: int) -> float:
-    """Seconds to wait after that many failures in a row: random, so that monitors spread out.
+def full_jitter(
+    failures: int, *, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """Return the seconds to wait after that many failures in a row.
 
-    AWS's "exponential backoff and jitter", the full-jitter kind.
+    They are random, so that monitors do not all come back at once: "full jitter" of AWS's article
+    "Exponential Backoff And Jitter".
+    ``uniform(a, b)`` returns a random number between the two.
     """
-    most = min(_MOST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(failures, 10))
-    return random.uniform(0, most)  # noqa: S311  not for secrets
+    longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(failures, 10))
+    return uniform(0, longest)
 
 
 class Publisher:
     """Sends what it is given until it has arrived. ``start`` it, ``publish``, ``close`` it.
 
-    ``publish`` and ``report`` are thread-safe and wait for no network. The publisher closes sink
-    and spool. ``on_crash`` is called from the publisher's thread when that thread dies of a bug.
+    ``publish`` and ``report`` are thread-safe and wait for no network. The spool has to be open
+    before the first of them; ``close`` closes both sink and spool. ``backoff`` returns the seconds
+    to wait after so many failures in a row. ``on_crash`` is called from the publisher's thread when
+    that thread dies of a bug.
     """
 
     def __init__(
@@ -61,11 +68,11 @@ class Publisher:
         self._on_crash = on_crash
         self._lock = threading.Lock()
         self._report = PublisherReport()
-        self._work = threading.Event()
+        self._wake_up = threading.Event()  # there is a batch to send, or the end has come
         self._closing = threading.Event()  # send what is left, then end
         self._give_up = threading.Event()  # end now
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._released = False
+        self._released = False  # sink and spool are closed, or being closed
         self._failures = 0  # in a row
         self._failing_since = 0.0
         self._warned_at = 0.0
@@ -73,20 +80,23 @@ class Publisher:
     # -- any thread ----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start sending, what is left from before first."""
+        """Start the sending, with what is left from the last process."""
         self._thread.start()
 
     def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
         """Keep the metrics until they have arrived, and the checkpoint that belongs to them.
 
-        Returns whether both are on disk, and all that was published before as well.
+        Return whether both are on disk, and all that was published before as well.
         """
         on_disk = self._spool.append(metrics, checkpoint=checkpoint)
-        self._work.set()
+        self._wake_up.set()
         return on_disk
 
     def report(self) -> PublisherReport:
-        """What happened since the last call; every failure and loss is in exactly one report."""
+        """Return what happened since the last call.
+
+        Every failure and every loss is in exactly one report.
+        """
         with self._lock:
             report = self._report
             self._report = PublisherReport(flush_seconds=report.flush_seconds)
@@ -97,17 +107,18 @@ class Publisher:
         )
 
     def close(self, deadline_seconds: float) -> int:
-        """Try to send what is left, for that long; returns how many metrics are still unsent.
+        """Try to send what is left, for that long; return how many metrics are still unsent.
 
-        A send under way at the deadline is abandoned. Calling it again does nothing more.
+        Sink and spool are closed then. A send that goes on beyond the deadline is left behind, and
+        they are closed when it returns. Calling it before ``start``, or again, is harmless.
         """
         self._closing.set()
-        self._work.set()
+        self._wake_up.set()
         if self._thread.ident is not None:  # it was started
             self._thread.join(max(0.0, deadline_seconds))
             self._give_up.set()
-            self._thread.join(_END_SECONDS)
-        if not self._thread.is_alive():  # else it releases them itself, when its send returns
+            self._thread.join(_GIVE_UP_SECONDS)
+        if not self._thread.is_alive():  # else the thread does it, when its send returns
             self._release()
         return len(self._spool)
 
@@ -120,24 +131,24 @@ class Publisher:
             log.exception("the publisher's thread died")
             if self._on_crash:
                 self._on_crash(error)
-        if self._give_up.is_set():  # nobody waits for us any more
+        if self._give_up.is_set():  # ``close`` may have returned without it
             self._release()
 
     def _send_until_closed(self) -> None:
         while not self._give_up.is_set():
-            self._work.clear()  # before looking, so that nothing is overlooked
+            self._wake_up.clear()  # before looking, so that no batch is overlooked
             batch = self._spool.oldest()
             if batch is not None:
                 self._send(batch)
             elif self._closing.is_set():
                 return
             else:
-                self._work.wait()
+                self._wake_up.wait()
 
     def _send(self, batch: Batch) -> None:
         started_at = self._clock.monotonic()
         outcome = self._sink.send(batch.metrics)
-        # Also when nothing arrived: it is no longer being sent, which a successor must know.
+        # Also when nothing arrived: the file must not say any more that the batch is being sent.
         self._spool.replace(batch.id, outcome.unsent)
         with self._lock:
             self._report = PublisherReport(
@@ -147,13 +158,14 @@ class Publisher:
                 flush_seconds=self._clock.monotonic() - started_at,
             )
         if outcome.failures or outcome.unsent:
-            self._failed(outcome)
+            self._back_off(outcome)
         elif self._failures:
             seconds = self._clock.monotonic() - self._failing_since
             log.info("publishing again, after %d failures in %.0f s", self._failures, seconds)
             self._failures = 0
 
-    def _failed(self, outcome: Outcome) -> None:
+    def _back_off(self, outcome: Outcome) -> None:
+        """Log a failed send, now and then, and wait before the next."""
         now = self._clock.monotonic()
         self._failures += 1
         if self._failures == 1:
@@ -173,12 +185,13 @@ class Publisher:
             self._closing.wait(seconds)
 
     def _release(self) -> None:
+        """Close sink and spool, once, whichever thread comes first."""
         with self._lock:
             if self._released:
                 return
             self._released = True
-        for name, part in (("sink", self._sink), ("spool", self._spool)):
+        for name, resource in (("sink", self._sink), ("spool", self._spool)):
             try:
-                part.close()
+                resource.close()
             except Exception:
                 log.exception("closing the %s failed", name)

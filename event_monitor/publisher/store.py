@@ -1,6 +1,6 @@
-"""Store: batches of metrics in one SQLite database. The spool's shelf; knows nothing of failures.
+"""Store: batches of metrics, and one checkpoint, in one SQLite database.
 
-Any method may raise ``sqlite3.Error``; nothing is half done then.
+It lets every error through: what to do about a full or damaged disk is decided in ``disk.py``.
 """
 
 from __future__ import annotations
@@ -14,205 +14,220 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from ..metrics import Metric
+from .schema import prepare
 
-__all__ = ["Store", "storable"]
+__all__ = ["Store"]
 
 log = logging.getLogger(__name__)
 
-_APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: tells our files from others
-_VERSION = 1
 _COMPRESSION = 1  # of 9; metrics shrink tenfold even so, and it costs a few ms per batch
 _BUSY_SECONDS = 0.2  # somebody may be looking into the file
 _TOTALS = "SELECT coalesce(sum(metrics), 0), coalesce(sum(length(data)), 0) FROM batch"
-_UNWRITABLE = (OverflowError, UnicodeEncodeError)  # a whole number ≥ 2^64; half a character
 
 _decoder = msgspec.msgpack.Decoder(tuple[Metric, ...])
 
 
 class Store:
-    """One table of batches, in the order they were appended. Not thread-safe.
+    """Batches in the order they were appended, each with a number. Made by ``open``.
 
-    ``metrics`` and ``bytes`` say how much is kept; they stay readable after ``close``. Raises
-    ``sqlite3.DatabaseError`` for a file that is damaged or not ours.
+    Not thread-safe. Any method may raise ``sqlite3.Error``; then it has changed nothing.
+    ``metrics`` and ``bytes`` are the totals kept, also known after ``close``.
+
+    The batch that ``oldest`` returned last is handed out until it is replaced. Until then it is
+    neither dropped nor moved, and ``replace`` ignores all others. The file records it, so that the
+    process after a crash knows which batch may have arrived.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, database: sqlite3.Connection) -> None:
         self.metrics = 0
         self.bytes = 0
-        self._unreadable = 0
-        self._acknowledged = 0  # up to this id nothing is to be sent, even if it is still there
+        self._database = database
+        self._dropped = 0
+        self._handed_out: int | None = None
+        self._acknowledged = 0  # nothing up to this number is sent, even if it is still there
+
+    @classmethod
+    def open(cls, path: str) -> Store:
+        """Open the database, or make it; ``:memory:`` makes one that is not on disk.
+
+        Raises ``sqlite3.OperationalError`` when the disk fails, and another
+        ``sqlite3.DatabaseError`` for a file that is damaged or not ours.
+        """
         # Autocommit: every statement below is a transaction of its own.
-        self._db = sqlite3.connect(
+        database = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
         )
         try:
-            self._prepare()
+            prepare(database)
+            store = cls(database)
+            store.metrics, store.bytes = database.execute(_TOTALS).fetchone()
         except BaseException:
-            self._db.close()
+            database.close()
             raise
-
-    def _prepare(self) -> None:
-        run = self._db.execute
-        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        found = (
-            run("PRAGMA application_id").fetchone()[0],
-            run("PRAGMA user_version").fetchone()[0],
-        )
-        if tables and found != (_APPLICATION_ID, _VERSION):
-            raise sqlite3.DatabaseError(f"not a spool of this version: {found}")
-        damage = run("PRAGMA quick_check(1)").fetchone()[0]
-        if damage != "ok":
-            raise sqlite3.DatabaseError(damage)
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")  # one fsync per batch; an acknowledgement must last
-        if not tables:
-            # AUTOINCREMENT: an id is never used again, so a late acknowledgement hits nothing else.
-            self._db.executescript(
-                f"""
-                BEGIN;
-                PRAGMA application_id = {_APPLICATION_ID};
-                PRAGMA user_version = {_VERSION};
-                CREATE TABLE batch (
-                    id INTEGER PRIMARY KEY AUTOINCREMENT,
-                    appended_at REAL NOT NULL,
-                    metrics INTEGER NOT NULL,
-                    data BLOB NOT NULL,
-                    handed_out INTEGER NOT NULL DEFAULT 0
-                );
-                CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), data BLOB NOT NULL);
-                COMMIT;
-                """
-            )
-        self.metrics, self.bytes = run(_TOTALS).fetchone()
+        return store
 
     def append(
         self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
     ) -> None:
-        """Add a batch behind all others, and with it the checkpoint, in one transaction.
+        """Add a batch after all others, and the checkpoint with it, in one transaction.
 
         ``now`` is wall-clock seconds since the epoch.
         """
         data = _pack(metrics)
         with self._transaction():
-            self._db.execute(
+            self._database.execute(
                 "INSERT INTO batch (appended_at, metrics, data) VALUES (?, ?, ?)",
                 (now, len(metrics), data),
             )
             if checkpoint is not None:
-                self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (checkpoint,))
+                self._database.execute(
+                    "INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (checkpoint,)
+                )
         self.metrics += len(metrics)
         self.bytes += len(data)
 
     def checkpoint(self) -> bytes | None:
-        """The checkpoint that came with the latest batch that had one."""
-        row = self._db.execute("SELECT data FROM checkpoint").fetchone()
+        """Return the checkpoint that came with the latest batch that had one."""
+        row = self._database.execute("SELECT data FROM checkpoint").fetchone()
         return bytes(row[0]) if row else None
 
-    def interrupted(self) -> tuple[int, int] | None:
-        """Id and number of metrics of a batch that was handed out, and nothing heard of since."""
-        row = self._db.execute(
+    def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
+        """Hand out the oldest batch: return its number and metrics, or None if there is none."""
+        self._handed_out = None
+        found = self._oldest()
+        if found is not None:
+            self._handed_out = found[0]
+            with suppress(sqlite3.OperationalError):  # a full disk must not stop the sending
+                self._database.execute(
+                    "UPDATE batch SET handed_out = 1 WHERE id = ?", (self._handed_out,)
+                )
+        return found
+
+    def replace(self, number: int, rest: tuple[Metric, ...]) -> None:
+        """Keep only ``rest`` of the batch that is handed out, in its place; none deletes it.
+
+        A batch to be deleted is not handed out again, even if the disk refuses to delete it.
+        """
+        if number != self._handed_out:
+            return
+        if rest:
+            self._update(number, rest)
+            self._handed_out = None
+        else:
+            self._handed_out = None
+            self._delete_through(number)
+
+    def move_to(self, other: Store, *, now: float) -> None:
+        """Append every batch to another store and delete it here.
+
+        Does nothing while a batch is handed out.
+        """
+        while self._handed_out is None and (found := self._oldest()) is not None:
+            number, metrics = found
+            other.append(metrics, now=now)
+            self._delete_through(number)
+
+    def settle_interrupted(self, *, drop: bool) -> int | None:
+        """Find the batch that a former process was sending when it died; drop it if asked to.
+
+        Return the number of its metrics, or None if there is no such batch.
+        """
+        row = self._database.execute(
             "SELECT id, metrics FROM batch WHERE handed_out ORDER BY id LIMIT 1"
         ).fetchone()
-        return (row[0], row[1]) if row else None
+        if row is None:
+            return None
+        number, metrics = row
+        if drop:
+            self._dropped += metrics
+            self._delete_through(number)
+        return int(metrics)
 
-    def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
-        """Id and metrics of the first batch. One that cannot be read is removed and counted."""
+    def bound(self, *, appended_since: float, max_bytes: int) -> None:
+        """Drop what was appended earlier, then the oldest while there is too much.
+
+        The newest batch is never dropped for its size.
+        """
+        dropped = 0
+        try:
+            dropped = self._delete(
+                "appended_at < ? AND id IS NOT ?", (appended_since, self._handed_out)
+            )
+            while self.bytes > max_bytes and (more := self._delete_oldest()):
+                dropped += more
+        finally:
+            if dropped:
+                self._dropped += dropped
+                log.error("dropped the oldest %d unsent metrics: too old, or too many", dropped)
+
+    def take_dropped(self) -> int:
+        """Return how many metrics were dropped, for whatever reason, since the last call."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
+        """Return the oldest batch. One that cannot be read is deleted, and counted as dropped."""
         while True:
-            row = self._db.execute(
+            row = self._database.execute(
                 "SELECT id, metrics, data FROM batch WHERE id > ? ORDER BY id LIMIT 1",
                 (self._acknowledged,),
             ).fetchone()
             if row is None:
                 return None
+            number, metrics, data = row
             try:
-                metrics = _decoder.decode(zlib.decompress(row[2]))
-                with suppress(sqlite3.OperationalError):  # a full disk must not stop the sending
-                    self._db.execute("UPDATE batch SET handed_out = 1 WHERE id = ?", (row[0],))
-                return row[0], metrics
+                return number, _decoder.decode(zlib.decompress(data))
             except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("dropped %d metrics that cannot be read back: %s", row[1], error)
-                self._unreadable += row[1]
-                self.acknowledge(row[0])
+                log.error("dropped %d metrics that cannot be read back: %s", metrics, error)
+                self._dropped += metrics
+                self._delete_through(number)
 
-    def take_unreadable(self) -> int:
-        """How many metrics were lost in that way since the last call."""
-        unreadable, self._unreadable = self._unreadable, 0
-        return unreadable
-
-    def replace(self, batch_id: int, rest: tuple[Metric, ...]) -> None:
-        """Keep only ``rest`` of a batch, in its place."""
+    def _update(self, number: int, rest: tuple[Metric, ...]) -> None:
         data = _pack(rest)
-        before = self._size(batch_id)
-        if before is not None:
-            self._db.execute(
-                "UPDATE batch SET metrics = ?, data = ?, handed_out = 0 WHERE id = ?",
-                (len(rest), data, batch_id),
-            )
-            self.metrics += len(rest) - before[0]
-            self.bytes += len(data) - before[1]
+        metrics, size = self._database.execute(f"{_TOTALS} WHERE id = ?", (number,)).fetchone()
+        self._database.execute(
+            "UPDATE batch SET metrics = ?, data = ?, handed_out = 0 WHERE id = ?",
+            (len(rest), data, number),
+        )
+        self.metrics += len(rest) - metrics
+        self.bytes += len(data) - size
 
-    def acknowledge(self, batch_id: int) -> None:
-        """Forget a batch. It is not handed out again even if the disk refuses to delete it."""
-        self._acknowledged = max(self._acknowledged, batch_id)
+    def _delete_through(self, number: int) -> None:
+        """Delete this batch, and those before it whose deletion the disk refused."""
+        self._acknowledged = max(self._acknowledged, number)
         self._delete("id <= ?", (self._acknowledged,))
 
-    def drop_before(self, appended_at: float, *, keep: int | None) -> int:
-        """Drop what was appended before that time, but for batch ``keep``; how many metrics."""
-        return self._delete("appended_at < ? AND id IS NOT ?", (appended_at, keep))
-
-    def drop_oldest(self, *, keep: int | None) -> int:
-        """Drop the first batch, but neither ``keep`` nor the last one; how many metrics."""
+    def _delete_oldest(self) -> int:
+        """Delete the oldest batch, but neither that handed out nor the newest."""
         return self._delete(
             "id = (SELECT min(id) FROM batch WHERE id IS NOT ?) AND id < "
             "(SELECT max(id) FROM batch)",
-            (keep,),
+            (self._handed_out,),
         )
 
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _size(self, batch_id: int) -> tuple[int, int] | None:
-        row = self._db.execute(
-            "SELECT metrics, length(data) FROM batch WHERE id = ?", (batch_id,)
-        ).fetchone()
-        return (row[0], row[1]) if row else None
-
     def _delete(self, where: str, values: tuple[float | None, ...]) -> int:
+        """Delete those batches; return how many metrics were in them."""
         # Two statements, since RETURNING needs SQLite 3.35; the spool's lock makes them one.
-        metrics, size = self._db.execute(f"{_TOTALS} WHERE {where}", values).fetchone()
-        self._db.execute(f"DELETE FROM batch WHERE {where}", values)  # noqa: S608  only our own literals
+        metrics, size = self._database.execute(f"{_TOTALS} WHERE {where}", values).fetchone()
+        self._database.execute(f"DELETE FROM batch WHERE {where}", values)  # noqa: S608  only our own literals
         self.metrics -= metrics
         self.bytes -= size
         return int(metrics)
 
-
-def storable(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    """The metrics that can be written: all, but for what only a hostile event can bring about."""
-    try:
-        _pack(metrics)
-    except _UNWRITABLE:
-        return tuple(metric for metric in metrics if _writable(metric))
-    return metrics
-
-
-def _writable(metric: Metric) -> bool:
-    try:
-        _pack((metric,))
-    except _UNWRITABLE:
-        return False
-    return True
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            raise
 
 
 def _pack(metrics: tuple[Metric, ...]) -> bytes:

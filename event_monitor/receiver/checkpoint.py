@@ -9,6 +9,7 @@ import logging
 
 import msgspec
 
+from ..msgpack import NOT_ENCODABLE, encodable
 from ..snapshot import TaskInFlight
 
 __all__ = ["Checkpoint"]
@@ -16,27 +17,31 @@ __all__ = ["Checkpoint"]
 log = logging.getLogger(__name__)
 
 
-_UNWRITABLE = (UnicodeEncodeError, OverflowError, TypeError)  # half a surrogate pair, 2 ** 64
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
+# The names in the file are those of the first version, so that any version reads any file.
+class Checkpoint(msgspec.Struct, frozen=True, rename={"in_flight": "flights"}):
     """``digests`` of the last messages counted, oldest first; the tasks that were in flight."""
 
     digests: bytes = b""
-    flights: tuple[TaskInFlight, ...] = ()
+    in_flight: tuple[TaskInFlight, ...] = ()
 
     def encode(self) -> bytes:
-        """As bytes for the spool. A task that cannot be written is left out: a name is lost."""
-        try:
+        """Return it as bytes for the spool.
+
+        A task that MessagePack cannot hold is left out: then its name and times will be unknown.
+        """
+        try:  # first all at once: there may be 100,000
             return msgspec.msgpack.encode(self)
-        except _UNWRITABLE:
-            kept = tuple(one for one in self.flights if _is_writable(one))
-            log.warning("%d tasks in flight cannot be kept", len(self.flights) - len(kept))
+        except NOT_ENCODABLE:
+            kept = encodable(self.in_flight)
+            log.warning("%d tasks in flight cannot be kept", len(self.in_flight) - len(kept))
             return msgspec.msgpack.encode(Checkpoint(self.digests, kept))
 
     @classmethod
     def decode(cls, data: bytes | None) -> Checkpoint:
-        """The inverse; an empty one for None, and for what cannot be read, with an error."""
+        """Return what was encoded; an empty checkpoint for None.
+
+        Also for what cannot be read, which is logged as an error.
+        """
         if data is None:
             return cls()
         try:
@@ -44,11 +49,3 @@ class Checkpoint(msgspec.Struct, frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             log.error("the checkpoint cannot be read: %s; some events may count twice", error)
             return cls()
-
-
-def _is_writable(flight: TaskInFlight) -> bool:
-    try:
-        msgspec.msgpack.encode(flight)
-    except _UNWRITABLE:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The directory of the spool is read-only, full, damaged, foreign or taken."""
+"""A ``state_dir`` that is read-only or full, has a bad file in it, or another monitor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 SOON = 30  # seconds; only a broken monitor takes that long
 
 
-def test_directory_that_may_not_be_written(
+def test_a_read_only_directory_is_refused(
     start_monitor: StartMonitor, mount: Mount, cloudwatch: Endpoint
 ) -> None:
     """The monitor does not start, and one sentence says what to do."""
@@ -35,11 +35,11 @@ def test_directory_that_may_not_be_written(
     assert cloudwatch.data == ()
 
 
-def test_disk_that_is_full(
+def test_what_a_full_disk_refuses_is_kept_in_memory(
     start_monitor: StartMonitor, worker: SyntheticWorker, mount: Mount, cloudwatch: Endpoint
 ) -> None:
-    """What the disk does not take is kept in memory, and arrives when the endpoint is well."""
-    # Given an endpoint that is not well, and a disk on which something else takes all the room
+    """It arrives when the endpoint works again, and so does the disk."""
+    # Given an endpoint that refuses everything, and a disk that something else fills
     cloudwatch.misbehave("throttle")
     folder = mount("size=256k")
     monitor = start_monitor(state_dir=folder)
@@ -49,7 +49,7 @@ def test_disk_that_is_full(
     monitor.wait_for_output("going on in memory")
     worker.run(20)
 
-    # When there is room again, and the endpoint is well
+    # When there is room again, and the endpoint works
     (folder / "filler").unlink()
     monitor.wait_for_output("the spool's disk works again")
     cloudwatch.behave()
@@ -65,8 +65,30 @@ def test_disk_that_is_full(
     }
 
 
+def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_starting(
+    start_monitor: StartMonitor, worker: SyntheticWorker, mount: Mount, cloudwatch: Endpoint
+) -> None:
+    """There may be room later; until then everything is kept in memory."""
+    # Given
+    folder = mount("size=64k")
+    fill(folder / "filler")
+
+    # When
+    monitor = start_monitor(state_dir=folder)
+    worker.run(40)
+
+    # Then
+    assert monitor.stop() == 0
+    assert monitor.output.count("going on in memory") == 1
+    assert "Traceback" not in monitor.output
+    assert cloudwatch.counts("TasksSucceeded", "DatumsDropped") == {
+        "TasksSucceeded": 40,
+        "DatumsDropped": 0,
+    }
+
+
 @pytest.mark.parametrize("content", ["garbage", "foreign"])
-def test_file_that_is_no_spool_is_moved_aside(
+def test_a_file_that_is_no_spool_is_moved_aside(
     content: str,
     start_monitor: StartMonitor,
     worker: SyntheticWorker,
@@ -97,10 +119,10 @@ def test_file_that_is_no_spool_is_moved_aside(
     assert cloudwatch.sum("DatumsDropped") == 0
 
 
-def test_directory_of_another_monitor(
+def test_the_directory_of_another_monitor_is_refused(
     start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint, tmp_path: Path
 ) -> None:
-    """The second monitor ends with one clear sentence; the first goes on as if nothing was."""
+    """The second monitor ends with one clear sentence; the first goes on undisturbed."""
     # Given
     first = start_monitor(state_dir=tmp_path)
 

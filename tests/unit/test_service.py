@@ -16,7 +16,6 @@ from celery import Celery
 
 from event_monitor.errors import EXIT_CRASHED, EXIT_OK, UnavailableError
 from event_monitor.metrics import Metric
-from event_monitor.publisher.spool import Spool
 from event_monitor.publisher.store import Store
 from event_monitor.service import Service
 from event_monitor.settings import Settings
@@ -119,22 +118,22 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
     healthy = Store.append
 
     service.on_events([task("started")], token)
-    monkeypatch.setattr(service.publisher._spool._disk, "append", fail_as_full)
+    monkeypatch.setattr(service.publisher._spool._disk._store, "append", fail_as_full)
     service.camera.capture()
     assert acknowledged == []
 
     # When it works again, and nothing has come meanwhile
     monkeypatch.setattr(
-        service.publisher._spool._disk,
+        service.publisher._spool._disk._store,
         "append",
-        partial(healthy, service.publisher._spool._disk),
+        partial(healthy, service.publisher._spool._disk._store),
     )
     service.camera.capture()
 
     # Then all of it is on disk, and acknowledged
     assert acknowledged == [token]
     service.publisher.close(0)
-    with closing(Store(str(tmp_path / "spool.sqlite3"))) as store:
+    with closing(Store.open(str(tmp_path / "spool.sqlite3"))) as store:
         assert store.metrics > 0
         started = [
             metric.value
@@ -143,36 +142,6 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
             if metric.name == "TasksStarted" and not metric.dimensions
         ]
     assert sorted(started) == [0, 1]
-
-
-def test_a_checkpoint_is_not_written_while_counts_are_in_memory_only(tmp_path: Path) -> None:
-    """After a crash it would make the messages of these counts pass for counted."""
-    # Given counts that a full disk did not take, and that are being sent
-    with closing(Spool(str(tmp_path))) as spool:
-        disk = spool._disk
-        assert disk is not None
-        healthy = disk.append
-        disk.append = fail_as_full  # type: ignore[method-assign]
-        assert spool.append((number(1),), checkpoint=b"first") is False
-        sending = spool.oldest()
-        assert sending is not None
-
-        # When the disk works again meanwhile, they stay where they are, and so does what follows
-        disk.append = healthy  # type: ignore[method-assign]
-        assert spool.append((number(2),), checkpoint=b"second") is False
-        assert spool.checkpoint() is None
-
-        # Then, once the send is over, all of it goes to the disk with the next
-        spool.replace(sending.id, sending.metrics)
-        assert spool.append((number(3),), checkpoint=b"third") is True
-        assert spool.checkpoint() == b"third"
-    with closing(Store(str(tmp_path / "spool.sqlite3"))) as store:
-        kept = [one.value for batch in iter(lambda: taken(store), None) for one in batch]
-    assert sorted(kept) == [1, 2, 3]
-
-
-def number(value: float) -> Metric:
-    return Metric("TasksStarted", "Count", 1_700_000_000.0, value)
 
 
 def fail_as_full(*_arguments: Any, **_options: Any) -> None:
@@ -184,7 +153,7 @@ def taken(store: Store) -> tuple[Metric, ...] | None:
     found = store.oldest()
     if found is None:
         return None
-    store.acknowledge(found[0])
+    store.replace(found[0], ())
     return found[1]
 
 

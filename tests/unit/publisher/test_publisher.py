@@ -4,68 +4,18 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from event_monitor.metrics import Metric
-from event_monitor.publisher import Publisher, full_jitter
+from event_monitor.publisher import full_jitter
 from event_monitor.publisher.spool import Spool
-from event_monitor.sinks import Outcome, Sink
+from event_monitor.sinks import Outcome
 from event_monitor.snapshot import PublisherReport
 from event_monitor.testing import FakeClock, MemorySink
 
 from ...contracts.sink import NOW, count
-
-MakePublisher = Callable[..., Publisher]
-DEADLINE = 10.0  # seconds; only a broken test waits that long
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(wall=NOW)
-
-
-@pytest.fixture
-def sink() -> MemorySink:
-    return MemorySink()
-
-
-@pytest.fixture
-def spool(clock: FakeClock) -> Spool:
-    return Spool(clock=clock)
-
-
-@pytest.fixture
-def make_publisher(sink: MemorySink, spool: Spool, clock: FakeClock) -> Iterator[MakePublisher]:
-    made: list[Publisher] = []
-
-    def make(
-        to: Sink | None = None, *, backoff_seconds: float = 0.0, **options: object
-    ) -> Publisher:
-        made.append(
-            Publisher(to or sink, spool, clock=clock, backoff=lambda _: backoff_seconds, **options)  # type: ignore[arg-type]
-        )
-        return made[-1]
-
-    yield make
-    for publisher in made:
-        publisher.close(0)
-
-
-class GatedSink(MemorySink):
-    """Hangs in every send until the gate is opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered = threading.Event()
-        self.gate = threading.Event()
-
-    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
-        self.entered.set()
-        self.gate.wait(DEADLINE)
-        return super().send(metrics)
+from .conftest import DEADLINE, GatedSink, MakePublisher
 
 
 class ScriptedSink(MemorySink):
@@ -78,7 +28,7 @@ class ScriptedSink(MemorySink):
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         if self._outcomes:
             outcome = self._outcomes.pop(0)
-            super().send(tuple(one for one in metrics if one not in outcome.unsent))
+            super().send(tuple(metric for metric in metrics if metric not in outcome.unsent))
             return outcome
         return super().send(metrics)
 
@@ -206,105 +156,7 @@ def test_what_the_spool_loses_is_reported(
     assert len(spool) == 1
 
 
-def test_a_stop_ends_the_backoff(make_publisher: MakePublisher, sink: MemorySink) -> None:
-    """An hour's wait does not delay the last try."""
-    # Given
-    sink.fail(1)
-    publisher = make_publisher(backoff_seconds=3_600)
-    publisher.publish((count(),))
-    publisher.start()
-    assert sink.wait_for_attempts(1)
-
-    # When
-    unsent = publisher.close(DEADLINE)
-
-    # Then
-    assert unsent == 0
-    assert sink.sends == ((count(),),)
-
-
-def test_a_stop_gives_up_at_its_deadline(make_publisher: MakePublisher, sink: MemorySink) -> None:
-    """What the sink does not take in time is counted as unsent."""
-    sink.fail(1_000_000)
-    publisher = make_publisher(backoff_seconds=0.01)
-    publisher.publish((count(), count()))
-    publisher.start()
-
-    assert publisher.close(0.05) == 2
-    assert sink.closed
-
-
-def test_a_hanging_send_does_not_hold_up_the_stop(make_publisher: MakePublisher) -> None:
-    """The stop leaves a send behind that goes on beyond the deadline."""
-    # Given
-    sink = GatedSink()
-    publisher = make_publisher(sink)
-    publisher.publish((count(),))
-    publisher.start()
-    assert sink.entered.wait(DEADLINE)
-
-    # When
-    unsent = publisher.close(0)
-
-    # Then
-    assert unsent == 1
-    sink.gate.set()
-    assert sink.wait_for_attempts(1)
-
-
-def test_closing_an_unstarted_publisher_counts_what_it_was_given(
-    make_publisher: MakePublisher, sink: MemorySink
-) -> None:
-    """A start that failed half-way can still be undone, more than once."""
-    publisher = make_publisher()
-    publisher.publish((count(),))
-
-    assert publisher.close(DEADLINE) == 1
-    assert publisher.close(DEADLINE) == 1
-    assert sink.closed
-
-
-class BrokenSink(MemorySink):
-    """Has a bug."""
-
-    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
-        raise ZeroDivisionError(f"cannot send {len(metrics)}")
-
-    def close(self) -> None:
-        raise ZeroDivisionError("cannot close")
-
-
-def test_a_bug_in_the_thread_is_fatal_and_loud(
-    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The service hears of it; metrics stay; errors at the end do not stop the end."""
-    # Given
-    heard: list[BaseException] = []
-    crashed = threading.Event()
-
-    def on_crash(error: BaseException) -> None:
-        heard.append(error)
-        crashed.set()
-
-    publisher = make_publisher(BrokenSink(), on_crash=on_crash)
-
-    # When
-    publisher.start()
-    publisher.publish((count(),))
-    assert crashed.wait(DEADLINE)
-    publisher.publish((count(),))
-    unsent = publisher.close(DEADLINE)
-
-    # Then
-    assert [str(error) for error in heard] == ["cannot send 1"]
-    assert unsent == 2
-    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == [
-        "the publisher's thread died",
-        "closing the sink failed",
-    ]
-
-
-def test_a_failing_period_is_said_once_a_minute_and_its_end_too(
+def test_failures_are_logged_once_a_minute_and_their_end_too(
     make_publisher: MakePublisher, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No flood in the log, and no silence either."""
@@ -327,7 +179,7 @@ def test_a_failing_period_is_said_once_a_minute_and_its_end_too(
     publisher.close(DEADLINE)
 
     # Then
-    assert [one.getMessage() for one in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "publishing failed, 2 metrics wait: The memory sink was told to fail. "
         "(failures in a row: 1)",
         "publishing failed, 2 metrics wait: The memory sink was told to fail. "
@@ -338,8 +190,11 @@ def test_a_failing_period_is_said_once_a_minute_and_its_end_too(
 
 def test_the_backoff_is_random_and_capped() -> None:
     """Full jitter: anything from nothing to 2, 4, 8 … seconds, at most a minute."""
-    random.seed(7)
-    waits = {failures: [full_jitter(failures) for _ in range(1_000)] for failures in (1, 3, 500)}
+    uniform = random.Random(7).uniform
+    waits = {
+        failures: [full_jitter(failures, uniform=uniform) for _ in range(1_000)]
+        for failures in (1, 3, 500)
+    }
 
     assert all(0 <= wait <= 2 for wait in waits[1])
     assert all(0 <= wait <= 8 for wait in waits[3])

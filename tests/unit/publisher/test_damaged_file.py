@@ -1,0 +1,167 @@
+"""A spool whose file is damaged, or not ours: it is moved aside, and what it held is counted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from event_monitor.publisher.spool import Spool
+from event_monitor.publisher.store import Store
+
+from ...contracts.sink import NOW, count
+from .conftest import OpenSpool, bulky, drain
+
+
+def text_file(path: Path) -> None:
+    path.write_text("this is not a database, " * 1_000)
+
+
+def foreign_database(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE batch (id)")
+    database.close()
+
+
+def damaged_spool(path: Path) -> None:
+    spool = Spool(str(path.parent))
+    spool.open()
+    for seed in range(5):
+        spool.append(bulky(seed))
+    spool.close()
+    pages = bytearray(path.read_bytes())
+    pages[4_096:40_960] = os.urandom(36_864)
+    path.write_bytes(pages)
+
+
+def truncated_spool(path: Path) -> None:
+    damaged_spool(path)
+    path.write_bytes(path.read_bytes()[:10_000])
+
+
+@pytest.mark.parametrize("make", [text_file, foreign_database, damaged_spool, truncated_spool])
+def test_an_unusable_file_is_moved_aside(
+    make: Callable[[Path], None],
+    tmp_path: Path,
+    open_spool: OpenSpool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A bad file costs only itself: it is kept for a person, logged, and a new one is made."""
+    # Given
+    path = tmp_path / "spool.sqlite3"
+    make(path)
+    before = path.read_bytes()
+
+    # When
+    spool = open_spool()
+    spool.append((count(),))
+
+    # Then
+    aside = tmp_path / f"spool.sqlite3.corrupt-{int(NOW)}"
+    assert aside.read_bytes() == before
+    assert "ERROR" in {record.levelname for record in caplog.records}
+    spool.close()
+    assert len(open_spool()) == 1
+
+
+def test_a_batch_that_cannot_be_read_back_is_counted(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """One unreadable row does not stop the ones behind it."""
+    # Given
+    spool = open_spool()
+    spool.append((count(), count(), count()))
+    spool.append((count(value=2),))
+    spool.close()
+    with sqlite3.connect(tmp_path / "spool.sqlite3") as database:
+        database.execute("UPDATE batch SET data = x'00' WHERE id = 1")
+    database.close()
+
+    # When
+    spool = open_spool()
+    batch = spool.oldest()
+
+    # Then
+    assert batch is not None
+    assert batch.metrics == (count(value=2),)
+    assert spool.take_dropped() == 3
+    assert len(spool) == 1
+
+
+def test_damage_while_running_is_survived_and_counted(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Of what was on a damaged disk, each metric was read back or counted as lost."""
+    # Given
+    spool = open_spool()
+    for seed in range(60):  # beyond SQLite's log and cache, so that the file itself is read
+        spool.append(bulky(seed))
+    path = tmp_path / "spool.sqlite3"
+    with path.open("r+b") as file:
+        file.seek(4_096)
+        file.write(b"\xff" * 4_000_000)
+
+    # When
+    spool.append((count(value=1),))
+    read = sum(len(metrics) for metrics in drain(spool))
+    spool.append((count(value=2),))
+
+    # Then
+    last = spool.oldest()
+    assert last is not None
+    assert last.metrics == (count(value=2),)
+    assert read + spool.take_dropped() == 23 * 60 + 1
+    assert list(tmp_path.glob("spool.sqlite3.corrupt-*"))
+
+
+def test_a_bad_file_that_cannot_be_moved_aside_is_left_alone(
+    tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once, and everything is kept in memory."""
+    # Given
+    text_file(tmp_path / "spool.sqlite3")
+    before = (tmp_path / "spool.sqlite3").read_bytes()
+    (tmp_path / f"spool.sqlite3.corrupt-{int(NOW)}" / "in the way").mkdir(parents=True)
+
+    # When
+    spool = open_spool()
+    spool.append((count(value=1),))
+    spool.append((count(value=2),))
+
+    # Then
+    assert drain(spool) == [(count(value=1),), (count(value=2),)]
+    assert (tmp_path / "spool.sqlite3").read_bytes() == before
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "file is not a database; moving it to" in message
+    assert message.endswith("going on in memory")
+
+
+def test_a_late_answer_hits_nothing_in_a_new_file(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """Numbers begin again there; what was being sent is already counted as lost."""
+
+    # Given a batch being sent when the file is found to be damaged
+    class Damaged(Store):
+        def checkpoint(self) -> bytes | None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    opened: list[type[Store]] = []
+
+    def open_store(path: str) -> Store:
+        opened.append(Store if opened else Damaged)
+        return opened[-1].open(path)
+
+    spool = open_spool(open_store=open_store)
+    spool.append((count(value=1), count(value=1)))
+    sending = spool.oldest()
+    assert sending is not None
+    assert spool.checkpoint() is None
+    assert spool.take_dropped() == 2
+
+    # When
+    spool.append((count(value=2),))
+    spool.replace(sending.id, (count(value=1),))
+
+    # Then
+    assert drain(spool) == [(count(value=2),)]
+    assert list(tmp_path.glob("spool.sqlite3.corrupt-*"))

@@ -1,0 +1,115 @@
+"""The end of a publisher: bounded in time, and what is left is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from event_monitor.metrics import Metric
+from event_monitor.sinks import Outcome
+from event_monitor.testing import MemorySink
+
+from ...contracts.sink import count
+from .conftest import DEADLINE, GatedSink, MakePublisher
+
+
+class BrokenSink(MemorySink):
+    """Has a bug."""
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        raise ZeroDivisionError(f"cannot send {len(metrics)}")
+
+    def close(self) -> None:
+        raise ZeroDivisionError("cannot close")
+
+
+def test_a_stop_ends_the_backoff(make_publisher: MakePublisher, sink: MemorySink) -> None:
+    """An hour's wait does not delay the last try."""
+    # Given
+    sink.fail(1)
+    publisher = make_publisher(backoff_seconds=3_600)
+    publisher.publish((count(),))
+    publisher.start()
+    assert sink.wait_for_attempts(1)
+
+    # When
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert unsent == 0
+    assert sink.sends == ((count(),),)
+
+
+def test_a_stop_gives_up_at_its_deadline(make_publisher: MakePublisher, sink: MemorySink) -> None:
+    """What the sink does not take in time is counted as unsent."""
+    sink.fail(1_000_000)
+    publisher = make_publisher(backoff_seconds=0.01)
+    publisher.publish((count(), count()))
+    publisher.start()
+
+    assert publisher.close(0.05) == 2
+    assert sink.closed
+
+
+def test_a_hanging_send_does_not_hold_up_the_stop(make_publisher: MakePublisher) -> None:
+    """The stop leaves a send behind that goes on beyond the deadline."""
+    # Given
+    sink = GatedSink()
+    publisher = make_publisher(sink)
+    publisher.publish((count(),))
+    publisher.start()
+    assert sink.entered.wait(DEADLINE)
+
+    # When
+    unsent = publisher.close(0)
+
+    # Then
+    assert unsent == 1
+    sink.gate.set()
+    assert sink.wait_for_attempts(1)
+
+
+def test_closing_an_unstarted_publisher_counts_what_it_was_given(
+    make_publisher: MakePublisher, sink: MemorySink
+) -> None:
+    """A start that failed half-way can still be undone, more than once."""
+    publisher = make_publisher()
+    publisher.publish((count(),))
+
+    assert publisher.close(DEADLINE) == 1
+    assert publisher.close(DEADLINE) == 1
+    assert sink.closed
+
+
+def test_a_bug_in_the_thread_is_fatal_and_loud(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service is called; metrics stay; an error in closing does not stop the closing."""
+    # Given
+    crashes: list[BaseException] = []
+    crashed = threading.Event()
+
+    def on_crash(error: BaseException) -> None:
+        crashes.append(error)
+        crashed.set()
+
+    publisher = make_publisher(BrokenSink(), on_crash=on_crash)
+
+    # When
+    publisher.start()
+    publisher.publish((count(),))
+    assert crashed.wait(DEADLINE)
+    publisher.publish((count(),))
+    unsent = publisher.close(DEADLINE)
+
+    # Then
+    assert [str(error) for error in crashes] == ["cannot send 1"]
+    assert unsent == 2
+    assert [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR
+    ] == [
+        "the publisher's thread died",
+        "closing the sink failed",
+    ]

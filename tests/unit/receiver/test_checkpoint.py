@@ -1,0 +1,34 @@
+"""Checkpoint: what was written is read again, and what cannot be read stops nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from event_monitor.receiver.checkpoint import Checkpoint
+from event_monitor.snapshot import TaskInFlight
+
+
+def test_what_was_encoded_is_decoded() -> None:
+    """Every field, None included."""
+    checkpoint = Checkpoint(b"12345678", (TaskInFlight("u1", None, pid=7, eta=1.5),))
+
+    assert Checkpoint.decode(checkpoint.encode()) == checkpoint
+
+
+def test_the_first_start_has_an_empty_checkpoint() -> None:
+    """None is what a new spool has."""
+    assert Checkpoint.decode(None) == Checkpoint()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x81\xa7digests", b"\x93\x01\x02\x03", b"\x81\xa7digests\x07"]
+)
+def test_what_cannot_be_read_is_an_error_and_an_empty_checkpoint(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The monitor starts; some events may count twice, and it says so."""
+    assert Checkpoint.decode(data) == Checkpoint()
+
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.getMessage().startswith("the checkpoint cannot be read: ")
