@@ -54,6 +54,21 @@ class Distribution:
         """The sum of all recorded values."""
         return fsum(v * n for v, n in zip(self.values, self.counts, strict=True))
 
+    def percentile(self, percent: float) -> float:
+        """Return the smallest value that at least ``percent`` of the values do not exceed.
+
+        That is the nearest-rank percentile, so it is one of ``values``. ``percent`` is from 0 to
+        100. Raises ``ValueError`` outside that range and for an empty distribution.
+        """
+        if not self or not 0 <= percent <= 100:
+            raise ValueError(f"percentile {percent} of {self.count} values")
+        rank, seen = self.count * percent / 100, 0
+        for value, count in zip(self.values, self.counts, strict=True):
+            seen += count
+            if seen >= rank:
+                return value
+        return self.values[-1]
+
     def __bool__(self) -> bool:
         return bool(self.counts)
 

@@ -17,15 +17,6 @@ def recorded(values: list[float]) -> Distribution:
     return recorder.freeze()
 
 
-def percentile(distribution: Distribution, q: float) -> float:
-    rank, seen = q * distribution.count, 0
-    for value, count in zip(distribution.values, distribution.counts, strict=True):
-        seen += count
-        if seen >= rank:
-            return value
-    raise AssertionError
-
-
 def test_few_values_are_kept_as_they_are() -> None:
     """Up to 150 distinct values nothing is rounded."""
     assert recorded([0.5, 2.0, 0.5, 0.0]) == Distribution((0.0, 0.5, 2.0), (1, 2, 1))
@@ -35,6 +26,31 @@ def test_nothing_recorded_is_false() -> None:
     """An empty distribution cannot be published, so it can be asked."""
     assert not recorded([])
     assert recorded([0.0])
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1.0), (50, 2.0), (75, 2.0), (76, 10.0), (95, 10.0), (100, 10.0)]
+)
+def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> None:
+    """A percentile is a value that occurred."""
+    assert Distribution((1.0, 2.0, 10.0), (1, 2, 1)).percentile(percent) == expected
+
+
+@pytest.mark.parametrize(
+    ("distribution", "percent"),
+    [
+        (Distribution(), 50),
+        (Distribution((1.0,), (1,)), -1),
+        (Distribution((1.0,), (1,)), 100.1),
+        (Distribution((1.0,), (1,)), math.nan),
+    ],
+)
+def test_a_percentile_that_does_not_exist_is_an_error(
+    distribution: Distribution, percent: float
+) -> None:
+    """Neither no values nor a percent that is none has an answer."""
+    with pytest.raises(ValueError, match="percentile"):
+        distribution.percentile(percent)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +81,9 @@ def test_percentiles_are_off_by_half_a_bucket(decades: float, error: float) -> N
     rng = random.Random(2)
     values = sorted(10 ** rng.uniform(-2, decades - 2) for _ in range(100_000))
     distribution = recorded(values)
-    for q in (0.05, 0.25, 0.5, 0.95, 0.99, 0.999, 1.0):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < error
+    for percent in (5, 25, 50, 95, 99, 99.9, 100):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < error
 
 
 def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
@@ -75,9 +91,9 @@ def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
     rng = random.Random(2)
     values = sorted(10 ** rng.uniform(-2, 1) for _ in range(20_000))
     distribution = recorded(values)
-    for q in (0.5, 0.95, 0.99):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < 0.05
+    for percent in (50, 95, 99):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < 0.05
 
 
 def test_only_the_smallest_times_get_wider_buckets() -> None:
@@ -86,9 +102,9 @@ def test_only_the_smallest_times_get_wider_buckets() -> None:
     values = sorted(10 ** rng.uniform(-2, 2) for _ in range(100_000))
     distribution = recorded(values)
     assert len(distribution.values) == MAX_VALUES
-    for q in (0.5, 0.75, 0.95, 0.99, 0.999, 1.0):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < 0.032
+    for percent in (50, 75, 95, 99, 99.9, 100):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < 0.032
 
 
 def test_times_below_a_tenth_of_a_millisecond_share_a_bucket() -> None:
