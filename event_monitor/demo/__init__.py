@@ -20,6 +20,6 @@ def run_demo(*, broker: str | None = None) -> int:
     Call it from the main thread. Raises ``UnavailableError`` when the broker cannot be reached,
     ``ModuleNotFoundError`` without the ``demo`` extra.
     """
-    from .stage import play
+    from .runner import play
 
     return play(broker=broker)

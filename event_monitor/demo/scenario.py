@@ -14,7 +14,7 @@ from .processes import Process, Processes
 from .run import LONG_QUEUE, WORK_QUEUE, Run
 from .screen import Screen, View
 from .verdict import Verdict, compare, has_arrived
-from .work import SampleTask, sample_tasks
+from .workload import SampleTask, sample_tasks
 
 __all__ = ["MONITOR", "DemoError", "Play"]
 

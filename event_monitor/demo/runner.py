@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK, UnavailableError
-from .acts import MONITOR, DemoError, Play
 from .broker import clean_up
 from .cloudwatch import CloudWatch
 from .processes import Processes, environment, stripped
 from .run import Run
+from .scenario import MONITOR, DemoError, Play
 from .screen import Screen, verdict_tables
 from .verdict import Verdict
 
