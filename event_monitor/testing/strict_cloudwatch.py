@@ -1,40 +1,22 @@
 """Strict CloudWatch: PutMetricData on loopback, with every limit enforced and faults on demand.
 
-It understands every boto3: JSON 1.0, and the query protocol of older versions, gzipped or not.
 Public through ``event_monitor.testing``.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import socket
-import struct
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal, TypeVar, cast
-from xml.sax.saxutils import escape
+from http.server import ThreadingHTTPServer
+from typing import TypeVar
 
 from ..clock import SYSTEM_CLOCK, Clock
-from .put_metric_data import MAX_BODY_BYTES, Refusal, Request, check, from_query
+from .http_handler import Fault, RequestHandler
+from .put_metric_data import MAX_BODY_BYTES, Request, check
 
 __all__ = ["Datum", "Fault", "StrictCloudWatch"]
-
-Fault = Literal[
-    "throttle",  # 400 Throttling
-    "error",  # 500, not applied
-    "too large",  # 413
-    "forbid",  # 403
-    "hang",  # not applied, and no answer before `behave` or the end
-    "reset",  # not applied, the connection is reset
-    "apply then hang",  # applied, and no answer before `behave` or the end
-    "apply then error",  # applied, and 500
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +52,8 @@ class StrictCloudWatch:
         self._requests: list[int] = []
         self._release = threading.Event()
 
-        class Handler(_Handler):
-            cloudwatch = self
+        class Handler(RequestHandler):
+            service = self
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -178,82 +160,6 @@ class StrictCloudWatch:
     def hang(self) -> None:
         """Wait for ``behave`` or the end."""
         self._release.wait()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection. Each answer is in the protocol of its request."""
-
-    cloudwatch: StrictCloudWatch
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        try:
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            fault = self.cloudwatch.take(self._request(body), len(body))
-        except Refusal as refusal:
-            self._error(400, refusal.code, str(refusal))
-        except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zlib.error):
-            self._error(400, "SerializationException", "The request cannot be read.")
-        else:
-            self._answer(fault)
-
-    def _answer(self, fault: Fault | None) -> None:
-        if fault is None:
-            self._send(200, b"{}" if self._json else b"<PutMetricDataResponse/>")
-        elif fault == "throttle":
-            self._error(400, "Throttling", "Rate exceeded")
-        elif fault == "too large":
-            self._error(413, "RequestEntityTooLarge", "Request size exceeded 1048576 bytes")
-        elif fault == "forbid":
-            self._error(403, "AccessDenied", "User is not authorized: cloudwatch:PutMetricData")
-        elif fault.endswith("error"):
-            self._error(500, "InternalServiceError", "Request processing has failed.", "Receiver")
-        else:
-            self.close_connection = True
-            if fault == "reset":  # SO_LINGER with a time of 0: closing sends RST
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            else:
-                self.cloudwatch.hang()
-
-    @property
-    def _json(self) -> bool:
-        return "x-amz-json" in self.headers.get("Content-Type", "")
-
-    def _request(self, body: bytes) -> Request:
-        if self._json:
-            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-            request = cast(Request, dict(json.loads(body)))  # raises if it is not an object
-        else:
-            operation, request = from_query(body.decode("ascii"))
-        if operation != "PutMetricData":
-            raise Refusal("UnknownOperation", f"Only PutMetricData is known, not {operation}.")
-        return request
-
-    def _error(self, status: int, code: str, message: str, fault: str = "Sender") -> None:
-        if self._json:
-            body = json.dumps({"__type": f"com.amazonaws.cloudwatch#{code}", "message": message})
-        else:
-            body = (
-                f"<ErrorResponse><Error><Type>{fault}</Type><Code>{code}</Code>"
-                f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
-            )
-        self._send(status, body.encode(), {"x-amzn-query-error": f"{code};{fault}"})
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        kind = "application/x-amz-json-1.0" if self._json else "text/xml"
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
-        with suppress(ConnectionError):  # the client may have gone
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Log nothing: it is a fake."""
 
 
 def _data_of(request: Request, now: float) -> Iterator[Datum]:
