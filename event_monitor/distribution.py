@@ -1,11 +1,14 @@
-"""Distribution: value → count, bounded, mergeable. Knows nothing of where values come from.
+"""Distribution: value → count, bounded and mergeable. Knows nothing of where values come from.
 
-While there are few distinct values they are kept as they are. Beyond the limit they share
-buckets: sixteen in each doubling, or fewer where the smallest are, if that makes more than 150. A
-bucket is represented by the mean of the middles of its sixteenths, and all are corrected by the one
-factor that makes their sum right: so count and sum stay exact. A percentile is off by half a bucket
-(3 % of its value, of a small one 6 % where times spread over more than 1 : 600), and by twice that
-at the very worst.
+It is a log-linear histogram. While there are at most 150 distinct values, they are kept exactly.
+Beyond that they are counted in sub-buckets, 16 linear ones per power of two, and published in at
+most 150 buckets: a bucket is one sub-bucket or, from the smallest times on, as many neighbours
+joined as it takes.
+
+The value of a bucket is the mean of the midpoints of its sub-buckets, weighted by their counts,
+and one factor for all makes the sum exact; so count and sum are exact. A percentile is off by half
+a bucket: by 3 % of its value, or 6 % for a small one where times spread over more than 1 : 600,
+and by twice that at the very worst.
 """
 
 from __future__ import annotations
@@ -23,14 +26,15 @@ __all__ = ["MAX_VALUES", "NO_VALUES", "Distribution", "Recorder"]
 
 MAX_VALUES = 150  # unique values per datum: PutMetricData's limit
 _SMALLEST = 1e-4  # seconds; everything below shares one bucket, since nobody tunes 0.1 ms
-_MAX_SIXTEENTHS = 1_100  # from a nanosecond to the year 3000 there are fewer
+_MAX_SUB_BUCKETS = 1_100  # from a nanosecond to the year 3000 there are fewer
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """An immutable set of values with their counts.
 
-    ``values`` ascend and are distinct, at most 150; ``counts`` are ≥ 1 and as long as ``values``.
+    ``values`` ascend and are distinct; ``counts`` are ≥ 1 and as long as ``values``. One that a
+    ``Recorder`` has frozen has at most ``MAX_VALUES`` values.
     """
 
     values: tuple[float, ...] = ()
@@ -38,10 +42,10 @@ class Distribution:
 
     @classmethod
     def merged(cls, distributions: Iterable[Distribution]) -> Distribution:
-        """One distribution that holds every value of the given ones; count and sum add up."""
+        """Return one distribution with every value of the given ones; count and sum add up."""
         recorder = Recorder()
-        for one in distributions:
-            recorder.merge(one)
+        for distribution in distributions:
+            recorder.merge(distribution)
         return recorder.freeze()
 
     @property
@@ -54,131 +58,168 @@ class Distribution:
         """The sum of all recorded values."""
         return fsum(v * n for v, n in zip(self.values, self.counts, strict=True))
 
+    def percentile(self, percent: float) -> float:
+        """Return the smallest value that at least ``percent`` of the values do not exceed.
+
+        That is the nearest-rank percentile, so it is one of ``values``. ``percent`` is from 0 to
+        100. Raises ``ValueError`` outside that range and for an empty distribution.
+        """
+        if not self or not 0 <= percent <= 100:
+            raise ValueError(f"percentile {percent} of {self.count} values")
+        rank, seen = self.count * percent / 100, 0
+        for value, count in zip(self.values, self.counts, strict=True):
+            seen += count
+            if seen >= rank:
+                return value
+        return self.values[-1]
+
     def __bool__(self) -> bool:
         return bool(self.counts)
 
 
 NO_VALUES = Distribution()
 
-_ENOUGH = 32  # values worth a trip to their buckets: those of all names do not fit in a cache
+# Values worth a bulk count. Each count touches a dictionary, and those of all task names together
+# do not fit in the processor's cache.
+_BATCH = 32
 
 
 class Recorder:
     """Collects values one by one; the mutable half of ``Distribution``. Not thread-safe.
 
-    ``record(value)``, seconds ≥ 0, only notes it: it is the ``append`` of an array. ``compact``
-    counts what is noted, in bulk, and has to be called now and then; what is left is bounded.
+    ``record(value)``, seconds ≥ 0, is the ``append`` of an array, and nothing else, so that an
+    event costs no more than that. ``compact`` counts the appended values in bulk and has to be
+    called now and then; what it leaves is bounded.
     """
 
-    __slots__ = ("_noted", "_sixteenths", "_sum", "_values", "record")
+    __slots__ = ("_pending", "_sub_buckets", "_sum", "_values", "record")
 
     def __init__(self) -> None:
-        self._noted = array("d")
-        self.record: Callable[[float], None] = self._noted.append
-        self._values: Counter[float] | None = None  # as they are, until there are too many
-        self._sixteenths: Counter[int] | None = None  # by number, afterwards
-        self._sum = 0.0  # of what is in the sixteenths
+        self._pending = array("d")  # recorded, not counted yet
+        self.record: Callable[[float], None] = self._pending.append
+        # None until needed: a window has several recorders per task name, and most stay small.
+        self._values: Counter[float] | None = None  # exact values, until there are too many
+        self._sub_buckets: Counter[int] | None = None  # by index, afterwards
+        self._sum = 0.0  # of what is in the sub-buckets
+
+    @property
+    def size(self) -> int:
+        """How many values and sub-buckets are in memory; bounded after each ``compact``."""
+        return len(self._pending) + len(self._values or ()) + len(self._sub_buckets or ())
 
     def compact(self) -> None:
         """Count what was recorded, if it is enough to be worth it."""
-        if len(self._noted) >= _ENOUGH:
-            self._count()
+        if len(self._pending) >= _BATCH:
+            self._count_pending()
 
     def merge(self, distribution: Distribution) -> None:
-        """Record everything that is in it."""
+        """Record every value of the distribution, as often as it has it."""
         self._add(dict(zip(distribution.values, distribution.counts, strict=True)))
 
     def freeze(self) -> Distribution:
-        """Everything recorded so far, as a value."""
-        if self._noted:
-            self._count()
-        if self._sixteenths is not None:
-            return _distribution(self._sixteenths, self._sum)
+        """Return everything recorded so far as a value."""
+        if self._pending:
+            self._count_pending()
+        if self._sub_buckets is not None:
+            return _bucketed(self._sub_buckets, self._sum)
         counts: Mapping[float, int] = self._values or {}
         values = tuple(sorted(counts))
         return Distribution(values, tuple(counts[value] for value in values))
 
-    def _count(self) -> None:
-        if self._sixteenths is None:
-            self._add(Counter(self._noted))
+    def _count_pending(self) -> None:
+        if self._sub_buckets is None:
+            self._add(Counter(self._pending))
         else:
-            self._sixteenths.update(_numbers(self._noted))
-            self._sum += sum(self._noted)
-            _bound(self._sixteenths)
-        del self._noted[:]
+            self._sub_buckets.update(_indexes(self._pending))
+            self._sum += sum(self._pending)
+            _bound(self._sub_buckets)
+        del self._pending[:]
 
     def _add(self, counts: Mapping[float, int]) -> None:
-        if self._sixteenths is None:
+        if self._sub_buckets is None:
             values = self._values = self._values or Counter()
             values.update(counts)
             if len(values) <= MAX_VALUES:
                 return
-            counts, self._values, self._sixteenths = values, None, Counter()
-        for number, count in zip(_numbers(array("d", counts)), counts.values(), strict=True):
-            self._sixteenths[number] += count
+            counts, self._values, self._sub_buckets = values, None, Counter()
+        for index, count in zip(_indexes(array("d", counts)), counts.values(), strict=True):
+            self._sub_buckets[index] += count
         self._sum += fsum(value * count for value, count in counts.items())
-        _bound(self._sixteenths)
+        _bound(self._sub_buckets)
 
 
-def _numbers(values: array[float]) -> Iterable[int]:
-    """The number of the sixteenth of its doubling that each value is in.
+def _indexes(values: array[float]) -> Iterable[int]:
+    """Return the index of the sub-bucket that each value is in; it ascends with the value.
 
-    That is the upper quarter of the value's own bits: the sign, which is 0, the exponent, and the
-    first four bits of the mantissa. Ascends with the value; 0 is the number of 0.
+    The trick: the upper 16 bits of an IEEE 754 double are the sign (0 here), the 11 bits of the
+    exponent, which is the power of two, and the first 4 bits of the mantissa, which are the 16
+    linear parts of it. So they are the index, and a cast reads them from all values at once:
+    with counting 0.15 µs a value, against 0.5 µs with ``math.frexp``. The index of 0.0 is 0.
     """
-    quarters = memoryview(values).cast("B").cast("H")
-    return quarters[3 if sys.byteorder == "little" else 0 :: 4]
+    upper = 3 if sys.byteorder == "little" else 0
+    return memoryview(values).cast("B").cast("H")[upper::4]
 
 
-@lru_cache(maxsize=2 * _MAX_SIXTEENTHS)
-def _middle(number: int) -> float:
-    """The middle of a sixteenth. That of 0 is 0: there is nothing else in it."""
-    middle: float = _float((number << 48 | 1 << 47).to_bytes(8, "big"))[0] if number else 0.0
-    return middle
+_double = Struct(">d").unpack
 
 
-_float = Struct(">d").unpack
-_NANOSECOND, _TENTH, _MINUS_ZERO = _numbers(array("d", [1e-9, _SMALLEST, -0.0]))
+@lru_cache(maxsize=2 * _MAX_SUB_BUCKETS)
+def _midpoint(index: int) -> float:
+    """Return the middle of a sub-bucket; of the one at 0, which holds only zeros, 0."""
+    midpoint: float = _double((index << 48 | 1 << 47).to_bytes(8, "big"))[0] if index else 0.0
+    return midpoint
 
 
-def _bound(sixteenths: Counter[int]) -> None:
-    """A hostile worker may tell of times that nobody can measure: let them be zero."""
-    if _MINUS_ZERO in sixteenths:
-        sixteenths[0] += sixteenths.pop(_MINUS_ZERO)
-    if len(sixteenths) > _MAX_SIXTEENTHS:
-        for number in [one for one in sixteenths if 0 < one < _NANOSECOND]:
-            sixteenths[0] += sixteenths.pop(number)
+_NANOSECOND, _FLOOR, _MINUS_ZERO = _indexes(array("d", [1e-9, _SMALLEST, -0.0]))
 
 
-def _distribution(sixteenths: Mapping[int, int], total: float) -> Distribution:
-    """At most 150 buckets of these sixteenths, with the right sum."""
-    buckets: dict[int, tuple[int, float]] = {}
-    bucket_of = _shared(sixteenths)
-    for number, count in sixteenths.items():
-        counted, summed = buckets.get(bucket_of[number], (0, 0.0))
-        buckets[bucket_of[number]] = counted + count, summed + count * _middle(number)
-    guessed = fsum(summed for _, summed in buckets.values())
-    right = total / guessed if guessed else 1.0
-    ordered = [counted_summed for _, counted_summed in sorted(buckets.items())]
+def _bound(sub_buckets: Counter[int]) -> None:
+    """Count −0.0 as 0 and, if there are too many sub-buckets, what is below a nanosecond too.
+
+    No clock measures such times, but a hostile worker may send them, a thousand powers of two.
+    """
+    if _MINUS_ZERO in sub_buckets:
+        sub_buckets[0] += sub_buckets.pop(_MINUS_ZERO)
+    if len(sub_buckets) > _MAX_SUB_BUCKETS:
+        for index in [index for index in sub_buckets if 0 < index < _NANOSECOND]:
+            sub_buckets[0] += sub_buckets.pop(index)
+
+
+def _bucketed(sub_buckets: Mapping[int, int], total: float) -> Distribution:
+    """Return at most 150 buckets of these sub-buckets, whose sum is ``total``."""
+    buckets: dict[int, tuple[int, float]] = {}  # bucket → count, sum of the midpoints
+    bucket_of = _joined(sub_buckets)
+    for index, count in sub_buckets.items():
+        counted, summed = buckets.get(bucket_of[index], (0, 0.0))
+        buckets[bucket_of[index]] = counted + count, summed + count * _midpoint(index)
+    estimate = fsum(summed for _, summed in buckets.values())
+    correction = total / estimate if estimate else 1.0
+    ascending = [counted_summed for _, counted_summed in sorted(buckets.items())]
     return Distribution(
-        tuple(summed / counted * right for counted, summed in ordered),
-        tuple(counted for counted, _ in ordered),
+        tuple(summed / counted * correction for counted, summed in ascending),
+        tuple(counted for counted, _ in ascending),
     )
 
 
-def _shared(sixteenths: Iterable[int]) -> dict[int, int]:
-    """The bucket of each sixteenth, by the bucket's first: 150 of them at the most.
+def _joined(sub_buckets: Iterable[int]) -> dict[int, int]:
+    """Return sub-bucket → bucket, at most 150 different ones; a bucket's name is its lowest index.
 
-    As many neighbours share one as must, from the smallest times on: nobody tunes those.
+    Neighbours are joined in pairs, from the smallest times on since nobody tunes those, until few
+    enough buckets are left; if all are pairs and still too many, in fours, and so on.
     """
-    bucket_of = {number: max(number, _TENTH) for number in sixteenths}
+    bucket_of = {index: max(index, _FLOOR) for index in sub_buckets}
     width = 1
-    while (surplus := len(firsts := sorted(set(bucket_of.values()))) - MAX_VALUES) > 0:
+    while True:
+        buckets = sorted(set(bucket_of.values()))
+        surplus = len(buckets) - MAX_VALUES
+        if surplus <= 0:
+            return bucket_of
         width *= 2
-        wider, last = {}, -1
-        for first in firsts:
-            wider[first] = first - first % width if surplus > 0 else first
-            surplus -= wider[first] == last
-            last = wider[first]
-        bucket_of = {number: wider[first] for number, first in bucket_of.items()}
-    return bucket_of
+        wider: dict[int, int] = {}
+        previous = -1
+        for bucket in buckets:
+            wider[bucket] = bucket - bucket % width if surplus > 0 else bucket
+            if wider[bucket] == previous:
+                surplus -= 1
+            previous = wider[bucket]
+        bucket_of = {index: wider[bucket] for index, bucket in bucket_of.items()}

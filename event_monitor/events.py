@@ -1,8 +1,9 @@
 """Events: bytes in, typed events out. No Celery, no network, no state.
 
-Events are untrusted input. Only the fields we count by are decoded, and strictly: arguments,
-results and tracebacks are skipped by the parser without ever becoming Python objects. A body is
-one event or, from real workers, a list of them; a bad event in a list is dropped alone.
+Events are untrusted input. Only the fields that are counted by are decoded, and strictly. The
+parser skips arguments and results without making Python objects of them; the text of an exception
+and its traceback stay undecoded until ``exception_type`` needs them. A body is one event or, from
+real workers, a list of them; an invalid event in a list is dropped alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -45,10 +46,11 @@ Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _NULL = msgspec.Raw(b"null")
 
-# An escaped backslash or a whole pair, which stay, or half a character, as Python's JSON writes
-# what a strange file name holds. A traceback may have one, and msgspec then refuses all that is
-# in the body; of a byte that is no UTF-8 it takes notice only in the fields that are read.
-_HALF_CHARACTER = re.compile(
+# Group 1 is what stays: an escaped backslash or a surrogate pair. Otherwise it is a lone surrogate:
+# Python reads each undecodable byte of a file name as one, and its JSON writes it as an escape. If
+# a traceback has one, msgspec refuses the whole body, even though it skips that field; an invalid
+# UTF-8 byte it refuses only in the fields that it decodes. So one is replaced with the other.
+_LONE_SURROGATE = re.compile(
     rb"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w"
 )
 
@@ -59,25 +61,29 @@ TaskType: TypeAlias = Literal[
     "task-started",  # a pool process began to run it
     "task-succeeded",  # it returned
     "task-failed",  # it raised, was killed by a time limit, or lost its process
-    "task-retried",  # this run ended; it will be received again
+    "task-retried",  # this run ended; the task is published and received again
     "task-revoked",  # it was revoked before it ran, expired, or was terminated while it ran
     "task-rejected",  # it raised Reject
-    "task-cancelled",  # its worker lost the broker and gave it up, to be delivered again
+    "task-cancelled",  # its worker lost the broker and stopped it; it will be delivered again
 ]
 WorkerType: TypeAlias = Literal[
     "worker-online",  # it is up, or its connection is up again
     "worker-heartbeat",  # it is alive; every ``freq`` seconds
-    "worker-offline",  # it says goodbye
+    "worker-offline",  # it shuts down gracefully
 ]
 TASK_TYPES: frozenset[str] = frozenset(get_args(TaskType))
 WORKER_TYPES: frozenset[str] = frozenset(get_args(WorkerType))
 
 
 class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Something that happened to a task; what its type has no field for is as it is here.
+    """Something that happened to a task.
 
-    One class for all types, with its fields in the order of the wire: so it is decoded in three
-    quarters of the time that a union takes, whose tag stands last on the wire.
+    The fields below are decoded, and no others. Where a comment names types, only these send the
+    field; in an event of another type it has its default. ``exception`` and ``traceback`` are raw
+    JSON, not validated; see ``exception_type``.
+
+    The trick: one class for all types, with its fields in the order of the wire, is decoded in
+    three quarters of the time of a tagged union, because the tag, ``type``, comes last on the wire.
     """
 
     hostname: Name  # the sender's nodename: celery@host, or gen123@host for a producer
@@ -87,17 +93,21 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     runtime: Seconds | None = None  # succeeded
     eta: str | None = None  # sent, received
     queue: AnyName | None = None  # sent
-    exception: msgspec.Raw = _NULL  # failed
-    traceback: msgspec.Raw = _NULL
+    exception: msgspec.Raw = _NULL  # failed, retried
+    traceback: msgspec.Raw = _NULL  # failed, retried
     terminated: bool | None = None  # revoked
-    expired: bool | None = None
+    expired: bool | None = None  # revoked
     requeue: bool | None = None  # rejected
     timestamp: Timestamp  # the sender's clock, seconds since the epoch
     type: TaskType
 
 
 class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A worker speaking of itself. Replies to a ``heartbeat`` broadcast carry less."""
+    """What a worker reports of itself.
+
+    The fields below are decoded, and no others. The reply to a ``heartbeat`` broadcast is a
+    heartbeat without ``active``, ``processed`` and ``loadavg``.
+    """
 
     hostname: Name
     pid: Counter | None = None
@@ -110,7 +120,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Any other type, such as an application's own. Nothing else of it is read."""
+    """An event of any other type, such as an application's own. Only its type is decoded."""
 
     type: Name
     hostname: ClassVar[str] = ""
@@ -127,31 +137,32 @@ _split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[ms
 
 
 def decode(bodies: Iterable[bytes], *, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
-    """Decode message bodies, each a JSON event or a JSON list of events.
+    """Decode message bodies, each a JSON event or a JSON list of events, and keep their order.
 
-    What is not an event goes to ``on_invalid``, once for each, and the rest is returned, in order.
-    Never raises, whatever the bytes.
+    Calls ``on_invalid`` once for each invalid event and leaves it out. Never raises, whatever the
+    bytes.
     """
     events: list[Event] = []
     for body in bodies:
         try:
-            if body[0] == _LIST:  # task events of real workers
+            if body[0] == _LIST:  # the fast path: a list of task events, as real workers send it
                 events += _decode_tasks(body)
             else:
                 events.append(_decode_one(body))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEvent, IndexError):
-            events += _decode_slowly(body, on_invalid)
+            events += _decode_one_by_one(body, on_invalid)
     return events
 
 
-def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> Iterator[Event]:
-    """Take a body apart that is not wholly made of well-formed task events."""
+def _decode_one_by_one(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> Iterator[Event]:
+    """Decode each event of a body by itself: not all of them are valid task events."""
     if len(body) > MAX_BODY_BYTES:
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
         return
-    body = _HALF_CHARACTER.sub(lambda found: found[1] or b"\xff", body)
+    body = _LONE_SURROGATE.sub(lambda found: found[1] or b"\xff", body)
     try:
-        parts: list[Any] = _split_list(body) if body.lstrip()[:1] == b"[" else [body]
+        is_list = body.lstrip()[:1] == b"["
+        parts: list[_Body] = list(_split_list(body)) if is_list else [body]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         on_invalid(InvalidEvent("not JSON", str(error)))
         return
@@ -163,7 +174,7 @@ def _decode_slowly(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> I
 
 
 def _decode_one(body: _Body) -> Event:
-    """One event, whatever its type. Raises ``InvalidEvent``."""
+    """Decode one event, whatever its type. Raises ``InvalidEvent``."""
     try:
         event = _decode_custom(body)
     except msgspec.ValidationError as error:
@@ -180,10 +191,10 @@ def _decode_one(body: _Body) -> Event:
     return event
 
 
-def event_from_mapping(fields: Mapping[str, Any]) -> Event:
-    """Type an event that somebody else decoded, as ``State.event`` gets it from Celery.
+def event_from_mapping(fields: Mapping[str, object]) -> Event:
+    """Convert an event that is a dictionary already, as Celery's own receiver decodes it.
 
-    Raises ``InvalidEvent`` when it is none.
+    Raises ``InvalidEvent`` if it is not a valid event.
     """
     try:
         if fields["type"] in WORKER_TYPES:
@@ -191,20 +202,25 @@ def event_from_mapping(fields: Mapping[str, Any]) -> Event:
         if fields["type"] not in TASK_TYPES:
             return msgspec.convert(fields, CustomEvent)
         kept = dict(fields)
-        for unread in kept.keys() & {"exception", "traceback"}:
-            text = kept[unread] if isinstance(kept[unread], str) else ""
-            text = text.encode("utf-8", "replace").decode()
-            kept[unread] = msgspec.Raw(msgspec.json.encode(text))
+        for name in kept.keys() & {"exception", "traceback"}:
+            kept[name] = _raw_text(kept[name])
         return msgspec.convert(kept, TaskEvent)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
 
 
+def _raw_text(value: object) -> msgspec.Raw:
+    """Encode a text as the raw JSON that ``TaskEvent`` keeps; anything else as an empty one."""
+    text = value if isinstance(value, str) else ""
+    without_surrogates = text.encode("utf-8", "replace").decode()
+    return msgspec.Raw(msgspec.json.encode(without_surrogates))
+
+
 def exception_type(event: TaskEvent) -> str:
-    """The class name of what a failed task raised, such as ``ValueError``.
+    """Return the class name of what a failed task raised, such as ``ValueError``, or ``unknown``.
 
     Celery sends ``repr(exception)``; for a lost process or a hard time limit that is the literal
-    ``ExceptionWithTraceback()``, and the class stands in the last line of the traceback.
+    ``ExceptionWithTraceback()``, and the class is in the last line of the traceback.
     """
     text = _text(event.exception)
     if not text or text.startswith("ExceptionWithTraceback"):
@@ -215,14 +231,18 @@ def exception_type(event: TaskEvent) -> str:
 
 
 def _text(raw: msgspec.Raw) -> str:
+    """Decode a JSON text; anything else is an empty one."""
     try:
         return msgspec.json.decode(raw, type=str)
-    except (msgspec.MsgspecError, UnicodeDecodeError):  # nobody has looked at it before
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
 
 def epoch_of(iso: object) -> float | None:
-    """An eta as Celery writes it, in seconds since the epoch; without a zone it is UTC."""
+    """Return an eta, ISO 8601 as Celery writes it, in seconds since the epoch; None if it is none.
+
+    Without a time zone it is UTC.
+    """
     if not isinstance(iso, str):
         return None
     try:

@@ -20,6 +20,6 @@ def run_demo(*, broker: str | None = None) -> int:
     Call it from the main thread. Raises ``UnavailableError`` when the broker cannot be reached,
     ``ModuleNotFoundError`` without the ``demo`` extra.
     """
-    from .stage import play
+    from .runner import run_in_terminal
 
-    return play(broker=broker)
+    return run_in_terminal(broker=broker)

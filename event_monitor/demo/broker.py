@@ -11,18 +11,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Protocol
 
 from celery import Celery
 from kombu.exceptions import KombuError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
 
+from ..clock import SYSTEM_CLOCK
 from .run import LONG_QUEUE, WORK_QUEUE, Run
 
 __all__ = ["Transport", "clean_up"]
@@ -31,18 +31,19 @@ log = logging.getLogger(__name__)
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
-    """A channel whose messages appear whole and in order."""
+    """A channel whose messages appear whole and in the order they were sent."""
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
-        # The clock is the machine's, so the order holds between processes too.
-        name = f"{time.monotonic_ns():020}_{uuid.uuid4().hex}.{queue}.msg"
+    def _put(self, queue: str, payload: object, **_: object) -> None:
+        # The monotonic clock is the machine's, so the order holds between processes too.
+        nanoseconds = round(SYSTEM_CLOCK.monotonic() * 1e9)
+        name = f"{nanoseconds:020}_{uuid.uuid4().hex}.{queue}.msg"
         unfinished = Path(self.data_folder_out, f"{name}.new")
         unfinished.write_text(dumps(payload), encoding="utf-8")
         unfinished.rename(unfinished.with_name(name))
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str) -> object:
         folder = Path(self.data_folder_in)
-        for name in sorted(one.name for one in folder.glob(f"*.{queue}.msg")):
+        for name in sorted(path.name for path in folder.glob(f"*.{queue}.msg")):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue  # the message of a queue whose name only ends like ours
             taken = folder / f"{name}.taken"
@@ -50,21 +51,21 @@ class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
                 (folder / name).rename(taken)
             except FileNotFoundError:
                 continue  # another consumer of the queue was faster
-            payload = loads(taken.read_text(encoding="utf-8"))
+            payload: object = loads(taken.read_text(encoding="utf-8"))
             taken.unlink()
             return payload
         raise Empty
 
-    def get_table(self, exchange: str) -> Any:
-        """Read the bindings of an exchange."""
+    def get_table(self, exchange: str) -> object:
+        """Return the bindings of an exchange, read under the lock."""
         with self._locked():
             return super().get_table(exchange)
 
-    def _queue_bind(self, *args: Any) -> None:
+    def _queue_bind(self, *args: object) -> None:
         with self._locked():
             super()._queue_bind(*args)
 
-    def _delete(self, *args: Any, **kwargs: Any) -> None:
+    def _delete(self, *args: object, **kwargs: object) -> None:
         with self._locked():
             super()._delete(*args, **kwargs)
 
@@ -81,10 +82,34 @@ class Transport(filesystem.Transport):  # type: ignore[misc]  # kombu has no typ
     Channel = Channel
 
 
+class RedisClient(Protocol):
+    """What cleaning up needs of ``redis.Redis``, as kombu's channel holds it."""
+
+    def scan_iter(self, match: str, count: int) -> Iterable[bytes]:
+        """Yield the full names of the keys that match."""
+        ...
+
+    def delete(self, *names: str) -> object:
+        """Delete keys; kombu's client puts its key prefix before each name."""
+        ...
+
+
+class AmqpChannel(Protocol):
+    """What cleaning up needs of ``amqp.Channel``."""
+
+    def queue_delete(self, queue: str) -> object:
+        """Delete a queue."""
+        ...
+
+    def exchange_delete(self, exchange: str) -> object:
+        """Delete an exchange."""
+        ...
+
+
 def clean_up(app: Celery, run: Run) -> None:
     """Remove from a real broker whatever carries the run's name. Call it when all else ended.
 
-    A broker that is gone by then is reported, not raised.
+    A broker that is gone by then is logged, not raised.
     """
     with app.connection_for_write() as connection:
         try:
@@ -97,14 +122,13 @@ def clean_up(app: Celery, run: Run) -> None:
             log.warning("what begins with %s may still be on the broker: %s", run.name, error)
 
 
-def _clean_up_redis(client: Any, run: Run) -> None:
+def _clean_up_redis(client: RedisClient, run: Run) -> None:
     prefix = f"{run.name}:"
     for key in list(client.scan_iter(match=f"{prefix}*", count=1_000)):
-        # SCAN speaks of full names, while this client puts the prefix before those of DEL.
         client.delete(key.decode().removeprefix(prefix))
 
 
-def _clean_up_amqp(channel: Any, run: Run) -> None:
+def _clean_up_amqp(channel: AmqpChannel, run: Run) -> None:
     queues = (run.queue(WORK_QUEUE), run.queue(LONG_QUEUE))
     for queue in queues:
         channel.queue_delete(queue)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from datetime import datetime
+from typing import Protocol
 
-__all__ = ["NAMESPACE", "REGION", "CloudWatch", "Reading", "percentile"]
+from ..distribution import Distribution
+
+__all__ = ["NAMESPACE", "REGION", "CloudWatch", "Reading"]
 
 NAMESPACE = "Celery"
 REGION = "us-east-1"
@@ -32,33 +35,48 @@ class Reading:
     series: Mapping[Series, tuple[float, ...]] = field(default_factory=dict)
 
     def values(self, metric: str, **dimensions: str) -> tuple[float, ...]:
-        """Every value that arrived, distributions unfolded."""
+        """Return every value that arrived, distributions unfolded."""
         return self.series.get((metric, tuple(sorted(dimensions.items()))), ())
 
     def sum(self, metric: str, **dimensions: str) -> int:
-        """The Sum statistic over all time, of a count."""
+        """Return the Sum statistic over all time, of a count."""
         return round(math.fsum(self.values(metric, **dimensions)))
 
+    def percentile(self, metric: str, percent: float, **dimensions: str) -> float | None:
+        """Return the nearest-rank percentile over all time, exactly; None of nothing."""
+        counts = Counter(self.values(metric, **dimensions))
+        values = tuple(sorted(counts))
+        arrived = Distribution(values, tuple(counts[value] for value in values))
+        return arrived.percentile(percent) if arrived else None
+
     def latest(self, metric: str, **dimensions: str) -> float | None:
-        """The newest value of a gauge; None before the first."""
+        """Return the newest value of a gauge; None before the first."""
         values = self.values(metric, **dimensions)
         return values[-1] if values else None
 
     def split_by(self, dimension: str) -> tuple[str, ...]:
-        """The values a dimension has in any series, sorted."""
+        """Return the values that a dimension has in any series, sorted."""
         found = {dict(dimensions).get(dimension) for _, dimensions in self.series}
-        return tuple(sorted(one for one in found if one is not None))
+        return tuple(sorted(value for value in found if value is not None))
 
 
-def percentile(values: tuple[float, ...], rank: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(rank / 100 * len(values)) - 1)]
+class _Dimension(Protocol):
+    name: str
+    value: str
+
+
+class _StoredValue(Protocol):
+    """moto's ``MetricDatum``: one value; a datum with Values and Counts is stored as many."""
+
+    namespace: str
+    name: str
+    value: float
+    timestamp: datetime
+    dimensions: list[_Dimension]
 
 
 class CloudWatch:
-    """A CloudWatch of our own while the ``with`` block lasts."""
+    """An embedded CloudWatch; it serves while the ``with`` block lasts."""
 
     def __init__(self) -> None:
         from moto.cloudwatch.models import cloudwatch_backends
@@ -74,12 +92,7 @@ class CloudWatch:
         self._server.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._server.stop()
 
     @property
@@ -89,16 +102,19 @@ class CloudWatch:
         return f"{host}:{port}"
 
     def read(self) -> Reading:
-        """What has arrived up to now."""
-        arrived: dict[Series, list[Any]] = {}
-        # The server's threads append to this list; a copy is a moment of it.
-        for datum in tuple(self._backend.metric_data):
+        """Return what has arrived up to now."""
+        arrived: dict[Series, list[_StoredValue]] = {}
+        # The server's threads append to this list; the copy is its content at one moment.
+        stored: tuple[_StoredValue, ...] = tuple(self._backend.metric_data)
+        for datum in stored:
             if datum.namespace == NAMESPACE:
-                dimensions = tuple(sorted((one.name, one.value) for one in datum.dimensions))
-                arrived.setdefault((datum.name, dimensions), []).append(datum)
+                pairs = sorted((pair.name, pair.value) for pair in datum.dimensions)
+                arrived.setdefault((datum.name, tuple(pairs)), []).append(datum)
         return Reading(
             {
-                series: tuple(one.value for one in sorted(data, key=lambda one: one.timestamp))
+                series: tuple(
+                    datum.value for datum in sorted(data, key=lambda datum: datum.timestamp)
+                )
                 for series, data in arrived.items()
             }
         )

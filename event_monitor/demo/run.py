@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 __all__ = ["LONG_QUEUE", "WORK_QUEUE", "Run"]
 
@@ -28,12 +27,12 @@ class Run:
 
     @classmethod
     def new(cls, folder: Path, *, broker: str | None) -> Run:
-        """A run with a name nobody else has."""
+        """Return a run with a name that nobody else has."""
         return cls(f"event-monitor-demo-{secrets.token_hex(4)}", os.getpid(), folder, broker)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Run:
-        """The run this process belongs to; ``KeyError`` if it belongs to none."""
+        """Return the run this process belongs to; raise ``KeyError`` if it belongs to none."""
         return cls(
             environ["DEMO_RUN"],
             int(environ["DEMO_PID"]),
@@ -43,7 +42,7 @@ class Run:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What ``from_environ`` reads."""
+        """The variables that ``from_environ`` reads."""
         return {
             "DEMO_RUN": self.name,
             "DEMO_PID": str(self.pid),
@@ -53,29 +52,30 @@ class Run:
 
     @property
     def ledger(self) -> Path:
-        """The file in which producer and tasks write down what they do."""
+        """The file in which the producer and the tasks record what they do."""
         return self.folder / "ledger"
 
     def queue(self, name: str) -> str:
-        """The full name of a queue."""
+        """Return the full name of a queue."""
         return f"{self.name}.{name}"
 
     @property
     def event_exchange(self) -> str:
-        """Where workers and producer publish events."""
+        """The exchange of the events of workers and producer."""
         return f"{self.name}.events"
 
     @property
     def control_exchange(self) -> str:
-        """Where workers listen for remote control; kombu appends `.pidbox`."""
+        """The exchange of remote control; kombu appends `.pidbox`."""
         return f"{self.name}.control"
 
     @property
-    def configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, object]:
         """Celery's configuration, the same for producer, workers and monitor."""
         return {
-            **self._broker_configuration(),
-            # Names of our own: on a shared broker we neither hear nor disturb anybody else.
+            **self._broker_location,
+            "broker_transport_options": self.transport_options,
+            # Names of our own: on a shared broker the demo and others do not see each other.
             "task_default_queue": self.queue(WORK_QUEUE),
             "event_exchange": self.event_exchange,
             "event_queue_prefix": self.event_exchange,
@@ -86,21 +86,26 @@ class Run:
             "broker_connection_retry_on_startup": True,
         }
 
-    def _broker_configuration(self) -> dict[str, Any]:
-        if self.broker:
-            redis = self.broker.startswith(("redis", "sentinel"))
+    @property
+    def transport_options(self) -> dict[str, object]:
+        """Options of kombu's transport: where the files are, or the prefix of our Redis keys."""
+        if not self.broker:
+            folder = str(self.folder / "broker")
             return {
-                "broker_url": self.broker,
-                "broker_transport_options": {"global_keyprefix": f"{self.name}:"} if redis else {},
-            }
-        folder = str(self.folder / "broker")
-        return {
-            "broker_url": "filesystem://localhost",
-            "broker_transport": "event_monitor.demo.broker:Transport",
-            "broker_transport_options": {
                 "data_folder_in": folder,
                 "data_folder_out": folder,
                 "control_folder": folder,
                 "polling_interval": _POLL_SECONDS,
-            },
+            }
+        if self.broker.startswith(("redis", "sentinel")):
+            return {"global_keyprefix": f"{self.name}:"}
+        return {}
+
+    @property
+    def _broker_location(self) -> dict[str, object]:
+        if self.broker:
+            return {"broker_url": self.broker}
+        return {
+            "broker_url": "filesystem://localhost",
+            "broker_transport": "event_monitor.demo.broker:Transport",
         }

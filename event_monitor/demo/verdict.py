@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .cloudwatch import Reading
-from .ledger import Truth
+from .ledger import GroundTruth
 
 __all__ = ["PER_TASK", "Comparison", "Verdict", "compare", "has_arrived"]
 
@@ -28,7 +28,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether they are the same."""
+        """Whether the two numbers are the same."""
         return self.happened == self.counted
 
 
@@ -41,25 +41,25 @@ class Verdict:
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """All of them."""
+        """All of them, totals first."""
         return (
             *self.totals.values(),
-            *(one for row in self.tasks.values() for one in row.values()),
+            *(comparison for row in self.tasks.values() for comparison in row.values()),
         )
 
     @property
     def agrees(self) -> bool:
         """Whether all agree."""
-        return all(one.agrees for one in self.comparisons)
+        return all(comparison.agrees for comparison in self.comparisons)
 
 
-def has_arrived(truth: Truth, reading: Reading) -> bool:
-    """Whether every run that has happened is counted; asked while the demo goes on."""
-    return all(one.agrees for one in _compare_runs(truth, reading).values())
+def has_arrived(truth: GroundTruth, reading: Reading) -> bool:
+    """Return whether every run so far is counted; for use while the demo goes on."""
+    return all(comparison.agrees for comparison in _compare_runs(truth, reading).values())
 
 
-def compare(truth: Truth, reading: Reading, *, killed: str) -> Verdict:
-    """Compare when everything has ended; ``killed`` is the worker that died with one task.
+def compare(truth: GroundTruth, reading: Reading, *, killed: str) -> Verdict:
+    """Return the verdict at the end; ``killed`` is the worker that died with one task.
 
     A task that CloudWatch knows and the ledger does not is compared with zeros.
     """
@@ -76,7 +76,7 @@ def compare(truth: Truth, reading: Reading, *, killed: str) -> Verdict:
     return Verdict(totals, {name: _compare_task(name, truth, reading) for name in sorted(names)})
 
 
-def _compare_runs(truth: Truth, reading: Reading) -> dict[str, Comparison]:
+def _compare_runs(truth: GroundTruth, reading: Reading) -> dict[str, Comparison]:
     started, succeeded = truth.total("started"), truth.total("succeeded")
     return {
         "TasksSent": Comparison(truth.published, reading.sum("TasksSent")),
@@ -90,7 +90,7 @@ def _compare_runs(truth: Truth, reading: Reading) -> dict[str, Comparison]:
     }
 
 
-def _compare_task(name: str, truth: Truth, reading: Reading) -> dict[str, Comparison]:
+def _compare_task(name: str, truth: GroundTruth, reading: Reading) -> dict[str, Comparison]:
     started, succeeded = truth.of_task("started", name), truth.of_task("succeeded", name)
 
     def summed(metric: str) -> int:

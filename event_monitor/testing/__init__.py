@@ -1,4 +1,4 @@
-"""Testing: the fakes this package is tested with, for your tests too. No pytest, no moto."""
+"""Testing: the fakes that this package is tested with, for your tests too. No pytest, no moto."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ __all__ = ["Datum", "FakeClock", "Fault", "MemorySink", "StrictCloudWatch"]
 
 
 class FakeClock:
-    """A clock that stands still until told. Not thread-safe, which does not matter to a reader."""
+    """A clock that stands still until a test advances it.
+
+    Any thread may read it; only one may advance it.
+    """
 
     def __init__(self, wall: float = 1_700_000_000.0, monotonic: float = 1_000.0) -> None:
         self._wall = wall
         self._monotonic = monotonic
 
     def monotonic(self) -> float:
-        """Seconds that never step back."""
+        """Return seconds that never step back."""
         return self._monotonic
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return seconds since the Unix epoch."""
         return self._wall
 
     def advance(self, seconds: float) -> None:
@@ -29,7 +32,7 @@ class FakeClock:
         self._monotonic += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
+        """Advance at once instead of blocking."""
         self.advance(seconds)
 
     def step_wall(self, seconds: float) -> None:

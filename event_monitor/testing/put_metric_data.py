@@ -1,13 +1,25 @@
-"""PutMetricData's rules, and its query protocol. Sources: the API reference, botocore's model."""
+"""PutMetricData's rules, and its query protocol. Sources: the API reference, botocore's model.
+
+An independent referee: it keeps limits of its own on purpose and shares none with the sink, so that
+a limit which is wrong there is found here.
+"""
 
 from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
+from typing import TypeAlias, TypedDict
 from urllib.parse import parse_qsl
 
-__all__ = ["MAX_BODY_BYTES", "Refusal", "check", "from_query"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Dimension",
+    "MetricDatum",
+    "Refusal",
+    "Request",
+    "check",
+    "from_query",
+]
 
 MAX_BODY_BYTES = 1_000_000  # "1 MB", read strictly: of the uncompressed body
 MAX_DATA = 1_000
@@ -25,6 +37,38 @@ UNITS = frozenset(
 )
 
 
+Form: TypeAlias = dict[str, str]  # a part of a request in the query protocol
+Number: TypeAlias = float | str  # botocore writes NaN and the infinities as strings
+
+
+class Dimension(TypedDict, total=False):
+    """One dimension of a datum."""
+
+    Name: str
+    Value: str
+
+
+class MetricDatum(TypedDict, total=False):
+    """One datum as it was sent."""
+
+    MetricName: str
+    Dimensions: list[Dimension]
+    Timestamp: float
+    Value: Number
+    Values: list[Number]
+    Counts: list[Number]
+    StatisticValues: dict[str, str]
+    Unit: str
+    StorageResolution: float
+
+
+class Request(TypedDict, total=False):
+    """A request as it was sent; anybody may send another shape, so reading it may raise."""
+
+    Namespace: str
+    MetricData: list[MetricDatum]
+
+
 class Refusal(Exception):  # noqa: N818  it is the service's answer, not a failure of the fake
     """The request breaks a rule. ``code`` is the service's own."""
 
@@ -33,10 +77,14 @@ class Refusal(Exception):  # noqa: N818  it is the service's answer, not a failu
         self.code = code
 
 
-def check(request: dict[str, Any], *, now: float) -> None:
-    """Raise ``Refusal`` for the first broken rule; one bad datum refuses the whole request."""
+def check(request: Request, *, now: float) -> None:
+    """Raise ``Refusal`` for the first broken rule; one bad datum refuses the whole request.
+
+    ``now`` is wall-clock seconds since the epoch. What does not have the shape of a request raises
+    ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError``.
+    """
     namespace = request.get("Namespace")
-    _text(namespace, "Namespace", 255)
+    _check_text(namespace, "Namespace", 255)
     if str(namespace).startswith((":", "AWS/")):
         raise _bad("Namespace", f"must not start with a colon or AWS/: {namespace}")
     data = request.get("MetricData")
@@ -48,18 +96,18 @@ def check(request: dict[str, Any], *, now: float) -> None:
             f"The collection MetricData must not have a size greater than {MAX_DATA}.",
         )
     for number, datum in enumerate(data, 1):
-        _datum(datum, f"MetricData.member.{number}", now)
+        _check_datum(datum, f"MetricData.member.{number}", now)
 
 
-def _datum(datum: dict[str, Any], at: str, now: float) -> None:
-    _text(datum.get("MetricName"), f"{at}.MetricName", 255)
+def _check_datum(datum: MetricDatum, at: str, now: float) -> None:
+    _check_text(datum.get("MetricName"), f"{at}.MetricName", 255)
     dimensions = datum.get("Dimensions", [])
     if len(dimensions) > MAX_DIMENSIONS:
         raise _bad(f"{at}.Dimensions", f"must not have a size greater than {MAX_DIMENSIONS}")
     for number, dimension in enumerate(dimensions, 1):
         where = f"{at}.Dimensions.member.{number}"
-        _text(dimension.get("Name"), f"{where}.Name", 255)
-        _text(dimension.get("Value"), f"{where}.Value", 1_024)
+        _check_text(dimension.get("Name"), f"{where}.Name", 255)
+        _check_text(dimension.get("Value"), f"{where}.Value", 1_024)
         if dimension["Name"].startswith(":"):
             raise _bad(f"{where}.Name", "must not start with a colon")
     if datum.get("Unit", "None") not in UNITS:
@@ -68,10 +116,10 @@ def _datum(datum: dict[str, Any], at: str, now: float) -> None:
         raise _bad(f"{at}.StorageResolution", "must be 1 or 60")
     if not now - MAX_AGE_SECONDS <= float(datum.get("Timestamp", now)) <= now + MAX_AHEAD_SECONDS:
         raise _bad(f"{at}.Timestamp", "must be within two weeks past and two hours ahead")
-    _values(datum, at)
+    _check_values(datum, at)
 
 
-def _values(datum: dict[str, Any], at: str) -> None:
+def _check_values(datum: MetricDatum, at: str) -> None:
     given = sorted({"Value", "Values", "StatisticValues"} & datum.keys())
     if not given:
         raise Refusal("MissingParameter", f"One of Value, Values must be given for {at}.")
@@ -80,20 +128,19 @@ def _values(datum: dict[str, Any], at: str) -> None:
     if given == ["StatisticValues"]:
         raise _bad(f"{at}.StatisticValues", "is a rule of this fake: they lose percentiles")
     values = datum["Values"] if given == ["Values"] else [datum["Value"]]
-    counts = datum.get("Counts", [1] * len(values))
+    counts = datum["Counts"] if "Counts" in datum else [1] * len(values)
     if not 1 <= len(values) <= MAX_VALUES:
         raise _bad(f"{at}.Values", f"must have a size from 1 to {MAX_VALUES}")
     if len(counts) != len(values):
         raise _bad(f"{at}.Counts", "must have the size of Values")
     for number in (*values, *counts):
-        # botocore writes NaN and the infinities as strings
         if not math.isfinite(float(number)) or abs(float(number)) > MAX_VALUE:
             raise _bad(f"{at}.Value", f"must be a number within 2^360, not {number}")
     if min(map(float, counts)) < 0:
         raise _bad(f"{at}.Counts", "must not be negative")
 
 
-def _text(text: object, name: str, most: int) -> None:
+def _check_text(text: object, name: str, most: int) -> None:
     if text is None:
         raise Refusal("MissingParameter", f"The parameter {name} is required.")
     if not isinstance(text, str) or not 1 <= len(text) <= most:
@@ -106,34 +153,67 @@ def _bad(name: str, rule: str) -> Refusal:
     return Refusal("InvalidParameterValue", f"The parameter {name} {rule}.")
 
 
-def from_query(body: str) -> dict[str, Any]:
-    """A body of the query protocol in the shape of a JSON one.
+# -- the query protocol --------------------------------------------------------------------------
+
+
+def from_query(body: str) -> tuple[str, Request]:
+    """Return a form's operation, and its request in the shape that the JSON protocol has.
 
     ``MetricData.member.1.Values.member.2=5`` becomes ``{"MetricData": [{"Values": [..., 5.0]}]}``.
+    Raises ``ValueError`` or ``KeyError`` when it is no such form.
     """
-    tree: dict[str, Any] = {}
-    for path, text in parse_qsl(body, keep_blank_values=True, strict_parsing=True):
-        *parents, last = path.split(".")
-        node = tree
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = text
-    request: dict[str, Any] = _lists(tree)
-    for datum in request.get("MetricData", ()):
-        for name in datum.keys() & {"Value", "StorageResolution"}:
-            datum[name] = float(datum[name])
-        for name in datum.keys() & {"Values", "Counts"}:
-            datum[name] = [float(text) for text in datum[name]]
-        if "Timestamp" in datum:
-            written = datum["Timestamp"].replace("Z", "+00:00")  # Python 3.10 does not read the Z
-            datum["Timestamp"] = datetime.fromisoformat(written).timestamp()
-    return request
+    fields = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))
+    request: Request = {
+        "MetricData": [_datum_of(datum) for datum in _members(fields, "MetricData")]
+    }
+    if "Namespace" in fields:
+        request["Namespace"] = fields["Namespace"]
+    return fields["Action"], request
 
 
-def _lists(node: Any) -> Any:
-    if not isinstance(node, dict):
-        return node
-    if node.keys() == {"member"}:
-        members = node["member"]
-        return [_lists(members[number]) for number in sorted(members, key=int)]
-    return {name: _lists(value) for name, value in node.items()}
+def _datum_of(fields: Form) -> MetricDatum:
+    datum: MetricDatum = {}
+    if "MetricName" in fields:
+        datum["MetricName"] = fields["MetricName"]
+    if dimensions := _members(fields, "Dimensions"):
+        datum["Dimensions"] = [_dimension_of(dimension) for dimension in dimensions]
+    if "Unit" in fields:
+        datum["Unit"] = fields["Unit"]
+    if "StorageResolution" in fields:
+        datum["StorageResolution"] = float(fields["StorageResolution"])
+    if "Timestamp" in fields:
+        written = fields["Timestamp"].replace("Z", "+00:00")  # Python 3.10 does not read the Z
+        datum["Timestamp"] = datetime.fromisoformat(written).timestamp()
+    if "Value" in fields:
+        datum["Value"] = float(fields["Value"])
+    if values := _members(fields, "Values"):
+        datum["Values"] = [float(value[""]) for value in values]
+    if counts := _members(fields, "Counts"):
+        datum["Counts"] = [float(count[""]) for count in counts]
+    statistics = {name: text for name, text in fields.items() if name.startswith("StatisticValues")}
+    if statistics:
+        datum["StatisticValues"] = statistics
+    return datum
+
+
+def _dimension_of(fields: Form) -> Dimension:
+    dimension: Dimension = {}
+    if "Name" in fields:
+        dimension["Name"] = fields["Name"]
+    if "Value" in fields:
+        dimension["Value"] = fields["Value"]
+    return dimension
+
+
+def _members(fields: Form, name: str) -> list[Form]:
+    """Return the fields of each member of a list, in order; the field of a plain member is ``""``.
+
+    Of ``MetricData``, ``MetricData.member.2.Unit`` is the field ``Unit`` of the second member.
+    """
+    prefix = f"{name}.member."
+    members: dict[int, Form] = {}
+    for path, text in fields.items():
+        if path.startswith(prefix):
+            number, _, field = path.removeprefix(prefix).partition(".")
+            members.setdefault(int(number), {})[field] = text
+    return [members[number] for number in sorted(members)]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from event_monitor.testing import Datum, Fault, StrictCloudWatch
-from event_monitor.testing.put_metric_data import Refusal
-
-Request = dict[str, Any]
+from event_monitor.testing.put_metric_data import MetricDatum, Refusal, Request
 
 _SERVICE_SECONDS = 0.02  # how long each request takes, so that two at a time would be seen
 
@@ -80,7 +77,7 @@ def environ_for(url: str) -> dict[str, str]:
     }
 
 
-def total_of(data: Iterable[dict[str, Any]]) -> float:
+def total_of(data: Iterable[MetricDatum]) -> float:
     """The sum of some plain values of a request."""
     return sum(float(one.get("Value", 0)) for one in data)
 
@@ -94,6 +91,6 @@ def successes_in(request: Request) -> float:
     )
 
 
-def _of(request: Request, task: str) -> list[dict[str, Any]]:
+def _of(request: Request, task: str) -> list[MetricDatum]:
     label = {"Name": "TaskName", "Value": task}
     return [one for one in request["MetricData"] if label in one.get("Dimensions", ())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -17,16 +18,7 @@ def recorded(values: list[float]) -> Distribution:
     return recorder.freeze()
 
 
-def percentile(distribution: Distribution, q: float) -> float:
-    rank, seen = q * distribution.count, 0
-    for value, count in zip(distribution.values, distribution.counts, strict=True):
-        seen += count
-        if seen >= rank:
-            return value
-    raise AssertionError
-
-
-def test_few_values_are_kept_as_they_are() -> None:
+def test_few_values_are_kept_exactly() -> None:
     """Up to 150 distinct values nothing is rounded."""
     assert recorded([0.5, 2.0, 0.5, 0.0]) == Distribution((0.0, 0.5, 2.0), (1, 2, 1))
 
@@ -35,6 +27,31 @@ def test_nothing_recorded_is_false() -> None:
     """An empty distribution cannot be published, so it can be asked."""
     assert not recorded([])
     assert recorded([0.0])
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1.0), (50, 2.0), (75, 2.0), (76, 10.0), (95, 10.0), (100, 10.0)]
+)
+def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> None:
+    """A percentile is a value that occurred."""
+    assert Distribution((1.0, 2.0, 10.0), (1, 2, 1)).percentile(percent) == expected
+
+
+@pytest.mark.parametrize(
+    ("distribution", "percent"),
+    [
+        (Distribution(), 50),
+        (Distribution((1.0,), (1,)), -1),
+        (Distribution((1.0,), (1,)), 100.1),
+        (Distribution((1.0,), (1,)), math.nan),
+    ],
+)
+def test_a_percentile_that_does_not_exist_is_an_error(
+    distribution: Distribution, percent: float
+) -> None:
+    """Neither no values nor a percent that is none has an answer."""
+    with pytest.raises(ValueError, match="percentile"):
+        distribution.percentile(percent)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +64,10 @@ def test_nothing_recorded_is_false() -> None:
     ],
     ids=["lognormal", "uniform", "eighteen decades", "half zeros"],
 )
-def test_many_values_keep_their_count_and_sum_exactly(draw) -> None:  # type: ignore[no-untyped-def]
-    """Bucketing moves no second and loses no task."""
+def test_many_values_keep_their_count_and_sum_exactly(
+    draw: Callable[[random.Random], float],
+) -> None:
+    """Buckets lose neither a value nor a second."""
     rng = random.Random(1)
     values = [draw(rng) for _ in range(20_000)]
     distribution = recorded(values)
@@ -61,13 +80,13 @@ def test_many_values_keep_their_count_and_sum_exactly(draw) -> None:  # type: ig
     ("decades", "error"), [(2.75, 0.032), (5.5, 0.063)], ids=["usual spread", "wide spread"]
 )
 def test_percentiles_are_off_by_half_a_bucket(decades: float, error: float) -> None:
-    """Sixteenths of a doubling while they are enough; then the small ones share eighths."""
+    """16 buckets per power of two while there is room; then the small ones share in pairs."""
     rng = random.Random(2)
     values = sorted(10 ** rng.uniform(-2, decades - 2) for _ in range(100_000))
     distribution = recorded(values)
-    for q in (0.05, 0.25, 0.5, 0.95, 0.99, 0.999, 1.0):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < error
+    for percent in (5, 25, 50, 95, 99, 99.9, 100):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < error
 
 
 def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
@@ -75,24 +94,24 @@ def test_percentiles_of_a_usual_spread_are_within_five_percent() -> None:
     rng = random.Random(2)
     values = sorted(10 ** rng.uniform(-2, 1) for _ in range(20_000))
     distribution = recorded(values)
-    for q in (0.5, 0.95, 0.99):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < 0.05
+    for percent in (50, 95, 99):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < 0.05
 
 
 def test_only_the_smallest_times_get_wider_buckets() -> None:
-    """As many as must, so that all places are used and high percentiles stay sharp."""
+    """Only as many as needed, so that high percentiles stay precise."""
     rng = random.Random(8)
     values = sorted(10 ** rng.uniform(-2, 2) for _ in range(100_000))
     distribution = recorded(values)
     assert len(distribution.values) == MAX_VALUES
-    for q in (0.5, 0.75, 0.95, 0.99, 0.999, 1.0):
-        exact = values[math.ceil(q * len(values)) - 1]
-        assert abs(percentile(distribution, q) / exact - 1) < 0.032
+    for percent in (50, 75, 95, 99, 99.9, 100):
+        exact = values[math.ceil(len(values) * percent / 100) - 1]
+        assert abs(distribution.percentile(percent) / exact - 1) < 0.032
 
 
 def test_times_below_a_tenth_of_a_millisecond_share_a_bucket() -> None:
-    """Nobody tunes those, and thousands of doublings would hide the rest."""
+    """Nobody tunes those, and their many powers of two would take the room of the rest."""
     rng = random.Random(5)
     distribution = recorded([10 ** rng.uniform(-9, -4) for _ in range(1_000)] + [0.0] * 9 + [2.0])
     assert (len(distribution.values), distribution.counts) == (2, (1_009, 1))
@@ -107,7 +126,7 @@ def test_minus_zero_is_zero() -> None:
 
 
 def test_compacting_in_between_changes_nothing() -> None:
-    """Neither while few values are kept as they are, nor in buckets."""
+    """Neither while values are kept exactly, nor in buckets."""
     rng = random.Random(6)
     values = [rng.choice([0.0, 1.0, rng.lognormvariate(-2, 1)]) for _ in range(5_000)]
     recorder = Recorder()
@@ -121,14 +140,13 @@ def test_compacting_in_between_changes_nothing() -> None:
 
 
 def test_times_that_nobody_can_measure_take_no_memory() -> None:
-    """A hostile worker may send all the doublings there are."""
+    """A hostile worker may send all the powers of two there are."""
     recorder = Recorder()
     for exponent in range(-1_022, 34):
-        for sixteenth in range(16):
-            recorder.record(2.0**exponent * (1 + sixteenth / 16))
+        for sub_bucket in range(16):
+            recorder.record(2.0**exponent * (1 + sub_bucket / 16))
         recorder.compact()
-    assert recorder._sixteenths is not None
-    assert len(recorder._sixteenths) < 1_200
+    assert recorder.size < 1_200
     distribution = recorder.freeze()
     assert distribution.count == 16 * 1_056
     assert len(distribution.values) <= MAX_VALUES

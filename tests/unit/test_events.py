@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import tracemalloc
-from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +25,7 @@ def decode(body: bytes) -> tuple[list[ev.Event], list[str]]:
 
 
 def test_one_event_is_decoded_to_its_type() -> None:
-    """Fields nobody counts by are skipped."""
+    """Fields that nothing is counted by are skipped."""
     body = json.dumps({**STARTED, "utcoffset": -9, "args": "(1,)", "kwargs": {"x": [1]}}).encode()
     assert decode(body) == ([task("started")], [])
 
@@ -38,7 +37,7 @@ def test_a_list_is_decoded_in_order() -> None:
 
 
 def test_a_bad_event_does_not_drop_the_rest_of_its_list() -> None:
-    """Each is judged alone."""
+    """Each is validated by itself."""
     body = json.dumps([1, STARTED, {}, {"type": "task-started"}, STARTED]).encode()
     events, invalid = decode(body)
     assert events == [task("started"), task("started")]
@@ -56,12 +55,12 @@ def test_an_unknown_type_is_a_custom_event() -> None:
     assert invalid == []
 
 
-BAD_VALUES: tuple[Any, ...] = (None, [], {}, "x", -1, 1e300, True, {"__type__": "datetime"})
+BAD_VALUES: tuple[object, ...] = (None, [], {}, "x", -1, 1e300, True, {"__type__": "datetime"})
 
 
 @pytest.mark.parametrize("field", ["uuid", "hostname", "timestamp"])
 @pytest.mark.parametrize("value", BAD_VALUES, ids=repr)
-def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: Any) -> None:
+def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: object) -> None:
     """Strictly: nothing is guessed."""
     if (field, value) in [("uuid", "x"), ("hostname", "x"), ("timestamp", 1e300)]:
         value = "" if value == "x" else 1e300
@@ -94,20 +93,20 @@ def test_a_wrong_required_field_makes_the_event_invalid(field: str, value: Any) 
         b'{"type": ""}',
     ],
 )
-def test_what_is_no_event_is_refused_once(body: bytes) -> None:
+def test_a_body_without_an_event_is_invalid_once(body: bytes) -> None:
     """Never an exception."""
     events, invalid = decode(body)
     assert (events, len(invalid)) == ([], 1)
 
 
-@pytest.mark.parametrize("half", [r"\ud800", r"\uDCFF"])
-def test_half_a_character_in_a_traceback_drops_no_event(half: str) -> None:
-    """Python's JSON writes what a strange file name holds, and msgspec refuses to read it."""
-    whole = r"\ud83d\ude00 and \\ud800"
+@pytest.mark.parametrize("surrogate", [r"\ud800", r"\uDCFF"])
+def test_a_lone_surrogate_in_a_traceback_drops_no_event(surrogate: str) -> None:
+    """Python's JSON writes one for a byte of a file name that is not UTF-8; msgspec refuses it."""
+    pair_and_backslash = r"\ud83d\ude00 and \\ud800"
     failed = {**STARTED, "type": "task-failed", "exception": "ValueError('x')", "traceback": "T"}
     named = {**STARTED, "type": "task-received", "name": "N"}
-    text = json.dumps([failed, named]).replace('"T"', f'"file {half}.py"')
-    events, invalid = decode(text.replace('"N"', f'"{whole}"').encode())
+    text = json.dumps([failed, named]).replace('"T"', f'"file {surrogate}.py"')
+    events, invalid = decode(text.replace('"N"', f'"{pair_and_backslash}"').encode())
     assert [event.type for event in events] == ["task-failed", "task-received"]
     assert invalid == []
     assert events[1] == task("received", name="\N{GRINNING FACE} and \\ud800")
@@ -117,7 +116,7 @@ def test_half_a_character_in_a_traceback_drops_no_event(half: str) -> None:
 
 @pytest.mark.parametrize("raw", [b'"\xff"', b'"\xed\xa0\x80"', b"7", b"{}"])
 def test_an_exception_that_is_no_text_is_unknown(raw: bytes) -> None:
-    """The parser has let it pass unseen."""
+    """The event stays valid, because the field is not decoded before it is needed."""
     body = json.dumps([{**STARTED, "type": "task-failed", "exception": "T"}]).encode()
     (event,), invalid = decode(body.replace(b'"T"', raw))
     assert invalid == []
@@ -131,7 +130,7 @@ def test_fields_that_shadow_methods_are_ignored() -> None:
     assert decode(body) == ([task("started")], [])
 
 
-def test_a_huge_string_in_a_field_nobody_reads_is_not_built() -> None:
+def test_a_huge_string_in_a_field_that_is_skipped_is_not_built() -> None:
     """Arguments are skipped by the parser."""
     body = json.dumps({**STARTED, "args": "x" * 10_000_000}).encode()
     tracemalloc.start()
@@ -143,7 +142,7 @@ def test_a_huge_string_in_a_field_nobody_reads_is_not_built() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_events_or_refused(body: bytes) -> None:
+def test_any_bytes_are_events_or_invalid(body: bytes) -> None:
     """The decoder never raises."""
     events, invalid = decode(body)
     assert isinstance(events, list)
@@ -169,7 +168,7 @@ _FIELDS = (
         optional=dict.fromkeys(_FIELDS.split(), _JSON),
     )
 )
-def test_any_fields_make_an_event_or_are_refused(fields: dict[str, Any]) -> None:
+def test_any_fields_make_an_event_or_are_invalid(fields: dict[str, object]) -> None:
     """From the wire and from Celery's own receiver alike."""
     events, invalid = decode(json.dumps(fields).encode("utf-8", "surrogatepass"))
     assert len(events) + len(invalid) == 1

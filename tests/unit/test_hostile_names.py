@@ -7,10 +7,10 @@ import json
 import pytest
 
 from event_monitor import events as ev
-from event_monitor.metrics import metrics_from
+from event_monitor.metrics import Metric, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.sinks import Outcome
-from event_monitor.sinks.cloudwatch import CloudWatchSink
+from event_monitor.sinks.cloudwatch import CloudWatchSink, encode
 from event_monitor.state import State
 from event_monitor.testing import FakeClock, StrictCloudWatch
 
@@ -26,7 +26,7 @@ NAMES = {
     "blank": "   ",
     "empty": "",
     "none": None,
-    "half a character": "\ud800",
+    "lone surrogate": "\ud800",
 }
 
 
@@ -67,8 +67,13 @@ def test_no_invalid_datum_reaches_the_endpoint(
 
 
 def test_different_names_stay_different_series() -> None:
-    """Escaping and cutting must not throw two tasks together."""
-    from event_monitor.sinks.cloudwatch import _dimension_value
-
+    """Escaping and shortening never give two tasks the same dimension."""
     names = ["ж" * 1_024, "ж" * 1_023 + "я", "a\nb", "a\tb", "x" * 2_000, "x" * 1_999 + "y"]
-    assert len({_dimension_value(name) for name in names}) == len(names)
+    metrics = [
+        Metric("TasksFailed", "Count", 1_700_000_000.0, 1.0, (("TaskName", name),))
+        for name in names
+    ]
+
+    sent = {dimension["Value"] for datum in encode(metrics) for dimension in datum["Dimensions"]}
+
+    assert len(sent) == len(names)

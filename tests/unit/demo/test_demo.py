@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,23 +11,37 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from celery import Celery
 from kombu import Connection, Exchange, Queue
+from rich.console import Console
 
+from event_monitor.clock import SYSTEM_CLOCK, Clock
 from event_monitor.demo import ledger, run_demo
-from event_monitor.demo.cloudwatch import CloudWatch, Reading, percentile
-from event_monitor.demo.ledger import Truth
-from event_monitor.demo.processes import environment
+from event_monitor.demo.cloudwatch import CloudWatch, Reading
+from event_monitor.demo.environment import process_environ
+from event_monitor.demo.ledger import GroundTruth
+from event_monitor.demo.processes import Processes
 from event_monitor.demo.run import Run
+from event_monitor.demo.scenario import DemoError, Scenario
+from event_monitor.demo.screen import Screen
 from event_monitor.demo.verdict import Comparison, compare, has_arrived
 from event_monitor.errors import UnavailableError
+from event_monitor.testing import FakeClock
 
 DEMO = "import sys; from event_monitor.demo import run_demo; sys.exit(run_demo())"
 HERE = str(Path(__file__).parents[3])
 
 
-def test_the_demos_processes_cannot_reach_a_real_account(tmp_path):
+class Message(Protocol):
+    """What the test needs of ``kombu.Message``."""
+
+    def ack(self) -> None: ...
+
+
+def test_the_demos_processes_cannot_reach_a_real_account(tmp_path: Path) -> None:
     """Whatever the user's environment says, every AWS service is the one on loopback."""
     run = Run.new(tmp_path, broker=None)
     outer = {
@@ -40,7 +55,7 @@ def test_the_demos_processes_cannot_reach_a_real_account(tmp_path):
         "HTTP_PROXY": "http://proxy",
     }
 
-    inner = environment(outer, run=run, endpoint="http://127.0.0.1:4566")
+    inner = process_environ(outer, run=run, endpoint="http://127.0.0.1:4566")
 
     assert {key: value for key, value in inner.items() if key.startswith("AWS_")} == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
@@ -60,16 +75,19 @@ def test_the_demos_processes_cannot_reach_a_real_account(tmp_path):
 
 
 @pytest.mark.parametrize("broker", ["sqs://", "memory://", "localhost:6379"])
-def test_a_broker_that_cannot_carry_the_demo_is_refused_before_anything_starts(broker):
+def test_a_broker_that_cannot_carry_the_demo_is_refused_before_anything_starts(broker: str) -> None:
+    """Such as one that would be somebody's AWS account, or lives in one process only."""
     with pytest.raises(UnavailableError, match="--broker must be a URL that begins with amqp"):
         run_demo(broker=broker)
 
 
-def test_the_embedded_broker_loses_no_message_and_keeps_each_senders_order(tmp_path):
+def test_the_embedded_broker_loses_no_message_and_keeps_each_senders_order(tmp_path: Path) -> None:
     """Given writers that publish while a reader polls, all arrives, whole and in order."""
     (tmp_path / "broker").mkdir()
-    options = {**Run.new(tmp_path, broker=None).configuration["broker_transport_options"]}
-    options["polling_interval"] = 0.001  # so that the reader often meets a message being born
+    options = {
+        **Run.new(tmp_path, broker=None).transport_options,
+        "polling_interval": 0.001,  # so that the reader often meets a message being written
+    }
 
     def connect() -> Connection:
         transport = "event_monitor.demo.broker:Transport"
@@ -84,8 +102,9 @@ def test_the_embedded_broker_loses_no_message_and_keeps_each_senders_order(tmp_p
             for number in range(200):
                 producer.publish([sender, number], routing_key="task.sent", serializer="json")
 
-    def on_message(body, message) -> None:
-        received.append(tuple(body))
+    def on_message(body: list[int], message: Message) -> None:
+        sender, number = body
+        received.append((sender, number))
         message.ack()
 
     queue = Queue("events.reader", exchange, routing_key="#")
@@ -99,11 +118,11 @@ def test_the_embedded_broker_loses_no_message_and_keeps_each_senders_order(tmp_p
         for sender in senders:
             sender.join()
 
-    by_sender = [[number for sender, number in received if sender == one] for one in range(3)]
+    by_sender = [[number for s, number in received if s == sender] for sender in range(3)]
     assert by_sender == [list(range(200))] * 3
 
 
-def test_cloudwatch_is_read_back_by_exact_dimensions(tmp_path):
+def test_cloudwatch_is_read_back_by_exact_dimensions(tmp_path: Path) -> None:
     """A total is not the sum of its splits, and distributions are unfolded."""
     script = """
 import boto3
@@ -120,7 +139,7 @@ boto3.client("cloudwatch").put_metric_data(Namespace="Other", MetricData=[
 """
     run = Run.new(tmp_path, broker=None)
     with CloudWatch() as cloudwatch:
-        environ = environment(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
+        environ = process_environ(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
         subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=60)
 
         reading = cloudwatch.read()
@@ -132,26 +151,32 @@ boto3.client("cloudwatch").put_metric_data(Namespace="Other", MetricData=[
     assert reading.split_by("TaskName") == ("a",)
 
 
-def test_a_percentile_is_one_of_the_values():
-    assert percentile((), 95) is None
-    assert percentile((3.0,), 50) == 3.0
-    assert percentile(tuple(range(100, 0, -1)), 95) == 95
+def test_a_percentile_is_one_of_the_values_however_many_arrived() -> None:
+    """Distributions of CloudWatch end at 150 values; what is read back has no such limit."""
+    scattered = tuple(float(number * 37 % 1_000 + 1) for number in range(1_000))
+    reading = Reading({("Few", ()): (3.0, 1.0, 3.0), ("Many", ()): scattered})
+
+    assert reading.percentile("None", 95) is None
+    assert [reading.percentile("Few", percent) for percent in (33, 50)] == [1.0, 3.0]
+    assert reading.percentile("Many", 95) == 950.0
 
 
-def test_a_retry_is_published_again_and_the_ledger_counts_lines(tmp_path):
+def test_a_retry_is_published_again_and_the_ledger_counts_lines(tmp_path: Path) -> None:
+    """A retried task publishes itself, so two messages came of one that was sent."""
     path = tmp_path / "ledger"
-    assert ledger.read(path) == Truth.of([])
+    assert ledger.read(path) == GroundTruth.of([])
 
-    for deed in ("sent", "started", "retried", "started"):
-        ledger.note(path, deed, "shop.sync_stock")
+    actions: tuple[ledger.Action, ...] = ("sent", "started", "retried", "started")
+    for action in actions:
+        ledger.append(path, action, "shop.sync_stock")
 
     truth = ledger.read(path)
     assert (truth.published, truth.total("started"), truth.unfinished) == (2, 2, 1)
 
 
-def test_one_count_that_differs_is_found():
+def test_one_count_that_differs_is_found() -> None:
     """Given everything counted once but one failure twice, the verdict names what differs."""
-    truth = Truth.of(["sent a", "started a", "failed a", "sent b", "started b"])
+    truth = GroundTruth.of(["sent a", "started a", "failed a", "sent b", "started b"])
     reading = Reading(
         {
             ("TasksSent", ()): (2.0,),
@@ -173,12 +198,44 @@ def test_one_count_that_differs_is_found():
 
     assert not has_arrived(truth, reading)
     assert not verdict.agrees
-    assert [one for one in verdict.comparisons if not one.agrees] == [
+    assert [comparison for comparison in verdict.comparisons if not comparison.agrees] == [
         Comparison(happened=1, counted=2),
         Comparison(happened=0, counted=1),
     ]
     assert verdict.totals["TasksFailed"] == Comparison(happened=1, counted=2)
     assert verdict.tasks["unknown"]["TasksFailed"] == Comparison(happened=0, counted=1)
+
+
+def failing_scenario(folder: Path, script: str, *, clock: Clock) -> None:
+    """Run the scenario with this Python script in place of Celery."""
+    run = Run.new(folder, broker=None)
+    command = (sys.executable, "-c", script)
+    with Processes(run, environ={}, command=command) as processes:
+        Scenario(
+            run,
+            Celery("producer", set_as_current=False),
+            cloudwatch=CloudWatch(),
+            processes=processes,
+            screen=Screen(Console(file=io.StringIO()), title="", command=""),
+            clock=clock,
+        ).run()
+
+
+def test_a_process_that_never_gets_ready_ends_the_demo(tmp_path: Path) -> None:
+    """The patience with it is counted by the clock."""
+    clock = FakeClock()
+    started_at = clock.monotonic()
+
+    with pytest.raises(DemoError, match=r"^monitor did not become ready:"):
+        failing_scenario(tmp_path, "import time; time.sleep(60)", clock=clock)
+
+    assert 40 <= clock.monotonic() - started_at < 41
+
+
+def test_a_process_that_dies_ends_the_demo_with_the_end_of_its_log(tmp_path: Path) -> None:
+    """Nobody waits for what cannot come."""
+    with pytest.raises(DemoError, match=r"^monitor died unexpectedly:\nno such app$"):
+        failing_scenario(tmp_path, "print('no such app')", clock=SYSTEM_CLOCK)
 
 
 # -- the whole demo, in a process of its own -------------------------------------------------
@@ -213,7 +270,7 @@ def start_demo(folder: Path, output: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.integration
-def test_sent_and_counted_agree_and_nothing_is_left(tmp_path):
+def test_sent_and_counted_agree_and_nothing_is_left(tmp_path: Path) -> None:
     """`event-monitor demo` ends within a minute, says that all agrees, and cleans up."""
     environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": HERE}
 
@@ -235,7 +292,7 @@ def test_sent_and_counted_agree_and_nothing_is_left(tmp_path):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing(tmp_path, number):
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle ends workers and monitor and removes the folder."""
     output = tmp_path.with_suffix(".out")
     demo = start_demo(tmp_path, output)
@@ -249,7 +306,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, number):
 
 
 @pytest.mark.integration
-def test_a_killed_demo_takes_its_processes_along(tmp_path):
+def test_a_killed_demo_takes_its_processes_along(tmp_path: Path) -> None:
     """Even after kill -9 of the demo itself, no worker stays behind."""
     output = tmp_path.with_suffix(".out")
     demo = start_demo(tmp_path, output)

@@ -1,4 +1,4 @@
-"""The strict fake of CloudWatch: what it takes, what it refuses, how it misbehaves."""
+"""The strict fake of CloudWatch: what it accepts, what it refuses, how it misbehaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import Protocol
 from urllib.parse import urlencode
 
 import boto3
@@ -15,10 +15,20 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from event_monitor.testing import Datum, FakeClock, StrictCloudWatch
+from event_monitor.testing import Datum, FakeClock, Fault, StrictCloudWatch
 
 NOW = 1_700_000_000.0
 SESSION = boto3.session.Session()  # reads the service's model once
+
+Sent = dict[str, object]  # a datum as it is given to boto3, which may break a rule
+
+
+class Client(Protocol):
+    """What the tests need of boto3's client."""
+
+    def put_metric_data(self, *, Namespace: str, MetricData: list[Sent]) -> object: ...  # noqa: N803  boto3's names
+
+    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -28,8 +38,8 @@ def cloudwatch() -> Iterator[StrictCloudWatch]:
 
 
 @pytest.fixture
-def client(cloudwatch: StrictCloudWatch) -> Iterator[Any]:
-    client = SESSION.client(
+def client(cloudwatch: StrictCloudWatch) -> Iterator[Client]:
+    client: Client = SESSION.client(
         "cloudwatch",
         endpoint_url=cloudwatch.endpoint_url,
         region_name="us-east-1",
@@ -45,8 +55,8 @@ def client(cloudwatch: StrictCloudWatch) -> Iterator[Any]:
     client.close()
 
 
-def datum(**changes: Any) -> dict[str, Any]:
-    plain = {
+def datum(**changes: object) -> Sent:
+    plain: Sent = {
         "MetricName": "A",
         "Value": 1.0,
         "Timestamp": datetime.fromtimestamp(NOW, timezone.utc),
@@ -59,7 +69,7 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(NOW + seconds, timezone.utc)
 
 
-def test_accepted_data_are_read_back_whole(cloudwatch: StrictCloudWatch, client: Any) -> None:
+def test_accepted_data_are_read_back_whole(cloudwatch: StrictCloudWatch, client: Client) -> None:
     """What boto3 sends can be read back, with exact dimensions."""
     # When
     client.put_metric_data(
@@ -88,7 +98,7 @@ def test_accepted_data_are_read_back_whole(cloudwatch: StrictCloudWatch, client:
     assert cloudwatch.sum("A", TaskName="b") == 0.0
 
 
-def test_a_large_body_comes_gzipped(cloudwatch: StrictCloudWatch, client: Any) -> None:
+def test_a_large_body_comes_gzipped(cloudwatch: StrictCloudWatch, client: Client) -> None:
     """botocore compresses above 10 kB; the size counted is the uncompressed one."""
     client.put_metric_data(Namespace="Celery", MetricData=[datum()] * 1_000)
 
@@ -130,7 +140,7 @@ def test_a_large_body_comes_gzipped(cloudwatch: StrictCloudWatch, client: Any) -
     ],
 )
 def test_one_bad_datum_refuses_the_whole_request(
-    code: str, data: list[dict[str, Any]], cloudwatch: StrictCloudWatch, client: Any
+    code: str, data: list[Sent], cloudwatch: StrictCloudWatch, client: Client
 ) -> None:
     """Every rule refuses the request as a whole, with the service's own code."""
     with pytest.raises(ClientError) as refused:
@@ -142,7 +152,7 @@ def test_one_bad_datum_refuses_the_whole_request(
 
 
 @pytest.mark.parametrize("namespace", ["AWS/EC2", ":a", "", "é", "n" * 256])
-def test_a_namespace_that_is_not_ours_to_use_is_refused(namespace: str, client: Any) -> None:
+def test_a_namespace_that_users_may_not_use_is_refused(namespace: str, client: Client) -> None:
     """Reserved, malformed and too long namespaces are refused."""
     with pytest.raises(ClientError) as refused:
         client.put_metric_data(Namespace=namespace, MetricData=[datum()])
@@ -151,7 +161,7 @@ def test_a_namespace_that_is_not_ours_to_use_is_refused(namespace: str, client: 
 
 
 @pytest.mark.parametrize(
-    "one",
+    "datum_at_limit",
     [
         datum(Timestamp=at(-14 * 86_400)),
         datum(Timestamp=at(2 * 3_600)),
@@ -161,16 +171,18 @@ def test_a_namespace_that_is_not_ours_to_use_is_refused(namespace: str, client: 
         datum(Dimensions=[{"Name": f"D{n}", "Value": "x"} for n in range(30)]),
     ],
 )
-def test_what_just_keeps_to_a_limit_is_taken(
-    one: dict[str, Any], cloudwatch: StrictCloudWatch, client: Any
+def test_a_datum_at_a_limit_is_accepted(
+    datum_at_limit: Sent, cloudwatch: StrictCloudWatch, client: Client
 ) -> None:
     """Every limit is inclusive."""
-    client.put_metric_data(Namespace="Celery", MetricData=[one])
+    client.put_metric_data(Namespace="Celery", MetricData=[datum_at_limit])
 
     assert len(cloudwatch.data) == 1
 
 
-def test_a_body_beyond_a_megabyte_is_too_large(cloudwatch: StrictCloudWatch, client: Any) -> None:
+def test_a_body_beyond_a_megabyte_is_too_large(
+    cloudwatch: StrictCloudWatch, client: Client
+) -> None:
     """The limit is on the uncompressed body, however well it compresses."""
     wide = datum(Dimensions=[{"Name": f"D{n}", "Value": "x" * 1_000} for n in range(10)])
 
@@ -194,14 +206,14 @@ def test_a_body_beyond_a_megabyte_is_too_large(cloudwatch: StrictCloudWatch, cli
         ("too large", ClientError, 0),
     ],
 )
-def test_it_misbehaves_as_told_then_behaves(
-    fault: Any,
+def test_a_fault_with_a_number_ends_by_itself(
+    fault: Fault,
     error: type[Exception],
     applied: int,
     cloudwatch: StrictCloudWatch,
-    client: Any,
+    client: Client,
 ) -> None:
-    """A fault lasts as many requests as ordered, and is seen by boto3 as the real thing."""
+    """It lasts for that many requests, and boto3 raises what it raises for the real service."""
     # Given
     cloudwatch.misbehave(fault, times=1)
 
@@ -216,8 +228,10 @@ def test_it_misbehaves_as_told_then_behaves(
     assert len(cloudwatch.data) == applied + 1
 
 
-def test_faults_last_until_told_otherwise(cloudwatch: StrictCloudWatch, client: Any) -> None:
-    """Without a number of times, a fault lasts until `behave`."""
+def test_a_fault_without_a_number_lasts_until_behave(
+    cloudwatch: StrictCloudWatch, client: Client
+) -> None:
+    """Then everything is accepted again."""
     cloudwatch.misbehave("throttle")
     for _ in range(3):
         with pytest.raises(ClientError, match="Rate exceeded"):
@@ -273,11 +287,34 @@ def test_the_query_protocol_is_refused_in_xml(cloudwatch: StrictCloudWatch) -> N
     assert "<Code>InvalidParameterValue</Code>" in body
 
 
-def test_garbage_is_refused(cloudwatch: StrictCloudWatch) -> None:
-    """A body that is no request is answered, not choked on."""
+def test_members_of_a_form_are_ordered_by_number(cloudwatch: StrictCloudWatch) -> None:
+    """The tenth comes after the second, wherever it is written."""
+    plain = {
+        key: text for key, text in QUERY.items() if "Values" not in key and "Counts" not in key
+    }
+    numbers = (10, *range(1, 10))
+    values = {f"MetricData.member.1.Values.member.{n}": str(n) for n in numbers}
+
+    status, _ = post(cloudwatch, {**values, **plain})
+
+    assert status == 200
+    assert cloudwatch.data[0].values == tuple(map(float, range(1, 11)))
+
+
+def test_statistics_in_a_form_are_refused(cloudwatch: StrictCloudWatch) -> None:
+    """As in JSON: they lose percentiles, and exclude values."""
+    status, body = post(cloudwatch, {**QUERY, "MetricData.member.1.StatisticValues.Sum": "1"})
+
+    assert status == 400
+    assert "<Code>InvalidParameterCombination</Code>" in body
+
+
+@pytest.mark.parametrize("garbage", ["[1", "[1]", "7", "null"])
+def test_garbage_is_refused(garbage: str, cloudwatch: StrictCloudWatch) -> None:
+    """A body that is not a request gets an answer, as from the service."""
     connection = http.client.HTTPConnection(cloudwatch.endpoint_url.removeprefix("http://"))
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "G.PutMetricData"}
-    connection.request("POST", "/", "[1", headers)
+    connection.request("POST", "/", garbage, headers)
     response = connection.getresponse()
 
     assert response.status == 400

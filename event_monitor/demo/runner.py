@@ -1,4 +1,4 @@
-"""Stage: sets up all that a demo needs, lets it play, clears everything away, says how it went."""
+"""Runner: sets up what the demo needs, runs the scenario, cleans up, prints the verdict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -18,29 +17,31 @@ from kombu.utils.url import maybe_sanitize_url
 from rich.console import Console
 from rich.text import Text
 
+from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK, UnavailableError
-from .acts import MONITOR, DemoError, Play
 from .broker import clean_up
 from .cloudwatch import CloudWatch
-from .processes import Processes, environment, stripped
+from .environment import process_environ, user_settings_hidden
+from .processes import Processes
 from .run import Run
+from .scenario import MONITOR, DemoError, Scenario
 from .screen import Screen, verdict_tables
 from .verdict import Verdict
 
-__all__ = ["play"]
+__all__ = ["run_in_terminal"]
 
 #: Schemes of brokers that carry events and need nothing else of the user's environment.
 BROKERS = {"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel"}
 
 
-def play(*, broker: str | None) -> int:
+def run_in_terminal(*, broker: str | None, clock: Clock = SYSTEM_CLOCK) -> int:
     """See ``run_demo``."""
     console = Console(highlight=False)
     stack = contextlib.ExitStack()
-    began = time.monotonic()
+    started_at = clock.monotonic()
     try:
         with _signals(_interrupt):
-            verdict = _prepare(stack, console, broker=broker).perform()
+            verdict = _set_up(stack, console, broker=broker, clock=clock).run()
     except KeyboardInterrupt:
         console.print("\nInterrupted; nothing is left running.")
         return EXIT_CHECK_FAILED
@@ -50,17 +51,19 @@ def play(*, broker: str | None) -> int:
         console.print(Text(log), soft_wrap=True)
         return EXIT_CHECK_FAILED
     finally:
-        with _signals(signal.SIG_IGN):  # impatience must not leave workers behind
+        with _signals(signal.SIG_IGN):  # a second Ctrl-C must not leave workers behind
             stack.close()
     console.print(*verdict_tables(verdict), sep="")
-    console.print(_sentence(verdict, time.monotonic() - began))
+    console.print(_conclusion(verdict, clock.monotonic() - started_at))
     return EXIT_OK if verdict.agrees else EXIT_CHECK_FAILED
 
 
-def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | None) -> Play:
-    """Set the stage; what is put on it is cleared away when the stack is closed."""
-    stack.enter_context(_users_settings_hidden())
-    folder = Path(stack.enter_context(_folder()))
+def _set_up(
+    stack: contextlib.ExitStack, console: Console, *, broker: str | None, clock: Clock
+) -> Scenario:
+    """Start everything but the processes; closing the stack removes it again."""
+    stack.enter_context(user_settings_hidden())
+    folder = Path(stack.enter_context(_temporary_folder()))
     (folder / "broker").mkdir()
     run = Run.new(folder, broker=broker)
     producer = Celery("event-monitor-demo", set_as_current=False)
@@ -68,10 +71,10 @@ def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | Non
     stack.callback(producer.close)
     where = "files as broker"
     if broker:
-        where = _reach(producer, broker)
+        where = _reachable(producer, broker)
         stack.callback(clean_up, producer, run)
     cloudwatch = stack.enter_context(CloudWatch())
-    environ = environment(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
+    environ = process_environ(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
     processes = stack.enter_context(Processes(run, environ=environ))
     screen = Screen(
         console,
@@ -79,25 +82,17 @@ def _prepare(stack: contextlib.ExitStack, console: Console, *, broker: str | Non
         command="$ celery " + " ".join(MONITOR).replace(" -c ", " \\\n    -c "),
     )
     stack.enter_context(screen)
-    return Play(run, producer, cloudwatch, processes, screen)
+    return Scenario(
+        run, producer, cloudwatch=cloudwatch, processes=processes, screen=screen, clock=clock
+    )
 
 
-@contextlib.contextmanager
-def _users_settings_hidden() -> Iterator[None]:
-    """Keep this process, too, from a broker or an account that the environment names."""
-    hidden = {key: os.environ.pop(key) for key in set(os.environ) - set(stripped(os.environ))}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-def _folder() -> tempfile.TemporaryDirectory[str]:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="event-monitor-demo-", ignore_cleanup_errors=True)
 
 
-def _reach(producer: Celery, broker: str) -> str:
-    """The broker's URL without its password; ``UnavailableError`` when it cannot be used."""
+def _reachable(producer: Celery, broker: str) -> str:
+    """Return the broker's URL without its password; raise ``UnavailableError`` if unusable."""
     urls = broker.split(";")
     schemes = {url.partition("://")[0] for url in urls}
     if not schemes <= BROKERS:  # SQS, above all, would be somebody's account
@@ -107,7 +102,7 @@ def _reach(producer: Celery, broker: str) -> str:
         )
     try:
         with producer.connection_for_write() as connection:
-            _knock(connection)
+            _connect(connection)
         return ";".join(maybe_sanitize_url(url) for url in urls)
     except (KombuError, OSError, ValueError) as error:
         raise UnavailableError(
@@ -116,15 +111,15 @@ def _reach(producer: Celery, broker: str) -> str:
         ) from error
 
 
-def _knock(connection: Connection) -> None:
+def _connect(connection: Connection) -> None:
     try:
         connection.ensure_connection(max_retries=1, interval_start=0.5)
-    except connection.channel_errors as error:  # what AMQP says to a wrong password
+    except connection.channel_errors as error:  # how AMQP answers a wrong password
         raise OperationalError(str(error)) from error
 
 
-def _sentence(verdict: Verdict, seconds: float) -> Text:
-    wrong = sum(not one.agrees for one in verdict.comparisons)
+def _conclusion(verdict: Verdict, seconds: float) -> Text:
+    wrong = sum(not comparison.agrees for comparison in verdict.comparisons)
     if wrong:
         return Text(
             f"{wrong} of {len(verdict.comparisons)} numbers in CloudWatch are not what happened.",
@@ -139,7 +134,7 @@ def _sentence(verdict: Verdict, seconds: float) -> Text:
 
 @contextlib.contextmanager
 def _signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    """Handle the signals that end a terminal program this way for a while."""
+    """Handle the signals that end a terminal program with ``handler`` while the block lasts."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, handler) for number in numbers]
     try:
