@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from ..catalog import CATALOG, MetricSpec, spec
+from ..catalog import spec
 from ..errors import SettingsError
 from ..metrics import Metric, label_for
 from ..settings import Settings
@@ -12,7 +12,6 @@ from ..sinks.cloudwatch import encode
 from .model import Dimensions, Series
 
 __all__ = [
-    "NEEDS",
     "is_published",
     "period_of",
     "queue_split",
@@ -21,30 +20,14 @@ __all__ = [
     "why_not",
 ]
 
-_BOTH = ("probe_queues", "probe_workers")
 _BY = {"TaskName": "by_task", "QueueName": "by_queue", "WorkerName": "by_worker"}
-
-
-def _needs(one: MetricSpec) -> tuple[str, ...]:
-    if one.name in ("BacklogPerWorker", "WorkersStalled"):
-        return _BOTH
-    if one.group == "queues":
-        return ("probe_queues",)
-    asked = ("TasksReserved", "TasksScheduled", "TasksRevokedHeld", "PoolProcesses")
-    if one.name in (*asked, "WorkerUtilization", "WorkerMemory"):
-        return ("probe_workers",)
-    return ()
-
-
-#: Metric → the settings without which it is never known.
-NEEDS: dict[str, tuple[str, ...]] = {one.name: _needs(one) for one in CATALOG}
 
 
 def why_not(metric: str, settings: Settings, split: str = "") -> str | None:
     """Why these settings do not publish the metric (split so); None if they do."""
     if metric in settings.without:
         return f"`without` has {metric}"
-    for need in NEEDS[metric]:
+    for need in spec(metric).needs:
         if not getattr(settings, need):
             return f"{metric} needs `{need}`"
     limits = settings.queue_length_limits or settings.queue_age_limits

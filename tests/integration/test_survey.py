@@ -17,7 +17,6 @@ from celery.signals import before_task_publish
 from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.catalog import CATALOG, spec
 from event_monitor.provision.choices import Choices, queue_entry, task_entry
-from event_monitor.provision.published import NEEDS
 from event_monitor.provision.stack import stack_of
 from event_monitor.settings import Settings
 
@@ -35,7 +34,7 @@ INTERVAL_SECONDS = 2
 SETTINGS = {"interval": str(INTERVAL_SECONDS), "probe_seconds": "2", "queues": BACKLOG}
 
 #: What only broker and workers can tell.
-GAUGES = frozenset(one.name for one in CATALOG if NEEDS[one.name])
+GAUGES = frozenset(one.name for one in CATALOG if one.needs)
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)

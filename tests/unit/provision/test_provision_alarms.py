@@ -21,7 +21,7 @@ from event_monitor.metrics import Metric, metrics_from
 from event_monitor.provision.alarms import alarms_of, composite_of, left_out
 from event_monitor.provision.choices import Choices, QueueEntry, TaskEntry, queue_entry, task_entry
 from event_monitor.provision.model import Alarm, CompositeAlarm, Series, name_of
-from event_monitor.provision.published import NEEDS, period_of
+from event_monitor.provision.published import period_of
 from event_monitor.provision.scaling import scaling_of
 from event_monitor.settings import Settings
 from event_monitor.sinks.cloudwatch import encode
@@ -322,12 +322,15 @@ def test_what_needs_a_probe_is_known() -> None:
 
     everything = names()
     assert everything - names(queues=None, stalled=None) == {
-        name for name, needs in NEEDS.items() if "probe_queues" in needs
+        metric.name for metric in CATALOG if "probe_queues" in metric.needs
     }
     assert everything - names(workers=None, stalled=None) == {
-        name for name, needs in NEEDS.items() if "probe_workers" in needs
+        metric.name for metric in CATALOG if "probe_workers" in metric.needs
     }
-    assert set(NEEDS) == {one.name for one in CATALOG}
+    assert {need for metric in CATALOG for need in metric.needs} == {
+        "probe_queues",
+        "probe_workers",
+    }
 
 
 def test_an_alarm_on_what_is_not_published_is_left_out_and_that_is_said() -> None:
