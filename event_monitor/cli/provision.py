@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..errors import SettingsError
-from ..provision.choices import Choices, queue_entry, task_entry
+from ..provision.options import Choices, queue_entry, task_entry
 from .loading import load
 from .options import Command, Decorated, formats, loglevel, watching
 
@@ -152,15 +152,15 @@ def files_of(stack: Any, form: str) -> dict[str, str]:
     if grafana_only:
         pass
     elif form == "terraform":
-        from ..provision.terraform import terraform_files
+        from ..provision.render.terraform import terraform_files
 
         files |= terraform_files(stack)
     elif form == "cloudformation":
-        from ..provision.cloudformation import template_of
+        from ..provision.render.cloudformation import template_of
 
         files["event-monitor.template.json"] = _json(template_of(stack))
     else:
-        from ..provision.api import whole
+        from ..provision.render.api import whole
 
         files["event-monitor.json"] = _json(whole(stack))
     if stack.grafana is not None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..settings import Settings
-from .choices import Choices, QueueEntry
+from .alarm_definitions import Rule, of_cluster, of_queue, of_task
 from .model import Alarm, CompositeAlarm, name_of
-from .published import is_published, period_of, queue_split, series_of, task_split, why_not
-from .rules import Rule, of_cluster, of_queue, of_task
+from .options import Choices, QueueEntry
+from .series import is_published, period_of, queue_split, series_of, task_split, why_not
 
 __all__ = ["alarms_of", "composite_of", "left_out"]
 

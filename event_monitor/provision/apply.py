@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from ..errors import EventMonitorError, SettingsError, UnavailableError
 from ..settings import Settings
-from .api import alarm_parameters, composite_parameters
-from .dashboard import MARK
 from .model import Located, tags_of
+from .render.api import alarm_parameters, composite_parameters
+from .render.cloudwatch_dashboard import MARK
 from .stack import Stack
 
 __all__ = ["Account", "Change", "Verb"]

@@ -12,7 +12,7 @@ from typing import Literal
 from ..catalog import spec
 from ..errors import SettingsError
 from ..settings import Settings
-from .published import series_of
+from .series import series_of
 
 __all__ = ["TOP", "Line", "Panel", "Section", "largest", "search_terms"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..settings import Settings
-from .choices import Choices
+from .options import Choices
 
 __all__ = ["permissions"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..settings import Settings
-from .choices import Choices
 from .model import Alarm, Comparison, Scaling, Step, name_of
-from .published import period_of, queue_split, series_of
+from .options import Choices
+from .series import period_of, queue_split, series_of
 
 __all__ = ["scaling_of"]
 

@@ -7,13 +7,13 @@ from typing import Any, Literal, get_args
 
 from ..settings import Settings
 from .alarms import alarms_of, composite_of, left_out
-from .choices import Choices
-from .dashboard import dashboard_name, dashboard_of
-from .grafana import grafana_of
 from .model import Alarm, CompositeAlarm, Scaling
+from .options import Choices
 from .policy import permissions
+from .render.cloudwatch_dashboard import dashboard_name, dashboard_of
+from .render.grafana import grafana_of
 from .scaling import scaling_of
-from .task import container, decisions
+from .task_definition import container, decisions
 
 __all__ = ["PIECES", "Piece", "Stack", "stack_of"]
 

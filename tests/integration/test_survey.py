@@ -16,7 +16,7 @@ from celery.signals import before_task_publish
 
 from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.catalog import CATALOG, spec
-from event_monitor.provision.choices import Choices, queue_entry, task_entry
+from event_monitor.provision.options import Choices, queue_entry, task_entry
 from event_monitor.provision.stack import stack_of
 from event_monitor.settings import Settings
 

@@ -21,16 +21,16 @@ from event_monitor.cli.provision import provision
 from event_monitor.distribution import Distribution
 from event_monitor.errors import SettingsError
 from event_monitor.metrics import metrics_from
-from event_monitor.provision.choices import Choices, QueueEntry, TaskEntry
-from event_monitor.provision.dashboard import dashboard_of
-from event_monitor.provision.grafana import UNITS, grafana_of
-from event_monitor.provision.hcl import Block, Comment, Raw, encoded, text_of
+from event_monitor.provision.layout import sections_of
 from event_monitor.provision.model import Located, Series
+from event_monitor.provision.options import Choices, QueueEntry, TaskEntry
 from event_monitor.provision.policy import permissions
-from event_monitor.provision.sections import sections_of
+from event_monitor.provision.render.cloudwatch_dashboard import dashboard_of
+from event_monitor.provision.render.grafana import UNITS, grafana_of
+from event_monitor.provision.render.hcl import Block, Comment, Raw, encoded, text_of
+from event_monitor.provision.render.terraform import terraform_files
 from event_monitor.provision.stack import PIECES, Stack, stack_of
-from event_monitor.provision.task import container, environment
-from event_monitor.provision.terraform import terraform_files
+from event_monitor.provision.task_definition import container, environment
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     PublisherReport,
@@ -183,7 +183,7 @@ def test_cloudformation_has_no_warnings(
 ) -> None:
     """cfn-lint judges every piece."""
     pytest.importorskip("cfnlint")
-    from event_monitor.provision.cloudformation import template_of
+    from event_monitor.provision.render.cloudformation import template_of
 
     if settings != EVERYTHING:
         choices = replace(choices, scale_queue="")
@@ -198,7 +198,7 @@ def test_cloudformation_has_no_warnings(
 
 def test_cloudformation_substitutes_nothing_but_account_and_region() -> None:
     """A label of CloudWatch's looks like a variable of its own."""
-    from event_monitor.provision.cloudformation import template_of
+    from event_monitor.provision.render.cloudformation import template_of
 
     template = template_of(stack_of(("alarms", "dashboard"), EVERYTHING, CHOICES))
     body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]

@@ -19,10 +19,10 @@ from event_monitor.distribution import Distribution
 from event_monitor.errors import SettingsError
 from event_monitor.metrics import Metric, metrics_from
 from event_monitor.provision.alarms import alarms_of, composite_of, left_out
-from event_monitor.provision.choices import Choices, QueueEntry, TaskEntry, queue_entry, task_entry
 from event_monitor.provision.model import Alarm, CompositeAlarm, Series, name_of
-from event_monitor.provision.published import period_of
+from event_monitor.provision.options import Choices, QueueEntry, TaskEntry, queue_entry, task_entry
 from event_monitor.provision.scaling import scaling_of
+from event_monitor.provision.series import period_of
 from event_monitor.settings import Settings
 from event_monitor.sinks.cloudwatch import encode
 from event_monitor.snapshot import (

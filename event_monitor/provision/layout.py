@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..settings import Settings
 from .panels import Line, Panel, Section
-from .published import is_published
+from .series import is_published
 
 __all__ = ["sections_of"]
 

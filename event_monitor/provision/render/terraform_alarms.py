@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..model import COMPARISONS, Alarm, CompositeAlarm, Series, tags_of
 from .hcl import Block, Comment, Raw
-from .model import COMPARISONS, Alarm, CompositeAlarm, Series, tags_of
 
 __all__ = ["alarm_block", "composite_block"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..stack import Stack
 from .hcl import Block, Comment, encoded, text_of
-from .stack import Stack
 from .terraform_alarms import alarm_block, composite_block
 from .terraform_ecs import autoscaling_parts, ecs_parts
 

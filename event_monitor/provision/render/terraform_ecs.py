@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model import Scaling, Series
+from ..stack import Stack
+from ..task_definition import CPU, MEMORY
 from .hcl import Block, Comment, Raw, encoded
-from .model import Scaling, Series
-from .stack import Stack
-from .task import CPU, MEMORY
 from .terraform_alarms import alarm_block
 
 __all__ = ["autoscaling_parts", "ecs_parts"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import Located
+from ..model import Located
 
 __all__ = ["Block", "Comment", "Raw", "encoded", "text_of"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..settings import Settings
-from .choices import Choices
-from .model import Alarm, CompositeAlarm, Located, Series
-from .panels import TOP, Line, Panel, largest, search_terms
-from .published import is_published, period_of, queue_split, series_of
-from .sections import sections_of
+from ...settings import Settings
+from ..layout import sections_of
+from ..model import Alarm, CompositeAlarm, Located, Series
+from ..options import Choices
+from ..panels import TOP, Line, Panel, largest, search_terms
+from ..series import is_published, period_of, queue_split, series_of
 
 __all__ = ["MARK", "dashboard_name", "dashboard_of"]
 

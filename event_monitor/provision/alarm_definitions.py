@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..settings import Settings
-from .choices import Choices, QueueEntry, TaskEntry
 from .model import Comparison, Missing
+from .options import Choices, QueueEntry, TaskEntry
 
 __all__ = ["Rule", "of_cluster", "of_queue", "of_task"]
 

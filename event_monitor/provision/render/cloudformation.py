@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..model import Alarm, Located
+from ..stack import Stack
+from ..task_definition import CPU, MEMORY
 from .api import alarm_parameters, composite_parameters, scaling_settings
-from .model import Alarm, Located
-from .stack import Stack
-from .task import CPU, MEMORY
 
 __all__ = ["template_of"]
 

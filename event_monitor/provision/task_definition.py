@@ -7,7 +7,7 @@ from typing import Any
 
 from ..settings import Settings, options
 from ..settings.parsers import text_of
-from .choices import Choices
+from .options import Choices
 
 __all__ = ["CPU", "MEMORY", "container", "decisions", "environment"]
 

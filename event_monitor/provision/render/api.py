@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import COMPARISONS, Alarm, CompositeAlarm, Scaling, Series, tags_of
-from .stack import Stack
+from ..model import COMPARISONS, Alarm, CompositeAlarm, Scaling, Series, tags_of
+from ..stack import Stack
 
 __all__ = ["alarm_parameters", "composite_parameters", "metric_data", "scaling_settings", "whole"]
 

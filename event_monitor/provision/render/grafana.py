@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..settings import Settings
-from .choices import Choices
-from .dashboard import MARK
-from .panels import TOP, Line, Panel, largest
-from .published import as_sent, is_published, period_of
-from .sections import sections_of
+from ...settings import Settings
+from ..layout import sections_of
+from ..options import Choices
+from ..panels import TOP, Line, Panel, largest
+from ..series import as_sent, is_published, period_of
+from .cloudwatch_dashboard import MARK
 
 __all__ = ["grafana_of"]
 
