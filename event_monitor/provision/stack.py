@@ -9,7 +9,7 @@ from ..settings import Settings
 from .alarms import alarms_of, composite_of, left_out
 from .model import Alarm, CompositeAlarm, Scaling
 from .options import Choices
-from .policy import permissions
+from .policy import monitor_policy
 from .render.cloudwatch_dashboard import dashboard_name, dashboard_of
 from .render.grafana import grafana_of
 from .scaling import scaling_of
@@ -44,7 +44,7 @@ def stack_of(pieces: tuple[Piece, ...], settings: Settings, choices: Choices) ->
     alarms = alarms_of(settings, choices)
     composite = composite_of(alarms, choices)
     wanted = dict.fromkeys(pieces)
-    grant = permissions(settings, choices)
+    grant = monitor_policy(settings, choices)
     return Stack(
         prefix=choices.prefix,
         notes=(

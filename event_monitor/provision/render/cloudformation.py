@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..model import Alarm, Located
+from ..policy import ECS_TRUST_POLICY
 from ..stack import Stack
 from ..task_definition import CPU, MEMORY
 from .api import alarm_parameters, composite_parameters, scaling_settings
@@ -151,8 +152,6 @@ def _autoscaling(stack: Stack) -> Iterator[tuple[str, Any]]:
 
 def _ecs(stack: Stack) -> Resources:
     made = _capitalized(stack.container or {})
-    trusted = {"Service": "ecs-tasks.amazonaws.com"}
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trusted}
     made |= {
         "Image": {"Ref": "MonitorImage"},
         "Environment": [
@@ -172,7 +171,7 @@ def _ecs(stack: Stack) -> Resources:
     return {
         "MonitorRole": _resource(
             "IAM::Role",
-            AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": [trust]},
+            AssumeRolePolicyDocument=ECS_TRUST_POLICY,
             Policies=[{"PolicyName": "monitor", "PolicyDocument": stack.container_policy}],
         ),
         "MonitorTask": _resource(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Scaling, Series
+from ..policy import ECS_TRUST_POLICY
 from ..stack import Stack
 from ..task_definition import CPU, MEMORY
 from .hcl import Block, Comment, Raw, encoded
@@ -121,14 +122,12 @@ def ecs_parts(stack: Stack) -> _Parts:
     yield _variable("monitor_subnets", "Subnets with a way to the broker.", "list(string)")
     yield _variable("monitor_security_groups", "Its security groups.", "list(string)")
     yield Block("data", ("aws_region", "monitor"))
-    trusted = {"Service": "ecs-tasks.amazonaws.com"}
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trusted}
     yield Block(
         "resource",
         ("aws_iam_role", "monitor"),
         (
             ("name", f"{stack.prefix}-monitor"),
-            ("assume_role_policy", encoded({"Version": "2012-10-17", "Statement": [trust]})),
+            ("assume_role_policy", encoded(ECS_TRUST_POLICY)),
         ),
     )
     yield Block(

@@ -24,7 +24,7 @@ from event_monitor.metrics import metrics_from
 from event_monitor.provision.layout import sections_of
 from event_monitor.provision.model import Located, Series
 from event_monitor.provision.options import Choices, QueueEntry, TaskEntry
-from event_monitor.provision.policy import permissions
+from event_monitor.provision.policy import monitor_policy
 from event_monitor.provision.render.cloudwatch_dashboard import dashboard_of
 from event_monitor.provision.render.grafana import UNITS, grafana_of
 from event_monitor.provision.render.hcl import Block, Comment, Raw, encoded, text_of
@@ -350,8 +350,8 @@ def test_the_monitor_may_write_its_namespace_and_nothing_else() -> None:
     }
     settings = Settings(namespace="Shop")
 
-    assert permissions(settings, Choices())["Statement"] == [statement]
-    more = permissions(settings, CHOICES)["Statement"][1:]
+    assert monitor_policy(settings, Choices())["Statement"] == [statement]
+    more = monitor_policy(settings, CHOICES)["Statement"][1:]
     assert [(one["Action"], one["Resource"]) for one in more] == [
         ("sqs:ListQueues", "*"),
         (["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], list(CHOICES.sqs_queues)),
