@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..settings import Settings
 from ..sinks.permission import put_metric_data_statement
-from .options import Choices
+from .options import ProvisionOptions
 
 __all__ = ["ECS_TRUST_POLICY", "monitor_policy"]
 
@@ -23,7 +23,7 @@ ECS_TRUST_POLICY: dict[str, object] = {
 }
 
 
-def monitor_policy(settings: Settings, options: Choices) -> dict[str, object]:
+def monitor_policy(settings: Settings, options: ProvisionOptions) -> dict[str, object]:
     """Return the policy document: publish into one namespace, and read SQS queues if any."""
     statements = [{"Sid": "PublishMetrics", **put_metric_data_statement(settings.namespace)}]
     if options.sqs_queues:

@@ -1,4 +1,4 @@
-"""Published: which series these settings publish, and how an alarm or a graph names them. Pure."""
+"""Series: which ones these settings publish, and how an alarm or a graph names them. Pure."""
 
 from __future__ import annotations
 
@@ -12,38 +12,48 @@ from ..sinks.cloudwatch import encode
 from .model import Dimensions, Series
 
 __all__ = [
+    "encoded_dimensions",
+    "has_queue_limits",
     "is_published",
-    "period_of",
+    "period_seconds_of",
+    "published_series",
     "queue_split",
-    "series_of",
     "task_split",
-    "why_not",
+    "unpublished_reason",
 ]
 
-_BY = {"TaskName": "by_task", "QueueName": "by_queue", "WorkerName": "by_worker"}
+#: Dimension → the setting that lists the metrics split by it.
+_SPLIT_SETTINGS = {"TaskName": "by_task", "QueueName": "by_queue", "WorkerName": "by_worker"}
 
 
-def why_not(metric: str, settings: Settings, split: str = "") -> str | None:
-    """Why these settings do not publish the metric (split so); None if they do."""
+def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> str | None:
+    """Return why the settings do not publish the metric; None if they do.
+
+    ``split`` is the dimension the metric is wanted by, "" for its total.
+    """
     if metric in settings.without:
         return f"`without` has {metric}"
     for need in spec(metric).needs:
         if not getattr(settings, need):
             return f"{metric} needs `{need}`"
-    limits = settings.queue_length_limits or settings.queue_age_limits
-    if metric == "QueueStatus" and not limits:
+    if metric == "QueueStatus" and not has_queue_limits(settings):
         return "QueueStatus needs `queue_length_limits` or `queue_age_limits`"
-    if split and metric not in getattr(settings, _BY[split]):
-        return f"`{_BY[split]}` has no {metric}"
+    if split and metric not in getattr(settings, _SPLIT_SETTINGS[split]):
+        return f"`{_SPLIT_SETTINGS[split]}` has no {metric}"
     return None
 
 
-def is_published(metric: str, settings: Settings, split: str = "") -> bool:
-    """Whether these settings publish the metric, split so."""
-    return why_not(metric, settings, split) is None
+def is_published(metric: str, settings: Settings, *, split: str = "") -> bool:
+    """Return whether the settings publish the metric, by that dimension if one is given."""
+    return unpublished_reason(metric, settings, split=split) is None
 
 
-def series_of(
+def has_queue_limits(settings: Settings) -> bool:
+    """Return whether queues have limits, without which QueueStatus is not known."""
+    return bool(settings.queue_length_limits or settings.queue_age_limits)
+
+
+def published_series(
     metric: str,
     settings: Settings,
     *,
@@ -51,31 +61,32 @@ def series_of(
     statistic: str = "",
     split: tuple[str, str] | None = None,
 ) -> Series:
-    """The series as CloudWatch stores it: static dimensions first, values escaped as sent.
+    """Return the series as CloudWatch stores it: static dimensions first, values encoded.
 
-    ``SettingsError`` if these settings do not publish it.
+    ``statistic`` is the catalog's unless given; ``split`` is a dimension and its value. Raises
+    ``SettingsError`` if the settings do not publish the series.
     """
-    reason = why_not(metric, settings, split[0] if split else "")
+    reason = unpublished_reason(metric, settings, split=split[0] if split else "")
     if reason:
         raise SettingsError(f"{metric} is not published: {reason}.")
     dimensions = (*settings.dimensions, *((split,) if split else ()))
     return Series(
-        id,
-        settings.namespace,
-        metric,
-        statistic or spec(metric).statistic,
-        as_sent(dimensions),
+        id=id,
+        namespace=settings.namespace,
+        metric=metric,
+        statistic=statistic or spec(metric).statistic,
+        dimensions=encoded_dimensions(dimensions),
     )
 
 
-def as_sent(dimensions: Dimensions) -> Dimensions:
-    """Dimensions with their values as the sink writes them."""
+def encoded_dimensions(dimensions: Dimensions) -> Dimensions:
+    """Return the dimensions with their values as the CloudWatch sink writes them."""
     (datum,) = encode([Metric("", "None", 0.0, 0.0, dimensions)])
-    return tuple((one["Name"], one["Value"]) for one in datum.get("Dimensions", ()))
+    return tuple((pair["Name"], pair["Value"]) for pair in datum.get("Dimensions", ()))
 
 
 def task_split(name: str, settings: Settings) -> tuple[str, str]:
-    """The split of one task, or of a group; ``SettingsError`` if it has no series of its own."""
+    """Return the split by one task or group; ``SettingsError`` if it has no series of its own."""
     if name in dict(settings.groups):
         return "TaskName", name
     label = label_for(name, settings)
@@ -87,12 +98,12 @@ def task_split(name: str, settings: Settings) -> tuple[str, str]:
 
 
 def queue_split(name: str) -> tuple[str, str]:
-    """The split of one queue."""
+    """Return the split by one queue."""
     return "QueueName", name
 
 
-def period_of(settings: Settings) -> int:
-    """The shortest period in seconds in which every series has a datum."""
+def period_seconds_of(settings: Settings) -> int:
+    """Return the shortest CloudWatch period in which every series has a datum, in seconds."""
     interval = settings.interval
     if settings.high_resolution and interval <= 30:
         return 10 if interval <= 10 else 30

@@ -2,69 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..model import COMPARISONS, Alarm, CompositeAlarm, Scaling, Series, tags_of
+from ..model import COMPARISONS, Alarm, CompositeAlarm, ScalingPolicy, Series, alarm_tags
+from ..scaling import ADJUSTMENT_TYPE, AGGREGATION, SCALABLE_DIMENSION, SERVICE_NAMESPACE
 from ..stack import Stack
 
-__all__ = ["alarm_parameters", "composite_parameters", "metric_data", "scaling_settings", "whole"]
+__all__ = ["Parameters", "alarm_parameters", "api_calls", "composite_parameters", "scaling_policy"]
 
-Parameters = dict[str, Any]
-
-_TARGET = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+Parameters = dict[str, object]
 
 
 def alarm_parameters(alarm: Alarm, prefix: str) -> Parameters:
-    """Of ``put_metric_alarm``. A scaling alarm gets the ARN of its policy from whoever makes it."""
+    """Return those of ``put_metric_alarm``, without the ARN of the policy of a scaling alarm."""
     return {
         "AlarmName": alarm.name,
         "AlarmDescription": alarm.description,
-        **metric_data(alarm),
+        **_watched(alarm),
         "ComparisonOperator": COMPARISONS[alarm.comparison],
         "Threshold": alarm.threshold,
         "DatapointsToAlarm": alarm.datapoints,
         "EvaluationPeriods": alarm.periods,
         "TreatMissingData": alarm.missing,
-        "ActionsEnabled": True,
-        "AlarmActions": list(alarm.actions),
-        "OKActions": list(alarm.actions),
-        "Tags": [{"Key": key, "Value": value} for key, value in tags_of(prefix).items()],
+        **_actions_and_tags(alarm.actions, prefix),
     }
 
 
-def metric_data(alarm: Alarm) -> Parameters:
-    """What an alarm looks at: one metric, or an expression over several."""
-    if alarm.expression:
-        expression = {
-            "Id": "e0",
-            "Expression": alarm.expression,
-            "Label": alarm.name,
-            "ReturnData": True,
-        }
-        return {"Metrics": [expression, *(_query(one, alarm) for one in alarm.series)]}
-    (series,) = alarm.series
-    kind = "ExtendedStatistic" if series.is_percentile else "Statistic"
-    return {**_metric(series), kind: series.statistic, "Period": alarm.period_seconds}
-
-
 def composite_parameters(composite: CompositeAlarm, prefix: str) -> Parameters:
-    """Of ``put_composite_alarm``."""
+    """Return those of ``put_composite_alarm``."""
     return {
         "AlarmName": composite.name,
         "AlarmDescription": composite.description,
         "AlarmRule": composite.rule,
-        "ActionsEnabled": True,
-        "AlarmActions": list(composite.actions),
-        "OKActions": list(composite.actions),
-        "Tags": [{"Key": key, "Value": value} for key, value in tags_of(prefix).items()],
+        **_actions_and_tags(composite.actions, prefix),
     }
 
 
-def scaling_settings(scaling: Scaling) -> Parameters:
-    """The part of ``put_scaling_policy`` that says how; CloudFormation has it in the same words."""
+def scaling_policy(scaling: ScalingPolicy) -> Parameters:
+    """Return type and configuration, which ``put_scaling_policy`` and CloudFormation share."""
     if scaling.series is not None:
         return {
-            "PolicyType": "TargetTrackingScaling",
+            "PolicyType": scaling.policy_type,
             "TargetTrackingScalingPolicyConfiguration": {
                 "TargetValue": scaling.target,
                 "ScaleOutCooldown": scaling.cooldown_seconds,
@@ -76,82 +52,101 @@ def scaling_settings(scaling: Scaling) -> Parameters:
             },
         }
     return {
-        "PolicyType": "StepScaling",
+        "PolicyType": scaling.policy_type,
         "StepScalingPolicyConfiguration": {
-            "AdjustmentType": "ChangeInCapacity",
-            "MetricAggregationType": "Maximum",
+            "AdjustmentType": ADJUSTMENT_TYPE,
+            "MetricAggregationType": AGGREGATION,
             "Cooldown": scaling.cooldown_seconds,
             "StepAdjustments": [
-                {
-                    name: value
-                    for name, value in (
-                        ("MetricIntervalLowerBound", step.low),
-                        ("MetricIntervalUpperBound", step.high),
-                        ("ScalingAdjustment", step.change),
-                    )
-                    if value is not None
-                }
+                _without_nones(
+                    MetricIntervalLowerBound=step.low,
+                    MetricIntervalUpperBound=step.high,
+                    ScalingAdjustment=step.change,
+                )
                 for step in scaling.steps
             ],
         },
     }
 
 
-def whole(stack: Stack) -> Parameters:
-    """Every piece but Grafana's, by the call it is for.
+def api_calls(stack: Stack) -> Parameters:
+    """Return every piece but Grafana's: name of the call → parameters of each call.
 
     ``{{partition}}``, ``{{region}}``, ``{{account}}``, ``{{cluster}}`` and ``{{service}}`` are to
-    be filled in; so are the ARNs of the scaling policies in the alarms that set them off.
+    be filled in; so are the ARNs of the scaling policies in the alarms that trigger them.
     """
-    found: Parameters = {}
+    calls: Parameters = {}
     notes = list(stack.notes)
     if stack.dashboard is not None or stack.scaling:
         notes.append("Fill in what stands in double braces.")
-    if any(one.alarm is not None for one in stack.scaling):
+    if any(policy.alarm is not None for policy in stack.scaling):
         notes.append("Give each alarm for scaling the ARN of its policy as its AlarmActions.")
     if notes:
-        found["notes"] = notes
+        calls["notes"] = notes
     if stack.alarms:
-        found["put_metric_alarm"] = [alarm_parameters(one, stack.prefix) for one in stack.alarms]
+        calls["put_metric_alarm"] = [
+            alarm_parameters(alarm, stack.prefix) for alarm in stack.alarms
+        ]
     if stack.composite is not None:
-        found["put_composite_alarm"] = [composite_parameters(stack.composite, stack.prefix)]
+        calls["put_composite_alarm"] = [composite_parameters(stack.composite, stack.prefix)]
     if stack.dashboard is not None:
-        found["put_dashboard"] = [
+        calls["put_dashboard"] = [
             {"DashboardName": stack.dashboard_name, "DashboardBody": stack.dashboard}
         ]
     if stack.scaling:
-        found |= _scaling(stack)
+        calls |= _scaling_calls(stack)
     if stack.policy is not None:
-        found["create_policy"] = [
+        calls["create_policy"] = [
             {"PolicyName": f"{stack.prefix}-monitor", "PolicyDocument": stack.policy}
         ]
     if stack.container is not None:
-        found["register_task_definition"] = [
+        calls["register_task_definition"] = [
             {"family": stack.container["name"], "containerDefinitions": [stack.container]}
         ]
-    return found
+    return calls
 
 
-def _scaling(stack: Stack) -> Parameters:
-    target = {**_TARGET, "ResourceId": "service/{{cluster}}/{{service}}"}
-    low, high = stack.workers
-    alarms = [one.alarm for one in stack.scaling if one.alarm is not None]
+def _scaling_calls(stack: Stack) -> Parameters:
+    service: Parameters = {
+        "ServiceNamespace": SERVICE_NAMESPACE,
+        "ScalableDimension": SCALABLE_DIMENSION,
+        "ResourceId": "service/{{cluster}}/{{service}}",
+    }
+    fewest, most = stack.workers
+    alarms = [policy.alarm for policy in stack.scaling if policy.alarm is not None]
     return {
-        "register_scalable_target": [{**target, "MinCapacity": low, "MaxCapacity": high}],
+        "register_scalable_target": [{**service, "MinCapacity": fewest, "MaxCapacity": most}],
         "put_scaling_policy": [
-            {"PolicyName": one.name, **target, **scaling_settings(one)} for one in stack.scaling
+            {"PolicyName": policy.name, **service, **scaling_policy(policy)}
+            for policy in stack.scaling
         ],
-        "put_metric_alarm for scaling": [alarm_parameters(one, stack.prefix) for one in alarms],
+        "put_metric_alarm for scaling": [alarm_parameters(alarm, stack.prefix) for alarm in alarms],
     }
 
 
-def _query(series: Series, alarm: Alarm) -> Parameters:
+def _watched(alarm: Alarm) -> Parameters:
+    """Return what an alarm looks at: one metric, or an expression over several."""
+    if alarm.expression:
+        expression = {
+            "Id": "e0",
+            "Expression": alarm.expression,
+            "Label": alarm.name,
+            "ReturnData": True,
+        }
+        queries = [_query(series, alarm.period_seconds) for series in alarm.series]
+        return {"Metrics": [expression, *queries]}
+    (series,) = alarm.series
+    statistic = "ExtendedStatistic" if series.is_percentile else "Statistic"
+    return {**_metric(series), statistic: series.statistic, "Period": alarm.period_seconds}
+
+
+def _query(series: Series, period_seconds: int) -> Parameters:
     return {
         "Id": series.id,
         "MetricStat": {
             "Metric": _metric(series),
             "Stat": series.statistic,
-            "Period": alarm.period_seconds,
+            "Period": period_seconds,
         },
         "ReturnData": False,
     }
@@ -164,3 +159,16 @@ def _metric(series: Series) -> Parameters:
         "MetricName": series.metric,
         **({"Dimensions": dimensions} if dimensions else {}),
     }
+
+
+def _actions_and_tags(actions: tuple[str, ...], prefix: str) -> Parameters:
+    return {
+        "ActionsEnabled": True,
+        "AlarmActions": list(actions),
+        "OKActions": list(actions),
+        "Tags": [{"Key": key, "Value": value} for key, value in alarm_tags(prefix).items()],
+    }
+
+
+def _without_nones(**values: float | None) -> Parameters:
+    return {name: value for name, value in values.items() if value is not None}

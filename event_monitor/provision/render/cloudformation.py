@@ -9,46 +9,36 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from ..model import Alarm, Located
+from ..model import Alarm, PlaceholderText
 from ..policy import ECS_TRUST_POLICY
+from ..scaling import SCALABLE_DIMENSION, SERVICE_NAMESPACE
 from ..stack import Stack
-from ..task_definition import CPU, MEMORY
-from .api import alarm_parameters, composite_parameters, scaling_settings
+from ..task_definition import (
+    CPU,
+    MEMORY,
+    MONITOR_INPUTS,
+    WORKERS_INPUTS,
+    Container,
+    Input,
+    complete_container,
+)
+from .api import alarm_parameters, composite_parameters, scaling_policy
 
-__all__ = ["template_of"]
+__all__ = ["cloudformation_template"]
 
-Resources = dict[str, Any]
-
-_WORKERS = {
-    "WorkersCluster": "Name of the ECS cluster of the workers.",
-    "WorkersService": "Name of the ECS service of the workers.",
-}
-_MONITOR = {
-    "MonitorImage": "Image that has the app and celery-event-monitor.",
-    "MonitorApp": "The Celery app, as in celery -A.",
-    "MonitorBrokerSecret": "ARN of the secret that holds the broker's URL.",
-    "MonitorExecutionRole": "ARN of the role ECS pulls and logs with.",
-    "MonitorLogGroup": "Name of the log group.",
-    "MonitorCluster": "Name of the ECS cluster the monitor runs in.",
-}
-_LISTS = {
-    "MonitorSubnets": ("List<AWS::EC2::Subnet::Id>", "Subnets with a way to the broker."),
-    "MonitorSecurityGroups": ("List<AWS::EC2::SecurityGroup::Id>", "Its security groups."),
-}
+Resource = dict[str, object]
 
 
-def template_of(stack: Stack) -> dict[str, Any]:
-    """The template, as what JSON is made of."""
-    parameters: dict[str, Any] = {}
-    resources: Resources = {}
-    resources |= _alarms(stack)
+def cloudformation_template(stack: Stack) -> dict[str, object]:
+    """Return the template, ready for JSON."""
+    inputs: list[Input] = []
+    resources = dict(_alarms(stack))
     if stack.dashboard is not None:
         resources["Dashboard"] = _resource(
             "CloudWatch::Dashboard",
             DashboardName=stack.dashboard_name,
-            DashboardBody={"Fn::Sub": json.dumps(_substituted(stack.dashboard))},
+            DashboardBody={"Fn::Sub": json.dumps(_substitutable(stack.dashboard))},
         )
     if stack.policy is not None:
         resources["MonitorPolicy"] = _resource(
@@ -57,14 +47,12 @@ def template_of(stack: Stack) -> dict[str, Any]:
             PolicyDocument=stack.policy,
         )
     if stack.scaling:
-        parameters |= {name: _text(what) for name, what in _WORKERS.items()}
-        resources |= dict(_autoscaling(stack))
+        inputs += WORKERS_INPUTS
+        resources |= _autoscaling(stack)
     if stack.container is not None:
-        parameters |= {name: _text(what) for name, what in _MONITOR.items()}
-        parameters |= {
-            name: {"Type": kind, "Description": what} for name, (kind, what) in _LISTS.items()
-        }
-        resources |= _ecs(stack)
+        inputs += MONITOR_INPUTS
+        resources |= _ecs(stack.container, stack.container_policy)
+    parameters = {_camel_case(value.name): _parameter(value) for value in inputs}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Celery in CloudWatch, as event-monitor publishes it.",
@@ -74,32 +62,40 @@ def template_of(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _resource(kind: str, **properties: Any) -> dict[str, Any]:
+def _resource(kind: str, **properties: object) -> Resource:
     return {"Type": f"AWS::{kind}", "Properties": properties}
 
 
-def _text(description: str) -> dict[str, str]:
-    return {"Type": "String", "Description": description}
+def _parameter(value: Input) -> dict[str, str]:
+    kind = f"List<{value.element_type}>" if value.element_type else "String"
+    return {"Type": kind, "Description": value.description}
 
 
-def _substituted(value: Any) -> Any:
-    """For ``Fn::Sub``: ours are variables, everything else is as it stands."""
-    if isinstance(value, dict):
-        return {name: _substituted(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_substituted(one) for one in value]
-    if not isinstance(value, str):
-        return value
-    literal = value.replace("${", "${!")
-    if not isinstance(value, Located):
-        return literal
-    return Located(literal).filled(
-        partition="${AWS::Partition}", region="${AWS::Region}", account="${AWS::AccountId}"
-    )
+def _camel_case(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
-def _logical(name: str, prefix: str) -> str:
-    """A logical id: letters and digits only, and never the same for two names."""
+# -- alarms and dashboard --------------------------------------------------------------------------
+
+
+def _alarms(stack: Stack) -> Iterator[tuple[str, Resource]]:
+    for alarm in stack.alarms:
+        yield _logical_id(alarm.name, stack.prefix), _alarm(alarm, stack.prefix)
+    if stack.composite is not None:
+        properties = composite_parameters(stack.composite, stack.prefix)
+        composite = _resource("CloudWatch::CompositeAlarm", **properties)
+        composite["DependsOn"] = [
+            _logical_id(name, stack.prefix) for name in stack.composite.children
+        ]
+        yield "CompositeUnhealthy", composite
+
+
+def _alarm(alarm: Alarm, prefix: str, **changes: object) -> Resource:
+    return _resource("CloudWatch::Alarm", **{**alarm_parameters(alarm, prefix), **changes})
+
+
+def _logical_id(name: str, prefix: str) -> str:
+    """Return letters and digits only, and never the same for two names."""
     short = name.removeprefix(f"{prefix}-")
     words = "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", short))
     if re.fullmatch(r"[a-z]+(-[a-z]+)*", short):
@@ -107,88 +103,85 @@ def _logical(name: str, prefix: str) -> str:
     return f"Alarm{words[:100]}X{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _alarms(stack: Stack) -> Resources:
-    found = {_logical(one.name, stack.prefix): _alarm(one, stack.prefix) for one in stack.alarms}
-    if stack.composite is not None:
-        found["CompositeUnhealthy"] = _resource(
-            "CloudWatch::CompositeAlarm", **composite_parameters(stack.composite, stack.prefix)
-        ) | {"DependsOn": [_logical(one, stack.prefix) for one in stack.composite.children]}
-    return found
-
-
-def _alarm(alarm: Alarm, prefix: str) -> dict[str, Any]:
-    return _resource("CloudWatch::Alarm", **alarm_parameters(alarm, prefix))
-
-
-def _autoscaling(stack: Stack) -> Iterator[tuple[str, Any]]:
-    low, high = stack.workers
-    yield (
-        "WorkersTarget",
-        _resource(
-            "ApplicationAutoScaling::ScalableTarget",
-            ServiceNamespace="ecs",
-            ScalableDimension="ecs:service:DesiredCount",
-            ResourceId={"Fn::Sub": "service/${WorkersCluster}/${WorkersService}"},
-            MinCapacity=low,
-            MaxCapacity=high,
-        ),
+def _substitutable(value: object) -> object:
+    """Return the value for ``Fn::Sub``: placeholders are variables, all else is literal."""
+    if isinstance(value, dict):
+        return {name: _substitutable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_substitutable(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    literal = value.replace("${", "${!")
+    if not isinstance(value, PlaceholderText):
+        return literal
+    return PlaceholderText(literal).filled(
+        partition="${AWS::Partition}", region="${AWS::Region}", account="${AWS::AccountId}"
     )
+
+
+# -- scaling of the workers ------------------------------------------------------------------------
+
+
+def _autoscaling(stack: Stack) -> Iterator[tuple[str, Resource]]:
+    fewest, most = stack.workers
+    target = _resource(
+        "ApplicationAutoScaling::ScalableTarget",
+        ServiceNamespace=SERVICE_NAMESPACE,
+        ScalableDimension=SCALABLE_DIMENSION,
+        ResourceId={"Fn::Sub": "service/${WorkersCluster}/${WorkersService}"},
+        MinCapacity=fewest,
+        MaxCapacity=most,
+    )
+    yield "WorkersTarget", target
     for scaling in stack.scaling:
-        policy = f"Scale{scaling.key.capitalize()}"
-        yield (
-            policy,
-            _resource(
-                "ApplicationAutoScaling::ScalingPolicy",
-                PolicyName=scaling.name,
-                ScalingTargetId={"Ref": "WorkersTarget"},
-                **scaling_settings(scaling),
-            ),
+        policy_id = f"Scale{scaling.key.capitalize()}"
+        policy = _resource(
+            "ApplicationAutoScaling::ScalingPolicy",
+            PolicyName=scaling.name,
+            ScalingTargetId={"Ref": "WorkersTarget"},
+            **scaling_policy(scaling),
         )
+        yield policy_id, policy
         if scaling.alarm is not None:
-            alarm = _alarm(scaling.alarm, stack.prefix)
-            alarm["Properties"] |= {"AlarmActions": [{"Ref": policy}], "OKActions": []}
-            yield _logical(scaling.alarm.name, stack.prefix), alarm
+            trigger = _alarm(
+                scaling.alarm, stack.prefix, AlarmActions=[{"Ref": policy_id}], OKActions=[]
+            )
+            yield _logical_id(scaling.alarm.name, stack.prefix), trigger
 
 
-def _ecs(stack: Stack) -> Resources:
-    made = _capitalized(stack.container or {})
-    made |= {
-        "Image": {"Ref": "MonitorImage"},
-        "Environment": [
-            {"Name": "EVENT_MONITOR_APP", "Value": {"Ref": "MonitorApp"}},
-            *made["Environment"],
-        ],
-        "Secrets": [{"Name": "EVENT_MONITOR_BROKER", "ValueFrom": {"Ref": "MonitorBrokerSecret"}}],
-        "LogConfiguration": {
-            "LogDriver": "awslogs",
-            "Options": {
-                "awslogs-group": {"Ref": "MonitorLogGroup"},
-                "awslogs-region": {"Ref": "AWS::Region"},
-                "awslogs-stream-prefix": made["Name"],
-            },
-        },
-    }
+# -- the monitor's service -------------------------------------------------------------------------
+
+
+def _ecs(container: Container, policy: dict[str, object] | None) -> dict[str, Resource]:
+    complete = complete_container(
+        container,
+        image={"Ref": "MonitorImage"},
+        app={"Ref": "MonitorApp"},
+        broker_secret={"Ref": "MonitorBrokerSecret"},
+        log_group={"Ref": "MonitorLogGroup"},
+        region={"Ref": "AWS::Region"},
+    )
     return {
         "MonitorRole": _resource(
             "IAM::Role",
             AssumeRolePolicyDocument=ECS_TRUST_POLICY,
-            Policies=[{"PolicyName": "monitor", "PolicyDocument": stack.container_policy}],
+            Policies=[{"PolicyName": "monitor", "PolicyDocument": policy}],
         ),
         "MonitorTask": _resource(
             "ECS::TaskDefinition",
-            Family=made["Name"],
+            Family=container["name"],
             RequiresCompatibilities=["FARGATE"],
             NetworkMode="awsvpc",
             Cpu=CPU,
             Memory=MEMORY,
             ExecutionRoleArn={"Ref": "MonitorExecutionRole"},
             TaskRoleArn={"Fn::GetAtt": ["MonitorRole", "Arn"]},
-            ContainerDefinitions=[made],
+            ContainerDefinitions=[_capitalized(complete)],
         ),
         # One task, and never two at once: a second monitor counts everything again.
         "MonitorService": _resource(
             "ECS::Service",
-            ServiceName=made["Name"],
+            ServiceName=container["name"],
             Cluster={"Ref": "MonitorCluster"},
             TaskDefinition={"Ref": "MonitorTask"},
             LaunchType="FARGATE",
@@ -204,10 +197,16 @@ def _ecs(stack: Stack) -> Resources:
     }
 
 
-def _capitalized(value: Any) -> Any:
-    """ECS writes ``stopTimeout``, CloudFormation ``StopTimeout``."""
+def _capitalized(value: object) -> object:
+    """Return ECS's keys as CloudFormation spells them: ``stopTimeout`` is ``StopTimeout``.
+
+    Options of a log driver have hyphens and stay as they are.
+    """
     if isinstance(value, dict):
-        return {name[0].upper() + name[1:]: _capitalized(one) for name, one in value.items()}
+        return {
+            name if "-" in name else name[0].upper() + name[1:]: _capitalized(item)
+            for name, item in value.items()
+        }
     if isinstance(value, list):
-        return [_capitalized(one) for one in value]
+        return [_capitalized(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""Dashboard: panels as the body of a CloudWatch dashboard, alarms first. Pure.
+"""CloudWatch dashboard: the panels as a dashboard's body, alarms first. Pure.
 
 The form is that of "Dashboard body structure and syntax" in CloudWatch's API reference.
 """
@@ -6,52 +6,77 @@ The form is that of "Dashboard body structure and syntax" in CloudWatch's API re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 from ...settings import Settings
-from ..layout import sections_of
-from ..model import Alarm, CompositeAlarm, Located, Series
-from ..options import Choices
-from ..panels import TOP, Line, Panel, largest, search_terms
-from ..series import is_published, period_of, queue_split, series_of
+from ..layout import dashboard_sections
+from ..model import Alarm, CompositeAlarm, PlaceholderText, Series
+from ..options import ProvisionOptions
+from ..panels import GRID_COLUMNS, MARK, Line, Panel, panel_rows
+from ..series import is_published, period_seconds_of, published_series, queue_split
+from .search import dimension_label, largest_series, search_terms
 
-__all__ = ["MARK", "dashboard_name", "dashboard_of"]
+__all__ = ["cloudwatch_dashboard"]
 
-#: Tells a dashboard of ours from others; dashboards cannot be found by their tags.
-MARK = "Made by `event-monitor provision`; changes by hand are lost when it is run again."
 
-_COLUMNS = 24
-_MOST_ALARMS = 100  # in one alarm widget
-_REGION = Located("{{region}}")
-_FIRST = "__FIRST__"  # of what a variable's search finds
-_VARIABLES = (
-    # dimension, id, label, metrics that are there for every value
-    ("TaskName", "task", "Task", ("TasksSucceeded", "TasksFailed", "TaskRuntime")),
-    ("QueueName", "queue", "Queue", ("QueueLength", "OldestMessageAge", "BacklogPerWorker")),
+class _Widget(TypedDict):
+    type: str
+    width: int
+    height: int
+    properties: dict[str, object]
+
+
+class _Variable(TypedDict):
+    dimension: str
+    id: str
+    label: str
+    metrics: tuple[str, ...]  # each has a series for every value of the dimension
+
+
+_VARIABLES: tuple[_Variable, ...] = (
+    {
+        "dimension": "TaskName",
+        "id": "task",
+        "label": "Task",
+        "metrics": ("TasksSucceeded", "TasksFailed", "TaskRuntime"),
+    },
+    {
+        "dimension": "QueueName",
+        "id": "queue",
+        "label": "Queue",
+        "metrics": ("QueueLength", "OldestMessageAge", "BacklogPerWorker"),
+    },
 )
+_MAX_ALARMS = 100  # in one alarm widget
+_ALARMS_PER_ROW = 6  # that fit beside each other
+_ALARM_ARN = "arn:{{partition}}:cloudwatch:{{region}}:{{account}}:alarm:"
+_REGION = PlaceholderText("{{region}}")
+_FIRST = "__FIRST__"  # of what a variable's search finds
 
 
-def dashboard_name(choices: Choices) -> str:
-    """The dashboard's name: the prefix."""
-    return choices.prefix
-
-
-def dashboard_of(
+def cloudwatch_dashboard(
     settings: Settings,
-    choices: Choices,
+    options: ProvisionOptions,
+    *,
     alarms: tuple[Alarm, ...],
     composite: CompositeAlarm | None,
-) -> dict[str, Any]:
-    """The body, as what JSON is made of; account and region are ``Located``."""
-    names = [*([composite.name] if composite else []), *(one.name for one in alarms)]
-    rows: list[list[dict[str, Any]]] = []
+) -> dict[str, object]:
+    """Return the body, ready for JSON; account and region are ``PlaceholderText``.
+
+    Raises ``SettingsError`` for names that cannot be searched for.
+    """
+    names = [*([composite.name] if composite else []), *(alarm.name for alarm in alarms)]
+    rows: list[list[_Widget]] = []
     if names:
-        rows.append([_alarm_status(names[:_MOST_ALARMS])])
-    for section in sections_of(settings):
+        rows.append([_alarm_status(names[:_MAX_ALARMS])])
+    for section in dashboard_sections(settings):
         if section.panels[0].kind != "numbers":
-            rows.append([_text(f"## {section.title}", height=1)])
-        rows.extend(_rows(section.panels, settings, choices))
-    rows.append([_text(MARK, height=1)])
+            rows.append([_text(f"## {section.title}")])
+        rows += [
+            [_widget(panel, settings, options) for panel in row]
+            for row in panel_rows(section.panels)
+        ]
+    rows.append([_text(MARK)])
     return {
         "start": "-PT3H",
         "periodOverride": "inherit",
@@ -60,124 +85,114 @@ def dashboard_of(
     }
 
 
-def _alarm_status(names: list[str]) -> dict[str, Any]:
-    arn = "arn:{{partition}}:cloudwatch:{{region}}:{{account}}:alarm:"
+def _alarm_status(names: list[str]) -> _Widget:
+    arns = [PlaceholderText(_ALARM_ARN + name) for name in names]
     return {
         "type": "alarm",
-        "width": _COLUMNS,
-        "height": 2 + len(names) // 6,  # six alarms fit beside each other
-        "properties": {"title": "Alarms", "alarms": [Located(arn + name) for name in names]},
+        "width": GRID_COLUMNS,
+        "height": 2 + len(names) // _ALARMS_PER_ROW,
+        "properties": {"title": "Alarms", "alarms": arns},
     }
 
 
-def _text(markdown: str, *, height: int) -> dict[str, Any]:
-    properties = {"markdown": markdown, "background": "transparent"}
-    return {"type": "text", "width": _COLUMNS, "height": height, "properties": properties}
+def _text(markdown: str) -> _Widget:
+    properties: dict[str, object] = {"markdown": markdown, "background": "transparent"}
+    return {"type": "text", "width": GRID_COLUMNS, "height": 1, "properties": properties}
 
 
-def _rows(
-    panels: tuple[Panel, ...], settings: Settings, choices: Choices
-) -> Iterator[list[dict[str, Any]]]:
-    """Panels beside each other as long as the grid is wide enough and they are equally high."""
-    row: list[dict[str, Any]] = []
-    for panel in panels:
-        room = _COLUMNS - sum(one["width"] for one in row)
-        if row and (panel.width > room or panel.height != row[0]["height"]):
-            yield row
-            row = []
-        row.append(_widget(panel, settings, choices))
-    if row:
-        yield row
-
-
-def _placed(rows: list[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _placed(rows: list[list[_Widget]]) -> Iterator[dict[str, object]]:
     y = 0
     for row in rows:
         x = 0
         for widget in row:
-            yield {"type": widget["type"], "x": x, "y": y} | widget
+            yield {"type": widget["type"], "x": x, "y": y, **widget}
             x += widget["width"]
         y += max(widget["height"] for widget in row)
 
 
-def _widget(panel: Panel, settings: Settings, choices: Choices) -> dict[str, Any]:
-    properties: dict[str, Any] = {
-        "title": panel.title,
-        "region": _REGION,
-        "period": period_of(settings),
-        "metrics": list(_metrics(panel, settings, choices)),
-    }
-    if panel.kind == "numbers":
-        properties |= {"view": "singleValue", "sparkline": True}
-    elif panel.kind == "table":
-        column = "SUM" if panel.lines[0].statistic == "Sum" else "MAX"
-        properties["title"] += f" (the {TOP} highest)"
-        properties["view"] = "table"
-        properties["table"] = {
-            "layout": "vertical",
-            "showTimeSeriesData": False,
-            "stickySummary": True,
-            "summaryColumns": [column],
-        }
-    else:
-        left: dict[str, Any] = {"min": 0, "showUnits": False}
-        if panel.unit not in ("Count", "None"):
-            left["label"] = panel.unit
-        properties |= {"view": "timeSeries", "yAxis": {"left": left}}
+def _widget(panel: Panel, settings: Settings, options: ProvisionOptions) -> _Widget:
     return {
         "type": "metric",
         "width": panel.width,
         "height": panel.height,
-        "properties": properties,
+        "properties": {
+            "title": panel.full_title,
+            "region": _REGION,
+            "period": period_seconds_of(settings),
+            "metrics": list(_metrics(panel, settings, options)),
+            **_view(panel),
+        },
     }
 
 
-def _metrics(panel: Panel, settings: Settings, choices: Choices) -> Iterator[list[Any]]:
-    if panel.split and not panel.chosen:
-        label = f"${{PROP('Dim.{panel.split}')}}"
+def _view(panel: Panel) -> dict[str, object]:
+    if panel.kind == "numbers":
+        return {"view": "singleValue", "sparkline": True}
+    if panel.kind == "table":
+        table = {
+            "layout": "vertical",
+            "showTimeSeriesData": False,
+            "stickySummary": True,
+            "summaryColumns": ["SUM" if panel.is_sum else "MAX"],
+        }
+        return {"view": "table", "table": table}
+    left: dict[str, object] = {"min": 0, "showUnits": False}
+    if panel.unit not in ("Count", "None"):
+        left["label"] = panel.unit
+    return {"view": "timeSeries", "yAxis": {"left": left}}
+
+
+def _metrics(panel: Panel, settings: Settings, options: ProvisionOptions) -> Iterator[list[object]]:
+    if panel.is_ranking:
+        label = dimension_label(panel.split)
         for number, line in enumerate(panel.lines):
-            expression = largest(panel, line, settings)
+            expression = largest_series(line, settings, split=panel.split)
             yield [{"expression": expression, "id": f"e{number}", "label": label}]
         return
     if panel.expression:
         yield [{"expression": panel.expression, "id": "e0", "label": panel.title}]
-    split = (panel.split, _chosen(panel.split, settings, choices)) if panel.split else None
+    split = (panel.split, _initial_value(panel.split, settings, options)) if panel.split else None
     for number, line in enumerate(panel.lines):
-        series = series_of(
+        series = published_series(
             line.metric, settings, id=f"m{number}", statistic=line.statistic, split=split
         )
         yield _metric(series, line, hidden=bool(panel.expression))
 
 
-def _metric(series: Series, line: Line, *, hidden: bool) -> list[Any]:
-    options: dict[str, Any] = {"id": series.id, "label": line.label, "stat": series.statistic}
+def _metric(series: Series, line: Line, *, hidden: bool) -> list[object]:
+    """Return the series as CloudWatch lists it: namespace, name, dimensions, how to show it."""
+    shown: dict[str, object] = {"id": series.id, "label": line.label, "stat": series.statistic}
     if hidden:
-        options["visible"] = False
-    flat = (part for pair in series.dimensions for part in pair)
-    return [series.namespace, series.metric, *flat, options]
+        shown["visible"] = False
+    dimensions = (part for pair in series.dimensions for part in pair)
+    return [series.namespace, series.metric, *dimensions, shown]
 
 
-def _chosen(split: str, settings: Settings, choices: Choices) -> str:
-    """What is shown before a person chooses, should the search find nothing."""
+def _initial_value(split: str, settings: Settings, options: ProvisionOptions) -> str:
+    """Return the value shown before a person chooses one, should the search find nothing."""
     if split == "TaskName":
-        return choices.tasks[0].name if choices.tasks else "other"
-    names = (*(one.name for one in choices.queues), *settings.queues)
-    return queue_split(names[0] if names else "celery")[1]
+        return options.tasks[0].name if options.tasks else "other"
+    names = (*(queue.name for queue in options.queues), *settings.queues, "celery")
+    return queue_split(names[0])[1]
 
 
-def _variables(settings: Settings) -> Iterator[dict[str, Any]]:
-    for dimension, key, label, metrics in _VARIABLES:
-        found = [one for one in metrics if is_published(one, settings, dimension)]
-        if not found:
-            continue
-        yield {
-            "type": "property",
-            "property": dimension,
-            "inputType": "select",
-            "id": key,
-            "label": label,
-            "defaultValue": _FIRST,
-            "visible": True,
-            "search": search_terms(found[0], dimension, settings),
-            "populateFrom": dimension,
-        }
+def _variables(settings: Settings) -> Iterator[dict[str, object]]:
+    for variable in _VARIABLES:
+        dimension = variable["dimension"]
+        published = [
+            metric
+            for metric in variable["metrics"]
+            if is_published(metric, settings, split=dimension)
+        ]
+        if published:
+            yield {
+                "type": "property",
+                "property": dimension,
+                "inputType": "select",
+                "id": variable["id"],
+                "label": variable["label"],
+                "defaultValue": _FIRST,
+                "visible": True,
+                "search": search_terms(published[0], settings, split=dimension),
+                "populateFrom": dimension,
+            }

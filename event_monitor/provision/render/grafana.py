@@ -7,20 +7,21 @@ Grafana 10 and later. Plain values: the libraries for it are larger than what th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from string import ascii_uppercase
 
 from ...settings import Settings
-from ..layout import sections_of
-from ..options import Choices
-from ..panels import TOP, Line, Panel, largest
-from ..series import as_sent, is_published, period_of
-from .cloudwatch_dashboard import MARK
+from ..layout import dashboard_sections
+from ..options import ProvisionOptions
+from ..panels import GRID_COLUMNS, MARK, Line, Panel, PanelKind, panel_rows
+from ..series import encoded_dimensions, is_published, period_seconds_of
+from .search import dimension_label, largest_series
 
-__all__ = ["grafana_of"]
+__all__ = ["UNITS", "grafana_dashboard"]
 
 _SCHEMA_VERSION = 39  # of Grafana 10.4; newer ones migrate it themselves
-_SOURCE = {"type": "cloudwatch", "uid": "${datasource}"}
-#: Our unit → Grafana's.
+_MAX_UID_CHARACTERS = 40
+_DATA_SOURCE = {"type": "cloudwatch", "uid": "${datasource}"}
+#: The catalog's unit → Grafana's.
 UNITS = {
     "Count": "short",
     "Count/Second": "ops",
@@ -29,32 +30,20 @@ UNITS = {
     "Bytes": "bytes",
     "None": "none",
 }
-_KINDS = {"graph": "timeseries", "numbers": "stat", "table": "table"}
+_PANEL_TYPES: dict[PanelKind, str] = {"graph": "timeseries", "numbers": "stat", "table": "table"}
+#: Dimension → the variable that chooses its value.
 _VARIABLES = {"TaskName": "task", "QueueName": "queue"}
-_EVERY = {"TaskName": ("TasksSucceeded", "TaskRuntime"), "QueueName": ("QueueLength",)}
-_MATH, _METRIC = 1, 0  # editor modes of a query: an expression, or one metric
+#: Dimension → metrics that have a series for every value of it.
+_METRICS_OF_EVERY = {"TaskName": ("TasksSucceeded", "TaskRuntime"), "QueueName": ("QueueLength",)}
+_EDIT_EXPRESSION, _EDIT_METRIC = 1, 0  # editor modes of a query
 
 
-def grafana_of(settings: Settings, choices: Choices) -> dict[str, Any]:
-    """The dashboard as Grafana imports it."""
-    panels: list[dict[str, Any]] = []
-    y = 0
-    for section in sections_of(settings):
-        row = {"h": 1, "w": 24, "x": 0, "y": y}
-        panels.append({"type": "row", "title": section.title, "gridPos": row, "collapsed": False})
-        x, y, high = 0, y + 1, 0
-        for panel in section.panels:
-            if x + panel.width > 24 or (high and panel.height != high):
-                x, y, high = 0, y + high, 0
-            grid = {"h": panel.height, "w": panel.width, "x": x, "y": y}
-            panels.append(_panel(panel, settings) | {"gridPos": grid})
-            x, high = x + panel.width, panel.height
-        y += high
-    for number, one in enumerate(panels, start=1):
-        one["id"] = number
+def grafana_dashboard(settings: Settings, options: ProvisionOptions) -> dict[str, object]:
+    """Return the dashboard as Grafana imports it."""
+    panels = [{**panel, "id": number} for number, panel in enumerate(_panels(settings), start=1)]
     return {
-        "title": f"Celery ({choices.prefix})",
-        "uid": f"event-monitor-{choices.prefix}"[:40],  # Grafana's limit
+        "title": f"Celery ({options.prefix})",
+        "uid": f"event-monitor-{options.prefix}"[:_MAX_UID_CHARACTERS],
         "description": MARK,
         "tags": ["celery", "event-monitor"],
         "schemaVersion": _SCHEMA_VERSION,
@@ -66,42 +55,57 @@ def grafana_of(settings: Settings, choices: Choices) -> dict[str, Any]:
     }
 
 
-def _panel(panel: Panel, settings: Settings) -> dict[str, Any]:
-    table = panel.kind == "table"
+def _panels(settings: Settings) -> Iterator[dict[str, object]]:
+    y = 0
+    for section in dashboard_sections(settings):
+        place = {"h": 1, "w": GRID_COLUMNS, "x": 0, "y": y}
+        yield {"type": "row", "title": section.title, "gridPos": place, "collapsed": False}
+        y += 1
+        for row in panel_rows(section.panels):
+            x = 0
+            for panel in row:
+                place = {"h": panel.height, "w": panel.width, "x": x, "y": y}
+                yield {**_panel(panel, settings), "gridPos": place}
+                x += panel.width
+            y += row[0].height
+
+
+def _panel(panel: Panel, settings: Settings) -> dict[str, object]:
+    table = {"transformations": list(_transformations(panel))} if panel.kind == "table" else {}
     return {
-        "type": _KINDS[panel.kind],
-        "title": f"{panel.title} (the {TOP} highest)" if table else panel.title,
-        "datasource": _SOURCE,
+        "type": _PANEL_TYPES[panel.kind],
+        "title": panel.full_title,
+        "datasource": _DATA_SOURCE,
         "fieldConfig": {"defaults": {"unit": UNITS[panel.unit], "min": 0}, "overrides": []},
         "targets": list(_targets(panel, settings)),
-        **({"transformations": list(_as_table(panel))} if table else {}),
+        **table,
     }
 
 
-def _as_table(panel: Panel) -> Iterator[dict[str, Any]]:
-    """One row per series, the highest first."""
-    reducer, column = ("sum", "Total") if panel.lines[0].statistic == "Sum" else ("max", "Max")
+def _transformations(panel: Panel) -> Iterator[dict[str, object]]:
+    """Yield what makes a table of it: one row per series, the highest first."""
+    reducer, column = ("sum", "Total") if panel.is_sum else ("max", "Max")
     yield {"id": "reduce", "options": {"reducers": [reducer], "mode": "seriesToRows"}}
     yield {"id": "sortBy", "options": {"sort": [{"field": column, "desc": True}]}}
 
 
-def _targets(panel: Panel, settings: Settings) -> Iterator[dict[str, Any]]:
-    searched = bool(panel.split) and not panel.chosen
+def _targets(panel: Panel, settings: Settings) -> Iterator[dict[str, object]]:
     for number, line in enumerate(panel.lines):
-        target = _target(panel, line, settings) | {
-            "refId": chr(ord("A") + number),
+        target = {
+            **_target(panel, line, settings),
+            "refId": ascii_uppercase[number],
             "id": f"m{number}",
             "hide": bool(panel.expression),
         }
-        if searched:
-            expression = largest(panel, line, settings)
-            label = f"${{PROP('Dim.{panel.split}')}}"
-            target |= {"metricEditorMode": _MATH, "expression": expression, "label": label}
+        if panel.is_ranking:
+            target["metricEditorMode"] = _EDIT_EXPRESSION
+            target["expression"] = largest_series(line, settings, split=panel.split)
+            target["label"] = dimension_label(panel.split)
         yield target
     if panel.expression:
         yield {
             **_query(settings),
-            "metricEditorMode": _MATH,
+            "metricEditorMode": _EDIT_EXPRESSION,
             "expression": panel.expression,
             "label": panel.title,
             "refId": "Z",
@@ -109,13 +113,13 @@ def _targets(panel: Panel, settings: Settings) -> Iterator[dict[str, Any]]:
         }
 
 
-def _target(panel: Panel, line: Line, settings: Settings) -> dict[str, Any]:
-    dimensions = dict(as_sent(settings.dimensions))
+def _target(panel: Panel, line: Line, settings: Settings) -> dict[str, object]:
+    dimensions = dict(encoded_dimensions(settings.dimensions))
     if panel.split:
         dimensions[panel.split] = f"${_VARIABLES[panel.split]}" if panel.chosen else "*"
     return {
         **_query(settings),
-        "metricEditorMode": _METRIC,
+        "metricEditorMode": _EDIT_METRIC,
         "metricName": line.metric,
         "dimensions": dimensions,
         "statistic": line.statistic,
@@ -123,19 +127,19 @@ def _target(panel: Panel, line: Line, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _query(settings: Settings) -> dict[str, Any]:
+def _query(settings: Settings) -> dict[str, object]:
     return {
-        "datasource": _SOURCE,
+        "datasource": _DATA_SOURCE,
         "queryMode": "Metrics",
         "metricQueryType": 0,  # a search, not Metrics Insights
         "namespace": settings.namespace,
         "region": "$region",
         "matchExact": True,
-        "period": str(period_of(settings)),
+        "period": str(period_seconds_of(settings)),
     }
 
 
-def _variables(settings: Settings) -> Iterator[dict[str, Any]]:
+def _variables(settings: Settings) -> Iterator[dict[str, object]]:
     yield {
         "type": "datasource",
         "name": "datasource",
@@ -151,22 +155,26 @@ def _variables(settings: Settings) -> Iterator[dict[str, Any]]:
         "current": {"text": region, "value": region},
     }
     for dimension, name in _VARIABLES.items():
-        found = [one for one in _EVERY[dimension] if is_published(one, settings, dimension)]
-        if found:
+        published = [
+            metric
+            for metric in _METRICS_OF_EVERY[dimension]
+            if is_published(metric, settings, split=dimension)
+        ]
+        if published:
             yield {
                 "type": "query",
                 "name": name,
                 "label": name.capitalize(),
-                "datasource": _SOURCE,
+                "datasource": _DATA_SOURCE,
                 "refresh": 2,  # when the time range changes
                 "sort": 1,
                 "query": {
                     "queryType": "dimensionValues",
                     "namespace": settings.namespace,
                     "region": "$region",
-                    "metricName": found[0],
+                    "metricName": published[0],
                     "dimensionKey": dimension,
-                    "dimensionFilters": dict(as_sent(settings.dimensions)),
+                    "dimensionFilters": dict(encoded_dimensions(settings.dimensions)),
                     "refId": "variable",
                 },
             }
