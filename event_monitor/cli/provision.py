@@ -63,12 +63,18 @@ def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], De
     metavar="DIR",
     help="Write files there instead of printing.",
 )
-@click.option("--apply", "apply", is_flag=True, help="Make it so: alarms and dashboard only.")
+@click.option(
+    "--apply", "apply", is_flag=True, help="Make the changes in AWS: alarms and dashboard only."
+)
 @click.option("--delete", "delete", is_flag=True, help="Remove what --apply has made.")
 @click.option("--yes", is_flag=True, help="Do not ask before something is changed.")
-@click.option("--prefix", default=_DEFAULTS.prefix, show_default=True, help="Begins every name.")
-@click.option("--topic", "topics", multiple=True, metavar="ARN", help="Told by every alarm.")
-@click.option("--page", "pages", multiple=True, metavar="ARN", help="Told by the composite alarm.")
+@click.option(
+    "--prefix", default=_DEFAULTS.prefix, show_default=True, help="Beginning of every name."
+)
+@click.option("--topic", "topics", multiple=True, metavar="ARN", help="Notified by every alarm.")
+@click.option(
+    "--page", "pages", multiple=True, metavar="ARN", help="Notified by the composite alarm."
+)
 @click.option(
     "--queue",
     "queue_entries",
@@ -83,16 +89,16 @@ def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], De
     metavar="NAME:LIMITS",
     help="Alarms of one task; LIMITS such as p95=30,failures=10 (seconds, percent).",
 )
-@_number("--workers-at-least", "workers_at_least", help_text="Workers to be online.")
+@_number("--workers-at-least", "workers_at_least", help_text="Workers that must be online.")
 @_number("--max-failures", "max_failures", help_text="Percent of tasks that may fail.")
 @_number("--max-retries", "max_retries", help_text="Percent of runs that may be retried.")
-@_number("--min-tasks", "min_tasks", help_text="With fewer per period, percents are 0.")
+@_number("--min-tasks", "min_tasks", help_text="With fewer per period, percentages are 0.")
 @_number("--max-age", "max_age", help_text="Seconds a message may wait.")
 @_number("--max-length", "max_length", help_text="Messages that may wait.")
-@_number("--max-reserved", "max_reserved", help_text="Tasks workers may hold unbegun.")
+@_number("--max-reserved", "max_reserved", help_text="Tasks workers may hold unstarted.")
 @_number("--max-memory", "max_memory", help_text="MiB a worker's main process may use.")
 @click.option(
-    "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue to read depths of."
+    "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
 )
 @click.option(
     "--scale-by",
@@ -102,7 +108,7 @@ def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], De
     help="Track a target, or take steps.",
 )
 @click.option("--scale-queue", default="", metavar="NAME", help="Scale by one queue, not by all.")
-@_number("--backlog", "backlog", help_text="Messages per pool process to aim at.")
+@_number("--backlog", "backlog", help_text="Messages per pool process to aim for.")
 @_number("--workers-from", "workers_from", help_text="Fewest tasks of the service.")
 @_number("--workers-to", "workers_to", help_text="Most tasks of the service.")
 @_number("--out-cooldown", "out_cooldown_seconds", help_text="Seconds after scaling out.")
@@ -124,8 +130,8 @@ def provision(
 ) -> None:
     """Write alarms, dashboards, scaling and permissions for what these settings publish.
 
-    A threshold of 0 leaves its alarm out. With --apply the plan is shown first; what is equal is
-    not touched, and what is not ours neither.
+    A threshold of 0 leaves its alarm out. --apply shows its plan first; it leaves alone what is up
+    to date, and what it has not made itself.
     """
     _, settings, _ = load(ctx, values, app_needed=False)
     options = _options_from(values)
@@ -199,21 +205,23 @@ def _print(files: Mapping[str, str]) -> None:
     shown = [name for name in files if name != "versions.tf"]  # it is for a folder of its own
     if len(shown) > 1:
         raise SettingsError(
-            f"this makes {len(shown)} files ({', '.join(shown)}): say where with --out DIR, "
+            f"this makes {len(shown)} files ({', '.join(shown)}): choose a folder with --out DIR, "
             "or ask for one piece."
         )
     if not shown:
-        raise SettingsError("there is nothing to write: these settings publish none of it.")
+        raise SettingsError(
+            "there is nothing to write: these settings publish nothing that it needs."
+        )
     click.echo(files[shown[0]], nl=False)
 
 
 def _check_applicable(flag: str, piece: str, *, out: Path | None) -> None:
     if out is not None:
-        raise SettingsError(f"{flag} writes no files; leave --out away.")
+        raise SettingsError(f"{flag} writes no files; remove --out.")
     if piece not in (*_APPLICABLE, "all"):
         raise SettingsError(
-            f"{flag} knows alarms and dashboard; {piece} is for Terraform, "
-            "CloudFormation or your own hands."
+            f"{flag} supports only alarms and dashboard; create {piece} with Terraform, with "
+            "CloudFormation or by hand."
         )
 
 

@@ -10,11 +10,11 @@ __all__ = ["CLUSTER_ALARMS", "QUEUE_ALARMS", "TASK_ALARMS"]
 
 _NO_DATA_ABOUT_WORKERS = NoData(
     treated_as="breaching",
-    reason="No data is taken for trouble: nobody knows that workers are there.",
+    reason="No data is treated as a problem: nobody knows whether workers are there.",
 )
 _NO_DATA_FROM_MONITOR = NoData(
     treated_as="breaching",
-    reason="No data is the very thing it is for.",
+    reason="No data is exactly what it is for.",
 )
 
 
@@ -29,7 +29,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="monitor-dead",
         description=(
-            "The monitor publishes nothing: it is dead, cut off from CloudWatch, or not allowed to."
+            "The monitor publishes nothing: it is dead, cut off from CloudWatch, "
+            "or not permitted to."
         ),
         metrics=("MonitorHeartbeat",),
         comparison="<",
@@ -41,7 +42,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="broker-lost",
         description=(
-            "The monitor does not hear the broker; what happens meanwhile may never be counted."
+            "The monitor is not connected to the broker; "
+            "what happens meanwhile may never be counted."
         ),
         metrics=("BrokerConnected",),
         comparison="<",
@@ -58,8 +60,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="failure-rate",
         description=(
-            "More than {limits.max_failures:g} % of the tasks that end, end in failure "
-            "(looked at only while at least {min_tasks} end in a period)."
+            "More than {limits.max_failures:g} % of the tasks that end fail "
+            "(checked only while at least {min_tasks} end in a period)."
         ),
         metrics=("TasksFailed", "TasksSucceeded"),
         expression=_FAILURE_PERCENT,
@@ -70,7 +72,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         key="retry-rate",
         description=(
             "More than {limits.max_retries:g} % of the runs end in a retry "
-            "(looked at only while at least {min_tasks} end in a period)."
+            "(checked only while at least {min_tasks} end in a period)."
         ),
         metrics=("TasksRetried", "TasksFailed", "TasksSucceeded"),
         expression=_RETRY_PERCENT,
@@ -97,7 +99,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     ),
     AlarmDefinition(
         key="workers-stalled",
-        description="A worker beats but begins nothing, while work waits in its queues.",
+        description="A worker sends heartbeats but starts nothing, while tasks wait in its queues.",
         metrics=("WorkersStalled",),
         comparison=">",
         threshold=0,
@@ -105,7 +107,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="oldest-message",
         description=(
-            "In some queue a message has waited for more than {limits.max_age:.10g} seconds."
+            "A message has waited in some queue for more than {limits.max_age:.10g} seconds."
         ),
         metrics=("OldestMessageAge",),
         comparison=">",
@@ -113,7 +115,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     ),
     AlarmDefinition(
         key="queue-length",
-        description="More than {limits.max_length:.10g} messages wait, all queues together.",
+        description="More than {limits.max_length:.10g} messages wait in all queues together.",
         metrics=("QueueLength",),
         comparison=">",
         threshold=lambda limits: limits.max_length or None,
@@ -130,8 +132,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="tasks-reserved",
         description=(
-            "Workers hold more than {limits.max_reserved:.10g} tasks they have not begun: they "
-            "are clogged, or worker_prefetch_multiplier is too high."
+            "Workers hold more than {limits.max_reserved:.10g} tasks they have not started: they "
+            "are overloaded, or worker_prefetch_multiplier is too high."
         ),
         metrics=("TasksReserved",),
         comparison=">",
@@ -157,7 +159,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="publish-failures",
         description=(
-            "The monitor's sends to CloudWatch fail; what they hold is kept and sent again."
+            "The monitor fails to send to CloudWatch; unsent data is kept and sent again."
         ),
         metrics=("PublishFailures",),
         comparison=">",
@@ -166,7 +168,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
     AlarmDefinition(
         key="data-dropped",
         description=(
-            "Data of the monitor will never arrive: it was refused, or the spool was full."
+            "Some data of the monitor will never arrive: it was refused, or the spool was full."
         ),
         metrics=("DatumsDropped",),
         comparison=">",
@@ -202,7 +204,7 @@ TASK_ALARMS: tuple[AlarmDefinition[TaskLimits], ...] = (
         key="runtime-p95",
         description=(
             "One in twenty runs of this task takes longer than {limits.p95:g} seconds. "
-            "Few runs count as well as many."
+            "It is checked however few runs there are."
         ),
         metrics=("TaskRuntime",),
         statistic="p95",
@@ -212,8 +214,8 @@ TASK_ALARMS: tuple[AlarmDefinition[TaskLimits], ...] = (
     AlarmDefinition(
         key="failure-rate",
         description=(
-            "More than {limits.failures:g} % of the ends of this task are failures "
-            "(looked at only while at least {min_tasks} end in a period)."
+            "More than {limits.failures:g} % of the runs of this task that end fail "
+            "(checked only while at least {min_tasks} end in a period)."
         ),
         metrics=("TasksFailed", "TasksSucceeded"),
         expression=_FAILURE_PERCENT,

@@ -75,7 +75,7 @@ def alarm_notes(settings: Settings, options: ProvisionOptions) -> tuple[str, ...
             "scaled to zero: --workers-at-least 0 leaves it out."
         )
     if not options.topics:
-        notes.append("The alarms tell nobody: add --topic ARN.")
+        notes.append("The alarms notify nobody: add --topic ARN.")
     return tuple(notes)
 
 

@@ -137,7 +137,7 @@ class Account:
             existing = found.get(name)
             if existing is not None and not self._is_ours(existing, stack.prefix):
                 raise SettingsError(
-                    f"an alarm {name!r} is there that `--apply` has not made; choose another "
+                    f"an alarm {name!r} exists that `--apply` has not made; choose another "
                     "--prefix, or remove it."
                 )
             yield compare(kind, name, wanted=parameters, existing=existing)
@@ -150,7 +150,7 @@ class Account:
         existing = self._dashboard(name)
         if existing is not None and not is_marked(existing):
             raise SettingsError(
-                f"a dashboard {name!r} is there that `event-monitor provision` "
+                f"a dashboard {name!r} exists that `event-monitor provision` "
                 "has not made; choose another --prefix, or remove it."
             )
         verb: Verb = "create"
@@ -221,7 +221,9 @@ class Account:
             else:
                 answer = self._cloudwatch.put_dashboard(**parameters)
                 for fault in answer.get("DashboardValidationMessages", ()):
-                    log.warning("CloudWatch took the dashboard, and says: %s", fault.get("Message"))
+                    log.warning(
+                        "CloudWatch accepted the dashboard with a warning: %s", fault.get("Message")
+                    )
 
     def _delete(self, changes: list[Change]) -> None:
         for change in changes:

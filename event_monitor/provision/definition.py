@@ -26,7 +26,7 @@ class NoData:
 #: How most alarms do.
 NOT_BREACHING = NoData(
     treated_as="notBreaching",
-    reason="No data is no trouble of this kind; the alarm monitor-dead sees that.",
+    reason="No data is not a problem here: the alarm monitor-dead covers it.",
 )
 
 

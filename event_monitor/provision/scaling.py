@@ -32,7 +32,7 @@ _IDLE_SHARE = 0.5  # of the wanted backlog; below it there is a worker too many
 _IN_PERIODS = 15  # as many as target tracking waits; a lull is no reason to stop workers
 _MANY = 4  # times the wanted backlog: add more workers at once
 
-_NO_DATA = "No data changes nothing: who scales in blindly stops workers that are needed."
+_NO_DATA = "No data changes nothing: scaling in blindly would stop workers that are needed."
 
 
 def build_scaling_policies(
@@ -60,7 +60,7 @@ def _by_backlog(settings: Settings, options: ProvisionOptions) -> Iterator[Scali
     yield ScalingPolicy(
         key="out",
         name=resource_name(options.prefix, "scale-out", options.scale_queue),
-        comment="One worker more; three if there is much more to do.",
+        comment="Add one worker; three if the backlog is several times the target.",
         cooldown_seconds=options.out_cooldown_seconds,
         alarm=_backlog_alarm(
             settings,
@@ -79,7 +79,7 @@ def _by_backlog(settings: Settings, options: ProvisionOptions) -> Iterator[Scali
     yield ScalingPolicy(
         key="in",
         name=resource_name(options.prefix, "scale-in", options.scale_queue),
-        comment="One worker fewer.",
+        comment="Remove one worker.",
         cooldown_seconds=options.in_cooldown_seconds,
         alarm=_backlog_alarm(
             settings,
@@ -109,13 +109,13 @@ def _from_zero(settings: Settings, options: ProvisionOptions) -> Iterator[Scalin
     yield ScalingPolicy(
         key="wake",
         name=name,
-        comment="From zero to one: a ratio says little while there is nobody to share the work.",
+        comment="From zero to one: a backlog per worker means little while there is no worker.",
         # It adds a worker instead of setting their number: when a whole fleet dies it must not
         # shrink to one. The longer cooldown gives the worker it started time to come online.
         cooldown_seconds=options.in_cooldown_seconds,
         alarm=Alarm(
             name=name,
-            description=f"Messages wait and nobody is there to take them. {_NO_DATA}",
+            description=f"Messages wait and no worker is there to take them. {_NO_DATA}",
             series=(waiting, present),
             expression="IF(m1<1, m0, 0)",
             comparison=">",

@@ -81,7 +81,9 @@ WORKERS_INPUTS = (
     Input(name="workers_service", description="Name of the ECS service of the workers."),
 )
 MONITOR_INPUTS = (
-    Input(name="monitor_image", description="Image that has the app and celery-event-monitor."),
+    Input(
+        name="monitor_image", description="Image with the app and celery-event-monitor installed."
+    ),
     Input(name="monitor_app", description="The Celery app, as in celery -A."),
     Input(
         name="monitor_broker_secret",
@@ -89,18 +91,18 @@ MONITOR_INPUTS = (
     ),
     Input(
         name="monitor_execution_role",
-        description="ARN of the role ECS pulls and logs with.",
+        description="ARN of the role with which ECS pulls the image and writes logs.",
     ),
     Input(name="monitor_log_group", description="Name of the log group."),
     Input(name="monitor_cluster", description="Name of the ECS cluster the monitor runs in."),
     Input(
         name="monitor_subnets",
-        description="Subnets with a way to the broker.",
+        description="Subnets from which the broker can be reached.",
         element_type="AWS::EC2::Subnet::Id",
     ),
     Input(
         name="monitor_security_groups",
-        description="Its security groups.",
+        description="Security groups of the monitor.",
         element_type="AWS::EC2::SecurityGroup::Id",
     ),
 )
@@ -125,8 +127,8 @@ def container_notes(settings: Settings) -> tuple[str, ...]:
     ]
     if settings.state_dir:
         notes.append(
-            f"state_dir {settings.state_dir} is in the container and gone with it: mount a volume "
-            "there for what is to outlive a deployment."
+            f"state_dir {settings.state_dir} is lost with the container: mount a volume there to "
+            "keep it across deployments."
         )
     return tuple(notes)
 

@@ -78,7 +78,7 @@ def api_calls(stack: Stack) -> Parameters:
     calls: Parameters = {}
     notes = list(stack.notes)
     if stack.dashboard is not None or stack.scaling:
-        notes.append("Fill in what stands in double braces.")
+        notes.append("Replace the placeholders in double braces.")
     if any(policy.alarm is not None for policy in stack.scaling):
         notes.append("Give each alarm for scaling the ARN of its policy as its AlarmActions.")
     if notes:

@@ -178,7 +178,7 @@ def _ecs(container: Container, policy: dict[str, object] | None) -> dict[str, Re
             TaskRoleArn={"Fn::GetAtt": ["MonitorRole", "Arn"]},
             ContainerDefinitions=[_capitalized(complete)],
         ),
-        # One task, and never two at once: a second monitor counts everything again.
+        # One task, and never two at once: a second monitor would count everything again.
         "MonitorService": _resource(
             "ECS::Service",
             ServiceName=container["name"],

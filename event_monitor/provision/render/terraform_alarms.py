@@ -37,7 +37,7 @@ def composite_block(composite: CompositeAlarm, prefix: str) -> Block:
             ("alarm_actions", list(composite.actions)),
             ("ok_actions", list(composite.actions)),
             ("tags", alarm_tags(prefix)),
-            Comment("The rule names them; it can only be made when they are there."),
+            Comment("The rule refers to them, so they must exist first."),
             ("depends_on", children),
         ),
     )

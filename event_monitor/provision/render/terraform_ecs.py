@@ -124,7 +124,7 @@ def ecs_parts(
     prefix: str, container: Container, policy: dict[str, object] | None
 ) -> Iterator[Block | Comment]:
     """Yield role, task definition and service of one monitor."""
-    yield Comment("Decide: what is run, where, and under which roles.")
+    yield Comment("Decide: what runs, where, and under which roles.")
     yield from _variables(MONITOR_INPUTS)
     yield Block("data", ("aws_region", "monitor"))
     yield Block(
@@ -145,7 +145,7 @@ def ecs_parts(
         ),
     )
     yield _task_definition(container)
-    yield Comment("One task, and never two at once: a second monitor counts everything again.")
+    yield Comment("One task, and never two at once: a second monitor would count everything again.")
     yield Block(
         "resource",
         ("aws_ecs_service", "monitor"),

@@ -51,7 +51,7 @@ def test_an_alarm_on_what_is_not_published_is_left_out_and_that_is_said() -> Non
     assert "No alarm celery-tasks-reserved: TasksReserved needs `probe_workers`." in notes
     assert "No alarm celery-events-lost: `without` has EventsLost." in notes
     assert "No alarm celery-queue-length: its threshold is 0." in notes
-    assert "The alarms tell nobody: add --topic ARN." in notes
+    assert "The alarms notify nobody: add --topic ARN." in notes
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,14 @@ def test_one_piece_is_printed() -> None:
 
     found = json.loads(result.stdout)
     assert found["put_metric_alarm"][0]["AlarmName"] == "celery-monitor-dead"
-    assert "note: The alarms tell nobody: add --topic ARN." in result.stderr
+    assert "note: The alarms notify nobody: add --topic ARN." in result.stderr
 
 
 def test_json_says_what_is_to_be_filled_in() -> None:
     """Only the other forms can leave account and service to AWS."""
     found = json.loads(typed("autoscaling", "--format", "json").stdout)
 
-    assert found["notes"] == ["Fill in what stands in double braces."]
+    assert found["notes"] == ["Replace the placeholders in double braces."]
     assert found["register_scalable_target"][0]["ResourceId"] == "service/{{cluster}}/{{service}}"
 
 
@@ -85,10 +85,13 @@ def test_grafana_is_the_same_in_every_form(form: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["all"], "say where with --out DIR, or ask for one piece."),
-        (["iam", "--apply"], "--apply knows alarms and dashboard; iam is for Terraform"),
+        (["all"], "choose a folder with --out DIR, or ask for one piece."),
+        (
+            ["iam", "--apply"],
+            "--apply supports only alarms and dashboard; create iam with Terraform",
+        ),
         (["all", "--apply", "--delete"], "--apply and --delete exclude each other."),
-        (["all", "--apply", "--out", "x"], "--apply writes no files; leave --out away."),
+        (["all", "--apply", "--out", "x"], "--apply writes no files; remove --out."),
         (["alarms", "--task", "a:p95=x"], "p95 must be a number above 0."),
         (["alarms", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),
         (
