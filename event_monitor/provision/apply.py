@@ -1,4 +1,4 @@
-"""Apply: compares the account with what is wanted, and makes the difference. Nothing else's.
+"""Apply: compares the account with what is wanted, and changes what differs, if it is ours.
 
 Ours are the alarms with both our tags and the dashboard with our mark. Only those are changed or
 deleted, and what has a wanted name without being ours stops everything.

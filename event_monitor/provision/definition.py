@@ -17,13 +17,13 @@ Limits = TypeVar("Limits", ProvisionOptions, QueueLimits, TaskLimits)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoData:
-    """How an alarm judges a period without data, and why; the reason ends its description."""
+    """How an alarm treats a period without data, and why: the end of the alarm's description."""
 
     treated_as: MissingData
     reason: str
 
 
-#: How most alarms do.
+#: Of most alarms.
 NOT_BREACHING = NoData(
     treated_as="notBreaching",
     reason="No data is not a problem here: the alarm monitor-dead covers it.",
@@ -36,13 +36,13 @@ def _always(_settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDefinition(Generic[Limits]):
-    """One alarm: on while ``datapoints`` of the last ``periods`` compare so with the threshold.
+    """One alarm: on while ``datapoints`` of the last ``periods`` breach the threshold.
 
     ``threshold`` is a number, or a function of the limits a person gave, which returns None where
     they leave the alarm out. ``expression`` is metric math over m0, m1, … in the order of
     ``metrics``; without one there is one metric. Descriptions and expressions are templates: the
-    fields of the limits are ``{limits.…}``; {min_tasks} is the number of tasks that makes a
-    percentage meaningful.
+    fields of the limits are ``{limits.…}``; ``{min_tasks}`` is how many tasks must end in a period
+    for a percentage to mean anything.
     """
 
     key: str

@@ -83,10 +83,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One metric alarm: ``datapoints`` of the last ``periods`` compare so with the threshold.
+    """One metric alarm: on while ``datapoints`` of the last ``periods`` breach the threshold.
 
-    Compared is the ``expression`` over the ids of the series or, without one, the only series.
-    Raises ``ValueError`` for what CloudWatch would refuse or never evaluate.
+    The value compared is the ``expression`` over the ids of the series or, without one, the only
+    series. Raises ``ValueError`` for what CloudWatch would refuse or never evaluate.
     """
 
     name: str

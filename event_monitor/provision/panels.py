@@ -13,8 +13,8 @@ __all__ = ["GRID_COLUMNS", "MARK", "TOP", "Line", "Panel", "PanelKind", "Section
 GRID_COLUMNS = 24  # of a dashboard, in CloudWatch and in Grafana
 TOP = 20  # rows of a table, or lines of a graph by queue; more is unreadable
 
-#: Marks a dashboard as ours: dashboards cannot be found by tags. `--apply` and `--delete` leave one
-#: without this very sentence alone, so a change of it would disown those that are there.
+#: Marks a dashboard as ours, since dashboards cannot be found by tags. Never change it: `--apply`
+#: and `--delete` leave alone whatever does not have exactly this text.
 MARK = "Made by `event-monitor provision`; changes by hand are lost when it is run again."
 
 PanelKind = Literal["graph", "numbers", "table"]

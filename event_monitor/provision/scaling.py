@@ -39,23 +39,25 @@ def build_scaling_policies(
     settings: Settings, options: ProvisionOptions
 ) -> tuple[ScalingPolicy, ...]:
     """Return the policies; ``SettingsError`` if the settings do not publish what they need."""
-    return (*_from_zero(settings, options), *_by_backlog(settings, options))
-
-
-def _by_backlog(settings: Settings, options: ProvisionOptions) -> Iterator[ScalingPolicy]:
-    series = published_series("BacklogPerWorker", settings, id="m0", split=_split(options))
-    wanted = options.backlog
     if options.scale_by == "target":
-        yield ScalingPolicy(
-            key="target",
-            name=resource_name(options.prefix, "backlog", options.scale_queue),
-            comment=f"Keep about {wanted:.10g} messages per pool process.",
-            cooldown_seconds=options.out_cooldown_seconds,
-            in_cooldown_seconds=options.in_cooldown_seconds,
-            series=series,
-            target=wanted,
-        )
-        return
+        return (*_from_zero(settings, options), _target_tracking(settings, options))
+    return (*_from_zero(settings, options), *_steps(settings, options))
+
+
+def _target_tracking(settings: Settings, options: ProvisionOptions) -> ScalingPolicy:
+    return ScalingPolicy(
+        key="target",
+        name=resource_name(options.prefix, "backlog", options.scale_queue),
+        comment=f"Keep about {options.backlog:.10g} messages per pool process.",
+        cooldown_seconds=options.out_cooldown_seconds,
+        in_cooldown_seconds=options.in_cooldown_seconds,
+        series=published_series("BacklogPerWorker", settings, id="m0", split=_split(options)),
+        target=options.backlog,
+    )
+
+
+def _steps(settings: Settings, options: ProvisionOptions) -> Iterator[ScalingPolicy]:
+    wanted = options.backlog
     far_above = wanted * (_MANY - 1)  # bounds of steps are counted from the alarm's threshold
     yield ScalingPolicy(
         key="out",
