@@ -28,6 +28,7 @@ class MetricSpec:
     ``kind`` count: a delta per interval, Sum is its statistic. gauge: a reading at the shot.
     times: a distribution, percentiles work. ``source`` is the field of the snapshot it is read
     from. ``splits`` are the dimensions it can have (always one at a time, besides the total).
+    ``needs`` names the settings without which its value is never known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MetricSpec:
     by_task: bool = False  # published per TaskName unless the settings say otherwise
     by_queue: bool = False  # the same for QueueName
     worst_is_low: bool = False  # a gauge to watch by its Minimum, not its Maximum
+    needs: tuple[str, ...] = ()
 
     @property
     def statistic(self) -> str:
@@ -50,18 +52,34 @@ class MetricSpec:
 
 
 _TASK = ("TaskName", "WorkerName")
+_QUEUE_PROBE = ("probe_queues",)
+_WORKER_PROBE = ("probe_workers",)
 
 
 def _count(name: str, source: str, meaning: str, *, by_task: bool = False) -> MetricSpec:
     return MetricSpec(name, "counts", "count", "Count", source, meaning, _TASK, by_task)
 
 
-def _of_worker(name: str, unit: Unit, source: str, meaning: str) -> MetricSpec:
-    return MetricSpec(name, "workers", "gauge", unit, source, meaning, ("WorkerName",))
+def _of_worker(
+    name: str,
+    unit: Unit,
+    source: str,
+    meaning: str,
+    *,
+    needs: tuple[str, ...] = _WORKER_PROBE,
+) -> MetricSpec:
+    return MetricSpec(name, "workers", "gauge", unit, source, meaning, ("WorkerName",), needs=needs)
 
 
 def _of_queue(
-    name: str, unit: Unit, source: str, meaning: str, *, by_queue: bool = False, low: bool = False
+    name: str,
+    unit: Unit,
+    source: str,
+    meaning: str,
+    *,
+    by_queue: bool = False,
+    low: bool = False,
+    needs: tuple[str, ...] = _QUEUE_PROBE,
 ) -> MetricSpec:
     return MetricSpec(
         name,
@@ -73,6 +91,7 @@ def _of_queue(
         ("QueueName",),
         by_queue=by_queue,
         worst_is_low=low,
+        needs=needs,
     )
 
 
@@ -218,6 +237,7 @@ CATALOG: tuple[MetricSpec, ...] = (
         "Count",
         "stalled",
         "Workers that beat but begin nothing, run nothing, and have work waiting in their queues.",
+        needs=(*_QUEUE_PROBE, *_WORKER_PROBE),
     ),
     _of_worker(
         "TasksReserved",
@@ -270,6 +290,7 @@ CATALOG: tuple[MetricSpec, ...] = (
         "backlog_per_worker",
         "(Ready + unacknowledged) ÷ the pool processes that serve the queue, at least 1.",
         by_queue=True,
+        needs=(*_QUEUE_PROBE, *_WORKER_PROBE),
     ),
     _of_queue("ArrivalRate", "Count/Second", "arrival_rate", "Messages that came into the queues."),
     _of_queue(

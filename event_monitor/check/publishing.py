@@ -12,6 +12,7 @@ from typing import Any
 from ..settings import Settings
 from ..sinks.client import client_of, session_of
 from ..sinks.faults import classify
+from ..sinks.permission import put_metric_data_statement
 from .finding import Finding
 
 __all__ = ["CHECK_METRIC", "examine_publishing", "judge_clock"]
@@ -118,17 +119,6 @@ def judge_clock(date: str, *, now: float) -> Finding:
     )
 
 
-def policy(namespace: str) -> str:
-    """The policy statement that allows what the monitor does, and no more."""
-    statement = {
-        "Effect": "Allow",
-        "Action": "cloudwatch:PutMetricData",
-        "Resource": "*",
-        "Condition": {"StringEquals": {"cloudwatch:namespace": namespace}},
-    }
-    return json.dumps(statement, indent=2)
-
-
 def _judge_credentials(session: Any) -> Finding:
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -151,7 +141,8 @@ def _refused(error: Any, namespace: str) -> Finding:
             "permission",
             "failed",
             f"CloudWatch refuses PutMetricData in namespace {namespace!r} ({code})",
-            "Add this statement to the policy of the role:\n" + policy(namespace),
+            "Add this statement to the policy of the role:\n"
+            + json.dumps(put_metric_data_statement(namespace), indent=2),
         )
     if code in _BAD_KEYS:
         return Finding(

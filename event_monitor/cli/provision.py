@@ -1,4 +1,4 @@
-"""Command: ``event-monitor provision``, from flags to files, or to the account. Talks to a person.
+"""Command: ``event-monitor provision``, from flags to files, or to the account.
 
 Nothing is asked of AWS without --apply or --delete.
 """
@@ -6,28 +6,33 @@ Nothing is asked of AWS without --apply or --delete.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import SettingsError
-from ..provision.choices import Choices, queue_entry, task_entry
+from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
+from ..settings import Settings
 from .loading import load
 from .options import Command, Decorated, formats, loglevel, watching
 
-__all__ = ["provision"]
+if TYPE_CHECKING:
+    from ..provision.stack import Piece, Stack
 
-_APPLIED = ("alarms", "dashboard", "all")
-_D = Choices()
+__all__ = ["files_of", "provision"]
+
+_APPLICABLE: tuple[Piece, ...] = ("alarms", "dashboard")
+_DEFAULTS = ProvisionOptions()
+#: Options that are parsed from --queue and --task; `queues` of the command line is a setting.
+_PARSED = frozenset({"queues", "tasks"})
 
 
-def _number(
-    flag: str, name: str, default: float, help_text: str
-) -> Callable[[Decorated], Decorated]:
-    """An option that is a number; 0 leaves its alarm out."""
+def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], Decorated]:
+    """Return a flag for the number of that name in ``ProvisionOptions``."""
+    default = getattr(_DEFAULTS, name)
     kind: click.IntRange | click.FloatRange = (
         click.IntRange(min=0) if isinstance(default, int) else click.FloatRange(min=0)
     )
@@ -58,12 +63,18 @@ def _number(
     metavar="DIR",
     help="Write files there instead of printing.",
 )
-@click.option("--apply", "apply", is_flag=True, help="Make it so: alarms and dashboard only.")
+@click.option(
+    "--apply", "apply", is_flag=True, help="Make the changes in AWS: alarms and dashboard only."
+)
 @click.option("--delete", "delete", is_flag=True, help="Remove what --apply has made.")
 @click.option("--yes", is_flag=True, help="Do not ask before something is changed.")
-@click.option("--prefix", default=_D.prefix, show_default=True, help="Begins every name.")
-@click.option("--topic", "topics", multiple=True, metavar="ARN", help="Told by every alarm.")
-@click.option("--page", "pages", multiple=True, metavar="ARN", help="Told by the composite alarm.")
+@click.option(
+    "--prefix", default=_DEFAULTS.prefix, show_default=True, help="Beginning of every name."
+)
+@click.option("--topic", "topics", multiple=True, metavar="ARN", help="Notified by every alarm.")
+@click.option(
+    "--page", "pages", multiple=True, metavar="ARN", help="Notified by the composite alarm."
+)
 @click.option(
     "--queue",
     "queue_entries",
@@ -78,111 +89,108 @@ def _number(
     metavar="NAME:LIMITS",
     help="Alarms of one task; LIMITS such as p95=30,failures=10 (seconds, percent).",
 )
-@_number("--workers-at-least", "workers_at_least", _D.workers_at_least, "Workers to be online.")
-@_number("--max-failures", "max_failures", _D.max_failures, "Percent of tasks that may fail.")
-@_number("--max-retries", "max_retries", _D.max_retries, "Percent of runs that may be retried.")
-@_number("--min-tasks", "min_tasks", _D.min_tasks, "With fewer per period, percents are 0.")
-@_number("--max-age", "max_age", _D.max_age, "Seconds a message may wait.")
-@_number("--max-length", "max_length", _D.max_length, "Messages that may wait.")
-@_number("--max-reserved", "max_reserved", _D.max_reserved, "Tasks workers may hold unbegun.")
-@_number("--max-memory", "max_memory", _D.max_memory, "MiB a worker's main process may use.")
+@_number("--workers-at-least", "workers_at_least", help_text="Workers that must be online.")
+@_number("--max-failures", "max_failures", help_text="Percent of tasks that may fail.")
+@_number("--max-retries", "max_retries", help_text="Percent of runs that may be retried.")
+@_number("--min-tasks", "min_tasks", help_text="With fewer per period, percentages are 0.")
+@_number("--max-age", "max_age", help_text="Seconds a message may wait.")
+@_number("--max-length", "max_length", help_text="Messages that may wait.")
+@_number("--max-reserved", "max_reserved", help_text="Tasks workers may hold unstarted.")
+@_number("--max-memory", "max_memory", help_text="MiB a worker's main process may use.")
 @click.option(
-    "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue to read depths of."
+    "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
 )
 @click.option(
     "--scale-by",
     type=click.Choice(["target", "step"]),
-    default=_D.scale_by,
+    default=_DEFAULTS.scale_by,
     show_default=True,
     help="Track a target, or take steps.",
 )
 @click.option("--scale-queue", default="", metavar="NAME", help="Scale by one queue, not by all.")
-@_number("--backlog", "backlog", _D.backlog, "Messages per pool process to aim at.")
-@_number("--workers-from", "workers_from", _D.workers_from, "Fewest tasks of the service.")
-@_number("--workers-to", "workers_to", _D.workers_to, "Most tasks of the service.")
-@_number(
-    "--out-cooldown", "out_cooldown_seconds", _D.out_cooldown_seconds, "Seconds after scaling out."
-)
-@_number(
-    "--in-cooldown", "in_cooldown_seconds", _D.in_cooldown_seconds, "Seconds after scaling in."
-)
+@_number("--backlog", "backlog", help_text="Messages per pool process to aim for.")
+@_number("--workers-from", "workers_from", help_text="Fewest tasks of the service.")
+@_number("--workers-to", "workers_to", help_text="Most tasks of the service.")
+@_number("--out-cooldown", "out_cooldown_seconds", help_text="Seconds after scaling out.")
+@_number("--in-cooldown", "in_cooldown_seconds", help_text="Seconds after scaling in.")
 @watching
 @loglevel("WARNING")
 @click.pass_context
-def provision(ctx: click.Context, /, **values: Any) -> None:
+def provision(
+    ctx: click.Context,
+    /,
+    *,
+    piece: str,
+    form: str,
+    out: Path | None,
+    apply: bool,
+    delete: bool,
+    yes: bool,
+    **values: Any,
+) -> None:
     """Write alarms, dashboards, scaling and permissions for what these settings publish.
 
-    A threshold of 0 leaves its alarm out. With --apply the plan is shown first; what is equal is
-    not touched, and what is not ours neither.
+    A threshold of 0 leaves its alarm out. --apply shows its plan first; it leaves alone what is up
+    to date, and what it has not made itself.
     """
     _, settings, _ = load(ctx, values, app_needed=False)
-    choices = choices_of(values)
-    from ..provision.stack import PIECES, stack_of
+    options = _options_from(values)
+    from ..provision.stack import PIECES, build_stack
 
-    chosen = values["piece"]
-    if values["apply"] or values["delete"]:
-        _check_applicable(values)
-        pieces = tuple(one for one in ("alarms", "dashboard") if chosen in (one, "all"))
-        stack = stack_of(pieces, settings, choices)  # type: ignore[arg-type]  # two of its words
-        _make_it_so(stack, settings, values)
+    wanted = tuple(name for name in PIECES if piece in (name, "all"))
+    if apply or delete:
+        if apply and delete:
+            raise SettingsError("--apply and --delete exclude each other.")
+        _check_applicable("--apply" if apply else "--delete", piece, out=out)
+        wanted = tuple(name for name in wanted if name in _APPLICABLE)
+        stack = build_stack(wanted, settings, options)
+        _change_account(stack, settings, delete=delete, confirmed=yes)
         return
-    stack = stack_of(tuple(one for one in PIECES if chosen in (one, "all")), settings, choices)
-    _write(files_of(stack, values["form"]), values["out"])
+    stack = build_stack(wanted, settings, options)
+    _write(files_of(stack, form), out)
     for note in stack.notes:
         click.echo(f"note: {note}", err=True)
 
 
-def choices_of(values: dict[str, Any]) -> Choices:
-    """The command's options as choices; ``SettingsError`` for what is wrong with one."""
-    # The settings have a `queues` too, which is another thing.
-    names = {one.name for one in fields(Choices)} - {"queues", "tasks"}
-    return Choices(
-        **{name: value for name, value in values.items() if name in names},
-        queues=tuple(map(queue_entry, values["queue_entries"])),
-        tasks=tuple(map(task_entry, values["task_entries"])),
-    )
-
-
-def files_of(stack: Any, form: str) -> dict[str, str]:
-    """File name → text, in the order of the names."""
+def files_of(stack: Stack, form: str) -> dict[str, str]:
+    """Return file name → text, in the order of the names."""
     files: dict[str, str] = {}
-    grafana_only = stack.grafana is not None and not any(
-        (stack.alarms, stack.dashboard, stack.scaling, stack.policy, stack.container)
-    )
-    if grafana_only:
-        pass
+    if stack.is_grafana_only:
+        pass  # it is the same in every form
     elif form == "terraform":
-        from ..provision.terraform import terraform_files
+        from ..provision.render.terraform import terraform_files
 
         files |= terraform_files(stack)
     elif form == "cloudformation":
-        from ..provision.cloudformation import template_of
+        from ..provision.render.cloudformation import cloudformation_template
 
-        files["event-monitor.template.json"] = _json(template_of(stack))
+        files["event-monitor.template.json"] = _json(cloudformation_template(stack))
     else:
-        from ..provision.api import whole
+        from ..provision.render.api import api_calls
 
-        files["event-monitor.json"] = _json(whole(stack))
+        files["event-monitor.json"] = _json(api_calls(stack))
     if stack.grafana is not None:
         files["grafana.json"] = _json(stack.grafana)
     return dict(sorted(files.items()))
 
 
-def _json(value: Any) -> str:
+def _options_from(values: Mapping[str, Any]) -> ProvisionOptions:
+    """Return the command's own options; ``SettingsError`` for what is wrong with one."""
+    names = {field.name for field in fields(ProvisionOptions)} - _PARSED
+    return ProvisionOptions(
+        **{name: value for name, value in values.items() if name in names},
+        queues=tuple(map(parse_queue_limits, values["queue_entries"])),
+        tasks=tuple(map(parse_task_limits, values["task_entries"])),
+    )
+
+
+def _json(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def _write(files: dict[str, str], folder: Path | None) -> None:
+def _write(files: Mapping[str, str], folder: Path | None) -> None:
     if folder is None:
-        shown = [name for name in files if name != "versions.tf"]  # it is for a folder of its own
-        if len(shown) > 1:
-            raise SettingsError(
-                f"this makes {len(shown)} files ({', '.join(shown)}): say where with --out DIR, "
-                "or ask for one piece."
-            )
-        if not shown:
-            raise SettingsError("there is nothing to write: these settings publish none of it.")
-        click.echo(files[shown[0]], nl=False)
+        _print(files)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,31 +201,43 @@ def _write(files: dict[str, str], folder: Path | None) -> None:
         raise SettingsError(f"--out {folder} cannot be written to: {error.strerror}.") from error
 
 
-def _check_applicable(values: dict[str, Any]) -> None:
-    flag = "--apply" if values["apply"] else "--delete"
-    if values["apply"] and values["delete"]:
-        raise SettingsError("--apply and --delete exclude each other.")
-    if values["out"] is not None:
-        raise SettingsError(f"{flag} writes no files; leave --out away.")
-    if values["piece"] not in _APPLIED:
+def _print(files: Mapping[str, str]) -> None:
+    shown = [name for name in files if name != "versions.tf"]  # it is for a folder of its own
+    if len(shown) > 1:
         raise SettingsError(
-            f"{flag} knows alarms and dashboard; {values['piece']} is for Terraform, "
-            "CloudFormation or your own hands."
+            f"this makes {len(shown)} files ({', '.join(shown)}): choose a folder with --out DIR, "
+            "or ask for one piece."
+        )
+    if not shown:
+        raise SettingsError(
+            "there is nothing to write: these settings publish nothing that it needs."
+        )
+    click.echo(files[shown[0]], nl=False)
+
+
+def _check_applicable(flag: str, piece: str, *, out: Path | None) -> None:
+    if out is not None:
+        raise SettingsError(f"{flag} writes no files; remove --out.")
+    if piece not in (*_APPLICABLE, "all"):
+        raise SettingsError(
+            f"{flag} supports only alarms and dashboard; create {piece} with Terraform, with "
+            "CloudFormation or by hand."
         )
 
 
-def _make_it_so(stack: Any, settings: Any, values: dict[str, Any]) -> None:
+def _change_account(stack: Stack, settings: Settings, *, delete: bool, confirmed: bool) -> None:
+    """Show the plan and, once it is confirmed, carry it out."""
     from ..provision.apply import Account
 
-    account = Account(settings)
-    changes = account.removal(stack) if values["delete"] else account.plan(stack)
+    account = Account.connect(settings)
+    changes = account.removal(stack) if delete else account.plan(stack)
     for change in changes:
         click.echo(str(change))
-    todo = tuple(one for one in changes if one.verb != "unchanged")
+    todo = tuple(change for change in changes if change.verb != "unchanged")
     if not todo:
         click.echo("Nothing to do.")
         return
-    if not values["yes"] and not click.confirm(f"Make these {len(todo)} changes?"):
+    if not confirmed and not click.confirm(f"Make these {len(todo)} changes?"):
         click.echo("Nothing was changed.")
         return
     account.carry_out(todo)

@@ -1,6 +1,6 @@
 """Provision: from the catalog and the settings to alarms, dashboards, scaling and permissions.
 
-Pure until ``apply``: ``alarms``, ``panels``, ``scaling``, ``task`` and ``policy`` say once what is
-wanted (``model``); ``terraform``, ``cloudformation``, ``api``, ``dashboard`` and ``grafana`` write
-it down. The same input always gives the same bytes.
+Pure until ``apply``: ``alarms``, ``layout``, ``scaling``, ``task_definition`` and ``policy`` say
+once what is wanted, ``stack`` gathers it, and ``render`` writes it in every form. The same input
+always gives the same bytes.
 """

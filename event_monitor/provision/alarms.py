@@ -1,158 +1,203 @@
-"""Alarms: the catalog, the settings and a person's choices become alarms. Pure.
-
-One definition per alarm. Every one is M of N, says what no data means to it, and why.
-"""
+"""Alarms: definitions, settings and options become alarms. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from ..settings import Settings
-from .choices import Choices, QueueEntry
-from .model import Alarm, CompositeAlarm, name_of
-from .published import is_published, period_of, queue_split, series_of, task_split, why_not
-from .rules import Rule, of_cluster, of_queue, of_task
+from ..settings.globs import matches
+from .alarm_definitions import CLUSTER_ALARMS, QUEUE_ALARMS, TASK_ALARMS
+from .definition import AlarmDefinition, Limits
+from .model import Alarm, CompositeAlarm, resource_name
+from .options import ProvisionOptions, QueueLimits
+from .series import (
+    is_published,
+    period_seconds_of,
+    published_series,
+    queue_split,
+    task_split,
+    unpublished_reason,
+)
 
-__all__ = ["alarms_of", "composite_of", "left_out"]
-
-_UNHEALTHY = "unhealthy"
+__all__ = ["alarm_notes", "build_alarms", "build_composite"]
 
 
-def alarms_of(settings: Settings, choices: Choices) -> tuple[Alarm, ...]:
-    """Every alarm these settings allow and these choices want: the cluster's first.
+def build_alarms(settings: Settings, options: ProvisionOptions) -> tuple[Alarm, ...]:
+    """Return every alarm that settings and options allow: the cluster's, queues', then tasks'.
 
-    ``SettingsError`` for a task or queue that is asked for by name and has no such series.
+    Raises ``SettingsError`` for a task or queue that is named and has no such series.
     """
-    cluster = (
-        _alarm(rule, settings, choices)
-        for rule in of_cluster(settings, choices)
-        if _why_not(rule, settings) is None
-    )
     return (
-        *cluster,
-        *_of_queues(settings, choices),
-        *_of_tasks(settings, choices),
+        *_cluster_alarms(settings, options),
+        *_queue_alarms(settings, options),
+        *_task_alarms(settings, options),
     )
 
 
-def left_out(settings: Settings, choices: Choices) -> tuple[str, ...]:
-    """One sentence for each alarm of the cluster that there is not, and for what is not decided."""
-    notes = [
-        f"No alarm {name_of(choices.prefix, rule.kind)}: {why}."
-        for rule in of_cluster(settings, choices)
-        if (why := _why_not(rule, settings)) is not None
-    ]
-    globs = {glob for glob, _ in (*settings.queue_length_limits, *settings.queue_age_limits)}
-    unknown = sorted(
-        glob
-        for glob in globs
-        if not any(fnmatchcase(one.name, glob) for one in _queues(settings, choices))
-    )
-    if unknown:
-        notes.append(
-            f"No queue is known by name that matches {', '.join(unknown)}: name queues with "
-            "--queue to give each its own alarm; queue-critical watches all of them."
-        )
-    if choices.workers_at_least and not choices.workers_from:
-        notes.append(
-            f"{name_of(choices.prefix, 'too-few-workers')} goes off while the service is scaled to "
-            "zero: --workers-at-least 0 leaves it out."
-        )
-    if not choices.topics:
-        notes.append("The alarms tell nobody: add --topic ARN.")
-    return tuple(notes)
+def build_composite(alarms: tuple[Alarm, ...], options: ProvisionOptions) -> CompositeAlarm | None:
+    """Return the alarm that Celery is unhealthy; None if the cluster has no alarm.
 
-
-def composite_of(alarms: tuple[Alarm, ...], choices: Choices) -> CompositeAlarm | None:
-    """Celery is unhealthy: any alarm of the cluster. Those of one queue or task are not in it."""
-    children = tuple(one.name for one in alarms if one.of_cluster)
+    It is on while any alarm of the whole cluster is; alarms of one queue or task do not count.
+    """
+    children = tuple(alarm.name for alarm in alarms if alarm.cluster_wide)
     if not children:
         return None
     return CompositeAlarm(
-        name=name_of(choices.prefix, _UNHEALTHY),
+        name=resource_name(options.prefix, "unhealthy"),
         description="Celery is unhealthy: at least one alarm of the whole cluster is on.",
         children=children,
-        actions=choices.pages,
+        actions=options.pages,
     )
 
 
-def _why_not(rule: Rule, settings: Settings) -> str | None:
-    if rule.threshold is None:
-        return "its threshold is 0"
-    return next((why for one in rule.metrics if (why := why_not(one, settings))), None)
-
-
-def _alarm(
-    rule: Rule,
-    settings: Settings,
-    choices: Choices,
-    split: tuple[str, str] | None = None,
-) -> Alarm:
-    series = tuple(
-        series_of(
-            metric,
-            settings,
-            id=f"m{number}",
-            statistic=rule.statistic,
-            split=split,
+def alarm_notes(settings: Settings, options: ProvisionOptions) -> tuple[str, ...]:
+    """Return a sentence for each alarm that is left out, and for what a person must decide."""
+    notes = [
+        f"No alarm {resource_name(options.prefix, definition.key)}: {reason}."
+        for definition in CLUSTER_ALARMS
+        if definition.applies(settings)
+        and (reason := _omission_reason(definition, settings, options)) is not None
+    ]
+    known = [queue.name for queue in _known_queues(settings, options)]
+    unmatched = [
+        glob
+        for glob in sorted(set(_limit_globs(settings)))
+        if not any(matches(name, [glob]) for name in known)
+    ]
+    if unmatched:
+        notes.append(
+            f"No queue is known by name that matches {', '.join(unmatched)}: name queues with "
+            "--queue to give each its own alarm; queue-critical watches all of them."
         )
-        for number, metric in enumerate(rule.metrics)
+    if options.workers_at_least and not options.workers_from:
+        notes.append(
+            f"{resource_name(options.prefix, 'too-few-workers')} goes off while the service is "
+            "scaled to zero: --workers-at-least 0 leaves it out."
+        )
+    if not options.topics:
+        notes.append("The alarms notify nobody: add --topic ARN.")
+    return tuple(notes)
+
+
+# -- of the cluster --------------------------------------------------------------------------------
+
+
+def _cluster_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alarm]:
+    for definition in CLUSTER_ALARMS:
+        if definition.applies(settings) and not _omission_reason(definition, settings, options):
+            yield from _build(definition, options, settings, options)
+
+
+def _omission_reason(
+    definition: AlarmDefinition[ProvisionOptions], settings: Settings, options: ProvisionOptions
+) -> str | None:
+    if definition.threshold_for(options) is None:
+        return "its threshold is 0"
+    for metric in definition.metrics:
+        reason = unpublished_reason(metric, settings)
+        if reason:
+            return reason
+    return None
+
+
+# -- of one queue ----------------------------------------------------------------------------------
+
+
+def _queue_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alarm]:
+    asked_for = {queue.name for queue in options.queues}
+    for queue in _known_queues(settings, options):
+        for definition in QUEUE_ALARMS:
+            # A queue known from the settings alone is skipped if its series is not published;
+            # one that was asked for is an error then.
+            (metric,) = definition.metrics
+            if queue.name in asked_for or is_published(metric, settings, split="QueueName"):
+                yield from _build(
+                    definition, queue, settings, options, split=queue_split(queue.name)
+                )
+
+
+def _known_queues(settings: Settings, options: ProvisionOptions) -> Iterator[QueueLimits]:
+    """Yield every queue known by name.
+
+    Its own limits come first, then the critical limits of the settings, then the age for all.
+    """
+    asked_for = {queue.name: queue for queue in options.queues}
+    in_settings = (
+        name for name in (*settings.queues, *_limit_globs(settings)) if not _is_glob(name)
     )
-    missing, why = rule.missing
-    shown = series[0].dimensions[-1][1] if split else ""
-    return Alarm(
-        name=name_of(choices.prefix, rule.kind, shown),
-        description=f"{rule.what} {why}",
-        series=series,
-        expression=rule.expression,
-        comparison=rule.comparison,
-        threshold=float(rule.threshold or 0),
-        datapoints=rule.of[0],
-        periods=rule.of[1],
-        period_seconds=period_of(settings),
-        missing=missing,
-        actions=choices.topics,
-        of_cluster=split is None,
-    )
+    for name in dict.fromkeys((*asked_for, *in_settings)):
+        own = asked_for.get(name, QueueLimits(name))
+        max_length, max_age = own.max_length, own.max_age
+        if max_length is None:
+            max_length = _critical_limit(name, settings.queue_length_limits)
+        if max_age is None:
+            max_age = _critical_limit(name, settings.queue_age_limits)
+        if max_length is None and max_age is None:
+            max_age = options.max_age or None
+        yield QueueLimits(name, max_length, max_age)
 
 
-def _of_queues(settings: Settings, choices: Choices) -> Iterator[Alarm]:
-    for queue in _queues(settings, choices):
-        asked = queue.name in {one.name for one in choices.queues}
-        for rule in of_queue(queue):
-            # What only the limits suggest is left out if its series is; what was asked for is not.
-            if asked or is_published(rule.metrics[0], settings, "QueueName"):
-                yield _alarm(rule, settings, choices, queue_split(queue.name))
+def _limit_globs(settings: Settings) -> list[str]:
+    return [glob for glob, _ in (*settings.queue_length_limits, *settings.queue_age_limits)]
 
 
-def _queues(settings: Settings, choices: Choices) -> Iterator[QueueEntry]:
-    """Every queue known by name, with its own limits, or else the criticals of the settings."""
-    entries = {one.name: one for one in choices.queues}
-    globs = [glob for glob, _ in (*settings.queue_length_limits, *settings.queue_age_limits)]
-    named = (*entries, *(one for one in (*settings.queues, *globs) if not _is_glob(one)))
-    for name in dict.fromkeys(named):
-        entry = entries.get(name, QueueEntry(name))
-        length = _first(entry.max_length, _critical(name, settings.queue_length_limits))
-        age = _first(entry.max_age, _critical(name, settings.queue_age_limits))
-        if length is None and age is None:
-            age = choices.max_age or None
-        yield QueueEntry(name, length, age)
-
-
-def _critical(name: str, limits: tuple[tuple[str, tuple[float, float]], ...]) -> float | None:
-    return next((levels[1] for glob, levels in limits if fnmatchcase(name, glob)), None)
-
-
-def _first(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one
+def _critical_limit(name: str, limits: tuple[tuple[str, tuple[float, float]], ...]) -> float | None:
+    """Return the second level of the first glob that matches; None if none does."""
+    return next((critical for glob, (_, critical) in limits if matches(name, [glob])), None)
 
 
 def _is_glob(text: str) -> bool:
     return any(character in text for character in "*?[")
 
 
-def _of_tasks(settings: Settings, choices: Choices) -> Iterator[Alarm]:
-    for task in choices.tasks:
-        for rule in of_task(task, choices):
-            yield _alarm(rule, settings, choices, task_split(task.name, settings))
+# -- of one task -----------------------------------------------------------------------------------
+
+
+def _task_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alarm]:
+    for task in options.tasks:
+        for definition in TASK_ALARMS:
+            split = task_split(task.name, settings)
+            yield from _build(definition, task, settings, options, split=split)
+
+
+# -- any -------------------------------------------------------------------------------------------
+
+
+def _build(
+    definition: AlarmDefinition[Limits],
+    limits: Limits,
+    settings: Settings,
+    options: ProvisionOptions,
+    *,
+    split: tuple[str, str] | None = None,
+) -> Iterator[Alarm]:
+    """Yield the alarm of the definition, unless the limits leave it out."""
+    threshold = definition.threshold_for(limits)
+    if threshold is None:
+        return
+    series = tuple(
+        published_series(
+            metric,
+            settings,
+            id=f"m{number}",
+            statistic=definition.statistic,
+            split=split,
+        )
+        for number, metric in enumerate(definition.metrics)
+    )
+    # In the alarm's name the queue or task is written as in its dimension: encoded.
+    watched = series[0].dimensions[-1][1] if split else ""
+    yield Alarm(
+        name=resource_name(options.prefix, definition.key, watched),
+        description=definition.description_for(limits, options),
+        series=series,
+        expression=definition.expression_for(options),
+        comparison=definition.comparison,
+        threshold=float(threshold),
+        datapoints=definition.datapoints,
+        periods=definition.periods,
+        period_seconds=period_seconds_of(settings),
+        missing=definition.no_data.treated_as,
+        actions=options.topics,
+        cluster_wide=split is None,
+    )

@@ -12,20 +12,20 @@ __all__ = [
     "Alarm",
     "Comparison",
     "CompositeAlarm",
-    "Located",
-    "Missing",
-    "Scaling",
+    "MissingData",
+    "PlaceholderText",
+    "ScalingPolicy",
+    "ScalingStep",
     "Series",
-    "Step",
-    "name_of",
-    "tags_of",
+    "alarm_tags",
+    "resource_name",
 ]
 
 Comparison = Literal[">", ">=", "<", "<="]
-Missing = Literal["breaching", "notBreaching", "ignore"]
+MissingData = Literal["breaching", "notBreaching", "ignore"]
 Dimensions = tuple[tuple[str, str], ...]
 
-#: Our way to compare → CloudWatch's.
+#: Comparison → CloudWatch's name for it.
 COMPARISONS: dict[Comparison, str] = {
     ">": "GreaterThanThreshold",
     ">=": "GreaterThanOrEqualToThreshold",
@@ -50,23 +50,24 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _FUNCTIONS = frozenset({"IF", "AND", "OR"})
 
 
-class Located(str):
-    """Text with the marks ``{{partition}}``, ``{{region}}`` and ``{{account}}``.
+class PlaceholderText(str):
+    """Text with the placeholders ``{{partition}}``, ``{{region}}`` and ``{{account}}``.
 
-    Each renderer puts its own way of saying where one is in their place (the first of each).
+    Each form replaces them with its own expressions, only the first of each: what follows may be
+    the name of a task or queue that looks like one.
     """
 
     __slots__ = ()
 
     def filled(self, *, partition: str, region: str, account: str) -> str:
-        """The text with the marks replaced."""
+        """Return the text with the placeholders replaced."""
         filled = str(self).replace("{{partition}}", partition, 1)
         return filled.replace("{{region}}", region, 1).replace("{{account}}", account, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One published series and how to look at it. ``statistic`` is Sum, Maximum, …, or p95."""
+    """One published series and its statistic: Sum, Maximum, …, or a percentile such as p95."""
 
     id: str
     namespace: str
@@ -76,16 +77,16 @@ class Series:
 
     @property
     def is_percentile(self) -> bool:
-        """Whether CloudWatch calls it an extended statistic."""
+        """Return whether CloudWatch takes it as an extended statistic."""
         return self.statistic.startswith("p")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One metric alarm: ``datapoints`` of the last ``periods`` compare so with the threshold.
+    """One metric alarm: on while ``datapoints`` of the last ``periods`` breach the threshold.
 
-    With an ``expression`` that is compared, over the ids of the series; without one the only
-    series is. ``ValueError`` for what CloudWatch would refuse or never evaluate.
+    The value compared is the ``expression`` over the ids of the series or, without one, the only
+    series. Raises ``ValueError`` for what CloudWatch would refuse or never evaluate.
     """
 
     name: str
@@ -96,10 +97,10 @@ class Alarm:
     datapoints: int
     periods: int
     period_seconds: int
-    missing: Missing
+    missing: MissingData
     expression: str = ""
-    actions: tuple[str, ...] = ()  # ARNs told when it goes off, and when it is over
-    of_cluster: bool = True  # False: of one queue or one task, or for scaling
+    actions: tuple[str, ...] = ()  # ARNs notified when it goes off, and when it is over
+    cluster_wide: bool = True  # False: of one queue or one task, or for scaling
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -122,7 +123,7 @@ class Alarm:
         return self._expression_problem()
 
     def _expression_problem(self) -> str:
-        ids = [one.id for one in self.series]
+        ids = [series.id for series in self.series]
         if len(set(ids)) < len(ids) or not all(map(_ID.fullmatch, ids)):
             return "the ids of its series are not well-formed"
         if not self.expression:
@@ -151,24 +152,24 @@ class CompositeAlarm:
 
     @property
     def rule(self) -> str:
-        """The rule as CloudWatch reads it."""
+        """Return the rule as CloudWatch reads it."""
         return " OR ".join(f'ALARM("{name}")' for name in self.children)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do while the metric is that far (``low`` to ``high``) from the threshold."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingStep:
+    """What to do while the metric is ``low`` to ``high`` above the alarm's threshold."""
 
-    low: float | None
-    high: float | None
-    change: int  # that many workers more; fewer if negative
+    low: float | None = None
+    high: float | None = None
+    change: int  # workers to add; to remove if negative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scaling:
+class ScalingPolicy:
     """One scaling policy of an ECS service.
 
-    With a ``target`` it tracks ``series``; else ``alarm`` sets it off and ``steps`` say what then.
+    With a ``target`` it tracks ``series``; else ``alarm`` triggers it and ``steps`` say what to do.
     """
 
     key: str
@@ -179,18 +180,23 @@ class Scaling:
     series: Series | None = None
     target: float = 0.0
     alarm: Alarm | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ScalingStep, ...] = ()
+
+    @property
+    def policy_type(self) -> str:
+        """Return the type as Application Auto Scaling names it."""
+        return "StepScaling" if self.series is None else "TargetTrackingScaling"
 
 
-def name_of(prefix: str, kind: str, entry: str = "") -> str:
-    """``celery-kind`` or ``celery-kind-entry``; what is too long ends in a digest of the whole."""
-    name = "-".join(part for part in (prefix, kind, entry) if part)
+def resource_name(prefix: str, key: str, entry: str = "") -> str:
+    """Return ``prefix-key`` or ``prefix-key-entry``; one that is too long ends in its digest."""
+    name = "-".join(part for part in (prefix, key, entry) if part)
     if len(name) > MAX_NAME_CHARACTERS:
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         name = f"{name[: MAX_NAME_CHARACTERS - 13]}~{digest}"
     return name
 
 
-def tags_of(prefix: str) -> dict[str, str]:
-    """The tags of an alarm, whoever makes it."""
+def alarm_tags(prefix: str) -> dict[str, str]:
+    """Return the tags of an alarm in every form."""
     return {"event-monitor-prefix": prefix}

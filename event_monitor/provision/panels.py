@@ -1,25 +1,26 @@
-"""Panels: what a graph, a row of numbers or a table shows, whoever draws it. Pure.
-
-What is split by task or queue is searched for, the largest first and never more than ``TOP``, so
-that 200 tasks stay readable.
-"""
+"""Panels: what a graph, a row of numbers or a table shows, and where it stands. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ..catalog import spec
-from ..errors import SettingsError
-from ..settings import Settings
-from .published import series_of
 
-__all__ = ["TOP", "Line", "Panel", "Section", "largest", "search_terms"]
+__all__ = ["GRID_COLUMNS", "MARK", "TOP", "Line", "Panel", "PanelKind", "Section", "panel_rows"]
 
+GRID_COLUMNS = 24  # of a dashboard, in CloudWatch and in Grafana
 TOP = 20  # rows of a table, or lines of a graph by queue; more is unreadable
 
+#: Marks a dashboard as ours, since dashboards cannot be found by tags. Never change it: `--apply`
+#: and `--delete` leave alone whatever does not have exactly this text.
+MARK = "Made by `event-monitor provision`; changes by hand are lost when it is run again."
 
-@dataclass(frozen=True, slots=True)
+PanelKind = Literal["graph", "numbers", "table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One metric in a panel."""
 
@@ -30,16 +31,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One graph, row of numbers, or table. ``width`` of 24, ``height`` in grid rows.
+    """One graph, row of numbers, or table; its size is in grid columns and rows.
 
-    ``split`` without ``chosen`` is one line or row per value, the largest of them; with it, the
-    value a person chooses in the dashboard. An ``expression`` is over m0, m1, … of the lines and
-    shown in their place.
+    A panel with a ``split`` has one line or row per value of that dimension, the ``TOP`` largest,
+    so that 200 tasks stay readable; if it is also ``chosen``, only the value a person chooses in
+    the dashboard. An ``expression`` is over m0, m1, … of the lines and shown in their place.
     """
 
     title: str
     lines: tuple[Line, ...]
-    kind: Literal["graph", "numbers", "table"] = "graph"
+    kind: PanelKind = "graph"
     width: int = 8
     height: int = 6
     split: str = ""
@@ -48,12 +49,29 @@ class Panel:
 
     @property
     def unit(self) -> str:
-        """The unit of what is shown."""
+        """Return the unit of what is shown; "None" if the lines have several."""
+        if self.expression:
+            return "Percent"
         units = {spec(line.metric).unit for line in self.lines}
-        return "Percent" if self.expression else units.pop() if len(units) == 1 else "None"
+        return units.pop() if len(units) == 1 else "None"
+
+    @property
+    def is_ranking(self) -> bool:
+        """Return whether it shows the largest values of its split."""
+        return bool(self.split) and not self.chosen
+
+    @property
+    def is_sum(self) -> bool:
+        """Return whether values are summed over time; otherwise the largest counts."""
+        return self.lines[0].statistic == "Sum"
+
+    @property
+    def full_title(self) -> str:
+        """Return the title; that of a table says how many rows it has at most."""
+        return f"{self.title} (the {TOP} highest)" if self.kind == "table" else self.title
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """Panels under one heading."""
 
@@ -61,25 +79,14 @@ class Section:
     panels: tuple[Panel, ...]
 
 
-def largest(panel: Panel, line: Line, settings: Settings) -> str:
-    """CloudWatch's expression for the largest series of one metric, split by the panel's split."""
-    terms = search_terms(line.metric, panel.split, settings)
-    order = "SUM" if line.statistic == "Sum" else "MAX"
-    return f"SLICE(SORT(SEARCH('{terms}', '{line.statistic}'), {order}, DESC), 0, {TOP})"
-
-
-def search_terms(metric: str, split: str, settings: Settings) -> str:
-    """What finds every series of the metric that has exactly the static dimensions and the split.
-
-    ``SettingsError`` for a namespace or static dimension that cannot be written in a search.
-    """
-    *static, _ = series_of(metric, settings, split=(split, "")).dimensions
-    for text in (settings.namespace, *(part for pair in static for part in pair)):
-        if any(character in text for character in "\"'\\"):
-            raise SettingsError(
-                f"a dashboard cannot search for {text!r}; choose a namespace and dimensions "
-                "without quotes and backslashes."
-            )
-    schema = ",".join(f'"{one}"' for one in (settings.namespace, *(name for name, _ in static)))
-    equals = "".join(f' "{name}"="{value}"' for name, value in static)
-    return f'{{{schema},{split}}} MetricName="{metric}"{equals}'
+def panel_rows(panels: tuple[Panel, ...]) -> Iterator[tuple[Panel, ...]]:
+    """Group panels into rows: equally high, and together no wider than the grid."""
+    row: list[Panel] = []
+    for panel in panels:
+        used = sum(placed.width for placed in row)
+        if row and (used + panel.width > GRID_COLUMNS or panel.height != row[0].height):
+            yield tuple(row)
+            row = []
+        row.append(panel)
+    if row:
+        yield tuple(row)

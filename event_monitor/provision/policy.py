@@ -1,27 +1,32 @@
-"""Policy: what the monitor may do in AWS, and nothing more. Pure."""
+"""Policy: what the monitor may do in AWS, and who may assume its role. Pure."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..settings import Settings
-from .choices import Choices
+from ..sinks.permission import put_metric_data_statement
+from .options import ProvisionOptions
 
-__all__ = ["permissions"]
+__all__ = ["ECS_TRUST_POLICY", "monitor_policy"]
 
+_VERSION = "2012-10-17"  # of the policy language; the newest there is
 
-def permissions(settings: Settings, choices: Choices) -> dict[str, Any]:
-    """The policy document: its own namespace to write, and queues of SQS if there are any."""
-    statements: list[dict[str, Any]] = [
+#: Lets tasks of ECS assume the role.
+ECS_TRUST_POLICY: dict[str, object] = {
+    "Version": _VERSION,
+    "Statement": [
         {
-            "Sid": "PublishMetrics",
             "Effect": "Allow",
-            "Action": "cloudwatch:PutMetricData",
-            "Resource": "*",  # it knows no resources; the namespace is what can be restricted
-            "Condition": {"StringEquals": {"cloudwatch:namespace": settings.namespace}},
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"},
         }
-    ]
-    if choices.sqs_queues:
+    ],
+}
+
+
+def monitor_policy(settings: Settings, options: ProvisionOptions) -> dict[str, object]:
+    """Return the policy document: publish into one namespace, and read SQS queues if any."""
+    statements = [{"Sid": "PublishMetrics", **put_metric_data_statement(settings.namespace)}]
+    if options.sqs_queues:
         statements += [
             {
                 "Sid": "FindQueues",  # kombu lists them to learn their URLs
@@ -33,7 +38,7 @@ def permissions(settings: Settings, choices: Choices) -> dict[str, Any]:
                 "Sid": "ReadDepths",
                 "Effect": "Allow",
                 "Action": ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
-                "Resource": sorted(choices.sqs_queues),
+                "Resource": sorted(options.sqs_queues),
             },
         ]
-    return {"Version": "2012-10-17", "Statement": statements}
+    return {"Version": _VERSION, "Statement": statements}

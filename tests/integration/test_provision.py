@@ -17,7 +17,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from event_monitor.cli import Commands
+from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
 
 from ..support.cloudwatch import REGION, CloudWatch
@@ -29,7 +29,7 @@ SENT = 'a"b\\\\c ${d} %{if} \\xe9'  # as the sink writes it: escaped as a whole
 
 @pytest.fixture
 def account(cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an empty account, which every process we start meets too."""
+    """A client of an empty account, which the command and Terraform use too."""
     backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION]
     # moto can keep composite alarms but has no such action: its PutMetricAlarm reads the rule.
     action = CloudWatchResponse.put_metric_alarm
@@ -44,7 +44,7 @@ def account(cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def typed(*arguments: str, answer: str = "") -> Result:
-    """Type ``event-monitor provision`` and the arguments."""
+    """Run ``event-monitor provision`` with these arguments."""
     commands = Commands("event-monitor")
     commands.add_command(provision)
     return CliRunner().invoke(commands, ["provision", *arguments], input=answer)
@@ -53,11 +53,11 @@ def typed(*arguments: str, answer: str = "") -> Result:
 def alarm_names(client: Any) -> set[str]:
     kinds = ["MetricAlarm", "CompositeAlarm"]
     found = client.describe_alarms(AlarmTypes=kinds)
-    return {one["AlarmName"] for one in (*found["MetricAlarms"], *found["CompositeAlarms"])}
+    return {alarm["AlarmName"] for alarm in (*found["MetricAlarms"], *found["CompositeAlarms"])}
 
 
 def verbs(result: Result) -> set[str]:
-    """What the plan says is done."""
+    """Return what the plan says is to be done."""
     words = {line.partition(" ")[0] for line in result.stdout.splitlines()}
     return words & {"create", "change", "unchanged", "delete"}
 
@@ -96,7 +96,7 @@ def test_names_arrive_as_the_monitor_sends_them(account: Any) -> None:
     typed(*APPLY, "--yes")
 
     (alarm,) = account.describe_alarms(AlarmNames=[f"celery-queue-length-{SENT}"])["MetricAlarms"]
-    assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
+    assert {pair["Name"]: pair["Value"] for pair in alarm["Dimensions"]} == {
         "Environment": "prod",
         "QueueName": SENT,
     }
@@ -139,7 +139,7 @@ def test_delete_removes_what_apply_made_and_nothing_else(account: Any) -> None:
     assert result.exit_code == 0, result.output
     assert alarm_names(account) == {"celery-of-mine", *others}
     boards = account.list_dashboards()["DashboardEntries"]
-    assert [one["DashboardName"] for one in boards] == ["celery-other"]
+    assert [board["DashboardName"] for board in boards] == ["celery-other"]
     assert "Nothing to do." in typed("all", "--delete", "--yes").output
 
 
@@ -150,7 +150,7 @@ def test_an_alarm_of_somebody_else_is_never_overwritten(account: Any) -> None:
     result = typed("alarms", "--apply", "--yes")
 
     assert result.exit_code == 2
-    assert "an alarm 'celery-monitor-dead' is there that `--apply` has not made" in result.output
+    assert "an alarm 'celery-monitor-dead' exists that `--apply` has not made" in result.output
     assert alarm_names(account) == {"celery-monitor-dead"}
 
 
@@ -161,7 +161,7 @@ def test_a_dashboard_of_somebody_else_is_never_overwritten(account: Any) -> None
     result = typed("dashboard", "--apply", "--yes")
 
     assert result.exit_code == 2
-    assert "a dashboard 'celery' is there" in result.output
+    assert "a dashboard 'celery' exists" in result.output
     assert "Nothing to do." in typed("dashboard", "--delete", "--yes").output
 
 
@@ -173,7 +173,7 @@ def test_the_dashboard_shows_the_alarms_of_this_account(account: Any) -> None:
     assert body["widgets"][0]["properties"]["alarms"][0] == (
         f"arn:aws:cloudwatch:{REGION}:{DEFAULT_ACCOUNT_ID}:alarm:celery-unhealthy"
     )
-    assert {one["properties"].get("region", REGION) for one in body["widgets"]} == {REGION}
+    assert {widget["properties"].get("region", REGION) for widget in body["widgets"]} == {REGION}
 
 
 def put_by_hand(client: Any, name: str) -> None:

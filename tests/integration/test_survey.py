@@ -16,9 +16,8 @@ from celery.signals import before_task_publish
 
 from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.catalog import CATALOG, spec
-from event_monitor.provision.choices import Choices, queue_entry, task_entry
-from event_monitor.provision.published import NEEDS
-from event_monitor.provision.stack import stack_of
+from event_monitor.provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
+from event_monitor.provision.stack import build_stack
 from event_monitor.settings import Settings
 
 from ..support.endpoint import Endpoint
@@ -35,7 +34,7 @@ INTERVAL_SECONDS = 2
 SETTINGS = {"interval": str(INTERVAL_SECONDS), "probe_seconds": "2", "queues": BACKLOG}
 
 #: What only broker and workers can tell.
-GAUGES = frozenset(one.name for one in CATALOG if NEEDS[one.name])
+GAUGES = frozenset(one.name for one in CATALOG if one.needs)
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
@@ -175,17 +174,20 @@ def test_whatever_an_alarm_watches_arrives(
         "queue_length_limits": "*=100:1000",
         "queue_age_limits": "elsewhere=60:600",
     }
-    choices = Choices(
-        queues=(queue_entry("celery:max_length=100"), queue_entry(f"{HOSTILE}:max_age=60")),
+    choices = ProvisionOptions(
+        queues=(
+            parse_queue_limits("celery:max_length=100"),
+            parse_queue_limits(f"{HOSTILE}:max_age=60"),
+        ),
         tasks=(
-            task_entry("quick:p95=5,failures=10"),
-            task_entry("proj.sleep_for:p95=5,failures=10"),
+            parse_task_limits("quick:p95=5,failures=10"),
+            parse_task_limits("proj.sleep_for:p95=5,failures=10"),
         ),
         scale_queue="celery",
         workers_from=0,
     )
     settings = Settings.load(environ=environ_of(chosen))
-    stack = stack_of(("alarms", "autoscaling"), settings, choices)
+    stack = build_stack(("alarms", "autoscaling"), settings, choices)
     alarms = (*stack.alarms, *(one.alarm for one in stack.scaling if one.alarm))
     series = {
         *(series for alarm in alarms for series in alarm.series),

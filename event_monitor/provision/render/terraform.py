@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from .hcl import Block, Comment, encoded, text_of
-from .stack import Stack
+from ..stack import Stack
+from .hcl import Block, Comment, Parts, encoded, text_of
 from .terraform_alarms import alarm_block, composite_block
 from .terraform_ecs import autoscaling_parts, ecs_parts
 
@@ -21,41 +21,41 @@ _VERSIONS = Block(
         ),
     ),
 )
-_WHERE = tuple(
+#: Where placeholders of partition, region and account are read from.
+_LOCATION = tuple(
     Block("data", (kind, "current"))
     for kind in ("aws_caller_identity", "aws_partition", "aws_region")
 )
-_Parts = Iterator[Block | Comment]
 
 
 def terraform_files(stack: Stack) -> dict[str, str]:
-    """File name → text, for the pieces the stack has; nothing for Grafana."""
-    parts: dict[str, Iterable[Block | Comment]] = {}
+    """Return file name → text for the pieces the stack has; nothing for Grafana."""
+    files: dict[str, Parts] = {}
     if stack.alarms:
-        parts["alarms.tf"] = _alarms(stack)
+        files["alarms.tf"] = _alarms(stack)
     if stack.dashboard is not None:
-        parts["dashboard.tf"] = _dashboard(stack)
+        files["dashboard.tf"] = _dashboard(stack)
     if stack.scaling:
-        parts["autoscaling.tf"] = autoscaling_parts(stack)
+        files["autoscaling.tf"] = autoscaling_parts(stack)
     if stack.policy is not None:
-        parts["iam.tf"] = _iam(stack)
+        files["iam.tf"] = _iam(stack)
     if stack.container is not None:
-        parts["ecs.tf"] = ecs_parts(stack)
-    if parts:
-        parts["versions.tf"] = (_VERSIONS,)
-    return {name: text_of(body) for name, body in parts.items()}
+        files["ecs.tf"] = ecs_parts(stack.prefix, stack.container, stack.container_policy)
+    if files:
+        files["versions.tf"] = (_VERSIONS,)
+    return {name: text_of(parts) for name, parts in files.items()}
 
 
-def _alarms(stack: Stack) -> _Parts:
+def _alarms(stack: Stack) -> Iterator[Block | Comment]:
     yield from map(Comment, stack.notes)
     for alarm in stack.alarms:
-        yield alarm_block(alarm, stack.prefix, actions=list(alarm.actions))
+        yield alarm_block(alarm, stack.prefix)
     if stack.composite is not None:
         yield composite_block(stack.composite, stack.prefix)
 
 
-def _dashboard(stack: Stack) -> _Parts:
-    yield from _WHERE
+def _dashboard(stack: Stack) -> Iterator[Block | Comment]:
+    yield from _LOCATION
     yield Block(
         "resource",
         ("aws_cloudwatch_dashboard", "celery"),
@@ -63,7 +63,7 @@ def _dashboard(stack: Stack) -> _Parts:
     )
 
 
-def _iam(stack: Stack) -> _Parts:
+def _iam(stack: Stack) -> Iterator[Block | Comment]:
     yield Comment("Attach it to the role the monitor runs under.")
     yield Block(
         "resource",

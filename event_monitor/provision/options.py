@@ -1,4 +1,4 @@
-"""Choices: what a person decides about alarms and scaling, beyond the settings. Pure."""
+"""Options: what a person decides about alarms and scaling, beyond the settings. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from dataclasses import dataclass, fields
 from ..errors import SettingsError
 from ..settings.parsers import suggest
 
-__all__ = ["Choices", "QueueEntry", "TaskEntry", "queue_entry", "task_entry"]
+__all__ = [
+    "ProvisionOptions",
+    "QueueLimits",
+    "TaskLimits",
+    "parse_queue_limits",
+    "parse_task_limits",
+]
 
-# Safe in alarm rules, names of dashboards and resources of every kind.
+# Safe in alarm rules, and in the names of dashboards and of every kind of resource.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
-_MOST_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
+_MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
 
 
 @dataclass(frozen=True, slots=True)
-class QueueEntry:
-    """A queue with alarms of its own: messages, and seconds the oldest waits. None: no alarm."""
+class QueueLimits:
+    """Limits of one queue: messages, and seconds the oldest may wait. None: no such alarm."""
 
     name: str
     max_length: float | None = None
@@ -27,8 +33,8 @@ class QueueEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskEntry:
-    """A task with alarms of its own: p95 of the runtime in seconds, percent that fail."""
+class TaskLimits:
+    """Limits of one task: p95 of its runtime in seconds, percent that fail. None: no such alarm."""
 
     name: str
     p95: float | None = None
@@ -36,28 +42,28 @@ class TaskEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class ProvisionOptions:
     """Thresholds, names and topics. A threshold of 0 leaves its alarm out.
 
-    ``SettingsError`` for what cannot be a name or an ARN.
+    Raises ``SettingsError`` for what cannot be a name, an ARN or a number.
     """
 
     prefix: str = "celery"
-    topics: tuple[str, ...] = ()  # ARNs every alarm tells
-    pages: tuple[str, ...] = ()  # ARNs the composite alarm tells
-    queues: tuple[QueueEntry, ...] = ()
-    tasks: tuple[TaskEntry, ...] = ()
+    topics: tuple[str, ...] = ()  # ARNs that every alarm notifies
+    pages: tuple[str, ...] = ()  # ARNs that the composite alarm notifies
+    queues: tuple[QueueLimits, ...] = ()
+    tasks: tuple[TaskLimits, ...] = ()
     workers_at_least: int = 1
     max_failures: float = 5.0  # percent
     max_retries: float = 25.0  # percent
     min_tasks: int = 20  # per period; with fewer, percentages mean nothing
     max_age: float = 600.0  # seconds
-    max_length: float = 10_000.0
-    max_reserved: float = 1_000.0
+    max_length: float = 10_000.0  # messages
+    max_reserved: float = 1_000.0  # tasks
     max_memory: float = 1_024.0  # MiB
-    sqs_queues: tuple[str, ...] = ()  # ARNs the monitor may read the depth of
+    sqs_queues: tuple[str, ...] = ()  # ARNs of the queues whose depth the monitor may read
     # scaling
-    scale_by: str = "target"
+    scale_by: str = "target"  # or "step"
     scale_queue: str = ""  # empty: all queues together
     backlog: float = 10.0  # messages per pool process
     workers_from: int = 1
@@ -71,49 +77,39 @@ class Choices:
                 f"--prefix is {self.prefix!r}; it must be 1 to 40 letters, digits, _ or -, "
                 "and begin with a letter."
             )
-        for flag, arns in (
-            ("--topic", self.topics),
-            ("--page", self.pages),
-            ("--sqs-queue", self.sqs_queues),
-        ):
-            if len(arns) > _MOST_ACTIONS and flag != "--sqs-queue":
-                raise SettingsError(f"{flag} is given {len(arns)} times; an alarm takes five.")
-            for arn in arns:
-                if not _ARN.fullmatch(arn):
-                    raise SettingsError(
-                        f"{flag} is {arn!r}; it must be an ARN such as "
-                        "arn:aws:sns:eu-west-1:123456789012:alerts."
-                    )
-        for one in fields(self):
-            value = getattr(self, one.name)
+        _check_actions("--topic", self.topics)
+        _check_actions("--page", self.pages)
+        _check_arns("--sqs-queue", self.sqs_queues)
+        for field in fields(self):
+            value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise SettingsError(f"--{one.name.replace('_', '-')} is {value}; say a number.")
+                raise SettingsError(f"--{field.name.replace('_', '-')} is {value}; say a number.")
         if self.workers_from > self.workers_to:
             raise SettingsError(
                 f"--workers-from is {self.workers_from} and --workers-to {self.workers_to}; "
                 "the first must not be the higher one."
             )
-        if not 0 < self.backlog < math.inf:
+        if self.backlog <= 0:
             raise SettingsError(f"--backlog is {self.backlog:g}; it must be more than 0.")
-        _once("--queue", [one.name for one in self.queues])
-        _once("--task", [one.name for one in self.tasks])
+        _check_unique("--queue", [queue.name for queue in self.queues])
+        _check_unique("--task", [task.name for task in self.tasks])
 
 
-def queue_entry(text: str) -> QueueEntry:
-    """``NAME`` or ``NAME:max_length=1000,max_age=60``; ``SettingsError`` if it is neither."""
-    name, limits = _entry("--queue", text, ("max_length", "max_age"))
-    return QueueEntry(name, **limits)
+def parse_queue_limits(text: str) -> QueueLimits:
+    """Parse ``NAME`` or ``NAME:max_length=1000,max_age=60``; else raise ``SettingsError``."""
+    name, limits = _parse_limits("--queue", text, ("max_length", "max_age"))
+    return QueueLimits(name, **limits)
 
 
-def task_entry(text: str) -> TaskEntry:
-    """``NAME:p95=30,failures=10``; ``SettingsError`` if it is not."""
-    name, limits = _entry("--task", text, ("p95", "failures"))
+def parse_task_limits(text: str) -> TaskLimits:
+    """Parse ``NAME:p95=30,failures=10``; else raise ``SettingsError``."""
+    name, limits = _parse_limits("--task", text, ("p95", "failures"))
     if not limits:
         raise SettingsError(f"--task is {text!r}; say what to watch: {name}:p95=SECONDS.")
-    return TaskEntry(name, **limits)
+    return TaskLimits(name, **limits)
 
 
-def _entry(flag: str, text: str, keys: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+def _parse_limits(flag: str, text: str, keys: tuple[str, ...]) -> tuple[str, dict[str, float]]:
     name, colon, rest = text.rpartition(":")
     if not colon or "=" not in rest:  # a name may have colons of its own
         name, rest = text, ""
@@ -136,7 +132,22 @@ def _entry(flag: str, text: str, keys: tuple[str, ...]) -> tuple[str, dict[str, 
     return name, limits
 
 
-def _once(flag: str, names: list[str]) -> None:
+def _check_actions(flag: str, arns: tuple[str, ...]) -> None:
+    if len(arns) > _MAX_ACTIONS:
+        raise SettingsError(f"{flag} is given {len(arns)} times; an alarm takes five.")
+    _check_arns(flag, arns)
+
+
+def _check_arns(flag: str, arns: tuple[str, ...]) -> None:
+    for arn in arns:
+        if not _ARN.fullmatch(arn):
+            raise SettingsError(
+                f"{flag} is {arn!r}; it must be an ARN such as "
+                "arn:aws:sns:eu-west-1:123456789012:alerts."
+            )
+
+
+def _check_unique(flag: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f"{flag} {name} is given twice; join its limits with commas.")

@@ -1,20 +1,22 @@
-"""HCL: values and blocks as Terraform's own language, laid out as `terraform fmt` does. Pure."""
+"""HCL: values and blocks in Terraform's own language, laid out as `terraform fmt` does. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from .model import Located
+from ..model import PlaceholderText
 
-__all__ = ["Block", "Comment", "Raw", "encoded", "text_of"]
+__all__ = ["Attribute", "Block", "Comment", "Parts", "Raw", "encoded", "text_of", "variable"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LINE_CHARACTERS = 80  # a list of plain values that fits is kept on one line
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+#: A name and its value; one whose value is None is left out.
+Attribute = tuple[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +28,41 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A line for whoever reads it."""
+    """A line for whoever reads the file."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    function: str
-    value: Any
+class _Encoded:
+    value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``kind "label" { … }``. The body: (name, value) pairs, blocks, comments; None is left out."""
+    """A block such as ``resource "type" "name" { … }`` with its body."""
 
     kind: str
     labels: tuple[str, ...] = ()
-    body: tuple[tuple[str, Any] | Block | Comment, ...] = field(default=())
+    body: tuple[Attribute | Block | Comment, ...] = ()
 
 
-def encoded(value: Any) -> _Call:
-    """The value as text in JSON, readable in the file."""
-    return _Call("jsonencode", value)
+#: What a file consists of.
+Parts = Iterable[Block | Comment]
 
 
-def text_of(parts: Iterable[Block | Comment]) -> str:
-    """A file: an empty line between blocks, comments right above what they are about."""
+def encoded(value: object) -> _Encoded:
+    """Return the value as JSON text that stays readable in the file."""
+    return _Encoded(value)
+
+
+def variable(name: str, description: str, *, kind: str = "string") -> Block:
+    """Return the declaration of a variable."""
+    return Block("variable", (name,), (("type", Raw(kind)), ("description", description)))
+
+
+def text_of(parts: Parts) -> str:
+    """Return a file: an empty line between blocks, comments right above what they are about."""
     lines: list[str] = []
     for part in parts:
         if lines and not lines[-1].startswith("#"):
@@ -65,7 +75,7 @@ def _block(block: Block, depth: int) -> list[str]:
     pad = "  " * depth
     head = " ".join([block.kind, *(f'"{label}"' for label in block.labels)])
     lines = [f"{pad}{head} {{"]
-    run: list[tuple[str, str]] = []
+    run: list[tuple[str, str]] = []  # attributes without a block or comment between them
     for part in block.body:
         if isinstance(part, tuple):
             name, value = part
@@ -84,8 +94,8 @@ def _block(block: Block, depth: int) -> list[str]:
     return [*lines, f"{pad}}}"]
 
 
-def _aligned(pairs: list[tuple[str, str]], depth: int) -> list[str]:
-    """Equals signs under each other; a value of several lines ends such a group."""
+def _aligned(pairs: Iterable[tuple[str, str]], depth: int) -> list[str]:
+    """Return lines with equals signs under each other; a value of several lines stands alone."""
     pad = "  " * depth
     lines: list[str] = []
     group: list[tuple[str, str]] = []
@@ -105,41 +115,51 @@ def _aligned(pairs: list[tuple[str, str]], depth: int) -> list[str]:
     return lines
 
 
-def _value(value: Any, depth: int) -> str:
+def _value(value: object, depth: int) -> str:
     if isinstance(value, Raw):
         return value.text
-    if isinstance(value, _Call):
-        return f"{value.function}({_value(value.value, depth)})"
+    if isinstance(value, _Encoded):
+        return f"jsonencode({_value(value.value, depth)})"
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(int(value)) if value == int(value) else repr(value)
-    inside, pad = "  " * (depth + 1), "  " * depth
     if isinstance(value, Mapping):
-        if not value:
-            return "{}"
-        pairs = [
-            (name if _NAME.fullmatch(name) else _quoted(name), _value(one, depth + 1))
-            for name, one in value.items()
-        ]
-        return "\n".join(["{", *_aligned(pairs, depth + 1), f"{pad}}}"])
-    items = [_value(one, depth + 1) for one in value]
+        return _object(value, depth)
+    if isinstance(value, Sequence):
+        return _list(value, depth)
+    raise TypeError(f"{type(value).__name__} has no form in HCL")
+
+
+def _object(value: Mapping[str, object], depth: int) -> str:
+    if not value:
+        return "{}"
+    pairs = (
+        (name if _NAME.fullmatch(name) else _quoted(name), _value(item, depth + 1))
+        for name, item in value.items()
+    )
+    return "\n".join(["{", *_aligned(pairs, depth + 1), "  " * depth + "}"])
+
+
+def _list(value: Sequence[object], depth: int) -> str:
+    items = [_value(item, depth + 1) for item in value]
     line = f"[{', '.join(items)}]"
-    if not any("\n" in one for one in items) and len(line) <= _LINE_CHARACTERS:
+    if not any("\n" in item for item in items) and len(line) <= _LINE_CHARACTERS:
         return line
-    return "\n".join(["[", *(f"{inside}{one}," for one in items), f"{pad}]"])
+    inside = "  " * (depth + 1)
+    return "\n".join(["[", *(f"{inside}{item}," for item in items), "  " * depth + "]"])
 
 
 def _quoted(text: str) -> str:
-    """A literal: no interpolation, no directive, whatever the name of a task or queue holds."""
+    """Return a literal: no interpolation, no directive, whatever a task or queue is called."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     escaped = escaped.replace("${", "$${").replace("%{", "%%{")
     escaped = _UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], escaped)
     escaped = escaped.replace("\x7f", "\\u007f")
-    if isinstance(text, Located):
-        escaped = Located(escaped).filled(
+    if isinstance(text, PlaceholderText):
+        escaped = PlaceholderText(escaped).filled(
             partition="${data.aws_partition.current.partition}",
             region="${data.aws_region.current.id}",
             account="${data.aws_caller_identity.current.account_id}",

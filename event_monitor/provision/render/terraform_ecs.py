@@ -4,67 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .hcl import Block, Comment, Raw, encoded
-from .model import Scaling, Series
-from .stack import Stack
-from .task import CPU, MEMORY
-from .terraform_alarms import alarm_block
+from ..model import ScalingPolicy, Series
+from ..policy import ECS_TRUST_POLICY
+from ..scaling import ADJUSTMENT_TYPE, AGGREGATION, SCALABLE_DIMENSION, SERVICE_NAMESPACE
+from ..stack import Stack
+from ..task_definition import (
+    CPU,
+    MEMORY,
+    MONITOR_INPUTS,
+    WORKERS_INPUTS,
+    Container,
+    Input,
+    complete_container,
+)
+from .hcl import Block, Comment, Raw, encoded, variable
+from .terraform_alarms import scaling_alarm_block
 
 __all__ = ["autoscaling_parts", "ecs_parts"]
 
-_Parts = Iterator[Block | Comment]
+
+def _variables(inputs: tuple[Input, ...]) -> Iterator[Block]:
+    for value in inputs:
+        kind = "list(string)" if value.element_type else "string"
+        yield variable(value.name, value.description, kind=kind)
 
 
-def _variable(name: str, description: str, kind: str = "string") -> Block:
-    return Block("variable", (name,), (("type", Raw(kind)), ("description", description)))
+# -- scaling of the workers ------------------------------------------------------------------------
 
 
-def autoscaling_parts(stack: Stack) -> _Parts:
-    """Target, policies, and the alarms that set them off."""
-    low, high = stack.workers
+def autoscaling_parts(stack: Stack) -> Iterator[Block | Comment]:
+    """Yield target, policies, and the alarms that trigger them."""
+    fewest, most = stack.workers
     yield Comment("Decide: which service runs the workers.")
-    yield _variable("workers_cluster", "Name of the ECS cluster of the workers.")
-    yield _variable("workers_service", "Name of the ECS service of the workers.")
+    yield from _variables(WORKERS_INPUTS)
     yield Block(
         "resource",
         ("aws_appautoscaling_target", "workers"),
         (
-            ("service_namespace", "ecs"),
-            ("scalable_dimension", "ecs:service:DesiredCount"),
+            ("service_namespace", SERVICE_NAMESPACE),
+            ("scalable_dimension", SCALABLE_DIMENSION),
             ("resource_id", Raw('"service/${var.workers_cluster}/${var.workers_service}"')),
-            ("min_capacity", low),
-            ("max_capacity", high),
+            ("min_capacity", fewest),
+            ("max_capacity", most),
         ),
     )
     for scaling in stack.scaling:
         yield Comment(scaling.comment)
         yield _policy(scaling)
         if scaling.alarm is not None:
-            arn = Raw(f"aws_appautoscaling_policy.{scaling.key}.arn")
-            yield alarm_block(scaling.alarm, stack.prefix, actions=[arn], quiet=True)
+            policy = Raw(f"aws_appautoscaling_policy.{scaling.key}.arn")
+            yield scaling_alarm_block(scaling.alarm, stack.prefix, policy=policy)
 
 
-def _policy(scaling: Scaling) -> Block:
+def _policy(scaling: ScalingPolicy) -> Block:
     target = "aws_appautoscaling_target.workers"
-    if scaling.series is None:
-        kind, how = "StepScaling", _steps(scaling)
-    else:
-        kind, how = "TargetTrackingScaling", _tracking(scaling, scaling.series)
     return Block(
         "resource",
         ("aws_appautoscaling_policy", scaling.key),
         (
             ("name", scaling.name),
-            ("policy_type", kind),
+            ("policy_type", scaling.policy_type),
             ("service_namespace", Raw(f"{target}.service_namespace")),
             ("scalable_dimension", Raw(f"{target}.scalable_dimension")),
             ("resource_id", Raw(f"{target}.resource_id")),
-            how,
+            _steps(scaling) if scaling.series is None else _tracking(scaling, scaling.series),
         ),
     )
 
 
-def _tracking(scaling: Scaling, series: Series) -> Block:
+def _tracking(scaling: ScalingPolicy, series: Series) -> Block:
     return Block(
         "target_tracking_scaling_policy_configuration",
         body=(
@@ -87,12 +95,12 @@ def _tracking(scaling: Scaling, series: Series) -> Block:
     )
 
 
-def _steps(scaling: Scaling) -> Block:
+def _steps(scaling: ScalingPolicy) -> Block:
     return Block(
         "step_scaling_policy_configuration",
         body=(
-            ("adjustment_type", "ChangeInCapacity"),
-            ("metric_aggregation_type", "Maximum"),
+            ("adjustment_type", ADJUSTMENT_TYPE),
+            ("metric_aggregation_type", AGGREGATION),
             ("cooldown", scaling.cooldown_seconds),
             *(
                 Block(
@@ -109,26 +117,22 @@ def _steps(scaling: Scaling) -> Block:
     )
 
 
-def ecs_parts(stack: Stack) -> _Parts:
-    """Role, task definition and service of one monitor."""
-    yield Comment("Decide: what is run, where, and under which roles.")
-    yield _variable("monitor_image", "Image that has the app and celery-event-monitor.")
-    yield _variable("monitor_app", "The Celery app, as in celery -A.")
-    yield _variable("monitor_broker_secret", "ARN of the secret that holds the broker's URL.")
-    yield _variable("monitor_execution_role", "ARN of the role ECS pulls and logs with.")
-    yield _variable("monitor_log_group", "Name of the log group.")
-    yield _variable("monitor_cluster", "Name of the ECS cluster the monitor runs in.")
-    yield _variable("monitor_subnets", "Subnets with a way to the broker.", "list(string)")
-    yield _variable("monitor_security_groups", "Its security groups.", "list(string)")
+# -- the monitor's service -------------------------------------------------------------------------
+
+
+def ecs_parts(
+    prefix: str, container: Container, policy: dict[str, object] | None
+) -> Iterator[Block | Comment]:
+    """Yield role, task definition and service of one monitor."""
+    yield Comment("Decide: what runs, where, and under which roles.")
+    yield from _variables(MONITOR_INPUTS)
     yield Block("data", ("aws_region", "monitor"))
-    trusted = {"Service": "ecs-tasks.amazonaws.com"}
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trusted}
     yield Block(
         "resource",
         ("aws_iam_role", "monitor"),
         (
-            ("name", f"{stack.prefix}-monitor"),
-            ("assume_role_policy", encoded({"Version": "2012-10-17", "Statement": [trust]})),
+            ("name", f"{prefix}-monitor"),
+            ("assume_role_policy", encoded(ECS_TRUST_POLICY)),
         ),
     )
     yield Block(
@@ -137,16 +141,16 @@ def ecs_parts(stack: Stack) -> _Parts:
         (
             ("name", "monitor"),
             ("role", Raw("aws_iam_role.monitor.id")),
-            ("policy", encoded(stack.container_policy)),
+            ("policy", encoded(policy)),
         ),
     )
-    yield _task_definition(stack)
-    yield Comment("One task, and never two at once: a second monitor counts everything again.")
+    yield _task_definition(container)
+    yield Comment("One task, and never two at once: a second monitor would count everything again.")
     yield Block(
         "resource",
         ("aws_ecs_service", "monitor"),
         (
-            ("name", f"{stack.prefix}-monitor"),
+            ("name", f"{prefix}-monitor"),
             ("cluster", Raw("var.monitor_cluster")),
             ("task_definition", Raw("aws_ecs_task_definition.monitor.arn")),
             ("launch_type", "FARGATE"),
@@ -164,34 +168,26 @@ def ecs_parts(stack: Stack) -> _Parts:
     )
 
 
-def _task_definition(stack: Stack) -> Block:
-    made = dict(stack.container or {})
-    app = {"name": "EVENT_MONITOR_APP", "value": Raw("var.monitor_app")}
-    broker = {"name": "EVENT_MONITOR_BROKER", "valueFrom": Raw("var.monitor_broker_secret")}
-    made |= {
-        "image": Raw("var.monitor_image"),
-        "environment": [app, *made["environment"]],
-        "secrets": [broker],
-        "logConfiguration": {
-            "logDriver": "awslogs",
-            "options": {
-                "awslogs-group": Raw("var.monitor_log_group"),
-                "awslogs-region": Raw("data.aws_region.monitor.id"),
-                "awslogs-stream-prefix": made["name"],
-            },
-        },
-    }
+def _task_definition(container: Container) -> Block:
+    complete = complete_container(
+        container,
+        image=Raw("var.monitor_image"),
+        app=Raw("var.monitor_app"),
+        broker_secret=Raw("var.monitor_broker_secret"),
+        log_group=Raw("var.monitor_log_group"),
+        region=Raw("data.aws_region.monitor.id"),
+    )
     return Block(
         "resource",
         ("aws_ecs_task_definition", "monitor"),
         (
-            ("family", made["name"]),
+            ("family", container["name"]),
             ("requires_compatibilities", ["FARGATE"]),
             ("network_mode", "awsvpc"),
             ("cpu", CPU),
             ("memory", MEMORY),
             ("execution_role_arn", Raw("var.monitor_execution_role")),
             ("task_role_arn", Raw("aws_iam_role.monitor.arn")),
-            ("container_definitions", encoded([made])),
+            ("container_definitions", encoded([complete])),
         ),
     )

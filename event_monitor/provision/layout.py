@@ -1,7 +1,4 @@
-"""Sections: the dashboard's panels in their order, for CloudWatch and Grafana alike. Pure.
-
-Only series that the settings publish are in it.
-"""
+"""Layout: the dashboard's panels in their order, for CloudWatch and Grafana alike. Pure."""
 
 from __future__ import annotations
 
@@ -10,72 +7,81 @@ from dataclasses import replace
 
 from ..settings import Settings
 from .panels import Line, Panel, Section
-from .published import is_published
+from .series import is_published
 
-__all__ = ["sections_of"]
+__all__ = ["dashboard_sections"]
 
 
-def sections_of(settings: Settings) -> tuple[Section, ...]:
-    """The dashboard without what these settings do not publish, and without empty panels."""
+def dashboard_sections(settings: Settings) -> tuple[Section, ...]:
+    """Return the sections without what these settings do not publish, and without empty panels."""
     sections = []
     for section in _SECTIONS:
-        panels = tuple(_kept(section.panels, settings))
+        panels = tuple(_published_panels(section.panels, settings))
         if panels:
-            sections.append(Section(section.title, panels))
+            sections.append(replace(section, panels=panels))
     return tuple(sections)
 
 
-def _kept(panels: tuple[Panel, ...], settings: Settings) -> Iterator[Panel]:
+def _published_panels(panels: tuple[Panel, ...], settings: Settings) -> Iterator[Panel]:
     for panel in panels:
         lines = tuple(
-            line for line in panel.lines if is_published(line.metric, settings, panel.split)
+            line for line in panel.lines if is_published(line.metric, settings, split=panel.split)
         )
-        if lines and not (panel.expression and lines != panel.lines):
+        complete = lines == panel.lines
+        if lines and (complete or not panel.expression):  # an expression needs all of them
             yield replace(panel, lines=lines)
 
 
-def _times(metric: str, *percentiles: str) -> tuple[Line, ...]:
-    return tuple(Line(metric, percentile, percentile) for percentile in percentiles)
-
-
-def _lines(statistic: str, **labels: str) -> tuple[Line, ...]:
-    return tuple(Line(metric, statistic, label) for metric, label in labels.items())
-
-
-def _by(title: str, metric: str, statistic: str, split: str) -> Panel:
-    table = split == "TaskName"
-    return Panel(
-        title=title,
-        lines=(Line(metric, statistic, title),),
-        kind="table" if table else "graph",
-        height=8 if table else 6,
-        split=split,
+def _percentiles(*percentiles: str, metric: str) -> tuple[Line, ...]:
+    return tuple(
+        Line(metric=metric, statistic=percentile, label=percentile) for percentile in percentiles
     )
 
 
-_SECTIONS = (
+def _lines(statistic: str, **labels: str) -> tuple[Line, ...]:
+    """Return lines of one statistic; each keyword is a metric, and its value the label."""
+    return tuple(
+        Line(metric=metric, statistic=statistic, label=label) for metric, label in labels.items()
+    )
+
+
+def _task_table(*, title: str, metric: str, statistic: str) -> Panel:
+    """Return a table of the tasks with the largest values."""
+    lines = (Line(metric=metric, statistic=statistic, label=title),)
+    return Panel(title=title, lines=lines, kind="table", height=8, split="TaskName")
+
+
+def _queue_graph(*, title: str, metric: str) -> Panel:
+    """Return a graph of the queues with the largest values."""
+    lines = (Line(metric=metric, statistic="Maximum", label=title),)
+    return Panel(title=title, lines=lines, split="QueueName")
+
+
+_SECTIONS: tuple[Section, ...] = (
     Section(
-        "Now",
-        (
+        title="Now",
+        panels=(
             Panel(
                 title="Now",
                 kind="numbers",
                 width=24,
                 height=3,
                 lines=(
-                    Line("WorkersOnline", "Minimum", "workers online"),
-                    Line("TasksRunning", "Maximum", "tasks running"),
-                    Line("OldestRunningTaskAge", "Maximum", "longest run, s"),
-                    Line("QueueLength", "Maximum", "messages waiting"),
-                    Line("OldestMessageAge", "Maximum", "oldest message, s"),
-                    Line("TimeToEmpty", "Maximum", "time to empty, s"),
+                    Line(metric="WorkersOnline", statistic="Minimum", label="workers online"),
+                    Line(metric="TasksRunning", statistic="Maximum", label="tasks running"),
+                    Line(
+                        metric="OldestRunningTaskAge", statistic="Maximum", label="longest run, s"
+                    ),
+                    Line(metric="QueueLength", statistic="Maximum", label="messages waiting"),
+                    Line(metric="OldestMessageAge", statistic="Maximum", label="oldest message, s"),
+                    Line(metric="TimeToEmpty", statistic="Maximum", label="time to empty, s"),
                 ),
             ),
         ),
     ),
     Section(
-        "Tasks",
-        (
+        title="Tasks",
+        panels=(
             Panel(
                 title="Tasks",
                 lines=_lines(
@@ -94,20 +100,24 @@ _SECTIONS = (
                 width=12,
                 expression="IF((m0+m1)>0, 100*m0/(m0+m1), 0)",
             ),
-            Panel(title="Runtime", lines=_times("TaskRuntime", "p50", "p95", "p99"), width=12),
+            Panel(
+                title="Runtime",
+                lines=_percentiles("p50", "p95", "p99", metric="TaskRuntime"),
+                width=12,
+            ),
             Panel(
                 title="Wait in the queue",
-                lines=_times("TaskQueueTime", "p50", "p95", "p99"),
+                lines=_percentiles("p50", "p95", "p99", metric="TaskQueueTime"),
                 width=12,
             ),
         ),
     ),
     Section(
-        "By task",
-        (
-            _by("Failures by task", "TasksFailed", "Sum", "TaskName"),
-            _by("Successes by task", "TasksSucceeded", "Sum", "TaskName"),
-            _by("Runtime p95 by task", "TaskRuntime", "p95", "TaskName"),
+        title="By task",
+        panels=(
+            _task_table(title="Failures by task", metric="TasksFailed", statistic="Sum"),
+            _task_table(title="Successes by task", metric="TasksSucceeded", statistic="Sum"),
+            _task_table(title="Runtime p95 by task", metric="TaskRuntime", statistic="p95"),
             Panel(
                 title="Chosen task",
                 lines=_lines(
@@ -119,7 +129,7 @@ _SECTIONS = (
             ),
             Panel(
                 title="Chosen task: runtime",
-                lines=_times("TaskRuntime", "p50", "p95", "p99"),
+                lines=_percentiles("p50", "p95", "p99", metric="TaskRuntime"),
                 width=12,
                 split="TaskName",
                 chosen=True,
@@ -127,11 +137,11 @@ _SECTIONS = (
         ),
     ),
     Section(
-        "Queues",
-        (
-            _by("Messages waiting", "QueueLength", "Maximum", "QueueName"),
-            _by("Age of the oldest message", "OldestMessageAge", "Maximum", "QueueName"),
-            _by("Backlog per pool process", "BacklogPerWorker", "Maximum", "QueueName"),
+        title="Queues",
+        panels=(
+            _queue_graph(title="Messages waiting", metric="QueueLength"),
+            _queue_graph(title="Age of the oldest message", metric="OldestMessageAge"),
+            _queue_graph(title="Backlog per pool process", metric="BacklogPerWorker"),
             Panel(
                 title="Chosen queue: messages",
                 lines=_lines(
@@ -154,14 +164,14 @@ _SECTIONS = (
         ),
     ),
     Section(
-        "Workers",
-        (
+        title="Workers",
+        panels=(
             Panel(
                 title="Workers",
                 lines=(
-                    Line("WorkersOnline", "Minimum", "online"),
-                    Line("WorkersLost", "Sum", "lost"),
-                    Line("WorkersStalled", "Maximum", "stalled"),
+                    Line(metric="WorkersOnline", statistic="Minimum", label="online"),
+                    Line(metric="WorkersLost", statistic="Sum", label="lost"),
+                    Line(metric="WorkersStalled", statistic="Maximum", label="stalled"),
                 ),
             ),
             Panel(
@@ -184,13 +194,13 @@ _SECTIONS = (
         ),
     ),
     Section(
-        "The monitor",
-        (
+        title="The monitor",
+        panels=(
             Panel(
                 title="Alive and connected",
                 lines=(
-                    Line("MonitorHeartbeat", "Sum", "heartbeats"),
-                    Line("BrokerConnected", "Minimum", "broker connected"),
+                    Line(metric="MonitorHeartbeat", statistic="Sum", label="heartbeats"),
+                    Line(metric="BrokerConnected", statistic="Minimum", label="broker connected"),
                 ),
             ),
             Panel(
@@ -214,7 +224,7 @@ _SECTIONS = (
                 ),
             ),
             Panel(title="Events", lines=_lines("Sum", EventsReceived="received")),
-            Panel(title="Delay of events", lines=_times("EventDelay", "p50", "p95")),
+            Panel(title="Delay of events", lines=_percentiles("p50", "p95", metric="EventDelay")),
             Panel(title="Duration of a send", lines=_lines("Maximum", FlushDuration="send")),
         ),
     ),

@@ -1,0 +1,110 @@
+"""Series: which ones these settings publish, and how an alarm or a graph names them. Pure."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from ..catalog import spec
+from ..errors import SettingsError
+from ..metrics import Metric, label_for
+from ..settings import Settings
+from ..sinks.cloudwatch import encode
+from .model import Dimensions, Series
+
+__all__ = [
+    "encoded_dimensions",
+    "has_queue_limits",
+    "is_published",
+    "period_seconds_of",
+    "published_series",
+    "queue_split",
+    "task_split",
+    "unpublished_reason",
+]
+
+#: Dimension → the setting that lists the metrics split by it.
+_SPLIT_SETTINGS = {"TaskName": "by_task", "QueueName": "by_queue", "WorkerName": "by_worker"}
+
+
+def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> str | None:
+    """Return why the settings do not publish the metric; None if they do.
+
+    ``split`` is the dimension the metric is wanted by, "" for its total.
+    """
+    if metric in settings.without:
+        return f"`without` has {metric}"
+    for need in spec(metric).needs:
+        if not getattr(settings, need):
+            return f"{metric} needs `{need}`"
+    if metric == "QueueStatus" and not has_queue_limits(settings):
+        return "QueueStatus needs `queue_length_limits` or `queue_age_limits`"
+    if split and metric not in getattr(settings, _SPLIT_SETTINGS[split]):
+        return f"`{_SPLIT_SETTINGS[split]}` has no {metric}"
+    return None
+
+
+def is_published(metric: str, settings: Settings, *, split: str = "") -> bool:
+    """Return whether the settings publish the metric, by that dimension if one is given."""
+    return unpublished_reason(metric, settings, split=split) is None
+
+
+def has_queue_limits(settings: Settings) -> bool:
+    """Return whether queues have limits, without which QueueStatus is not known."""
+    return bool(settings.queue_length_limits or settings.queue_age_limits)
+
+
+def published_series(
+    metric: str,
+    settings: Settings,
+    *,
+    id: str = "m",  # noqa: A002  CloudWatch's own word for it
+    statistic: str = "",
+    split: tuple[str, str] | None = None,
+) -> Series:
+    """Return the series as CloudWatch stores it: static dimensions first, values encoded.
+
+    ``statistic`` is the catalog's unless given; ``split`` is a dimension and its value. Raises
+    ``SettingsError`` if the settings do not publish the series.
+    """
+    reason = unpublished_reason(metric, settings, split=split[0] if split else "")
+    if reason:
+        raise SettingsError(f"{metric} is not published: {reason}.")
+    dimensions = (*settings.dimensions, *((split,) if split else ()))
+    return Series(
+        id=id,
+        namespace=settings.namespace,
+        metric=metric,
+        statistic=statistic or spec(metric).statistic,
+        dimensions=encoded_dimensions(dimensions),
+    )
+
+
+def encoded_dimensions(dimensions: Dimensions) -> Dimensions:
+    """Return the dimensions with their values as the CloudWatch sink writes them."""
+    (datum,) = encode([Metric("", "None", 0.0, 0.0, dimensions)])
+    return tuple((pair["Name"], pair["Value"]) for pair in datum.get("Dimensions", ()))
+
+
+def task_split(name: str, settings: Settings) -> tuple[str, str]:
+    """Return the split by one task or group; ``SettingsError`` if it has no series of its own."""
+    if name in dict(settings.groups):
+        return "TaskName", name
+    label = label_for(name, settings)
+    if label is None:
+        raise SettingsError(f"--task {name}: `include_tasks` or `exclude_tasks` leaves it out.")
+    if label != name:
+        raise SettingsError(f"--task {name}: it is published as the group {label!r}; name that.")
+    return "TaskName", name
+
+
+def queue_split(name: str) -> tuple[str, str]:
+    """Return the split by one queue."""
+    return "QueueName", name
+
+
+def period_seconds_of(settings: Settings) -> int:
+    """Return the shortest CloudWatch period in which every series has a datum, in seconds."""
+    interval = settings.interval
+    if settings.high_resolution and interval <= 30:
+        return 10 if interval <= 10 else 30
+    return 60 * ceil(interval / 60)

@@ -1,0 +1,130 @@
+"""Alarms going off: when they should, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from event_monitor.metrics import metrics_from
+from event_monitor.provision.alarms import build_alarms
+from event_monitor.provision.options import ProvisionOptions, QueueLimits, TaskLimits
+from event_monitor.settings import Settings
+from event_monitor.snapshot import BrokerLink, PublisherReport, Snapshot, Window
+
+from .cluster import (
+    IDLE_WORKER,
+    LOST,
+    PLAIN,
+    TIMES,
+    Period,
+    counted,
+    period,
+    surveyed,
+    waiting,
+)
+from .evaluator import goes_off
+
+OPTIONS = ProvisionOptions(
+    tasks=(TaskLimits("shop.pay", p95=30.0, failures=10.0),), queues=(QueueLimits("celery", 5, 60),)
+)
+
+
+def on(
+    periods: list[Period], settings: Settings = PLAIN, options: ProvisionOptions = OPTIONS
+) -> set[str]:
+    """Return the names of the alarms that are on, without the prefix."""
+    return {
+        alarm.name.removeprefix("celery-")
+        for alarm in build_alarms(settings, options)
+        if goes_off(alarm, periods)
+    }
+
+
+def test_a_quiet_night_sets_nothing_off() -> None:
+    """No task runs, workers are there, the queue is empty."""
+    assert on([period()] * 5) == set()
+
+
+def test_failing_tasks_set_off_the_failure_rates() -> None:
+    """Of the cluster and of the task, and nothing else."""
+    assert on([period(counts=counted(succeeded=50, failed=50))] * 5) == {
+        "failure-rate",
+        "failure-rate-shop.pay",
+    }
+
+
+def test_a_few_failures_at_night_are_no_rate() -> None:
+    """One task that fails alone is 100 percent of nothing much."""
+    assert on([period(counts=counted(failed=1))] * 5) == set()
+
+
+def test_one_bad_minute_is_no_alarm() -> None:
+    """Three of five have to be bad."""
+    bad = period(counts=counted(failed=100))
+    assert on([*[period()] * 4, bad]) == set()
+
+
+def test_a_dead_monitor_sets_off_its_own_alarm_and_that_of_the_workers() -> None:
+    """Without data nobody knows of failures, nor whether workers are there."""
+    assert on([*[period()] * 2, *[()] * 5]) == {"monitor-dead", "too-few-workers"}
+
+
+def test_a_monitor_is_dead_after_three_minutes_and_not_after_two() -> None:
+    """As soon as possible without a false alarm."""
+    assert "monitor-dead" not in on([*[period()] * 3, (), ()])
+    assert "monitor-dead" in on([*[period()] * 2, (), (), ()])
+
+
+def test_a_gap_of_one_minute_is_forgiven() -> None:
+    """A send may be late."""
+    assert on([*[period()] * 3, (), period()]) == set()
+
+
+@pytest.mark.parametrize(
+    ("periods", "expected"),
+    [
+        ([period(counts=counted(succeeded=20, retried=20))] * 5, {"retry-rate"}),
+        ([period(counts=TIMES)] * 5, {"runtime-p95-shop.pay"}),
+        ([period(workers=0)] * 5, {"too-few-workers"}),
+        (
+            [*[period()] * 2, period(losses=(LOST,)), *[period()] * 2],
+            {"workers-lost", "tasks-orphaned"},
+        ),
+        ([period(survey=surveyed(stalled=("celery@0",)))] * 5, {"workers-stalled"}),
+        ([period(survey=waiting(3, 100.0))] * 5, {"oldest-message-celery"}),
+        ([period(survey=waiting(6, 1.0))] * 5, {"queue-length-celery"}),
+        (
+            [period(survey=waiting(20_000, 700.0))] * 5,
+            {"oldest-message", "queue-length", "oldest-message-celery", "queue-length-celery"},
+        ),
+        (
+            [period(survey=surveyed(worker=replace(IDLE_WORKER, reserved=2_000)))] * 5,
+            {"tasks-reserved"},
+        ),
+        (
+            [period(survey=surveyed(worker=replace(IDLE_WORKER, memory_bytes=2 * 2**30)))] * 5,
+            {"worker-memory"},
+        ),
+        ([period(events_lost=(("celery@0", 3),))] * 5, {"events-lost"}),
+        ([period(report=PublisherReport(failures=1))] * 5, {"publish-failures"}),
+        ([*[period()] * 4, period(report=PublisherReport(dropped=1))], {"data-dropped"}),
+    ],
+)
+def test_trouble_sets_off_its_own_alarm_only(periods: list[Period], expected: set[str]) -> None:
+    """Each alarm is about one thing."""
+    assert on(periods) == expected
+
+
+def test_a_lost_broker_sets_off_its_alarm() -> None:
+    """Snapshots go on, and say that the broker is away."""
+    window = Window(0.0, 60.0)
+    away = metrics_from(Snapshot(window=window, link=BrokerLink.AWAY), PLAIN)
+    assert "broker-lost" in on([away] * 5)
+
+
+def test_a_critical_queue_sets_off_the_alarm_over_all_of_them() -> None:
+    """Whether its name is known or not."""
+    limited = replace(PLAIN, queue_length_limits=(("cel*", (1.0, 3.0)),))
+    critical = period(survey=waiting(4, 1.0), settings=limited)
+    assert on([critical] * 5, limited, ProvisionOptions()) == {"queue-critical"}

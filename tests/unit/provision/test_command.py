@@ -1,0 +1,142 @@
+"""Command: what is written where, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from event_monitor.cli.main import Commands
+from event_monitor.cli.provision import provision
+
+
+def typed(*arguments: str) -> Result:
+    """Run ``event-monitor provision`` with these arguments."""
+    commands = Commands("event-monitor")
+    commands.add_command(provision)
+    return CliRunner().invoke(commands, ["provision", *arguments])
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    """Whatever the order of sets is today."""
+    code = (
+        "from event_monitor.cli.provision import files_of\n"
+        "from event_monitor.provision.stack import PIECES, build_stack\n"
+        "from tests.unit.provision.examples import EVERYTHING, OPTIONS\n"
+        "for form in ('terraform', 'cloudformation', 'json'):\n"
+        "    print(files_of(build_stack(PIECES, EVERYTHING, OPTIONS), form))"
+    )
+
+    def printed(seed: str) -> str:
+        environ = {**os.environ, "PYTHONHASHSEED": seed}
+        root = Path(__file__).parents[3]
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=root, env=environ, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert printed("1") == printed("2")
+
+
+def test_one_piece_is_printed() -> None:
+    """To be redirected; what a person should know goes to stderr."""
+    result = typed("alarms", "--format", "json")
+
+    found = json.loads(result.stdout)
+    assert found["put_metric_alarm"][0]["AlarmName"] == "celery-monitor-dead"
+    assert "note: The alarms notify nobody: add --topic ARN." in result.stderr
+
+
+def test_json_says_what_is_to_be_filled_in() -> None:
+    """Only the other forms can leave account and service to AWS."""
+    found = json.loads(typed("autoscaling", "--format", "json").stdout)
+
+    assert found["notes"] == ["Replace the placeholders in double braces."]
+    assert found["register_scalable_target"][0]["ResourceId"] == "service/{{cluster}}/{{service}}"
+
+
+def test_all_is_written_to_a_folder(tmp_path: Path) -> None:
+    """One file per piece of Terraform; Grafana's is always its own."""
+    result = typed("all", "--out", str(tmp_path / "infra"))
+
+    assert result.exit_code == 0, result.output
+    assert sorted(file.name for file in (tmp_path / "infra").iterdir()) == [
+        "alarms.tf",
+        "autoscaling.tf",
+        "dashboard.tf",
+        "ecs.tf",
+        "grafana.json",
+        "iam.tf",
+        "versions.tf",
+    ]
+
+
+@pytest.mark.parametrize("form", ["terraform", "cloudformation", "json"])
+def test_grafana_is_the_same_in_every_form(form: str) -> None:
+    """It reads JSON only."""
+    assert json.loads(typed("grafana", "--format", form).stdout)["title"] == "Celery (celery)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["all"], "choose a folder with --out DIR, or ask for one piece."),
+        (
+            ["iam", "--apply"],
+            "--apply supports only alarms and dashboard; create iam with Terraform",
+        ),
+        (["all", "--apply", "--delete"], "--apply and --delete exclude each other."),
+        (["all", "--apply", "--out", "x"], "--apply writes no files; remove --out."),
+        (["alarms", "--task", "a:p95=x"], "p95 must be a number above 0."),
+        (["alarms", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),
+        (
+            ["autoscaling", "--no-probe-workers"],
+            "BacklogPerWorker is not published: BacklogPerWorker needs `probe_workers`.",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_sentence(
+    arguments: list[str], sentence: str
+) -> None:
+    """And the exit code is that of a wrong setting."""
+    result = typed(*arguments)
+
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr
+
+
+def test_without_a_region_nothing_can_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says how to give one; the exit code that something is missing."""
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+
+    result = typed("alarms", "--apply", "--yes")
+
+    assert result.exit_code == 3
+    assert "There is no AWS region to provision in: set AWS_REGION, or --region." in result.stderr
+
+
+@pytest.mark.parametrize("flag", ["--apply", "--delete"])
+def test_an_account_that_does_not_answer_is_reported(
+    monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    """In one sentence, not in a traceback."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_MAX_ATTEMPTS": "1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    result = typed("alarms", flag, "--yes", "--region", "eu-west-1")
+
+    assert result.exit_code == 3
+    assert "AWS refuses: Could not connect to the endpoint URL" in result.stderr
