@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from event_monitor.cli.status import healthcheck, status
+from event_monitor.cli.healthcheck import healthcheck
+from event_monitor.cli.status import status
 from event_monitor.liveness import Beat, Pulse, read_note, runtime_dir, write_note
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskInFlight
@@ -364,7 +365,7 @@ def test_healthcheck_of_the_monitor(tmp_path: Path) -> None:
 def test_healthcheck_of_the_monitor_imports_nothing_slow(tmp_path: Path) -> None:
     """It runs every few seconds: no Celery, though the variable names an app."""
     code = (
-        "import sys; from event_monitor.cli.status import healthcheck\n"
+        "import sys; from event_monitor.cli.healthcheck import healthcheck\n"
         "try: healthcheck(['--monitor'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'celery', 'kombu', 'boto3', 'redis', 'sqlite3'} & set(sys.modules)))"
