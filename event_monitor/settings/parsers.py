@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..catalog import CATALOG, DIMENSIONS
-
 __all__ = [
-    "DIMENSION_PAIRS",
     "FLAG",
-    "GROUPS",
-    "LIMITS",
-    "NAMES",
     "NAMESPACE",
     "PATH",
     "QUEUE",
@@ -29,14 +23,13 @@ __all__ = [
     "Kind",
     "NotAllowedError",
     "choice",
-    "metric_names",
+    "is_printable_ascii",
+    "not_a_flag",
     "number",
     "suggest",
     "text_of",
     "whole",
 ]
-
-_MAX_STATIC_DIMENSIONS = 20  # CloudWatch takes 30; the rest stays free for splits
 
 
 class NotAllowedError(ValueError):
@@ -85,7 +78,7 @@ def number(low: float, high: float, unit: str) -> Kind:
     """A number between two bounds, both included."""
 
     def parse(raw: Any) -> float:
-        value = float(_not_a_flag(raw))
+        value = float(not_a_flag(raw))
         if math.isnan(value) or not low <= value <= high:
             raise ValueError
         return value
@@ -98,7 +91,7 @@ def whole(low: int, high: int) -> Kind:
     """A whole number between two bounds, both included."""
 
     def parse(raw: Any) -> int:
-        value = int(_not_a_flag(raw))
+        value = int(not_a_flag(raw))
         if value != float(raw) or not low <= value <= high:
             raise ValueError
         return value
@@ -117,7 +110,8 @@ def choice(*choices: str) -> Kind:
     return Kind("|".join(choices), " or ".join(f"`{one}`" for one in choices), parse)
 
 
-def _not_a_flag(raw: Any) -> Any:
+def not_a_flag(raw: Any) -> Any:
+    """The value; ``ValueError`` if it is a truth value."""
     if isinstance(raw, bool):  # True is 1 to Python; to a user it is a mistake
         raise ValueError
     return raw
@@ -144,12 +138,17 @@ FLAG = Kind("", "`true` or `false`", _flag)
 # -- text -----------------------------------------------------------------------------------------
 
 
-def _printable(text: str, most: int) -> bool:
+def is_printable_ascii(text: str, most: int) -> bool:
+    """Whether it is text that CloudWatch takes for a name: not blank, ``most`` characters."""
     return bool(text.strip()) and len(text) <= most and text.isascii() and text.isprintable()
 
 
 def _namespace(raw: Any) -> str:
-    if not isinstance(raw, str) or not _printable(raw, 255) or raw.startswith((":", "AWS/")):
+    if (
+        not isinstance(raw, str)
+        or not is_printable_ascii(raw, 255)
+        or raw.startswith((":", "AWS/"))
+    ):
         raise ValueError
     return raw
 
@@ -168,7 +167,7 @@ PATH = Kind("DIR", "a directory", _path)
 
 
 def _queue(raw: Any) -> str:
-    if not isinstance(raw, str) or not (raw == "" or _printable(raw, 200)):
+    if not isinstance(raw, str) or not (raw == "" or is_printable_ascii(raw, 200)):
         raise ValueError
     return raw
 
@@ -196,102 +195,3 @@ def _url(raw: Any) -> str:
 
 
 URL = Kind("URL", "an http:// or https:// URL", _url)
-
-
-# -- lists and pairs ------------------------------------------------------------------------------
-
-
-def _names(raw: Any) -> tuple[str, ...]:
-    if isinstance(raw, Mapping):
-        raise ValueError
-    parts = tuple(raw.split(",") if isinstance(raw, str) else raw)
-    if not all(isinstance(part, str) for part in parts):
-        raise ValueError
-    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-
-
-NAMES = Kind("A,B", "names or globs separated by commas", _names)
-
-
-def metric_names(split: str = "") -> Kind:
-    """Names of metrics in the catalog, those that can be split by ``split`` if one is given."""
-    able = tuple(one.name for one in CATALOG if not split or split in one.splits)
-
-    def parse(raw: Any) -> tuple[str, ...]:
-        names = _names(raw)
-        if names == ("none",):
-            return ()
-        if names == ("all",):
-            return able
-        for name in names:
-            if name not in able:
-                raise NotAllowedError(f"{name!r} is none of these{suggest(name, able)}")
-        return names
-
-    what = f"metrics that can be split by {split}" if split else "metrics"
-    return Kind("A,B", f"`all`, `none` or {what} (`event-monitor metrics` lists them)", parse)
-
-
-def _pairs(raw: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(raw, Mapping):
-        yield from raw.items()
-        return
-    for part in raw.split(",") if isinstance(raw, str) else raw:
-        if part.strip():
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise NotAllowedError(f"{part.strip()!r} has no `=`")
-            yield key.strip(), value.strip()
-
-
-def _dimensions(raw: Any) -> tuple[tuple[str, str], ...]:
-    found: dict[str, str] = {}
-    for key, value in _pairs(raw):
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise NotAllowedError(f"the value of {key!r} is no text")
-        if not (_printable(key, 255) and _printable(str(value), 1_024)) or key.startswith(":"):
-            raise NotAllowedError(f"{key!r} is not well-formed")
-        if key in DIMENSIONS:
-            raise NotAllowedError(f"{key!r} is a dimension of our own")
-        if key in found:
-            raise NotAllowedError(f"{key!r} is given twice")
-        found[key] = str(value)
-    if len(found) > _MAX_STATIC_DIMENSIONS:
-        raise NotAllowedError(f"there are {len(found)}")
-    return tuple(found.items())
-
-
-DIMENSION_PAIRS = Kind(
-    "NAME=VALUE,...",
-    f"up to {_MAX_STATIC_DIMENSIONS} NAME=VALUE pairs of printable ASCII",
-    _dimensions,
-)
-
-
-def _groups(raw: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    groups: dict[str, tuple[str, ...]] = {}
-    for name, globs in _pairs(raw):
-        parts = _names(globs.replace("|", ",") if isinstance(globs, str) else globs)
-        if not _printable(name, 255) or not parts:
-            raise NotAllowedError(f"{name!r} is not well-formed")
-        groups[name] = tuple(dict.fromkeys(groups.get(name, ()) + parts))
-    return tuple(groups.items())
-
-
-GROUPS = Kind("NAME=GLOB|GLOB,...", "NAME=GLOB pairs, several globs joined by `|`", _groups)
-
-
-def _limits(raw: Any) -> tuple[tuple[str, tuple[float, float]], ...]:
-    limits: dict[str, tuple[float, float]] = {}
-    for glob, levels in _pairs(raw):
-        warning, critical = levels.split(":") if isinstance(levels, str) else levels
-        found = float(_not_a_flag(warning)), float(_not_a_flag(critical))
-        if not glob or not 0 <= found[0] <= found[1] < math.inf:
-            raise NotAllowedError(f"{glob!r} needs a warning no higher than its critical")
-        limits[glob] = found
-    return tuple(limits.items())
-
-
-LIMITS = Kind(
-    "GLOB=WARN:CRIT,...", "GLOB=WARNING:CRITICAL pairs of numbers; the first that matches", _limits
-)

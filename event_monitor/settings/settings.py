@@ -6,56 +6,17 @@ Precedence: flags > ``EVENT_MONITOR_*`` > ``app.conf.event_monitor`` (a mapping)
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from ..catalog import CATALOG
 from ..errors import SettingsError
-from .parsers import (
-    DIMENSION_PAIRS,
-    FLAG,
-    GROUPS,
-    LIMITS,
-    NAMES,
-    NAMESPACE,
-    PATH,
-    QUEUE,
-    REGION,
-    URL,
-    Kind,
-    NotAllowedError,
-    choice,
-    metric_names,
-    number,
-    suggest,
-    text_of,
-    whole,
-)
+from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, metric_names
+from .parsers import FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Kind, choice, number, whole
+from .sources import Source, read, read_one
 
-__all__ = [
-    "ENV_PREFIX",
-    "Option",
-    "Settings",
-    "Source",
-    "conf_of",
-    "interval_of",
-    "options",
-    "use_broker",
-]
-
-log = logging.getLogger(__name__)
-
-ENV_PREFIX = "EVENT_MONITOR_"
-CLI_ONLY = frozenset({"APP", "BROKER", "LOG_LEVEL"})  # flags of the command line, not settings
-
-Source = Literal["default", "app.conf", "environment", "flag"]
-
-# Kubernetes sets these in every container for a service called event-monitor.
-_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+__all__ = ["Settings", "interval_of"]
 
 _WEEK = 7 * 86_400
 _LONGEST_DURABLE_INTERVAL = 600  # seconds; RabbitMQ's consumer_timeout is 30 minutes
@@ -243,17 +204,7 @@ class Settings:
         conf: Mapping[str, Any] | None = None,
     ) -> tuple[Settings, dict[str, Source]]:
         """``load``, and where each setting came from."""
-        chosen: dict[str, Any] = {}
-        sources: dict[str, Source] = dict.fromkeys(_KINDS, "default")
-        layers: tuple[tuple[Source, Iterator[tuple[str, Any]]], ...] = (
-            ("environment", _region_from(os.environ if environ is None else environ)),
-            ("app.conf", _from_conf({} if conf is None else conf)),
-            ("environment", _from_environ(os.environ if environ is None else environ)),
-            ("flag", _from_flags(flags or {})),
-        )
-        for source, layer in layers:
-            for key, value in layer:
-                chosen[key], sources[key] = value, source
+        chosen, sources = read(_KINDS, flags=flags, environ=environ, conf=conf)
         settings = cls(**chosen)
         _check_together(settings)
         return settings, sources
@@ -276,115 +227,7 @@ def _check_together(settings: Settings) -> None:
 
 def interval_of(raw: Any, *, where: str) -> float:
     """A frequency somebody chose elsewhere, as the setting ``interval``; ``SettingsError``."""
-    return float(_parse("interval", raw, where=where))
-
-
-def conf_of(app: Any) -> Mapping[str, Any]:
-    """The settings a Celery app carries: ``app.conf.event_monitor``, or an empty mapping.
-
-    With ``config_from_object(..., namespace="CELERY")``, as in Django, that is the variable
-    ``CELERY_EVENT_MONITOR``; with a module of upper-case names it is ``EVENT_MONITOR``.
-    """
-    for key in ("event_monitor", "EVENT_MONITOR", "CELERY_EVENT_MONITOR"):
-        found = app.conf.get(key)
-        if found is not None:
-            return found  # type: ignore[no-any-return]  # `load` refuses what is no mapping
-    return {}
-
-
-def use_broker(url: str) -> None:
-    """Make every Celery app of this process use that broker, to read and to write.
-
-    ``celery -b`` does it the same way. These variables win over any configuration.
-    """
-    for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
-        os.environ[variable] = url
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A setting as the command line and the documentation show it."""
-
-    name: str
-    flag: str
-    environ: str
-    placeholder: str
-    allowed: str
-    help: str
-    default: Any
-
-    @property
-    def default_text(self) -> str:
-        """The default as it would be written; empty when there is none."""
-        return text_of(self.default)
-
-
-def options() -> tuple[Option, ...]:
-    """Every setting, in the order of the documentation."""
-    return tuple(
-        Option(
-            name=one.name,
-            flag="--" + one.name.replace("_", "-"),
-            environ=ENV_PREFIX + one.name.upper(),
-            placeholder=one.metadata["kind"].placeholder,
-            allowed=one.metadata["kind"].allowed,
-            help=one.metadata["help"],
-            default=one.default,
-        )
-        for one in fields(Settings)
-    )
+    return float(read_one(_KINDS, "interval", raw, where=where))
 
 
 _KINDS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Settings)}
-
-
-def _from_conf(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    if not isinstance(conf, Mapping):
-        raise SettingsError(
-            f"app.conf.event_monitor is {conf!r}; it must be a mapping of settings, "
-            'such as {"namespace": "Celery"}.'
-        )
-    for key, raw in conf.items():
-        if key not in _KINDS:
-            raise SettingsError(
-                f"app.conf.event_monitor has no setting {key!r}{suggest(str(key), _KINDS)}; "
-                "`event-monitor settings` lists them."
-            )
-        yield key, _parse(key, raw, where=f"app.conf.event_monitor[{key!r}]")
-
-
-def _region_from(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    """boto3 reads AWS_DEFAULT_REGION only; ECS and the other SDKs set AWS_REGION."""
-    if environ.get("AWS_REGION") and not environ.get("AWS_DEFAULT_REGION"):
-        yield "region", _parse("region", environ["AWS_REGION"], where="AWS_REGION")
-
-
-def _from_environ(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    for variable in sorted(environ):
-        if not variable.startswith(ENV_PREFIX):
-            continue
-        suffix, raw = variable[len(ENV_PREFIX) :], environ[variable].strip()
-        if suffix.lower() in _KINDS and suffix.isupper():
-            if raw:  # VARIABLE= in an env file or a template means: not set
-                yield suffix.lower(), _parse(suffix.lower(), raw, where=variable)
-        elif suffix not in CLI_ONLY and not _KUBERNETES.fullmatch(suffix):
-            known = [ENV_PREFIX + name.upper() for name in _KINDS]
-            log.warning("%s is no setting%s; ignored", variable, suggest(variable, known))
-
-
-def _from_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, raw in flags.items():
-        if key not in _KINDS:
-            raise SettingsError(f"there is no setting {key!r}{suggest(key, _KINDS)}.")
-        yield key, _parse(key, raw, where="--" + key.replace("_", "-"))
-
-
-def _parse(key: str, raw: Any, *, where: str) -> Any:
-    try:
-        return _KINDS[key].parse(raw)
-    except (ValueError, TypeError, OverflowError, AttributeError) as error:
-        detail = f": {error}" if isinstance(error, NotAllowedError) else ""
-        shown = "not shown, as it may hold a password" if _KINDS[key] is URL else repr(raw)
-        raise SettingsError(
-            f"{where} is {shown}; it must be {_KINDS[key].allowed}{detail}."
-        ) from None
