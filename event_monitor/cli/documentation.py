@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
-from ..settings import ENV_PREFIX, Settings, Source, options
-from ..settings.parsers import text_of
+from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown
 
 __all__ = [

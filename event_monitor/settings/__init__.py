@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .did_you_mean import did_you_mean
 from .options import Option, options
+from .parsers import text_of
 from .settings import Settings, interval_of
 from .sources import ENV_PREFIX, Source, conf_of, use_broker
 
@@ -12,7 +14,9 @@ __all__ = [
     "Settings",
     "Source",
     "conf_of",
+    "did_you_mean",
     "interval_of",
     "options",
+    "text_of",
     "use_broker",
 ]

@@ -3,53 +3,71 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalog import CATALOG, DIMENSIONS
-from .parsers import Kind, NotAllowedError, is_printable_ascii, not_a_flag, suggest
+from .did_you_mean import did_you_mean
+from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from
 
 __all__ = ["DIMENSION_PAIRS", "GROUPS", "LIMITS", "NAMES", "metric_names"]
 
 _MAX_STATIC_DIMENSIONS = 20  # CloudWatch takes 30; the rest stays free for splits
 
 
-def _names(raw: Any) -> tuple[str, ...]:
-    if isinstance(raw, Mapping):
+# -- names ----------------------------------------------------------------------------------------
+
+
+def _names(raw: object) -> tuple[str, ...]:
+    names = _texts(raw)
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _texts(raw: object) -> list[str]:
+    """Return the parts of text with commas, or of a list of texts."""
+    if isinstance(raw, str):
+        return raw.split(",")
+    if isinstance(raw, Mapping) or not isinstance(raw, Iterable):
         raise ValueError
-    parts = tuple(raw.split(",") if isinstance(raw, str) else raw)
+    parts = list(raw)
     if not all(isinstance(part, str) for part in parts):
         raise ValueError
-    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    return parts
 
 
-NAMES = Kind("A,B", "names or globs separated by commas", _names)
+NAMES = Parser("A,B", "names or globs separated by commas", _names)
 
 
-def metric_names(split: str = "") -> Kind:
-    """Names of metrics in the catalog, those that can be split by ``split`` if one is given."""
-    able = tuple(one.name for one in CATALOG if not split or split in one.splits)
+def metric_names(split: str = "") -> Parser[tuple[str, ...]]:
+    """Return the parser of metrics' names: all, or those that can be split by ``split``."""
+    known = tuple(spec.name for spec in CATALOG if not split or split in spec.splits)
 
-    def parse(raw: Any) -> tuple[str, ...]:
+    def parse(raw: object) -> tuple[str, ...]:
         names = _names(raw)
         if names == ("none",):
             return ()
         if names == ("all",):
-            return able
+            return known
         for name in names:
-            if name not in able:
-                raise NotAllowedError(f"{name!r} is none of these{suggest(name, able)}")
+            if name not in known:
+                raise NotAllowedError(f"{name!r} is none of these{did_you_mean(name, known)}")
         return names
 
     what = f"metrics that can be split by {split}" if split else "metrics"
-    return Kind("A,B", f"`all`, `none` or {what} (`event-monitor metrics` lists them)", parse)
+    return Parser("A,B", f"`all`, `none` or {what} (`event-monitor metrics` lists them)", parse)
 
 
-def _pairs(raw: Any) -> Iterator[tuple[str, Any]]:
+# -- pairs ----------------------------------------------------------------------------------------
+
+
+def _pairs(raw: object) -> Iterator[tuple[str, object]]:
+    """Yield key and value of a mapping, or of texts such as ``key=value``."""
     if isinstance(raw, Mapping):
-        yield from raw.items()
+        for key, value in raw.items():
+            if not isinstance(key, str):
+                raise NotAllowedError(f"{key!r} is not text")
+            yield key, value
         return
-    for part in raw.split(",") if isinstance(raw, str) else raw:
+    for part in _texts(raw):
         if part.strip():
             key, equals, value = part.partition("=")
             if not equals:
@@ -57,56 +75,59 @@ def _pairs(raw: Any) -> Iterator[tuple[str, Any]]:
             yield key.strip(), value.strip()
 
 
-def _dimensions(raw: Any) -> tuple[tuple[str, str], ...]:
-    found: dict[str, str] = {}
-    for key, value in _pairs(raw):
+def _dimensions(raw: object) -> tuple[tuple[str, str], ...]:
+    dimensions: dict[str, str] = {}
+    for name, value in _pairs(raw):
         if not isinstance(value, str | int) or isinstance(value, bool):
-            raise NotAllowedError(f"the value of {key!r} is no text")
-        if not (
-            is_printable_ascii(key, 255) and is_printable_ascii(str(value), 1_024)
-        ) or key.startswith(":"):
-            raise NotAllowedError(f"{key!r} is not well-formed")
-        if key in DIMENSIONS:
-            raise NotAllowedError(f"{key!r} is a dimension of our own")
-        if key in found:
-            raise NotAllowedError(f"{key!r} is given twice")
-        found[key] = str(value)
-    if len(found) > _MAX_STATIC_DIMENSIONS:
-        raise NotAllowedError(f"there are {len(found)}")
-    return tuple(found.items())
+            raise NotAllowedError(f"the value of {name!r} is not text")
+        text = str(value)
+        if not (is_printable_ascii(name, 255) and is_printable_ascii(text, 1_024)):
+            raise NotAllowedError(f"{name!r} is not well-formed")
+        if name.startswith(":"):
+            raise NotAllowedError(f"{name!r} is not well-formed")
+        if name in DIMENSIONS:
+            raise NotAllowedError(f"{name!r} is a dimension of our own")
+        if name in dimensions:
+            raise NotAllowedError(f"{name!r} is given twice")
+        dimensions[name] = text
+    if len(dimensions) > _MAX_STATIC_DIMENSIONS:
+        raise NotAllowedError(f"there are {len(dimensions)}")
+    return tuple(dimensions.items())
 
 
-DIMENSION_PAIRS = Kind(
+DIMENSION_PAIRS = Parser(
     "NAME=VALUE,...",
     f"up to {_MAX_STATIC_DIMENSIONS} NAME=VALUE pairs of printable ASCII",
     _dimensions,
 )
 
 
-def _groups(raw: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _groups(raw: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
     groups: dict[str, tuple[str, ...]] = {}
-    for name, globs in _pairs(raw):
-        parts = _names(globs.replace("|", ",") if isinstance(globs, str) else globs)
-        if not is_printable_ascii(name, 255) or not parts:
+    for name, written in _pairs(raw):
+        globs = _names(written.replace("|", ",") if isinstance(written, str) else written)
+        if not is_printable_ascii(name, 255) or not globs:
             raise NotAllowedError(f"{name!r} is not well-formed")
-        groups[name] = tuple(dict.fromkeys(groups.get(name, ()) + parts))
+        groups[name] = tuple(dict.fromkeys(groups.get(name, ()) + globs))
     return tuple(groups.items())
 
 
-GROUPS = Kind("NAME=GLOB|GLOB,...", "NAME=GLOB pairs, several globs joined by `|`", _groups)
+GROUPS = Parser("NAME=GLOB|GLOB,...", "NAME=GLOB pairs, several globs joined by `|`", _groups)
 
 
-def _limits(raw: Any) -> tuple[tuple[str, tuple[float, float]], ...]:
+def _limits(raw: object) -> tuple[tuple[str, tuple[float, float]], ...]:
     limits: dict[str, tuple[float, float]] = {}
-    for glob, levels in _pairs(raw):
-        warning, critical = levels.split(":") if isinstance(levels, str) else levels
-        found = float(not_a_flag(warning)), float(not_a_flag(critical))
-        if not glob or not 0 <= found[0] <= found[1] < math.inf:
+    for glob, written in _pairs(raw):
+        levels = written.split(":") if isinstance(written, str) else written
+        if not isinstance(levels, Iterable):
+            raise TypeError
+        warning, critical = map(number_from, levels)
+        if not glob or not 0 <= warning <= critical < math.inf:
             raise NotAllowedError(f"{glob!r} needs a warning no higher than its critical")
-        limits[glob] = found
+        limits[glob] = warning, critical
     return tuple(limits.items())
 
 
-LIMITS = Kind(
+LIMITS = Parser(
     "GLOB=WARN:CRIT,...", "GLOB=WARNING:CRITICAL pairs of numbers; the first that matches", _limits
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from .parsers import text_of
 from .settings import Settings
@@ -14,7 +13,7 @@ __all__ = ["Option", "options"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting as the command line and the documentation show it."""
+    """One setting: its names, its rule in words, its meaning and its default."""
 
     name: str
     flag: str
@@ -22,25 +21,25 @@ class Option:
     placeholder: str
     allowed: str
     help: str
-    default: Any
+    default: object
 
     @property
     def default_text(self) -> str:
-        """The default as it would be written; empty when there is none."""
+        """Return the default as it would be written; empty when there is none."""
         return text_of(self.default)
 
 
 def options() -> tuple[Option, ...]:
-    """Every setting, in the order of the documentation."""
+    """Return every setting, in the order of the documentation."""
     return tuple(
         Option(
-            name=one.name,
-            flag="--" + one.name.replace("_", "-"),
-            environ=ENV_PREFIX + one.name.upper(),
-            placeholder=one.metadata["kind"].placeholder,
-            allowed=one.metadata["kind"].allowed,
-            help=one.metadata["help"],
-            default=one.default,
+            name=field.name,
+            flag="--" + field.name.replace("_", "-"),
+            environ=ENV_PREFIX + field.name.upper(),
+            placeholder=field.metadata["parser"].placeholder,
+            allowed=field.metadata["parser"].allowed,
+            help=field.metadata["help"],
+            default=field.default,
         )
-        for one in fields(Settings)
+        for field in fields(Settings)
     )

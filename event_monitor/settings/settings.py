@@ -1,6 +1,5 @@
-"""Settings: one frozen value, validated once. The only user of the environment.
+"""Settings: one frozen value, validated once.
 
-Precedence: flags > ``EVENT_MONITOR_*`` > ``app.conf.event_monitor`` (a mapping) > defaults.
 ``--help``, the README's table and ``event-monitor settings`` are generated from the fields below.
 """
 
@@ -8,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TypeVar, cast
 
 from ..catalog import CATALOG
 from ..errors import SettingsError
 from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, metric_names
-from .parsers import FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Kind, choice, number, whole
-from .sources import Source, read, read_one
+from .parsers import FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
+from .sources import Parsers, Source, parse, read
 
 __all__ = ["Settings", "interval_of"]
 
@@ -22,8 +21,12 @@ _WEEK = 7 * 86_400
 _LONGEST_DURABLE_INTERVAL = 600  # seconds; RabbitMQ's consumer_timeout is 30 minutes
 
 
-def _setting(default: Any, kind: Kind, help_text: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "help": help_text})
+Value = TypeVar("Value")
+
+
+def _setting(default: Value, parser: Parser[Value], help_text: str) -> Value:
+    """Return the dataclass field of a setting; typed as its value, as ``field`` itself is."""
+    return field(default=default, metadata={"parser": parser, "help": help_text})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,9 @@ class Settings:
         "Static dimensions added to every metric, such as `Environment=prod`.",
     )
     interval: float = _setting(
-        60.0, number(1, 3_600, "seconds"), "Seconds between two shots, aligned to the wall clock."
+        60.0,
+        number(1, 3_600, unit="seconds"),
+        "Seconds between two shots, aligned to the wall clock.",
     )
     region: str = _setting(
         "", REGION, "AWS region; empty leaves it to boto3, then to the variable AWS_REGION."
@@ -73,7 +78,7 @@ class Settings:
         "Task names published together as one TaskName, such as `billing=billing.*|invoice.*`.",
     )
     by_task: tuple[str, ...] = _setting(
-        tuple(one.name for one in CATALOG if one.by_task),
+        tuple(spec.name for spec in CATALOG if spec.by_task),
         metric_names("TaskName"),
         "Metrics also published per TaskName.",
     )
@@ -83,7 +88,7 @@ class Settings:
         "Metrics also published per WorkerName; each new hostname is a billed metric.",
     )
     by_queue: tuple[str, ...] = _setting(
-        tuple(one.name for one in CATALOG if one.by_queue),
+        tuple(spec.name for spec in CATALOG if spec.by_queue),
         metric_names("QueueName"),
         "Metrics also published per QueueName.",
     )
@@ -96,7 +101,7 @@ class Settings:
     )
     idle_series_seconds: float = _setting(
         86_400.0,
-        number(60, _WEEK, "seconds"),
+        number(60, _WEEK, unit="seconds"),
         "How long a task name goes on being published as zeros after its last event.",
     )
     # memory
@@ -110,23 +115,23 @@ class Settings:
     # workers
     worker_grace_seconds: float = _setting(
         60.0,
-        number(1, 86_400, "seconds"),
+        number(1, 86_400, unit="seconds"),
         "Silence after which a worker is lost. Solo pools are silent while a task runs.",
     )
     worker_grace_beats: float = _setting(
         5.0,
-        number(2, 1_000, "heartbeats"),
+        number(2, 1_000, unit="heartbeats"),
         "The same in the worker's own heartbeats; the longer of the two counts.",
     )
     worker_forget_seconds: float = _setting(
-        3_600.0, number(60, _WEEK, "seconds"), "When a lost or offline worker is forgotten."
+        3_600.0, number(60, _WEEK, unit="seconds"), "When a lost or offline worker is forgotten."
     )
     enable_events: bool = _setting(
         False, FLAG, "Turn task events on in workers that were started without -E."
     )
     worker_stalled_seconds: float = _setting(
         300.0,
-        number(10, 86_400, "seconds"),
+        number(10, 86_400, unit="seconds"),
         "When a worker is stalled that beats but does nothing while work waits in its queues.",
     )
     # what is asked for, of broker and workers
@@ -148,7 +153,7 @@ class Settings:
         True, FLAG, "Ask the workers what they hold, and for their pools, once an interval."
     )
     probe_seconds: float = _setting(
-        5.0, number(0.1, 60, "seconds"), "How long such a question may take."
+        5.0, number(0.1, 60, unit="seconds"), "How long such a question may take."
     )
     # delivery
     durable_queue: str = _setting(
@@ -163,7 +168,7 @@ class Settings:
         1_000_000, whole(1_000, 1_000_000_000), "Most messages it keeps; the oldest go first."
     )
     durable_expire_seconds: float = _setting(
-        _WEEK, number(60, 30 * 86_400, "seconds"), "When it is deleted, if nobody reads it."
+        _WEEK, number(60, 30 * 86_400, unit="seconds"), "When it is deleted, if nobody reads it."
     )
     management_url: str = _setting(
         "", URL, "RabbitMQ's management API, such as http://user:password@host:15672."
@@ -177,16 +182,18 @@ class Settings:
         256, whole(1, 100_000), "Most unsent data kept; beyond it the oldest is dropped."
     )
     drain_seconds: float = _setting(
-        20.0, number(0, 600, "seconds"), "How long a stop waits for the last metrics to be sent."
+        20.0,
+        number(0, 600, unit="seconds"),
+        "How long a stop waits for the last metrics to be sent.",
     )
 
     @classmethod
     def load(
         cls,
         *,
-        flags: Mapping[str, Any] | None = None,
+        flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
-        conf: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
     ) -> Settings:
         """Merge the sources, validate once.
 
@@ -199,19 +206,22 @@ class Settings:
     def load_with_sources(
         cls,
         *,
-        flags: Mapping[str, Any] | None = None,
+        flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
-        conf: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
     ) -> tuple[Settings, dict[str, Source]]:
-        """``load``, and where each setting came from."""
-        chosen, sources = read(_KINDS, flags=flags, environ=environ, conf=conf)
-        settings = cls(**chosen)
+        """Do as ``load``, and return besides where each setting came from."""
+        values, sources = read(_PARSERS, flags=flags, environ=environ, conf=conf)
+        settings = cls(**values)  # type: ignore[arg-type]  # each is of its own parser's type
         _check_together(settings)
         return settings, sources
 
 
+_PARSERS: Parsers = {field.name: field.metadata["parser"] for field in fields(Settings)}
+
+
 def _check_together(settings: Settings) -> None:
-    """What no setting alone can say."""
+    """Raise ``SettingsError`` for settings that are right each by itself and wrong together."""
     if settings.durable_queue and not settings.state_dir:
         raise SettingsError(
             f"durable_queue is {settings.durable_queue!r} but state_dir is not set; "
@@ -220,14 +230,14 @@ def _check_together(settings: Settings) -> None:
     if settings.durable_queue and settings.interval > _LONGEST_DURABLE_INTERVAL:
         raise SettingsError(
             f"interval is {settings.interval:g} with a durable_queue; it must be at most "
-            f"{_LONGEST_DURABLE_INTERVAL}, since RabbitMQ takes a consumer for dead that does not "
+            f"{_LONGEST_DURABLE_INTERVAL}, since RabbitMQ disconnects a consumer that does not "
             "acknowledge for half an hour."
         )
 
 
-def interval_of(raw: Any, *, where: str) -> float:
-    """A frequency somebody chose elsewhere, as the setting ``interval``; ``SettingsError``."""
-    return float(read_one(_KINDS, "interval", raw, where=where))
+def interval_of(raw: object, *, where: str) -> float:
+    """Return a frequency given elsewhere as the setting ``interval`` would be.
 
-
-_KINDS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Settings)}
+    Raises ``SettingsError``, with ``where`` as the place of the mistake.
+    """
+    return cast("float", parse(_PARSERS, "interval", raw=raw, where=where))

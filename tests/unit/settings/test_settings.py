@@ -10,8 +10,7 @@ import pytest
 from celery import Celery
 
 from event_monitor.errors import EXIT_USAGE, SettingsError
-from event_monitor.settings import Settings, conf_of, options
-from event_monitor.settings.parsers import text_of
+from event_monitor.settings import Settings, conf_of, options, text_of
 
 
 def mistake(**sources: Any) -> str:
@@ -320,8 +319,8 @@ def test_a_number_is_a_fine_dimension_value() -> None:
         (":A=x", "':A' is not well-formed"),
         ("A=ä", "'A' is not well-formed"),
         ("TaskName=x", "'TaskName' is a dimension of our own"),
-        ({"A": None}, "the value of 'A' is no text"),
-        ({"A": True}, "the value of 'A' is no text"),
+        ({"A": None}, "the value of 'A' is not text"),
+        ({"A": True}, "the value of 'A' is not text"),
         ({f"D{number}": "x" for number in range(21)}, "there are 21"),
     ],
 )
