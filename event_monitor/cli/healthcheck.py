@@ -56,7 +56,7 @@ def healthcheck(ctx: click.Context, /, **values: Any) -> None:
     """
     if bool(values["worker"]) == values["monitor"]:
         raise click.UsageError("say either --worker NAME or --monitor.", ctx)
-    from ..status.health import examine_monitor, examine_worker, nodename
+    from ..status.worker_health import examine_monitor, examine_worker, nodename
 
     if values["monitor"]:
         log_to_stderr(values["loglevel"])

@@ -50,8 +50,8 @@ def status(ctx: click.Context, /, **values: Any) -> None:
     settings.
     """
     app, settings, _ = load(ctx, values)
+    from ..status.ask import take_report
     from ..status.report import as_json, as_text
-    from ..status.survey import take_report
 
     report, least = take_report(app, settings), values["min_workers"]
     if values["as_json"]:

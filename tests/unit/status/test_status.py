@@ -19,8 +19,8 @@ from event_monitor.cli.status import status
 from event_monitor.liveness import Beat, Pulse, read_note, runtime_dir, write_note
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskInFlight
-from event_monitor.status.health import Idle, examine_monitor, judge, nodename
 from event_monitor.status.report import Report, as_json, as_text
+from event_monitor.status.worker_health import Idle, examine_monitor, judge, nodename
 from event_monitor.survey import QueueDepth, WorkerAnswer
 
 SETTINGS = Settings(queue_length_limits=(("celery", (100.0, 1_000.0)),))

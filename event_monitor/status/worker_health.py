@@ -110,7 +110,7 @@ def judge(
 def _judge_and_note(
     app: Any, settings: Settings, answer: WorkerAnswer, *, uptime: float | None
 ) -> str | None:
-    from .survey import read_queues
+    from .ask import read_queues
 
     path = _note_of(answer.hostname, settings)
     before = _read(path)
