@@ -119,11 +119,11 @@ def bill(settings: Settings, cluster: Cluster) -> str:
     ]
     rows.append(("requests", f"{found.requests:,}", _dollars(found.request_dollars)))
     rows.append(("a month", "", _dollars(found.dollars)))
-    lines = [aligned(("", "number", "dollars"), rows, right="lrr")]
+    lines = [aligned(("", "number", "dollars"), rows, sides="lrr")]
     cheaper = [(one.flag, f"-{_dollars(one.dollars)}") for one in savings(settings, cluster)]
     if cheaper:
         lines += ["", "What would save most:"]
-        lines.append(aligned(("flag", "dollars"), cheaper, right="lr"))
+        lines.append(aligned(("flag", "dollars"), cheaper, sides="lr"))
     lines += [
         "",
         f"Price: {PRICE_SOURCE}.",

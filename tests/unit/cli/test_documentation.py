@@ -81,7 +81,7 @@ def test_aligned_columns_wrap_the_last_one() -> None:
         ("name", "n", "meaning"),
         [("a", "1", "short"), ("bcdef", "100", "one two three four five six")],
         width=35,
-        right="lrl",
+        sides="lrl",
     )
 
     assert table == (
