@@ -1,154 +1,144 @@
-"""Health: whether one worker, or the monitor beside us, is well. For a container's health check."""
+"""Worker health: whether one worker answers and is not stalled. For a container's health check."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..liveness import Pulse, read_note, runtime_dir, write_note
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..liveness import read_note, runtime_dir, write_note
+from ..probes.stalled import Idle, Look, idle_after, waiting_in, work_waits
 from ..settings import Settings
 from ..survey import QueueDepth, WorkerAnswer
 
-__all__ = ["Idle", "examine_monitor", "examine_worker", "judge", "nodename"]
+__all__ = ["IdleNote", "examine_worker", "look_at", "nodename"]
 
 log = logging.getLogger(__name__)
 
 _COMMANDS = ("active", "stats", "active_queues")
-_MISSED_BEATS = 3
-_SHORTEST_SECONDS = 10.0  # a machine may be slow for so long, whatever the interval
-
-
-def examine_monitor(settings: Settings, *, now: float) -> str | None:
-    """What is wrong with the monitor that runs with this ``state_dir``; None if it is well."""
-    pulse = Pulse(settings.state_dir)
-    beat = pulse.last(now=now)
-    if beat is None:
-        return (
-            f"no monitor has left a sign of life in {pulse.path}; "
-            "give this command the same state_dir as the monitor."
-        )
-    if beat.age_seconds < max(_MISSED_BEATS * beat.interval_seconds, _SHORTEST_SECONDS):
-        return None
-    return (
-        f"the monitor's last shot was {beat.age_seconds:,.0f} s ago; "
-        f"there should be one every {beat.interval_seconds:g} s."
-    )
 
 
 def nodename(name: str) -> str:
-    """The nodename as ``celery worker -n`` would make it: ``celery`` is ``celery@<this host>``."""
+    """Return the nodename that ``celery worker -n`` makes: ``celery`` is ``celery@<this host>``."""
     from celery.utils.nodenames import host_format
 
     first, _, host = name.partition("@")
     return str(host_format(f"{first}@{host or '%h'}"))
 
 
-def examine_worker(app: Any, settings: Settings, name: str) -> str | None:
-    """What is wrong with that worker; None if it is well.
+def examine_worker(
+    app: CeleryApp, settings: Settings, name: str, *, clock: Clock = SYSTEM_CLOCK
+) -> str | None:
+    """Return what is wrong with that worker; None if it is healthy.
 
-    Well is who answers, and has not been idle for longer than ``worker_stalled_seconds`` while
-    work waits in its queues. What was seen is noted in a small file, for the next look. Takes
-    ``probe_seconds`` when it does not answer. Raises ``ConnectionError`` if the broker is away.
+    A healthy worker answers, and has not been idle for longer than ``worker_stalled_seconds``
+    while work waits in its queues. What was seen is noted in a small file, for the next look.
+    Takes ``probe_seconds`` when it does not answer. Raises ``ConnectionError`` if the broker is
+    away.
     """
-    from ..probes.inspect import replies_of, with_reply
-
-    answer = WorkerAnswer(name)
-    uptime: float | None = None
-    answered = False
-    for reply in replies_of(app, _COMMANDS, timeout=settings.probe_seconds, destination=(name,)):
-        if reply.hostname != name:
-            continue
-        answered = True
-        answer = with_reply(answer, reply)
-        if reply.command == "stats" and isinstance(reply.body, Mapping):
-            told = reply.body.get("uptime")
-            uptime = told if isinstance(told, (int, float)) else None
-    if not answered:
+    found = _ask(app, settings, name)
+    if found is None:
         return (
             f"{name} does not answer within {settings.probe_seconds:g} s. "
             "(A solo worker never does while it runs a task.)"
         )
-    return _judge_and_note(app, settings, answer, uptime=uptime)
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """A worker seen idle while work waited: how many tasks it had begun, and since when so."""
-
-    processed: int
-    since: float  # wall-clock seconds
-
-
-def judge(
-    answer: WorkerAnswer,
-    depths: tuple[QueueDepth, ...],
-    before: Idle | None,
-    *,
-    now: float,
-    uptime: float | None,
-) -> Idle | None:
-    """Since when the worker does nothing although work waits; None if it does not look so.
-
-    ``before`` is what the last look found. A worker cannot have been idle for longer than it runs,
-    so one that was restarted, and has begun as many tasks as the one before, begins anew.
-    """
-    if answer.active != 0 or uptime is None:
-        return None
-    if not any(depth.ready for depth in depths):
-        return before if any(depth.ready is None for depth in depths) else None
-    processed = sum(count for _, count in answer.processed)
-    if before is None or before.processed != processed or before.since > now:
-        return Idle(processed, now)
-    return Idle(processed, max(before.since, now - uptime))
-
-
-def _judge_and_note(
-    app: Any, settings: Settings, answer: WorkerAnswer, *, uptime: float | None
-) -> str | None:
-    from .ask import read_queues
-
-    path = _note_of(answer.hostname, settings)
-    before = _read(path)
-    now = time.time()
-    depths: tuple[QueueDepth, ...] = ()
-    if answer.active == 0 and answer.queues:
-        depths = read_queues(app, settings, answer.queues)
-    idle = judge(answer, depths, before, now=now, uptime=uptime)
-    _note(path, idle, before)
-    if idle is None or now - idle.since <= settings.worker_stalled_seconds:
+    answer, uptime = found
+    now = clock.wall()
+    depths = _read_queues(app, settings, answer)
+    look = look_at(answer, depths, uptime_seconds=uptime, now=now)
+    note = IdleNote(settings.state_dir, name)
+    before = note.read()
+    idle = idle_after(before, look)
+    note.replace(before, idle)
+    idle_seconds = look.idle_seconds(idle)
+    if idle_seconds <= settings.worker_stalled_seconds:
         return None
     ready = sum(depth.ready or 0 for depth in depths)
     return (
-        f"{answer.hostname} is stalled: {ready:,} messages wait in its queues, "
-        f"and it has begun nothing for {now - idle.since:,.0f} s."
+        f"{name} is stalled: {ready:,} messages wait in its queues, "
+        f"and it has begun nothing for {idle_seconds:,.0f} s."
     )
 
 
-def _note(path: Path, idle: Idle | None, before: Idle | None) -> None:
-    """Keep it for the next look; a worker is not ill because a disk is full or read-only."""
-    try:
-        if idle is None:
-            path.unlink(missing_ok=True)
-        elif idle != before:
-            write_note(path, {"processed": idle.processed, "since": idle.since})
-    except OSError as error:
-        log.warning("a stall cannot be noticed, since nothing can be noted: %s", error)
+def _ask(app: CeleryApp, settings: Settings, name: str) -> tuple[WorkerAnswer, float | None] | None:
+    """Return the worker's answer and its uptime in seconds; None if it does not answer."""
+    from ..probes.inspect import replies_of, with_reply
+
+    answer: WorkerAnswer | None = None
+    uptime: float | None = None
+    for reply in replies_of(app, _COMMANDS, timeout=settings.probe_seconds, destination=(name,)):
+        if reply.hostname != name:
+            continue
+        answer = with_reply(answer or WorkerAnswer(name), reply)
+        if reply.command == "stats" and isinstance(reply.body, Mapping):
+            reported = reply.body.get("uptime")
+            uptime = reported if isinstance(reported, (int, float)) else None
+    return None if answer is None else (answer, uptime)
 
 
-def _read(path: Path) -> Idle | None:
-    note = read_note(path)
-    processed, since = note.get("processed"), note.get("since")
-    if not isinstance(processed, int) or not isinstance(since, (int, float)):
-        return None
-    return Idle(processed, float(since))
+def _read_queues(
+    app: CeleryApp, settings: Settings, answer: WorkerAnswer
+) -> tuple[QueueDepth, ...]:
+    """Return how deep the queues of an idle worker are; of a busy one it does not matter."""
+    if answer.active != 0 or not answer.queues:
+        return ()
+    from .ask import read_queues
+
+    return read_queues(app, settings, answer.queues)
 
 
-def _note_of(hostname: str, settings: Settings) -> Path:
-    """A file name for any nodename."""
-    digest = hashlib.sha256(hostname.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return runtime_dir(settings.state_dir) / f"worker-{digest}"
+def look_at(
+    answer: WorkerAnswer,
+    depths: tuple[QueueDepth, ...],
+    *,
+    uptime_seconds: float | None,
+    now: float,
+) -> Look:
+    """Return what an answer and its queues' depths show at ``now``, wall-clock seconds.
+
+    Without an uptime it is unknown whether the worker is the one of the last look, and its count
+    of begun tasks proves nothing.
+    """
+    begun = sum(count for _, count in answer.processed)
+    return Look(
+        active=answer.active,
+        processed=None if uptime_seconds is None else begun,
+        work_waits=work_waits(answer.queues, waiting_in(depths)),
+        seen_at=now,
+        uptime_seconds=uptime_seconds,
+    )
+
+
+class IdleNote:
+    """The file in which a look at one worker leaves what it found, for the next look."""
+
+    def __init__(self, state_dir: str, hostname: str, *, temporary_dir: Path | None = None) -> None:
+        # A digest makes a file name of any nodename.
+        digest = hashlib.sha256(hostname.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / f"worker-{digest}"
+        self._temporary_dir = temporary_dir
+
+    def read(self) -> Idle | None:
+        """Return what the last look found; None if it found nothing, or cannot be read."""
+        note = read_note(self.path)
+        processed, since = note.get("processed"), note.get("since")
+        if not isinstance(processed, int) or not isinstance(since, (int, float)):
+            return None
+        return Idle(processed, float(since))
+
+    def replace(self, before: Idle | None, idle: Idle | None) -> None:
+        """Note what was found, if it differs from ``before``. Never raises for the file's sake.
+
+        A worker is not unhealthy because a disk is full or read-only.
+        """
+        try:
+            if idle is None:
+                self.path.unlink(missing_ok=True)
+            elif idle != before:
+                note = {"processed": idle.processed, "since": idle.since}
+                write_note(self.path, note, temporary_dir=self._temporary_dir)
+        except OSError as error:
+            log.warning("a stall cannot be detected, since nothing can be noted: %s", error)
