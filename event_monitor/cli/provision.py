@@ -15,7 +15,7 @@ import click
 
 from ..errors import SettingsError
 from ..provision.choices import Choices, queue_entry, task_entry
-from .loading import load
+from .app import load_settings
 from .options import Command, Decorated, formats, loglevel, watching
 
 __all__ = ["provision"]
@@ -115,7 +115,7 @@ def provision(ctx: click.Context, /, **values: Any) -> None:
     A threshold of 0 leaves its alarm out. With --apply the plan is shown first; what is equal is
     not touched, and what is not ours neither.
     """
-    _, settings, _ = load(ctx, values, app_needed=False)
+    settings, _ = load_settings(ctx, values)
     choices = choices_of(values)
     from ..provision.stack import PIECES, stack_of
 
