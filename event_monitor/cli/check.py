@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK
-from .loading import load
+from .app import load_app_and_settings
 from .options import Command, formats, loglevel, watching
 from .terminal import width
 
@@ -34,21 +32,21 @@ __all__ = ["check"]
 )
 @formats("text", "json")
 @click.pass_context
-def check(ctx: click.Context, /, **values: Any) -> None:
+def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) -> None:
     """Prove that events arrive and CloudWatch takes data.
 
     It sends one event to itself and puts one datum, MonitorCheck. With --enable-events it also
     turns task events on in every worker. Exits with 1 if something failed.
     """
-    app, settings, _ = load(ctx, values)
+    app, settings = load_app_and_settings(ctx, values)
     from ..check import check as examine
     from ..check import json_report, paragraph, passed, summary
 
     findings = []
-    for finding in examine(app, settings, listen_seconds=values["listen"]):
+    for finding in examine(app, settings, listen_seconds=listen):
         findings.append(finding)
-        if values["form"] == "text":
+        if form == "text":
             colour = {"failed": "red", "warning": "yellow"}.get(finding.status)
             click.secho(paragraph(finding, width=width()), fg=colour)
-    click.echo(json_report(findings) if values["form"] == "json" else f"\n{summary(findings)}")
+    click.echo(json_report(findings) if form == "json" else f"\n{summary(findings)}")
     ctx.exit(EXIT_OK if passed(findings) else EXIT_CHECK_FAILED)

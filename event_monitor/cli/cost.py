@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from .loading import load
+from .app import load_settings
 from .options import Command, loglevel, number_of, watching
 
 __all__ = ["cost"]
@@ -27,10 +25,26 @@ __all__ = ["cost"]
 @watching
 @loglevel("WARNING")
 @click.pass_context
-def cost(ctx: click.Context, /, **values: Any) -> None:
+def cost(
+    ctx: click.Context,
+    /,
+    *,
+    tasks: int,
+    workers: int,
+    queues_watched: int,
+    exceptions: int,
+    custom_events: int,
+    **values: object,
+) -> None:
     """Estimate the monthly CloudWatch bill. Asks nobody; needs no app."""
-    _, settings, _ = load(ctx, values, app_needed=False)
+    settings, _ = load_settings(ctx, values)
     from ..metrics.cost import Cluster, bill
 
-    sizes = {name: values[name] for name in ("tasks", "workers", "exceptions", "custom_events")}
-    click.echo(bill(settings, Cluster(**sizes, queues=values["queues_watched"])))
+    cluster = Cluster(
+        tasks=tasks,
+        workers=workers,
+        queues=queues_watched,
+        exceptions=exceptions,
+        custom_events=custom_events,
+    )
+    click.echo(bill(settings, cluster))

@@ -1,12 +1,10 @@
-"""Command line: the door. Parses, loads the app and the settings, and hands over.
+"""Command line: the two groups of commands, one for the console script, one for Celery.
 
 ``main`` is the console script; ``celery_command`` is ``celery -A proj event-monitor``. Celery and
-boto3 are imported only by the commands that need them, since every ``celery`` command loads this.
+boto3 are imported only inside the commands that need them: every ``celery`` command loads this.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
@@ -47,9 +45,9 @@ Exit codes:
 
 
 class Commands(click.Group):
-    """A group that tells our errors in one line and ends with their exit code."""
+    """A group that prints our errors as one line and ends with their exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
             return super().invoke(ctx)
@@ -58,7 +56,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order one needs them, not of the alphabet."""
+        """Return the commands in the order in which a user needs them, not sorted."""
         del ctx
         return list(self.commands)
 
@@ -81,13 +79,13 @@ class Commands(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, app: str | None, broker: str | None) -> None:
-    """Keep what the commands may ask for."""
+    """Keep the app's name and the broker for the command."""
     ctx.obj = {"app": app, "broker": broker}
 
 
 @click.group(cls=Commands, name="event-monitor", help=_HELP)
 def celery_command() -> None:
-    """Let Celery's own command line say which app."""
+    """Do nothing: Celery's own command line has loaded the app."""
 
 
 for _command in (run, check, status, healthcheck, provision, metrics, cost, show_settings, demo):

@@ -24,6 +24,8 @@ def metrics(form: str) -> None:
     from .documentation import metrics_markdown, metrics_text
 
     if form == "json":
-        click.echo(json.dumps([asdict(one) for one in CATALOG], indent=2))
+        click.echo(json.dumps([asdict(spec) for spec in CATALOG], indent=2))
+    elif form == "markdown":
+        click.echo(metrics_markdown())
     else:
-        click.echo(metrics_markdown() if form == "markdown" else metrics_text(width()))
+        click.echo(metrics_text(width=width()))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from .loading import load
+from .app import load_app_and_settings
 from .options import Command, loglevel, watching
 
 __all__ = ["run"]
@@ -25,11 +23,11 @@ __all__ = ["run"]
 @loglevel("INFO")
 @click.option("--dry-run", is_flag=True, help="Print the metrics instead of sending them.")
 @click.pass_context
-def run(ctx: click.Context, /, **values: Any) -> None:
+def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     """Count events and publish metrics until told to stop."""
-    if values["dry_run"]:
+    if dry_run:
         values["sink"] = "console"
-    app, settings, _ = load(ctx, values)
+    app, settings = load_app_and_settings(ctx, values)
     from ..service import Service
 
     ctx.exit(Service(settings, app).run())

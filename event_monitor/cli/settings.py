@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from .loading import load
+from .app import load_settings
 from .options import Command, formats, loglevel, watching
 from .terminal import width
 
@@ -25,10 +23,12 @@ __all__ = ["show_settings"]
 @loglevel("WARNING")
 @formats("table", "markdown")
 @click.pass_context
-def show_settings(ctx: click.Context, /, **values: Any) -> None:
+def show_settings(ctx: click.Context, /, *, form: str, **values: object) -> None:
     """Show every setting, its value and where that came from."""
-    _, settings, sources = load(ctx, values, app_needed=False)
+    settings, sources = load_settings(ctx, values)
     from .documentation import settings_markdown, settings_text
 
-    markdown = values["form"] == "markdown"
-    click.echo(settings_markdown() if markdown else settings_text(settings, sources, width()))
+    if form == "markdown":
+        click.echo(settings_markdown())
+    else:
+        click.echo(settings_text(settings, sources, width=width()))

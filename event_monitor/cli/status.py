@@ -1,29 +1,25 @@
-"""Command: ``event-monitor status``."""
+"""Command: ``event-monitor status``. Every ``celery`` command imports this: nothing slow."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from typing import Any
 
 import click
 
 from ..errors import EventMonitorError
-from .loading import load
+from .app import load_app_and_settings
 from .options import loglevel, number_of, watching
+from .terminal import width
 from .verdict import VerdictCommand
 
 __all__ = ["status"]
 
 
-_UNKNOWN = 3
-
-
 class _StatusCommand(VerdictCommand):
-    code_of_mistakes = _UNKNOWN
+    code_of_mistakes = 3  # unknown, to Nagios; 2 is critical
 
-    def tell(self, error: EventMonitorError) -> None:
-        """Nagios shows the first line of stdout."""
+    def report(self, error: EventMonitorError) -> None:
+        """Print the mistake as the first line of stdout, which Nagios shows."""
         click.echo(f"UNKNOWN: {error}")
 
 
@@ -38,9 +34,9 @@ class _StatusCommand(VerdictCommand):
 @watching
 @loglevel("ERROR")
 @number_of("--min-workers", most=100_000, default=1, help_text="Critical if fewer workers answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; null is what is not known.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON; null is what is unknown.")
 @click.pass_context
-def status(ctx: click.Context, /, **values: Any) -> None:
+def status(ctx: click.Context, /, *, min_workers: int, json_wanted: bool, **values: object) -> None:
     """Show workers, queues and tasks as they are now.
 
     The first line and the exit code are those of a Nagios plugin, unlike the other commands':
@@ -49,14 +45,15 @@ def status(ctx: click.Context, /, **values: Any) -> None:
     queue at its lower limit; unknown is a broker that cannot be asked, and a mistake in flags or
     settings.
     """
-    app, settings, _ = load(ctx, values)
+    app, settings = load_app_and_settings(ctx, values)
     from ..status.ask import take_report
-    from ..status.report import as_json, as_text
+    from ..status.render import as_json, as_text
+    from ..status.report import judge
 
-    report, least = take_report(app, settings), values["min_workers"]
-    if values["as_json"]:
-        click.echo(json.dumps(as_json(report, settings, min_workers=least), indent=2))
+    report = take_report(app, settings)
+    verdict = judge(report, settings, min_workers=min_workers)
+    if json_wanted:
+        click.echo(json.dumps(as_json(report, verdict), indent=2))
     else:
-        width = shutil.get_terminal_size((80, 24)).columns
-        click.echo(as_text(report, settings, min_workers=least, width=max(80, width)))
-    ctx.exit(report.level(settings, min_workers=least))
+        click.echo(as_text(report, verdict, width=width(unless_known=80, most=None)))
+    ctx.exit(int(verdict.level))

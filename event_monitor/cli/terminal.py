@@ -6,7 +6,10 @@ import shutil
 
 __all__ = ["width"]
 
+_NARROWEST = 80  # columns; a narrower terminal wraps lines by itself
 
-def width() -> int:
-    """Return the columns of this terminal, between 80 and 120."""
-    return min(120, max(80, shutil.get_terminal_size((100, 24)).columns))
+
+def width(*, unless_known: int = 100, most: int | None = 120) -> int:
+    """Return the columns to fill: those of the terminal, within bounds."""
+    columns = max(_NARROWEST, shutil.get_terminal_size((unless_known, 24)).columns)
+    return columns if most is None else min(most, columns)

@@ -1,8 +1,8 @@
-"""Verdict: commands whose exit code a machine reads, as a check of Nagios or of a container."""
+"""Verdict: commands whose exit code a machine reads, for Nagios or for a container."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
 
@@ -13,29 +13,35 @@ __all__ = ["VerdictCommand"]
 
 
 class VerdictCommand(Command):
-    """A command whose exit code is read by a machine: its own mistakes have one that fits."""
+    """A command whose exit code is a verdict; a mistake in how it was called has its own code."""
 
     code_of_mistakes: ClassVar[int]
 
-    def make_context(self, *args: Any, **options: Any) -> click.Context:
-        """Parse; a wrong flag is no verdict on what was to be checked."""
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        """Parse the arguments; a wrong flag is no verdict on what was to be checked."""
         try:
-            return super().make_context(*args, **options)
+            return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
             error.exit_code = self.code_of_mistakes  # type: ignore[misc]  # read there by click
             raise
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; so is a wrong setting, or an app that cannot be loaded."""
+    def invoke(self, ctx: click.Context) -> object:
+        """Run it; a wrong setting, or an app that cannot be loaded, is no verdict either."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
             error.exit_code = self.code_of_mistakes  # type: ignore[misc]  # read there by click
             raise
         except EventMonitorError as error:
-            self.tell(error)
+            self.report(error)
             ctx.exit(self.code_of_mistakes)
 
-    def tell(self, error: EventMonitorError) -> None:
-        """Say it where it is looked for."""
+    def report(self, error: EventMonitorError) -> None:
+        """Print the mistake where it is looked for."""
         click.echo(f"event-monitor: {error}", err=True)
