@@ -175,5 +175,10 @@ def _place(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return where it came through, without the import system and frozen modules such as ``os``."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [frame for frame in frames if "importlib" not in frame.filename]
+    return [
+        frame
+        for frame in frames
+        if "importlib" not in frame.filename and not frame.filename.startswith("<frozen ")
+    ]
