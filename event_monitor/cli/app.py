@@ -8,16 +8,18 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from ..broker.protocols import CeleryApp
 from ..errors import SettingsError, UnavailableError
 from ..settings import Settings, Source, conf_of, use_broker
 from ..text import one_line
 from .logs import log_to_stderr, stay_audible
 from .options import given_flags
+
+if TYPE_CHECKING:  # every `celery` command loads this
+    from ..broker.protocols import CeleryApp
 
 __all__ = ["load_app_and_settings", "load_settings"]
 
