@@ -24,7 +24,7 @@ __all__ = ["run"]
 @click.option("--dry-run", is_flag=True, help="Print the metrics instead of sending them.")
 @click.pass_context
 def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
-    """Count events and publish metrics until told to stop."""
+    """Count events and publish metrics until stopped."""
     if dry_run:
         values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)

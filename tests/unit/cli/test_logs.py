@@ -8,7 +8,7 @@ from .terminal import PROJECT, module, typed
 
 
 def test_an_app_that_configures_logging_does_not_silence_the_monitor(desk: Path) -> None:
-    """``dictConfig`` disables existing loggers unless told otherwise; Django projects call it."""
+    """``dictConfig`` disables existing loggers unless asked not to; Django projects call it."""
     # Given
     module(
         desk,

@@ -92,7 +92,7 @@ def test_a_worker_that_consumes_nothing_is_not_stalled() -> None:
     assert {after(stalled, look * 600.0, worker(), found) for look in range(3)} == {()}
 
 
-def test_a_worker_that_no_longer_answers_is_judged_by_the_queues_it_told_last() -> None:
+def test_a_worker_that_no_longer_answers_is_judged_by_the_queues_it_named_last() -> None:
     """It beats, but has fallen out of its queues and its mailbox."""
     # Given
     stalled = StalledWorkers(LIMIT)
@@ -152,7 +152,7 @@ def test_a_restarted_worker_begins_anew() -> None:
     assert after(stalled, 400, worker(pid=8, processed=0)) == ()
 
 
-def test_a_worker_that_never_told_its_count_is_not_judged() -> None:
+def test_a_worker_that_never_reported_its_count_is_not_judged() -> None:
     """Neither is one that is not online."""
     for status in (
         worker(processed=None),

@@ -92,7 +92,7 @@ def test_metric_names_can_be_all_or_none() -> None:
     assert "MonitorHeartbeat" not in settings.by_worker
 
 
-def test_a_misspelt_metric_is_told_with_the_one_it_may_be() -> None:
+def test_a_misspelt_metric_is_named_with_the_one_it_may_be() -> None:
     """The wrong name of a long list is named alone."""
     assert mistake(flags={"by_task": "TasksFailed,TaskSucceeded"}) == (
         "--by-task is 'TasksFailed,TaskSucceeded'; it must be `all`, `none` or metrics that can be "
