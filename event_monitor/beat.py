@@ -22,7 +22,7 @@ from .metrics import Metric, metrics_from
 from .service import make_sink
 from .settings import Settings, conf_of
 from .snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
-from .status.survey import take_report
+from .status.ask import take_report
 from .survey import Survey
 
 __all__ = ["TASK_NAME", "beat_schedule", "gauges_from", "publish_gauges"]

@@ -1,4 +1,4 @@
-"""Pulse: the file by which a running monitor shows that it lives. Imports nothing slow."""
+"""Liveness: the file by which a running monitor shows that it lives. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import logging
 import os
 import stat
 import tempfile
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-__all__ = ["Beat", "Pulse", "read_note", "runtime_dir", "write_note"]
+from .clock import SYSTEM_CLOCK, Clock
+
+__all__ = ["Liveness", "SignOfLife", "read_note", "runtime_dir", "write_note"]
 
 log = logging.getLogger(__name__)
 
@@ -20,29 +21,35 @@ _LONGEST_NOTE = 10_000  # bytes; one of ours has a hundred
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class SignOfLife:
     """The last sign of life: how old it is, and how often there should be one."""
 
     age_seconds: float
     interval_seconds: float
 
 
-class Pulse:
-    """``beat`` it after every shot; another process sees by ``last`` how long ago that was.
+class Liveness:
+    """A sign of life, left with ``beat`` after every shot and read with ``last`` by any process.
 
     It is the file ``alive`` in ``state_dir``; without one, in a directory of this user's own
-    among the temporary files. There two monitors of one user on one machine share it, and the
-    life of one hides the death of the other: give each a ``state_dir``.
+    in ``temporary_dir``, which is the system's unless given. There two monitors of one user on
+    one machine share it, and the life of one hides the death of the other: give each a
+    ``state_dir``. For one thread at a time.
     """
 
-    def __init__(self, state_dir: str = "") -> None:
-        self.path = runtime_dir(state_dir) / "alive"
+    def __init__(
+        self, state_dir: str = "", *, temporary_dir: Path | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / "alive"
+        self._temporary_dir = temporary_dir
+        self._clock = clock
         self._failed = False
 
     def beat(self, *, interval_seconds: float) -> None:
         """Leave a sign of life. Never raises: what cannot be written is a WARNING, once."""
+        note = {"at": self._clock.wall(), "interval_seconds": interval_seconds}
         try:
-            write_note(self.path, {"at": time.time(), "interval_seconds": interval_seconds})
+            write_note(self.path, note, temporary_dir=self._temporary_dir)
         except OSError as error:
             if not self._failed:
                 log.warning("no sign of life for `healthcheck --monitor`: %s", error)
@@ -50,32 +57,34 @@ class Pulse:
         else:
             self._failed = False
 
-    def last(self, *, now: float) -> Beat | None:
-        """The last sign of life as seen at ``now``, wall-clock seconds; None if there is none."""
+    def last(self, *, now: float) -> SignOfLife | None:
+        """Return the last sign of life, as old as it is at ``now``, wall-clock seconds."""
         note = read_note(self.path)
         at, interval = note.get("at"), note.get("interval_seconds")
         if not isinstance(at, (int, float)) or not isinstance(interval, (int, float)):
             return None
-        return Beat(max(0.0, now - at), float(interval))
+        return SignOfLife(max(0.0, now - at), float(interval))
 
 
-def runtime_dir(state_dir: str) -> Path:
-    """Where small notes from one process to the next are kept; it need not exist yet."""
+def runtime_dir(state_dir: str, *, temporary_dir: Path | None = None) -> Path:
+    """Return where small notes from one process to the next are kept; it may not exist yet."""
     if state_dir:
         return Path(state_dir)
-    return Path(tempfile.gettempdir()) / f"event-monitor-{os.getuid()}"
+    return (temporary_dir or Path(tempfile.gettempdir())) / f"event-monitor-{os.getuid()}"
 
 
-def write_note(path: Path, note: dict[str, Any]) -> None:
-    """Replace the note in one step; makes its directory. Raises ``OSError``.
+def write_note(
+    path: Path, note: Mapping[str, object], *, temporary_dir: Path | None = None
+) -> None:
+    """Replace the note in one step; make its directory if need be. Raises ``OSError``.
 
-    Everybody may make directories among the temporary files, so one that another user made for
-    us, or a link to elsewhere, is refused.
+    Every user may make directories among the temporary files, so one that another user has made
+    in our name, or a link to somewhere else, is refused.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.parent == Path(tempfile.gettempdir()):
-        made = path.parent.lstat()
-        if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.getuid():
+    if path.parent.parent == (temporary_dir or Path(tempfile.gettempdir())):
+        found = path.parent.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise PermissionError(f"{path.parent} is not a directory of this user's own")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -86,8 +95,8 @@ def write_note(path: Path, note: dict[str, Any]) -> None:
         raise
 
 
-def read_note(path: Path) -> dict[str, Any]:
-    """The note; an empty one if there is none that can be read."""
+def read_note(path: Path) -> dict[str, object]:
+    """Return the note; an empty one if there is none that can be read."""
     try:
         with path.open("rb") as file:
             note = json.loads(file.read(_LONGEST_NOTE))

@@ -17,11 +17,11 @@ from .camera import CELERY_DEFAULT_FREQ, Camera
 from .clock import SYSTEM_CLOCK
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
 from .events import Event
-from .liveness import Pulse
+from .liveness import Liveness
 from .metrics import Metric, metrics_from
 from .probes.inspect import tasks_in_flight
 from .probes.prober import Surveyor
-from .probes.stalled import Stalls
+from .probes.stalled import StalledWorkers
 from .publisher import Publisher
 from .publisher.spool import Spool
 from .receiver import Receiver
@@ -89,10 +89,10 @@ class Service:
             self._durability = Durability(settings, checkpoint)
         self._owed: AckToken | None = None  # counted, and not acknowledged for want of a disk
         self._surveyor = Surveyor(app, settings, online=lambda: self._online, clock=self.clock)
-        self._stalls = Stalls(settings.worker_stalled_seconds)
+        self._stalled_workers = StalledWorkers(settings.worker_stalled_seconds)
         self._stalled: frozenset[str] = frozenset()
         self._online: tuple[str, ...] = ()  # nodenames, at the last shot
-        self._pulse = Pulse(settings.state_dir)
+        self._liveness = Liveness(settings.state_dir, clock=self.clock)
         self._learners: list[threading.Thread] = []
         self._signals_before: dict[int, Any] = {}
         self._signal: signal.Signals | None = None
@@ -138,7 +138,7 @@ class Service:
         _tune_garbage_collection()
         self.publisher.start()
         self._surveyor.start()
-        self._pulse.beat(interval_seconds=self.camera.interval)
+        self._liveness.beat(interval_seconds=self.camera.interval)
         if threading.current_thread() is threading.main_thread():
             self._signals_before = {one: signal.signal(one, self._on_signal) for one in _SIGNALS}
 
@@ -246,7 +246,7 @@ class Service:
         snapshot = replace(self._surveyed(snapshot), publisher=self.publisher.report())
         metrics = metrics_from(snapshot, self.settings)
         self._publish(snapshot, metrics)
-        self._pulse.beat(interval_seconds=self.camera.interval)
+        self._liveness.beat(interval_seconds=self.camera.interval)
 
     def _publish(self, snapshot: Snapshot, metrics: tuple[Metric, ...]) -> None:
         if snapshot.ack_tokens:
@@ -265,7 +265,7 @@ class Service:
         self._online = tuple(one.hostname for one in snapshot.online)
         snapshot = snapshot.with_survey(self._surveyor.take())
         survey = snapshot.survey
-        stalled = self._stalls.update(snapshot.workers, survey, now=self.clock.monotonic())
+        stalled = self._stalled_workers.judge(snapshot.workers, survey, now=self.clock.monotonic())
         for hostname in sorted(set(stalled or ()) - self._stalled):
             log.warning(
                 "worker %s is stalled: it beats, but for %g s it has begun no task and runs none, "

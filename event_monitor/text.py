@@ -1,4 +1,4 @@
-"""Text: how names, errors and tables are written for people. Pure.
+"""Text: how errors, names and tables are written for people. Pure.
 
 Names come from whoever may write to the broker; ``printable`` escapes what would steer a
 terminal.
@@ -20,7 +20,12 @@ def one_line(error: object, *, most: int = 300) -> str:
 
     The name of its class stands in for an exception that says nothing.
     """
-    text = " ".join(str(error).split()).rstrip(".")
+    said: object = error
+    if isinstance(error, SyntaxError):
+        said = error.msg or ""  # without file and line, which are said elsewhere
+    elif isinstance(error, KeyError) and len(error.args) == 1:
+        said = error.args[0]  # str(error) is its repr
+    text = " ".join(str(said).split()).rstrip(".")
     return text[:most] if text else type(error).__name__
 
 
@@ -34,15 +39,16 @@ def printable(name: str) -> str:
 
 
 def aligned(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int = 100, right: str = ""
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int = 100, sides: str = ""
 ) -> str:
-    """A table in columns; the last column wraps at ``width`` characters.
+    """Return a table in columns; the last column wraps at ``width`` characters.
 
-    ``right`` names the columns, one letter each (``l`` or ``r``), that are aligned to the right.
+    ``sides`` has a letter for each column, ``l`` or ``r``: where its cells are aligned. Columns
+    without one are aligned to the left.
     """
     table = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    sides = right.ljust(len(header), "l")
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sides = sides.ljust(len(header), "l")
     before = sum(widths[:-1]) + len(_GAP) * (len(header) - 1)
     last = max(_NARROWEST, width - before)
     lines: list[str] = []
@@ -52,14 +58,14 @@ def aligned(
             for text, room, side in zip(row, widths, sides, strict=True)
         ]
         first, *rest = textwrap.wrap(row[-1], last, break_on_hyphens=False) or [""]
-        ending = cells[-1] if sides[len(header) - 1] == "r" else first
+        ending = cells[-1] if sides[-1] == "r" else first
         lines.append(_GAP.join([*cells[:-1], ending]).rstrip())
         lines.extend(" " * before + line for line in rest)
     return "\n".join(lines)
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in GitHub's markdown."""
+    """Return a table in GitHub's markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
-from ..settings import ENV_PREFIX, Settings, Source, options
-from ..settings.parsers import text_of
+from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown
 
 __all__ = [
@@ -25,22 +24,21 @@ __all__ = [
     "settings_text",
 ]
 
-_STATISTIC = {"count": "Sum", "gauge": "Maximum", "times": "p50, p95, …"}
-
-
-_PASSWORD = re.compile(r"://([^/:@]*):[^/@]*@")  # in a URL; never shown
+_PASSWORD = re.compile(r"://([^/:@]*):[^/@]*@")  # in a URL, where it is never shown
 _METRICS_HEADER = ("Metric", "Unit", "Statistic", "Also by", "Meaning")
 _STAR = "published by default; the other splits are for the settings to ask for."
 
 
 def _metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
-    """Name, unit, statistic, splits (``*`` marks the default ones) and meaning, as plain text."""
-    splits = (f"{one}*" if one == "TaskName" and spec.by_task else one for one in spec.splits)
+    """Return name, unit, statistic, splits and meaning; ``*`` marks a split that is the default."""
+    splits = (
+        f"{split}*" if split == "TaskName" and spec.by_task else split for split in spec.splits
+    )
     return spec.name, spec.unit, spec.statistic, ", ".join(splits) or "–", spec.meaning
 
 
 def metrics_markdown() -> str:
-    """Every metric, in the catalog's order."""
+    """Return the table of every metric, in the catalog's order."""
     table = markdown(
         _METRICS_HEADER,
         (
@@ -51,37 +49,37 @@ def metrics_markdown() -> str:
     return f"{table}\n\n\\* {_STAR}"
 
 
-def metrics_text(width: int) -> str:
-    """The same for a terminal."""
+def metrics_text(*, width: int) -> str:
+    """Return the same table for a terminal."""
     rows = map(_metric_cells, CATALOG)
     return f"{aligned(_METRICS_HEADER, rows, width=width)}\n\n* {_STAR}"
 
 
 def settings_markdown() -> str:
-    """Every setting, in the order of its fields."""
+    """Return the table of every setting, in the order of the fields."""
     return markdown(
         ("Setting", "Default", "Allowed", "Meaning"),
         (
             (
-                f"`{one.name}`",
-                ", ".join(f"`{part}`" for part in one.default_text.split(",") if part) or "–",
-                one.allowed,
-                one.help,
+                f"`{option.name}`",
+                ", ".join(f"`{part}`" for part in option.default_text.split(",") if part) or "–",
+                option.allowed,
+                option.help,
             )
-            for one in options()
+            for option in options()
         ),
     )
 
 
-def settings_text(settings: Settings, sources: Mapping[str, Source], width: int) -> str:
-    """Every setting with its value and where that came from, for a terminal."""
+def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: int) -> str:
+    """Return every setting, where it came from and its value, for a terminal."""
     rows = []
-    for one in options():
-        value = text_of(getattr(settings, one.name)).replace(",", ", ") or "–"
-        value = _PASSWORD.sub("://\\1:**@", value)
-        if sources[one.name] != "default":
-            value += f"  (default: {one.default_text.replace(',', ', ') or '–'})"
-        rows.append((one.name, sources[one.name], value))
+    for option in options():
+        source = sources[option.name]
+        value = _PASSWORD.sub(r"://\1:**@", _spaced(text_of(getattr(settings, option.name))))
+        if source != "default":
+            value += f"  (default: {_spaced(option.default_text)})"
+        rows.append((option.name, source, value))
     table = aligned(("Setting", "From", "Value"), rows, width=width)
     return (
         f"{table}\n\nEach can be a flag (--interval 30), a variable ({ENV_PREFIX}INTERVAL=30) or\n"
@@ -89,23 +87,31 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], width: int)
     )
 
 
+def _spaced(text: str) -> str:
+    """Return a list with room to wrap, and a dash for nothing."""
+    return text.replace(",", ", ") or "–"
+
+
 TABLES = {"metrics": metrics_markdown, "settings": settings_markdown}
 
 
 def rewritten(text: str) -> str:
-    """The document with its generated tables brought up to date; ``ValueError`` without markers."""
+    """Return the document with its generated tables brought up to date.
+
+    Raises ``ValueError`` where a pair of markers is missing.
+    """
     for name, render in TABLES.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        if not between.search(text):
+        before, found_begin, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found_begin and found_end):
             raise ValueError(f"there is no {begin} … {end}")
-        block = f"{begin}\n{render()}\n{end}"
-        text = between.sub(lambda _, block=block: block, text, count=1)  # type: ignore[misc]
+        text = f"{before}{begin}\n{render()}\n{end}{after}"
     return text
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the named documents in place."""
+    """Rewrite the named documents in place; return the exit code."""
     if not arguments:
         sys.stderr.write("usage: python -m event_monitor.cli.documentation README.md\n")
         return 2

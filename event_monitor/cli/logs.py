@@ -35,9 +35,9 @@ def log_to_stderr(level: str) -> None:
 
 
 def stay_audible() -> None:
-    """Undo what ``dictConfig`` does to existing loggers unless told otherwise: it silences them.
+    """Enable our loggers again: ``dictConfig`` disables existing ones unless asked not to.
 
-    Call it after the user's app, which may configure logging, has been imported.
+    Call it after the user's app, which may configure logging, was imported.
     """
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger) and name.split(".")[0] == _PACKAGE:

@@ -1,4 +1,4 @@
-"""Flags: options the commands share; those that are settings come from the settings' fields."""
+"""Options: those that commands share; the flags of settings are made from the settings' fields."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .logs import LEVELS
 
 __all__ = ["Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
-_SETTINGS = frozenset(one.name for one in options())
+_SETTINGS = frozenset(option.name for option in options())
 _COLUMN = 28  # characters for a flag before its help begins on the next line
 
 
 class Command(click.Command):
     """A command whose --help has examples, and lists the settings apart from its own options."""
 
-    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
         self.examples = examples
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -49,9 +49,9 @@ class Command(click.Command):
 
 
 def watching(command: Decorated) -> Decorated:
-    """Options of a command that looks at a cluster: app, broker, and every setting."""
-    for one in reversed(options()):
-        command = _flag(one)(command)
+    """Add the options of a command that looks at a cluster: app, broker, and every setting."""
+    for option in reversed(options()):
+        command = _flag(option)(command)
     broker = click.option(
         *("-b", "--broker"),
         metavar="URL",
@@ -67,13 +67,13 @@ def watching(command: Decorated) -> Decorated:
     return app(broker(command))
 
 
-def given_flags(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a command's keyword arguments, the settings that were given."""
+def given_flags(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that were given, out of a command's keyword arguments."""
     return {key: value for key, value in values.items() if key in _SETTINGS and value is not None}
 
 
 def loglevel(default: str) -> Callable[[Decorated], Decorated]:
-    """The option -l."""
+    """Return the option -l."""
     return click.option(
         *("-l", "--loglevel"),
         type=click.Choice(LEVELS, case_sensitive=False),
@@ -86,7 +86,7 @@ def loglevel(default: str) -> Callable[[Decorated], Decorated]:
 
 
 def formats(*names: str) -> Callable[[Decorated], Decorated]:
-    """The option --format, which arrives as ``form``; the first name is its default."""
+    """Return the option --format, which arrives as ``form``; the first name is its default."""
     choice = click.Choice(names)
     return click.option(
         *("--format", "form"), type=choice, default=names[0], show_default=True, help="Output."
@@ -96,20 +96,30 @@ def formats(*names: str) -> Callable[[Decorated], Decorated]:
 def number_of(
     name: str, *, most: int, default: int, help_text: str
 ) -> Callable[[Decorated], Decorated]:
-    """An option that counts something."""
-    kind = click.IntRange(0, most)
+    """Return an option that is a number of things."""
     return click.option(
-        name, type=kind, default=default, show_default=True, metavar="N", help=help_text
+        name,
+        type=click.IntRange(0, most),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help=help_text,
     )
 
 
-def _flag(one: Option) -> Callable[[Any], Any]:
-    shown = one.default_text.replace(",", ", ")
-    help_text = f"{one.help}  [default: {shown}]" if shown else one.help
-    if isinstance(one.default, bool):
-        names = f"{one.flag}/--no-{one.flag[2:]}"
-        return click.option(names, one.name, default=None, help=help_text, allow_from_autoenv=False)
+def _flag(option: Option) -> Callable[[Decorated], Decorated]:
+    """Return the flag of a setting. Its value is None unless it was given."""
+    shown = option.default_text.replace(",", ", ")
+    help_text = f"{option.help}  [default: {shown}]" if shown else option.help
+    if isinstance(option.default, bool):
+        names = f"{option.flag}/--no-{option.flag[2:]}"
+        return click.option(
+            *(names, option.name), default=None, help=help_text, allow_from_autoenv=False
+        )
     # Text: the settings parse it like every other source, so a mistake reads the same everywhere.
     return click.option(
-        *(one.flag, one.name), metavar=one.placeholder, help=help_text, allow_from_autoenv=False
+        *(option.flag, option.name),
+        metavar=option.placeholder,
+        help=help_text,
+        allow_from_autoenv=False,
     )

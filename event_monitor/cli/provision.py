@@ -16,7 +16,7 @@ import click
 from ..errors import SettingsError
 from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
 from ..settings import Settings
-from .loading import load
+from .app import load_settings
 from .options import Command, Decorated, formats, loglevel, watching
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def provision(
     A threshold of 0 leaves its alarm out. --apply shows its plan first; it leaves alone what is up
     to date, and what it has not made itself.
     """
-    _, settings, _ = load(ctx, values, app_needed=False)
+    settings, _ = load_settings(ctx, values)
     options = _options_from(values)
     from ..provision.stack import PIECES, build_stack
 

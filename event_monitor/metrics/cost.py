@@ -1,7 +1,7 @@
 """Cost: what the settings cost in CloudWatch each month. A pure estimate; asks nobody.
 
-The series are counted by ``metrics_from`` itself, on an invented cluster in which everything
-happens, so the estimate cannot drift from what is published.
+The series are counted by ``metrics_from`` itself, on a made-up snapshot in which every metric has
+a value, so the estimate cannot drift from what is published.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SECONDS_PER_MONTH = 30 * 86_400  # the month of AWS's own examples: 43,200 minut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What is to be watched. ``tasks``: names left after include, exclude and groups."""
+    """How large the watched cluster is. ``tasks``: names left after include, exclude and groups."""
 
     tasks: int = 40
     workers: int = 10
@@ -64,25 +64,25 @@ class Estimate:
 
     @property
     def series_count(self) -> int:
-        """All series together."""
+        """Return the number of all series together."""
         return sum(count for _, count in self.series)
 
     @property
     def dollars(self) -> float:
-        """The bill of a month."""
+        """Return the bill of a month."""
         return self.series_dollars + self.request_dollars
 
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """A flag, and what it would take off the bill."""
+    """A flag, and the dollars a month that it would save."""
 
     flag: str
     dollars: float
 
 
 def estimate(settings: Settings, cluster: Cluster) -> Estimate:
-    """The bill of a month in which every task and worker is seen all the time."""
+    """Return the bill of a month in which every task and worker is seen all the time."""
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
     published = metrics_from(_snapshot(cluster), everything)
     static = len(settings.dimensions)
@@ -98,32 +98,37 @@ def estimate(settings: Settings, cluster: Cluster) -> Estimate:
 
 
 def savings(settings: Settings, cluster: Cluster) -> tuple[Saving, ...]:
-    """What single changes of the settings would save, most first; those worth a cent or more."""
+    """Return what single changes of the settings save, most first; those worth a cent or more."""
     now = estimate(settings, cluster).dollars
     found = (
         Saving(flag, now - estimate(changed, cluster).dollars)
         for flag, changed in _changes(settings)
     )
     return tuple(
-        sorted((one for one in found if one.dollars >= 0.01), key=lambda one: -one.dollars)
+        sorted(
+            (saving for saving in found if saving.dollars >= 0.01),
+            key=lambda saving: -saving.dollars,
+        )
     )
 
 
 def bill(settings: Settings, cluster: Cluster) -> str:
-    """The estimate as text for a terminal: the sum, what would lower it, what is left out."""
+    """Return the estimate as text: the sum, what would lower it, and what is left out."""
     found = estimate(settings, cluster)
-    rows = [
-        (f"series, {split if split == 'total' else 'by ' + split}", f"{count:,}", _dollars(share))
-        for split, count in found.series
-        for share in (found.series_dollars * count / found.series_count,)
-    ]
+    rows = []
+    for split, count in found.series:
+        name = "series, total" if split == "total" else f"series, by {split}"
+        share = found.series_dollars * count / found.series_count
+        rows.append((name, f"{count:,}", _dollars(share)))
     rows.append(("requests", f"{found.requests:,}", _dollars(found.request_dollars)))
     rows.append(("a month", "", _dollars(found.dollars)))
-    lines = [aligned(("", "number", "dollars"), rows, right="lrr")]
-    cheaper = [(one.flag, f"-{_dollars(one.dollars)}") for one in savings(settings, cluster)]
+    lines = [aligned(("", "number", "dollars"), rows, sides="lrr")]
+    cheaper = [
+        (saving.flag, f"-{_dollars(saving.dollars)}") for saving in savings(settings, cluster)
+    ]
     if cheaper:
         lines += ["", "What would save most:"]
-        lines.append(aligned(("flag", "dollars"), cheaper, right="lr"))
+        lines.append(aligned(("flag", "dollars"), cheaper, sides="lr"))
     lines += [
         "",
         f"Price: {PRICE_SOURCE}.",
@@ -163,7 +168,7 @@ def _series_dollars(series: int) -> float:
 
 
 def _snapshot(cluster: Cluster) -> Snapshot:
-    """One shot of a cluster in which every metric has a value."""
+    """Return a snapshot of such a cluster in which every metric has a value."""
     times = Distribution((1.0,), (1,))
     counts = TaskCounts(runtime=times, queue_time=times, prefetch_time=times)
     names = [f"task-{number}" for number in range(cluster.tasks)]
@@ -179,22 +184,42 @@ def _snapshot(cluster: Cluster) -> Snapshot:
             event_delay=times,
         ),
         workers=tuple(
-            WorkerStatus(host, WorkerState.ONLINE, 0.0, active=1, load_average=1.0)
+            WorkerStatus(host, WorkerState.ONLINE, silent_seconds=0.0, active=1, load_average=1.0)
             for host in hosts
         ),
-        running=tuple(RunningTasks(name, 1, 1.0) for name in names),
+        running=tuple(RunningTasks(name, 1, oldest_seconds=1.0) for name in names),
         survey=_survey(cluster),
         publisher=PublisherReport(flush_seconds=0.1),
     )
 
 
 def _survey(cluster: Cluster) -> Survey:
-    """The answers of its broker and workers, with rates and ages, as RabbitMQ's management has."""
-    queues = tuple(f"queue-{number}" for number in range(cluster.queues))
+    """Return the answers of its broker and workers; RabbitMQ's management API knows all of this."""
+    names = tuple(f"queue-{number}" for number in range(cluster.queues))
     return Survey(
-        queues=tuple(QueueDepth(name, 1, 1, 1, 1.0, 1.0, 2.0) for name in queues),
+        queues=tuple(
+            QueueDepth(
+                name,
+                ready=1,
+                unacked=1,
+                consumers=1,
+                oldest_seconds=1.0,
+                arrivals_per_second=1.0,
+                deliveries_per_second=2.0,
+            )
+            for name in names
+        ),
         workers=tuple(
-            WorkerAnswer(f"celery@worker-{number}", 1, 1, 1, 1, 4, 1, queues=queues)
+            WorkerAnswer(
+                f"celery@worker-{number}",
+                active=1,
+                reserved=1,
+                scheduled=1,
+                revoked=1,
+                pool_processes=4,
+                memory_bytes=1,
+                queues=names,
+            )
             for number in range(cluster.workers)
         ),
         stalled=(),

@@ -1,4 +1,4 @@
-"""Stalls: workers that beat but do nothing, while work waits for them. Pure; told the time."""
+"""Stalled workers: they send heartbeats or answer, but do nothing while work waits. Pure."""
 
 from __future__ import annotations
 
@@ -6,87 +6,137 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..snapshot import WorkerState, WorkerStatus
-from ..survey import Survey
+from ..survey import QueueDepth, Survey
 
-__all__ = ["Stalls"]
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What is remembered of one worker on the roster."""
-
-    progress: tuple[int | None, int | None] = (None, None)  # its pid, and tasks begun
-    idle_since: float | None = None  # since when it does nothing although work waits
-    queues: tuple[str, ...] | None = None  # as it last told
+__all__ = ["Idle", "Look", "StalledWorkers", "idle_after", "waiting_in", "work_waits"]
 
 
-class Stalls:
-    """Judges every worker once per shot. Not thread-safe. Remembers only who is on the roster.
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A worker seen idle while work waited: how many tasks it had begun, and since when so."""
 
-    Stalled is who sends heartbeats, while for longer than ``stalled_seconds`` these say that it
-    runs nothing and has begun nothing, and messages are ready in a queue that it reads. So it is
-    with a worker on Redis that lost its connection and never came back to its queues; such a one
-    no longer answers either, so what it last said of its queues is kept.
+    processed: int
+    since: float  # on the clock that dates the looks
 
-    Of a worker that never told its queues it is only certain that work waits for it if some
-    waits in every queue that is watched; else it is not judged.
 
-    A rate limit below one task in ``stalled_seconds`` cannot be told from a stall.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look at a worker found; None is unknown.
+
+    ``seen_at`` and ``Idle.since`` are seconds on one clock, monotonic or wall.
     """
 
-    def __init__(self, stalled_seconds: float) -> None:
-        self._stalled_seconds = stalled_seconds
-        self._watches: dict[str, _Watch] = {}
+    active: int | None  # tasks that it runs
+    processed: int | None  # tasks that it has begun since it started
+    work_waits: bool | None  # whether messages are ready in its queues
+    seen_at: float  # the moment up to which this is evidence
+    uptime_seconds: float | None = None
 
-    def update(
-        self, workers: tuple[WorkerStatus, ...], survey: Survey, *, now: float
-    ) -> tuple[str, ...] | None:
-        """The nodenames of those that are stalled, sorted; None if no queue's depth is known.
+    def idle_seconds(self, idle: Idle | None) -> float:
+        """Return for how long this look proves the worker idle while work waits; else 0.
 
-        ``now`` is monotonic seconds. What is not known at one shot neither acquits a worker nor
-        adds to the evidence: the clock goes on from the last time that it was seen idle.
+        ``idle`` is what ``idle_after`` made of this look.
         """
-        told = {one.hostname: one.queues for one in survey.workers or ()}
-        waiting = {one.name: one.ready > 0 for one in survey.queues or () if one.ready is not None}
-        stalled = []
-        watches, self._watches = self._watches, {}
-        for worker in workers:
-            watch = self._watches[worker.hostname] = watches.get(worker.hostname) or _Watch()
-            queues = told.get(worker.hostname)
-            if queues is not None:
-                watch.queues = queues
-            if self._is_stalled(worker, watch, waiting, now=now):
-                stalled.append(worker.hostname)
-        return tuple(sorted(stalled)) if waiting else None
+        return self.seen_at - idle.since if idle is not None and self._is_evidence else 0.0
 
-    def _is_stalled(
-        self, worker: WorkerStatus, watch: _Watch, waiting: Mapping[str, bool], *, now: float
-    ) -> bool:
-        # A heartbeat is evidence up to the moment it came: a solo worker that runs a task is
-        # silent, and nobody knows what it does.
-        seen_at = now - worker.silent_seconds
-        progress = (worker.pid, worker.processed)
-        if (
-            worker.state is not WorkerState.ONLINE
-            or worker.active
-            or progress != watch.progress
-            or _work_waits(watch.queues, waiting) is False
-        ):
-            watch.progress, watch.idle_since = progress, None
-        if worker.state is not WorkerState.ONLINE or worker.processed is None:
-            return False
-        if worker.active != 0 or _work_waits(watch.queues, waiting) is not True:
-            return False
-        if watch.idle_since is None:
-            watch.idle_since = seen_at
-        return seen_at - watch.idle_since > self._stalled_seconds
+    @property
+    def _is_evidence(self) -> bool:
+        return self.active == 0 and self.processed is not None and self.work_waits is True
 
 
-def _work_waits(queues: Iterable[str] | None, waiting: Mapping[str, bool]) -> bool | None:
-    """Whether messages are ready for who reads these queues; None if that cannot be known."""
+def idle_after(before: Idle | None, look: Look) -> Idle | None:
+    """Return since when the worker is idle while work waits; None if it is not.
+
+    ``before`` is the result of the look before. What is unknown neither acquits the worker nor
+    adds to the evidence. A worker cannot have been idle for longer than it runs, so one that was
+    restarted, and has begun as many tasks as the one before, begins anew.
+    """
+    if look.active or look.work_waits is False:
+        return None
+    if before is not None and look.processed not in (None, before.processed):
+        before = None  # it worked in between
+    if look.active is None or look.processed is None or look.work_waits is None:
+        return before
+    if before is None or before.since > look.seen_at:  # first seen, or the clock was stepped back
+        return Idle(look.processed, look.seen_at)
+    if look.uptime_seconds is None:
+        return before
+    return Idle(look.processed, max(before.since, look.seen_at - look.uptime_seconds))
+
+
+def waiting_in(depths: Iterable[QueueDepth]) -> dict[str, bool]:
+    """Return whether messages are ready, for each queue of which that is known."""
+    return {queue.name: queue.ready > 0 for queue in depths if queue.ready is not None}
+
+
+def work_waits(queues: Iterable[str] | None, waiting: Mapping[str, bool]) -> bool | None:
+    """Return whether messages are ready for a worker that reads these queues; None if unknown.
+
+    Of a worker whose own queues are unknown it is only certain if some are ready in every queue.
+    """
     if queues is None:
         return True if waiting and all(waiting.values()) else None
     known = [waiting.get(name) for name in queues]
     if any(known):
         return True
     return None if None in known else False
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is remembered of one worker on the roster."""
+
+    pid: int | None = None
+    idle: Idle | None = None
+    queues: tuple[str, ...] | None = None  # as it last answered
+
+
+_NOTHING = _Memory()
+
+
+class StalledWorkers:
+    """Judges every worker once per shot. Not thread-safe. Remembers only who is on the roster.
+
+    A worker is stalled if it sends heartbeats which say for longer than ``stalled_seconds`` that
+    it runs nothing and has begun nothing, while messages are ready in a queue that it reads. This
+    happens to a worker on Redis that lost its connection and never came back to its queues; it
+    does not answer any more either, so the queues that it named last are remembered.
+
+    A rate limit below one task in ``stalled_seconds`` cannot be told from a stall.
+    """
+
+    def __init__(self, stalled_seconds: float) -> None:
+        self._stalled_seconds = stalled_seconds
+        self._memories: dict[str, _Memory] = {}
+
+    def judge(
+        self, workers: tuple[WorkerStatus, ...], survey: Survey, *, now: float
+    ) -> tuple[str, ...] | None:
+        """Return the nodenames of the stalled workers, sorted; None if no queue's depth is known.
+
+        ``now`` is monotonic seconds.
+        """
+        answers = {answer.hostname: answer.queues for answer in survey.workers or ()}
+        waiting = waiting_in(survey.queues or ())
+        stalled = []
+        memories, self._memories = self._memories, {}
+        for worker in workers:
+            memory = memories.get(worker.hostname, _NOTHING)
+            queues = answers.get(worker.hostname)
+            if queues is None:
+                queues = memory.queues
+            # A heartbeat is evidence up to the moment it came: a solo worker that runs a task is
+            # silent, and nobody knows what it does.
+            look = Look(
+                active=worker.active,
+                processed=worker.processed,
+                work_waits=work_waits(queues, waiting),
+                seen_at=now - worker.silent_seconds,
+            )
+            idle = None
+            if worker.state is WorkerState.ONLINE:
+                idle = idle_after(memory.idle if memory.pid == worker.pid else None, look)
+            self._memories[worker.hostname] = _Memory(worker.pid, idle, queues)
+            if look.idle_seconds(idle) > self._stalled_seconds:
+                stalled.append(worker.hostname)
+        return tuple(sorted(stalled)) if waiting else None

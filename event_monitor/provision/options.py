@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, fields
 
 from ..errors import SettingsError
-from ..settings.parsers import suggest
+from ..settings import did_you_mean
 
 __all__ = [
     "ProvisionOptions",
@@ -119,7 +119,7 @@ def _parse_limits(flag: str, text: str, keys: tuple[str, ...]) -> tuple[str, dic
         if key not in keys:
             raise SettingsError(
                 f"{flag} is {text!r}; after the name come {' and '.join(keys)}, "
-                f"not {key!r}{suggest(key, keys)}."
+                f"not {key!r}{did_you_mean(key, keys)}."
             )
         try:
             limits[key] = float(value)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from .settings import (
-    ENV_PREFIX,
-    Option,
-    Settings,
-    Source,
-    conf_of,
-    interval_of,
-    options,
-    use_broker,
-)
+from .did_you_mean import did_you_mean
+from .options import Option, options
+from .parsers import text_of
+from .settings import Settings, interval_of
+from .sources import ENV_PREFIX, Source, conf_of, use_broker
 
 __all__ = [
     "ENV_PREFIX",
@@ -19,7 +14,9 @@ __all__ = [
     "Settings",
     "Source",
     "conf_of",
+    "did_you_mean",
     "interval_of",
     "options",
+    "text_of",
     "use_broker",
 ]

@@ -1,1 +1,1 @@
-"""Status: what there is now, once, for people and for checks; and whether a container is well."""
+"""Status: what there is now, asked once, for people and checks; and health checks of containers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,20 @@ def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Cel
     def look() -> dict[str, Any] | None:
         process = status(processes, "--json", "--queues", "backlog")
         assert process.exit_code == 0, process.output
-        told: dict[str, Any] = json.loads(process.output)
-        return told if told["tasks"]["active"] == 1 and told["tasks"]["reserved"] == 4 else None
+        report: dict[str, Any] = json.loads(process.output)
+        tasks = report["tasks"]
+        return report if (tasks["active"], tasks["reserved"]) == (1, 4) else None
 
-    told = wait_until(look, 60, "the worker has what it can hold")
+    report = wait_until(look, 60, "the worker has what it can hold")
 
     # Then: one runs, four more are taken (four times a pool of one, when the first has begun)
-    (worker,) = told["workers"]
+    assert report is not None
+    (worker,) = report["workers"]
     assert (worker["hostname"], worker["pool_processes"]) == ("w1@status", 1)
     assert (worker["processed"], worker["queues"]) == (1, list(QUEUES))
-    assert told["tasks"]["oldest_running_name"] == "proj.sleep_for"
-    assert 0 <= told["tasks"]["oldest_running_seconds"] < 120
-    ready = {one["name"]: one["ready"] for one in told["queues"]}
+    assert report["tasks"]["oldest_running_name"] == "proj.sleep_for"
+    assert 0 <= report["tasks"]["oldest_running_seconds"] < 120
+    ready = {queue["name"]: queue["ready"] for queue in report["queues"]}
     assert ready == {"backlog": 1, "celery": 3, "elsewhere": 0}
 
     text = status(processes, "--queues", "backlog").output
@@ -85,7 +88,7 @@ def test_limits_decide_on_the_exit_code(processes: Processes, client: Celery) ->
 
 
 @pytest.fixture
-def healthcheck(processes: Processes, tmp_path: Path) -> Any:
+def healthcheck(processes: Processes, tmp_path: Path) -> Callable[..., Process]:
     """Type ``event-monitor healthcheck --worker``, with a directory for its notes."""
 
     def check(name: str, *arguments: str) -> Process:
@@ -98,7 +101,7 @@ def healthcheck(processes: Processes, tmp_path: Path) -> Any:
 
 
 def test_a_worker_is_healthy_until_it_no_longer_answers(
-    processes: Processes, healthcheck: Any
+    processes: Processes, healthcheck: Callable[..., Process]
 ) -> None:
     """Stopped dead it is not; nor is one that never was."""
     worker = processes.worker("w1@health", concurrency=1)
@@ -115,7 +118,7 @@ def test_a_worker_is_healthy_until_it_no_longer_answers(
 
 @on_redis
 def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
-    processes: Processes, client: Celery, healthcheck: Any, tmp_path: Path
+    processes: Processes, client: Celery, healthcheck: Callable[..., Process], tmp_path: Path
 ) -> None:
     """It answers and runs nothing, while messages wait in its queue for longer than allowed."""
     # Given a worker whose rate limit keeps it from doing anything, as a lost consumer would
@@ -132,7 +135,7 @@ def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
 
     wait_until(noted, SOON, "it is seen to be idle while work waits")
 
-    # Then it is well until the time is over
+    # Then it is healthy until the time is over
     wait_until(
         lambda: healthcheck("w1@health", *arguments).exit_code == 1, 60, "it is found stalled"
     )
@@ -176,5 +179,7 @@ def test_the_beat_task_publishes_what_its_worker_says(
     else:
         assert cloudwatch.last("PoolProcesses") == size
         assert cloudwatch.last("TasksActive") == 1  # itself
-        assert 10e6 < cloudwatch.last("WorkerMemory") < 1e9
+        memory = cloudwatch.last("WorkerMemory")
+        assert memory is not None
+        assert 10e6 < memory < 1e9
     assert not {"TasksSucceeded", "TasksFailed", "TasksRetried"} & cloudwatch.names()

@@ -22,7 +22,7 @@ from celery import Celery
 
 from event_monitor.probes.inspect import ask_workers
 from event_monitor.probes.queues import queue_probe_to
-from event_monitor.probes.stalled import Stalls
+from event_monitor.probes.stalled import StalledWorkers
 from event_monitor.settings import Settings
 from event_monitor.snapshot import WorkerStatus
 from event_monitor.state import State
@@ -254,7 +254,7 @@ def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client:
     probe.close()
     survey = Survey(queues=tuple(queues), workers=ask_workers(client, timeout=0.5))
     worker = SyntheticWorker(broker)
-    stalls = Stalls(1.0)
+    stalled = StalledWorkers(1.0)
 
     try:
         with roster(client) as workers, worker.beating():
@@ -262,7 +262,7 @@ def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client:
 
             # When it goes on so
             wait_until(
-                lambda: stalls.update(workers(), survey, now=time.monotonic()) == ("w1@synthetic",),
+                lambda: stalled.judge(workers(), survey, now=time.monotonic()) == ("w1@synthetic",),
                 20,
                 "it is stalled",
             )
@@ -270,7 +270,7 @@ def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client:
             # Then it recovers as soon as it begins a task
             worker.run()
             wait_until(
-                lambda: stalls.update(workers(), survey, now=time.monotonic()) == (),
+                lambda: stalled.judge(workers(), survey, now=time.monotonic()) == (),
                 20,
                 "it is well again",
             )

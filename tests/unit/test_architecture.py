@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": {"broker", "clock", "settings", "snapshot", "survey"},
     "publisher": {"clock", "distribution", "errors", "metrics", "msgpack", "sinks", "snapshot"},
     "sinks": PURE | {"metrics", "settings"},
-    "liveness": set(),
+    "liveness": {"clock"},
     "provision": {"catalog", "errors", "metrics", "settings", "sinks"},
 }
 CELERY_STATIONS = {

@@ -15,7 +15,6 @@ from event_monitor.cli.documentation import (
     settings_text,
 )
 from event_monitor.settings import Settings, options
-from event_monitor.text import aligned, markdown
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -29,8 +28,8 @@ def test_the_readme_holds_the_generated_tables() -> None:
 
 def test_every_metric_and_every_setting_has_its_row() -> None:
     """One line each."""
-    for one in CATALOG:
-        assert f"| `{one.name}` | {one.unit} |" in metrics_markdown()
+    for spec in CATALOG:
+        assert f"| `{spec.name}` | {spec.unit} |" in metrics_markdown()
     for option in options():
         assert f"| `{option.name}` |" in settings_markdown()
 
@@ -73,28 +72,6 @@ def test_main_without_a_document_says_how_it_is_used(capsys: pytest.CaptureFixtu
     """Exit code 2, as for any usage error."""
     assert main([]) == 2
     assert capsys.readouterr().err == "usage: python -m event_monitor.cli.documentation README.md\n"
-
-
-def test_aligned_columns_wrap_the_last_one() -> None:
-    """Numbers to the right, long text below itself."""
-    table = aligned(
-        ("name", "n", "meaning"),
-        [("a", "1", "short"), ("bcdef", "100", "one two three four five six")],
-        width=35,
-        right="lrl",
-    )
-
-    assert table == (
-        "name     n  meaning\n"
-        "a        1  short\n"
-        "bcdef  100  one two three four five\n"
-        "            six"
-    )
-
-
-def test_markdown_escapes_what_would_end_a_cell() -> None:
-    """A glob list has bars in it."""
-    assert markdown(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |"
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:

@@ -1,10 +1,12 @@
-"""Stalls: who beats, does nothing, and has work waiting, is stalled; nobody else is."""
+"""Stalled workers: they send heartbeats, do nothing, and have work waiting; no others are."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from event_monitor.probes.stalled import Stalls
+import pytest
+
+from event_monitor.probes.stalled import Idle, Look, StalledWorkers, idle_after
 from event_monitor.snapshot import WorkerState, WorkerStatus
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
@@ -20,7 +22,7 @@ def worker(hostname: str = W1, **fields: Any) -> WorkerStatus:
 
 def survey(*hostnames: str, reads: tuple[str, ...] = ("celery",), **ready: int | None) -> Survey:
     """What the workers said of their queues, and what is ready in each queue."""
-    answers = tuple(WorkerAnswer(one, queues=reads) for one in hostnames)
+    answers = tuple(WorkerAnswer(hostname, queues=reads) for hostname in hostnames)
     return Survey(
         queues=tuple(QueueDepth(name, ready=count) for name, count in ready.items()),
         workers=answers,
@@ -31,82 +33,82 @@ WAITING = survey(W1, celery=5)
 
 
 def after(
-    stalls: Stalls, seconds: float, status: WorkerStatus, found: Survey = WAITING
+    stalled: StalledWorkers, seconds: float, status: WorkerStatus, found: Survey = WAITING
 ) -> tuple[str, ...] | None:
     """The verdict at that time."""
-    return stalls.update((status,), found, now=1_000.0 + seconds)
+    return stalled.judge((status,), found, now=1_000.0 + seconds)
 
 
 def test_a_worker_that_beats_and_does_nothing_while_work_waits_is_stalled() -> None:
     """Only when that has lasted longer than the setting."""
-    stalls = Stalls(LIMIT)
+    stalled = StalledWorkers(LIMIT)
 
-    verdicts = [after(stalls, seconds, worker()) for seconds in (0, 60, 300, 301)]
+    verdicts = [after(stalled, seconds, worker()) for seconds in (0, 60, 300, 301)]
 
     assert verdicts == [(), (), (), (W1,)]
 
 
 def test_it_recovers_with_its_first_task() -> None:
     """The clock begins anew."""
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker())
-    assert after(stalls, 400, worker()) == (W1,)
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
+    assert after(stalled, 400, worker()) == (W1,)
 
-    assert after(stalls, 460, worker(processed=41)) == ()
-    assert after(stalls, 760, worker(processed=41)) == ()
-    assert after(stalls, 761, worker(processed=41)) == (W1,)
+    assert after(stalled, 460, worker(processed=41)) == ()
+    assert after(stalled, 760, worker(processed=41)) == ()
+    assert after(stalled, 761, worker(processed=41)) == (W1,)
 
 
 def test_a_busy_worker_is_never_stalled() -> None:
     """However long its task runs."""
-    stalls = Stalls(LIMIT)
+    stalled = StalledWorkers(LIMIT)
 
-    assert {after(stalls, n * 600.0, worker(active=1)) for n in range(9)} == {()}
+    assert {after(stalled, look * 600.0, worker(active=1)) for look in range(9)} == {()}
 
 
 def test_a_worker_without_work_is_never_stalled() -> None:
     """Its queue is empty, others are not."""
-    stalls = Stalls(LIMIT)
+    stalled = StalledWorkers(LIMIT)
     found = survey(W1, celery=0, elsewhere=99)
 
-    assert {after(stalls, n * 600.0, worker(), found) for n in range(9)} == {()}
+    assert {after(stalled, look * 600.0, worker(), found) for look in range(9)} == {()}
 
 
 def test_work_that_was_done_in_between_begins_the_clock_anew() -> None:
     """All of it has to last without a break."""
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker())
-    after(stalls, 200, worker(), survey(W1, celery=0))
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
+    after(stalled, 200, worker(), survey(W1, celery=0))
 
-    assert after(stalls, 400, worker()) == ()
-    assert after(stalls, 701, worker()) == (W1,)
+    assert after(stalled, 400, worker()) == ()
+    assert after(stalled, 701, worker()) == (W1,)
 
 
 def test_a_worker_that_consumes_nothing_is_not_stalled() -> None:
     """Somebody cancelled its consumers on purpose."""
-    stalls = Stalls(LIMIT)
+    stalled = StalledWorkers(LIMIT)
     found = survey(W1, reads=(), celery=9)
 
-    assert {after(stalls, n * 600.0, worker(), found) for n in range(3)} == {()}
+    assert {after(stalled, look * 600.0, worker(), found) for look in range(3)} == {()}
 
 
-def test_a_worker_that_no_longer_answers_is_judged_by_the_queues_it_told_last() -> None:
+def test_a_worker_that_no_longer_answers_is_judged_by_the_queues_it_named_last() -> None:
     """It beats, but has fallen out of its queues and its mailbox."""
     # Given
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker(), survey(W1, celery=0, elsewhere=0))
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker(), survey(W1, celery=0, elsewhere=0))
 
     # When it does not answer any more
     silent = survey(celery=5, elsewhere=0)
 
     # Then
-    assert after(stalls, 60, worker(), silent) == ()
-    assert after(stalls, 361, worker(), silent) == (W1,)
+    assert after(stalled, 60, worker(), silent) == ()
+    assert after(stalled, 361, worker(), silent) == (W1,)
 
 
 def test_a_worker_that_never_answered_is_judged_only_if_work_waits_everywhere() -> None:
     """Else it may have none."""
-    somewhere, everywhere = Stalls(LIMIT), Stalls(LIMIT)
+    somewhere, everywhere = StalledWorkers(LIMIT), StalledWorkers(LIMIT)
 
     for seconds in (0, 400):
         first = after(somewhere, seconds, worker(), survey(celery=5, elsewhere=0))
@@ -118,39 +120,39 @@ def test_a_worker_that_never_answered_is_judged_only_if_work_waits_everywhere() 
 
 def test_without_depths_nothing_is_known() -> None:
     """None, not an empty list."""
-    stalls = Stalls(LIMIT)
+    stalled = StalledWorkers(LIMIT)
 
-    assert after(stalls, 0, worker(), Survey()) is None
-    assert after(stalls, 0, worker(), survey(W1, celery=None)) is None
-    assert after(stalls, 0, worker(), survey(W1)) is None
+    assert after(stalled, 0, worker(), Survey()) is None
+    assert after(stalled, 0, worker(), survey(W1, celery=None)) is None
+    assert after(stalled, 0, worker(), survey(W1)) is None
 
 
 def test_a_gap_in_what_is_known_does_not_acquit() -> None:
     """The worker's own count proves that it did nothing meanwhile."""
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker())
-    after(stalls, 150, worker(), Survey())
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
+    after(stalled, 150, worker(), Survey())
 
-    assert after(stalls, 301, worker()) == (W1,)
+    assert after(stalled, 301, worker()) == (W1,)
 
 
 def test_silence_is_no_evidence() -> None:
     """A solo worker that runs a task beats no more: nobody knows what it does."""
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker())
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
 
-    assert after(stalls, 900, worker(silent_seconds=800.0)) == ()
+    assert after(stalled, 900, worker(silent_seconds=800.0)) == ()
 
 
 def test_a_restarted_worker_begins_anew() -> None:
     """Even if it has begun as few tasks as the one before it."""
-    stalls = Stalls(LIMIT)
-    after(stalls, 0, worker(processed=0))
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker(processed=0))
 
-    assert after(stalls, 400, worker(pid=8, processed=0)) == ()
+    assert after(stalled, 400, worker(pid=8, processed=0)) == ()
 
 
-def test_a_worker_that_never_told_its_count_is_not_judged() -> None:
+def test_a_worker_that_never_reported_its_count_is_not_judged() -> None:
     """Neither is one that is not online."""
     for status in (
         worker(processed=None),
@@ -158,15 +160,72 @@ def test_a_worker_that_never_told_its_count_is_not_judged() -> None:
         worker(state=WorkerState.LOST),
         worker(state=WorkerState.OFFLINE),
     ):
-        stalls = Stalls(LIMIT)
-        after(stalls, 0, status)
-        assert after(stalls, 900, status) == ()
+        stalled = StalledWorkers(LIMIT)
+        after(stalled, 0, status)
+        assert after(stalled, 900, status) == ()
 
 
-def test_workers_that_left_the_roster_are_forgotten() -> None:
-    """Memory is bounded by the roster."""
-    stalls = Stalls(LIMIT)
-    for n in range(100):
-        stalls.update((worker(f"w{n}@host"), worker(W2)), WAITING, now=float(n))
+def test_a_worker_that_left_the_roster_is_forgotten() -> None:
+    """Memory is bounded by the roster: one that comes back is seen for the first time."""
+    # Given
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
 
-    assert set(stalls._watches) == {"w99@host", W2}
+    # When
+    after(stalled, 100, worker(W2))
+
+    # Then
+    assert after(stalled, 400, worker()) == ()
+    assert after(stalled, 701, worker()) == (W1,)
+
+
+# -- one look after the other ----------------------------------------------------------------------
+
+BEFORE = Idle(7, since=500.0)
+
+
+def look(
+    *,
+    active: int | None = 0,
+    processed: int | None = 7,
+    work_waits: bool | None = True,
+    uptime_seconds: float | None = 9_999.0,
+) -> Look:
+    """At a worker that has been idle for long while work waits, unless said otherwise."""
+    return Look(
+        active=active,
+        processed=processed,
+        work_waits=work_waits,
+        seen_at=1_000.0,
+        uptime_seconds=uptime_seconds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "verdict", "idle_seconds"),
+    [
+        (None, look(), Idle(7, 1_000.0), 0.0),  # first seen
+        (BEFORE, look(), BEFORE, 500.0),  # still
+        (BEFORE, look(uptime_seconds=None), BEFORE, 500.0),
+        (Idle(6, 500.0), look(), Idle(7, 1_000.0), 0.0),  # it worked in between
+        (Idle(6, 500.0), look(work_waits=None), None, 0.0),
+        (Idle(7, 2_000.0), look(), Idle(7, 1_000.0), 0.0),  # the clock was stepped back
+        (BEFORE, look(uptime_seconds=20.0), Idle(7, 980.0), 20.0),  # a new process of that name
+        (BEFORE, look(work_waits=False), None, 0.0),
+        (BEFORE, look(active=1), None, 0.0),
+        (BEFORE, look(active=1, processed=None, work_waits=None), None, 0.0),
+        # What is unknown neither acquits nor adds to the evidence.
+        (BEFORE, look(work_waits=None), BEFORE, 0.0),
+        (BEFORE, look(active=None), BEFORE, 0.0),
+        (BEFORE, look(processed=None), BEFORE, 0.0),
+        (None, look(work_waits=None), None, 0.0),
+    ],
+)
+def test_since_when_a_worker_is_idle_while_work_waits(
+    before: Idle | None, found: Look, verdict: Idle | None, idle_seconds: float
+) -> None:
+    """One look compared with the one before."""
+    idle = idle_after(before, found)
+
+    assert idle == verdict
+    assert found.idle_seconds(idle) == idle_seconds

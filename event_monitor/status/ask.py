@@ -1,27 +1,27 @@
-"""Survey: asks workers and broker once, for a report."""
+"""Ask: asks workers and broker once, for a report."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
 from ..receiver.subscription import carries_events
 from ..settings import Settings
+from ..snapshot import TaskInFlight
 from ..survey import QueueDepth
 from .report import Report
 
-__all__ = ["take_report"]
+__all__ = ["read_queues", "take_report"]
 
-_QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for who may still answer
+_QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for workers that may still answer
 
 
-def take_report(app: Any, settings: Settings) -> Report:
-    """One look, within about twice ``probe_seconds``. Never raises for a broker that is away."""
+def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Report:
+    """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away."""
     unknown: list[str] = []
     workers, queues = None, None
-    running: tuple[Any, ...] = ()
+    running: tuple[TaskInFlight, ...] = ()
     if settings.probe_workers and carries_events(app.connection_for_read()):
         try:
             workers, running = look_at_workers(
@@ -30,19 +30,21 @@ def take_report(app: Any, settings: Settings) -> Report:
         except ConnectionError as error:
             unknown.append(str(error))
     if settings.probe_queues:
-        consumed = {name for one in workers or () for name in one.queues or ()}
+        consumed = {name for worker in workers or () for name in worker.queues or ()}
         names = tuple(sorted({*queue_names(app, settings), *consumed}))
         try:
             queues = read_queues(app, settings, names)
         except ConnectionError as error:
             unknown.append(str(error))
     return Report(
-        at=time.time(), workers=workers, running=running, queues=queues, unknown=tuple(unknown)
+        at=clock.wall(), workers=workers, running=running, queues=queues, unknown=tuple(unknown)
     )
 
 
-def read_queues(app: Any, settings: Settings, names: tuple[str, ...]) -> tuple[QueueDepth, ...]:
-    """How deep these queues are. Raises ``ConnectionError`` with a sentence."""
+def read_queues(
+    app: CeleryApp, settings: Settings, names: tuple[str, ...]
+) -> tuple[QueueDepth, ...]:
+    """Return how deep these queues are. Raises ``ConnectionError`` with a sentence."""
     probe = queue_probe_to(app, settings)
     try:
         return probe.read(names)

@@ -1,0 +1,52 @@
+"""Command: ``event-monitor check``. Every ``celery`` command imports this: nothing slow."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import EXIT_CHECK_FAILED, EXIT_OK
+from .app import load_app_and_settings
+from .options import Command, formats, loglevel, watching
+from .terminal import width
+
+__all__ = ["check"]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "event-monitor check -A proj",
+        "event-monitor check -A proj --enable-events",
+        "event-monitor check -b amqp://guest@localhost// --sink console --format json",
+    ),
+)
+@watching
+@loglevel("ERROR")
+@click.option(
+    "--listen",
+    type=click.FloatRange(0, 3_600),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to listen for events of the workers.",
+)
+@formats("text", "json")
+@click.pass_context
+def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) -> None:
+    """Prove that events arrive and CloudWatch takes data.
+
+    It sends one event to itself and puts one datum, MonitorCheck. With --enable-events it also
+    turns task events on in every worker. Exits with 1 if something failed.
+    """
+    app, settings = load_app_and_settings(ctx, values)
+    from ..check import check as examine
+    from ..check import json_report, paragraph, passed, summary
+
+    findings = []
+    for finding in examine(app, settings, listen_seconds=listen):
+        findings.append(finding)
+        if form == "text":
+            colour = {"failed": "red", "warning": "yellow"}.get(finding.status)
+            click.secho(paragraph(finding, width=width()), fg=colour)
+    click.echo(json_report(findings) if form == "json" else f"\n{summary(findings)}")
+    ctx.exit(EXIT_OK if passed(findings) else EXIT_CHECK_FAILED)

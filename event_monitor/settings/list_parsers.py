@@ -1,0 +1,133 @@
+"""List parsers: names, pairs and limits, from text with commas or from native values. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..catalog import CATALOG, DIMENSIONS
+from .did_you_mean import did_you_mean
+from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from
+
+__all__ = ["DIMENSION_PAIRS", "GROUPS", "LIMITS", "NAMES", "metric_names"]
+
+_MAX_STATIC_DIMENSIONS = 20  # CloudWatch takes 30; the rest stays free for splits
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def _names(raw: object) -> tuple[str, ...]:
+    names = _texts(raw)
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _texts(raw: object) -> list[str]:
+    """Return the parts of text with commas, or of a list of texts."""
+    if isinstance(raw, str):
+        return raw.split(",")
+    if isinstance(raw, Mapping) or not isinstance(raw, Iterable):
+        raise ValueError
+    parts = list(raw)
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError
+    return parts
+
+
+NAMES = Parser("A,B", "names or globs separated by commas", _names)
+
+
+def metric_names(split: str = "") -> Parser[tuple[str, ...]]:
+    """Return the parser of metrics' names: all, or those that can be split by ``split``."""
+    known = tuple(spec.name for spec in CATALOG if not split or split in spec.splits)
+
+    def parse(raw: object) -> tuple[str, ...]:
+        names = _names(raw)
+        if names == ("none",):
+            return ()
+        if names == ("all",):
+            return known
+        for name in names:
+            if name not in known:
+                raise NotAllowedError(f"{name!r} is none of these{did_you_mean(name, known)}")
+        return names
+
+    what = f"metrics that can be split by {split}" if split else "metrics"
+    return Parser("A,B", f"`all`, `none` or {what} (`event-monitor metrics` lists them)", parse)
+
+
+# -- pairs ----------------------------------------------------------------------------------------
+
+
+def _pairs(raw: object) -> Iterator[tuple[str, object]]:
+    """Yield key and value of a mapping, or of texts such as ``key=value``."""
+    if isinstance(raw, Mapping):
+        for key, value in raw.items():
+            if not isinstance(key, str):
+                raise NotAllowedError(f"{key!r} is not text")
+            yield key, value
+        return
+    for part in _texts(raw):
+        if part.strip():
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise NotAllowedError(f"{part.strip()!r} has no `=`")
+            yield key.strip(), value.strip()
+
+
+def _dimensions(raw: object) -> tuple[tuple[str, str], ...]:
+    dimensions: dict[str, str] = {}
+    for name, value in _pairs(raw):
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise NotAllowedError(f"the value of {name!r} is not text")
+        text = str(value)
+        if not (is_printable_ascii(name, 255) and is_printable_ascii(text, 1_024)):
+            raise NotAllowedError(f"{name!r} is not well-formed")
+        if name.startswith(":"):
+            raise NotAllowedError(f"{name!r} is not well-formed")
+        if name in DIMENSIONS:
+            raise NotAllowedError(f"{name!r} is a dimension of our own")
+        if name in dimensions:
+            raise NotAllowedError(f"{name!r} is given twice")
+        dimensions[name] = text
+    if len(dimensions) > _MAX_STATIC_DIMENSIONS:
+        raise NotAllowedError(f"there are {len(dimensions)}")
+    return tuple(dimensions.items())
+
+
+DIMENSION_PAIRS = Parser(
+    "NAME=VALUE,...",
+    f"up to {_MAX_STATIC_DIMENSIONS} NAME=VALUE pairs of printable ASCII",
+    _dimensions,
+)
+
+
+def _groups(raw: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, written in _pairs(raw):
+        globs = _names(written.replace("|", ",") if isinstance(written, str) else written)
+        if not is_printable_ascii(name, 255) or not globs:
+            raise NotAllowedError(f"{name!r} is not well-formed")
+        groups[name] = tuple(dict.fromkeys(groups.get(name, ()) + globs))
+    return tuple(groups.items())
+
+
+GROUPS = Parser("NAME=GLOB|GLOB,...", "NAME=GLOB pairs, several globs joined by `|`", _groups)
+
+
+def _limits(raw: object) -> tuple[tuple[str, tuple[float, float]], ...]:
+    limits: dict[str, tuple[float, float]] = {}
+    for glob, written in _pairs(raw):
+        levels = written.split(":") if isinstance(written, str) else written
+        if not isinstance(levels, Iterable):
+            raise TypeError
+        warning, critical = map(number_from, levels)
+        if not glob or not 0 <= warning <= critical < math.inf:
+            raise NotAllowedError(f"{glob!r} needs a warning no higher than its critical")
+        limits[glob] = warning, critical
+    return tuple(limits.items())
+
+
+LIMITS = Parser(
+    "GLOB=WARN:CRIT,...", "GLOB=WARNING:CRITICAL pairs of numbers; the first that matches", _limits
+)

@@ -1,0 +1,155 @@
+"""Sources: where each setting comes from, and which source wins. The only user of the environment.
+
+Precedence: flags > ``EVENT_MONITOR_*`` > ``app.conf.event_monitor`` (a mapping) > ``AWS_REGION``,
+for the region only > defaults.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal, Protocol, cast
+
+from ..errors import SettingsError
+from .did_you_mean import did_you_mean
+from .parsers import URL, NotAllowedError, Parser
+
+__all__ = ["ENV_PREFIX", "Parsers", "Source", "conf_of", "parse", "read", "use_broker"]
+
+log = logging.getLogger(__name__)
+
+ENV_PREFIX = "EVENT_MONITOR_"
+CLI_ONLY = frozenset({"APP", "BROKER", "LOG_LEVEL"})  # flags of the command line, not settings
+
+Source = Literal["default", "app.conf", "environment", "flag"]
+Parsers = Mapping[str, Parser[object]]  # by the setting's name
+Layer = Iterator[tuple[str, object]]  # names and values of the settings that one source has
+
+# Kubernetes sets these in every container for a service called event-monitor.
+_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+
+
+def read(
+    parsers: Parsers,
+    *,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    conf: Mapping[str, object] | None = None,
+) -> tuple[dict[str, object], dict[str, Source]]:
+    """Return the settings that some source has, and the source of every setting.
+
+    Every source is parsed whole, also where a later one wins, so that no mistake stays unseen.
+    Raises ``SettingsError``.
+    """
+    environ = os.environ if environ is None else environ
+    layers: tuple[tuple[Source, Layer], ...] = (  # the last one wins
+        ("environment", _region_from(parsers, environ)),
+        ("app.conf", _from_conf(parsers, {} if conf is None else conf)),
+        ("environment", _from_environ(parsers, environ)),
+        ("flag", _from_flags(parsers, flags or {})),
+    )
+    values: dict[str, object] = {}
+    sources: dict[str, Source] = dict.fromkeys(parsers, "default")
+    for source, layer in layers:
+        for key, value in layer:
+            values[key], sources[key] = value, source
+    return values, sources
+
+
+def parse(parsers: Parsers, key: str, *, raw: object, where: str) -> object:
+    """Return the value of one setting; ``SettingsError`` with place, value and what is allowed."""
+    parser = parsers[key]
+    try:
+        return parser.parse(raw)
+    except (ValueError, TypeError, OverflowError) as error:
+        detail = f": {error}" if isinstance(error, NotAllowedError) else ""
+        shown = "not shown, as it may hold a password" if parser is URL else repr(raw)
+        raise SettingsError(f"{where} is {shown}; it must be {parser.allowed}{detail}.") from None
+
+
+# -- one function per source ----------------------------------------------------------------------
+
+
+def _region_from(parsers: Parsers, environ: Mapping[str, str]) -> Layer:
+    """Read AWS_REGION, which ECS and the other SDKs set; boto3 knows AWS_DEFAULT_REGION only."""
+    if environ.get("AWS_REGION") and not environ.get("AWS_DEFAULT_REGION"):
+        region = environ["AWS_REGION"]
+        yield "region", parse(parsers, "region", raw=region, where="AWS_REGION")
+
+
+def _from_conf(parsers: Parsers, conf: Mapping[str, object]) -> Layer:
+    if not isinstance(conf, Mapping):
+        raise SettingsError(
+            f"app.conf.event_monitor is {conf!r}; it must be a mapping of settings, "
+            'such as {"namespace": "Celery"}.'
+        )
+    for key, raw in conf.items():
+        if key not in parsers:
+            raise SettingsError(
+                f"app.conf.event_monitor has no setting {key!r}{did_you_mean(str(key), parsers)}; "
+                "`event-monitor settings` lists them."
+            )
+        yield key, parse(parsers, key, raw=raw, where=f"app.conf.event_monitor[{key!r}]")
+
+
+def _from_environ(parsers: Parsers, environ: Mapping[str, str]) -> Layer:
+    for variable in sorted(environ):
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        suffix, raw = variable[len(ENV_PREFIX) :], environ[variable].strip()
+        key = suffix.lower()
+        if key in parsers and suffix.isupper():
+            if raw:  # VARIABLE= in an env file or a template means: not set
+                yield key, parse(parsers, key, raw=raw, where=variable)
+        elif suffix not in CLI_ONLY and not _KUBERNETES.fullmatch(suffix):
+            known = [ENV_PREFIX + name.upper() for name in parsers]
+            log.warning("%s is no setting%s; ignored", variable, did_you_mean(variable, known))
+
+
+def _from_flags(parsers: Parsers, flags: Mapping[str, object]) -> Layer:
+    for key, raw in flags.items():
+        if key not in parsers:
+            raise SettingsError(f"there is no setting {key!r}{did_you_mean(key, parsers)}.")
+        yield key, parse(parsers, key, raw=raw, where="--" + key.replace("_", "-"))
+
+
+# -- the app and the environment ------------------------------------------------------------------
+
+
+class _Conf(Protocol):
+    def get(self, key: str) -> object:
+        """Return a setting of Celery's or the user's own; None if there is none."""
+        ...
+
+
+class ConfiguredApp(Protocol):
+    """The part of a Celery app that holds its configuration."""
+
+    @property
+    def conf(self) -> _Conf:
+        """Return the configuration."""
+        ...
+
+
+def conf_of(app: ConfiguredApp) -> Mapping[str, object]:
+    """Return the settings that an app carries, ``app.conf.event_monitor``, or an empty mapping.
+
+    With ``config_from_object(..., namespace="CELERY")``, as in Django, that is the variable
+    ``CELERY_EVENT_MONITOR``; with a module of upper-case names it is ``EVENT_MONITOR``.
+    """
+    for key in ("event_monitor", "EVENT_MONITOR", "CELERY_EVENT_MONITOR"):
+        found = app.conf.get(key)
+        if found is not None:
+            return cast("Mapping[str, object]", found)  # `read` refuses what is no mapping
+    return {}
+
+
+def use_broker(url: str) -> None:
+    """Make every Celery app of this process use that broker, to read and to write.
+
+    ``celery -b`` does it the same way. These variables win over any configuration.
+    """
+    for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        os.environ[variable] = url

@@ -1,0 +1,41 @@
+"""Phrases: numbers, durations and names as a report shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+__all__ = ["UNKNOWN", "cut", "duration", "number", "workers_answer"]
+
+UNKNOWN = "?"
+
+
+def number(value: float | None) -> str:
+    """Return a count, or a rate with one decimal."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return two units at most, such as ``2h 01m``."""
+    if seconds is None:
+        return UNKNOWN
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3_600:,}h {whole % 3_600 // 60:02}m"
+
+
+def workers_answer(workers: Sized) -> str:
+    """Return how many workers answer, as a sentence."""
+    return "1 worker answers" if len(workers) == 1 else f"{len(workers):,} workers answer"
+
+
+def cut(name: str, room: int) -> str:
+    """Return the name's beginning and end, where hosts and queues differ, in ``room`` columns."""
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - room :]}"

@@ -1,0 +1,77 @@
+"""Commands: what those print that need neither worker nor account."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from event_monitor.catalog import CATALOG
+
+from .terminal import typed
+
+
+def test_the_demo_without_its_extra() -> None:
+    """What to install, in one sentence."""
+    code = (
+        "import sys; sys.modules['moto'] = sys.modules['rich'] = None\n"
+        "from event_monitor.cli import main; main(['demo'], prog_name='event-monitor')"
+    )
+    root = Path(__file__).parents[3]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+
+    assert run.returncode == 3
+    assert run.stderr.startswith("event-monitor: the demo needs ")
+    assert run.stderr.endswith("pip install 'celery-event-monitor[demo]'.\n")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_metrics_as_table_markdown_and_json() -> None:
+    """The same catalog three times."""
+    names = [spec.name for spec in CATALOG]
+
+    table, markdown, data = (
+        typed("metrics", "--format", form).output for form in ("table", "markdown", "json")
+    )
+
+    assert [line.split()[0] for line in table.splitlines() if line[:1].isupper()][1:] == names
+    assert [line.split("`")[1] for line in markdown.splitlines() if line.startswith("| `")] == names
+    assert [metric["name"] for metric in json.loads(data)] == names
+
+
+def test_settings_show_value_and_source() -> None:
+    """Changed ones with the default beside."""
+    environ = {"EVENT_MONITOR_NAMESPACE": "Shop"}
+
+    output = typed("settings", "--interval", "30", environ=environ).output
+
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert "namespace environment Shop (default: Celery)" in lines
+    assert "interval flag 30 (default: 60)" in lines
+    assert "sink default cloudwatch" in lines
+    assert "| `namespace` |" in typed("settings", "--format", "markdown").output
+
+
+def test_cost_needs_nothing_but_the_settings() -> None:
+    """Neither app nor network."""
+    result = typed("cost", "--tasks", "10", "--by-task", "TasksFailed")
+
+    assert result.exit_code == 0
+    assert "series, by TaskName 10 3.00" in " ".join(result.output.split())
+
+
+def test_check_as_json_is_json_and_nothing_else() -> None:
+    """Exit 1 says that something failed."""
+    result = typed("check", "-b", "redis://127.0.0.1:1/0", "--sink", "console", "--format", "json")
+
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["passed"] is False
+    assert [finding["name"] for finding in report["findings"]] == [
+        "transport",
+        "broker",
+        "events",
+        "cloudwatch",
+    ]
+    assert result.stderr == ""

@@ -1,0 +1,91 @@
+"""Health check: what is typed, and the number it ends with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from event_monitor.liveness import Liveness
+
+from .terminal import typed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--no-such-flag"],
+        ["--worker", "w1"],
+        ["--worker", "w1", "-b", "memory://", "--interval", "x"],
+    ],
+)
+def test_mistakes_are_unhealthy(arguments: list[str]) -> None:
+    """Exit 1: Docker reserves 2."""
+    result = typed("healthcheck", *arguments)
+
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--monitor", "--worker", "w1"]])
+def test_it_wants_one_thing_to_check(arguments: list[str]) -> None:
+    """Neither none nor both."""
+    result = typed("healthcheck", *arguments)
+
+    assert result.exit_code == 1
+    assert "say either --worker NAME or --monitor." in result.stderr
+
+
+def test_the_monitor_is_found_by_its_state_dir(tmp_path: Path) -> None:
+    """Healthy once it has left a sign of life there."""
+    state_dir = str(tmp_path / "state")
+    arguments = ("healthcheck", "--monitor", "--state-dir", state_dir)
+    assert typed(*arguments).exit_code == 1
+
+    Liveness(state_dir).beat(interval_seconds=60.0)
+    result = typed(*arguments)
+
+    assert (result.exit_code, result.stdout) == (0, "healthy\n")
+
+
+def test_without_a_state_dir_it_looks_where_the_monitor_leaves_its_sign(tmp_path: Path) -> None:
+    """Among the temporary files. It imports nothing slow, though the variable names an app."""
+    # Given a process with temporary files of its own
+    code = (
+        "import sys; from event_monitor.cli import main\n"
+        "try: main(['healthcheck', '--monitor'])\n"
+        "except SystemExit as ending: print(ending.code)\n"
+        "print(sorted({'celery', 'kombu', 'boto3', 'redis', 'sqlite3'} & set(sys.modules)))"
+    )
+    environ = {**os.environ, "EVENT_MONITOR_APP": "proj", "TMPDIR": str(tmp_path)}
+    root = Path(__file__).parents[3]
+
+    def checked() -> list[str]:
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environ,
+            cwd=root,
+        )
+        return run.stdout.splitlines()
+
+    # When, then
+    assert checked() == ["1", "[]"]
+    Liveness(temporary_dir=tmp_path).beat(interval_seconds=60.0)
+    assert checked() == ["healthy", "0", "[]"]
+
+
+def test_an_outage_of_the_broker_need_not_restart_the_worker() -> None:
+    """Unless asked otherwise the worker is unhealthy: nothing is known of it."""
+    arguments = ("healthcheck", "-b", "redis://:geheim@127.0.0.1:1/0", "--worker", "w1")
+
+    assert typed(*arguments).exit_code == 1
+    result = typed(*arguments, "--ignore-broker")
+    assert result.exit_code == 0
+    assert "cannot be asked" in result.stderr
+    assert "geheim" not in result.output

@@ -1,0 +1,128 @@
+"""Command line: which commands there are, how they start, and the number they end with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from celery import Celery
+from celery.bin.base import CLIContext
+from click.testing import CliRunner
+
+from event_monitor import errors
+from event_monitor.cli import celery_command, main
+from event_monitor.settings import options
+
+from .terminal import complaint, namespace_of, typed
+
+COMMANDS = [
+    *("run", "check", "status", "healthcheck", "provision"),
+    *("metrics", "cost", "settings", "demo"),
+]
+
+
+def test_help_lists_the_commands_in_the_order_one_needs_them_and_the_exit_codes() -> None:
+    """One look shows what there is."""
+    result = typed("--help")
+
+    lines = result.output.partition("Commands:\n")[2].splitlines()
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in lines if line.strip()] == COMMANDS
+    for name, code in vars(errors).items():
+        if name.startswith("EXIT_"):
+            assert f"    {code:<4}" in result.output, name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_that_parse(command: str) -> None:
+    """What --help shows can be typed: every word of it is known."""
+    # Given
+    known = main.commands[command]
+    output = typed(command, "--help").output
+    examples = output.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+
+    # When
+    assert examples
+    for example in examples:
+        words = example.partition(f" {command}")[2].split()
+        context = click.Context(known)
+        known.parse_args(context, words)
+
+        # Then
+        assert context.params, example
+
+
+def test_every_setting_is_a_flag_of_the_commands_that_use_settings() -> None:
+    """Generated, so none can be missing."""
+    for command in ("run", "check", "cost", "settings"):
+        output = typed(command, "--help").output
+        for option in options():
+            assert option.flag in output, (command, option.flag)
+
+
+def test_version() -> None:
+    """Program and version."""
+    assert typed("--version").output == "event-monitor 0.1.0\n"
+
+
+def test_importing_the_command_line_is_fast() -> None:
+    """Every ``celery`` command loads it: neither Celery's events nor boto3 come along."""
+    code = (
+        "import sys, event_monitor.cli; "
+        "print(sorted({'celery', 'kombu', 'boto3', 'botocore', 'sqlite3'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout.strip() == "[]"
+
+
+def test_it_is_a_module_too() -> None:
+    """``python -m event_monitor``."""
+    command = [sys.executable, "-m", "event_monitor", "--version"]
+    root = Path(__file__).parents[3]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+
+    assert run.stdout == "event-monitor 0.1.0\n"
+
+
+def test_a_wrong_setting_ends_with_the_sentence_of_the_settings() -> None:
+    """Exit 2, whatever the source."""
+    assert complaint(typed("run", "-b", "memory://", "--interval", "fast"), code=2) == (
+        "--interval is 'fast'; it must be 1 to 3,600 seconds."
+    )
+
+
+def test_a_misspelt_flag_is_suggested() -> None:
+    """click's own exit 2."""
+    result = typed("run", "--intervall", "3")
+
+    assert result.exit_code == 2
+    assert "--interval" in result.stderr
+
+
+def test_under_celery_the_app_is_celerys() -> None:
+    """``celery -A proj event-monitor settings``: the same commands, with Celery's app."""
+    # Given
+    app = Celery("shop", broker="memory://")
+    app.conf.event_monitor = {"namespace": "FromCelery"}
+    context = CLIContext(app=app, no_color=True, workdir=None)
+
+    # When
+    result = CliRunner().invoke(celery_command, ["settings"], obj=context)
+
+    # Then
+    assert list(celery_command.commands) == COMMANDS
+    assert celery_command.name == "event-monitor"
+    assert namespace_of(result) == "FromCelery"
+
+
+def test_under_celery_mistakes_are_one_line_too() -> None:
+    """With the same exit code."""
+    context = CLIContext(app=Celery("shop", broker="memory://"), no_color=True, workdir=None)
+
+    result = CliRunner().invoke(celery_command, ["run", "--sink", "nope"], obj=context)
+
+    assert complaint(result, code=2) == "--sink is 'nope'; it must be `cloudwatch` or `console`."

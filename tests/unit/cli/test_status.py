@@ -1,0 +1,39 @@
+"""Status: what is typed, and the number it ends with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .terminal import typed
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--no-such-flag"], [], ["-b", "memory://", "--interval", "x"]]
+)
+def test_mistakes_are_no_verdict(arguments: list[str]) -> None:
+    """2 is critical to Nagios, 3 is unknown."""
+    result = typed("status", *arguments)
+
+    assert result.exit_code == 3, result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_mistakes_are_printed_where_nagios_looks() -> None:
+    """The first line of stdout."""
+    assert typed("status").stdout.startswith("UNKNOWN: there is no app to watch: say -A proj")
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "json"])
+def test_a_broker_that_is_away_is_unknown(flags: list[str]) -> None:
+    """One line, or one JSON object, without the password."""
+    result = typed("status", "-b", "redis://user:geheim@127.0.0.1:1/0", *flags)
+
+    assert result.exit_code == 3, result.output
+    assert "geheim" not in result.output
+    if flags:
+        assert json.loads(result.stdout)["status"] == "unknown"
+    else:
+        (line,) = result.stdout.splitlines()
+        assert line.startswith("UNKNOWN: the workers on redis://user:**@127.0.0.1:1/0 cannot be")

@@ -1,0 +1,69 @@
+"""Report: the worst problem decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from event_monitor.status.report import Level, Report, Verdict, judge
+from event_monitor.survey import QueueDepth
+
+from .cluster import RUNNING, SETTINGS, W1, judged, queue, report
+
+
+@pytest.mark.parametrize(
+    ("found", "level"),
+    [
+        (report(), Level.OK),
+        (report(queues=(queue(100),)), Level.WARNING),
+        (report(queues=(queue(1_000),)), Level.CRITICAL),
+        (report(queues=(QueueDepth("free", ready=10**6),)), Level.OK),  # without limits
+        (report(workers=()), Level.CRITICAL),
+        (report(workers=None, queues=None, unknown=("the broker is away",)), Level.UNKNOWN),
+        (report(queues=(queue(1_000),), workers=None, unknown=("no",)), Level.CRITICAL),
+        (report(queues=(queue(100),), workers=None, unknown=("no",)), Level.WARNING),
+    ],
+)
+def test_the_worst_problem_is_the_level(found: Report, level: Level) -> None:
+    """Critical before warning before unknown."""
+    assert judged(found).level is level
+
+
+def test_the_levels_are_the_exit_codes_of_nagios() -> None:
+    """A plugin's protocol."""
+    assert [int(level) for level in Level] == [0, 1, 2, 3]
+    assert [level.name for level in Level] == ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+
+
+def test_every_problem_has_a_sentence_and_every_queue_a_level() -> None:
+    """The worst first; a queue without limits has none."""
+    found = report(
+        workers=(),
+        queues=(QueueDepth("free", ready=7), queue(1_500, oldest_seconds=7_260.0), queue(None)),
+        unknown=("the workers cannot be asked", "for the same reason"),
+    )
+
+    assert judged(found) == Verdict(
+        level=Level.CRITICAL,
+        problems=(
+            "no worker answers",
+            "queue celery: 1,500 waiting, the oldest for 2h 01m",
+            "the workers cannot be asked",
+        ),
+        queues=(None, Level.CRITICAL, None),
+    )
+
+
+def test_how_many_workers_there_have_to_be() -> None:
+    """A number of the user's."""
+    few = judge(report(), SETTINGS, min_workers=2)
+
+    assert few.level is Level.CRITICAL
+    assert few.problems == ("1 worker answers, fewer than 2",)
+    assert judge(report(workers=()), SETTINGS, min_workers=0).level is Level.OK
+
+
+def test_the_oldest_task_is_the_one_that_runs_longest() -> None:
+    """Of those whose start is known."""
+    assert report(running=RUNNING).oldest() == (RUNNING[1], 725.0)
+    assert report(running=RUNNING[2:]).oldest() is None
+    assert report(workers=(W1,)).oldest() is None

@@ -1,0 +1,109 @@
+"""Worker health: what a look at one worker shows, and what is remembered of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from event_monitor.probes.stalled import Idle, Look
+from event_monitor.status.worker_health import IdleNote, look_at, nodename
+from event_monitor.survey import QueueDepth, WorkerAnswer
+
+ANSWER = WorkerAnswer(
+    "w1@host", active=0, processed=(("proj.a", 4), ("proj.b", 3)), queues=("celery", "mail")
+)
+EMPTY = QueueDepth("mail", ready=0)
+
+
+@pytest.mark.parametrize(
+    ("depths", "work_waits"),
+    [
+        ((QueueDepth("celery", ready=5), EMPTY), True),
+        ((QueueDepth("celery", ready=0), EMPTY), False),
+        ((QueueDepth("celery", ready=None), EMPTY), None),
+        ((), None),
+    ],
+)
+def test_a_look_shows_what_it_runs_has_begun_and_whether_work_waits(
+    depths: tuple[QueueDepth, ...], work_waits: bool | None
+) -> None:
+    """None where a queue's depth is unknown and no other has messages."""
+    assert look_at(ANSWER, depths, uptime_seconds=60.0, now=1_000.0) == Look(
+        active=0, processed=7, work_waits=work_waits, seen_at=1_000.0, uptime_seconds=60.0
+    )
+
+
+def test_without_an_uptime_the_count_of_begun_tasks_proves_nothing() -> None:
+    """It may be another process than at the last look."""
+    look = look_at(ANSWER, (), uptime_seconds=None, now=1_000.0)
+
+    assert (look.processed, look.uptime_seconds) == (None, None)
+
+
+def test_a_worker_that_reads_no_queue_has_no_work_waiting() -> None:
+    """Somebody cancelled its consumers on purpose; unknown queues are another thing."""
+    idle = WorkerAnswer("w1@host", active=0, queues=())
+    silent = WorkerAnswer("w1@host", active=0)
+
+    assert look_at(idle, (), uptime_seconds=60.0, now=0.0).work_waits is False
+    assert look_at(silent, (), uptime_seconds=60.0, now=0.0).work_waits is None
+
+
+# -- the note --------------------------------------------------------------------------------------
+
+
+def test_what_was_found_is_noted_for_the_next_look(tmp_path: Path) -> None:
+    """One file per worker, whatever its name; it goes when the worker is no longer idle."""
+    note, idle = IdleNote(str(tmp_path), "w1@\ud800/.."), Idle(7, since=500.0)
+    assert note.read() is None
+
+    note.replace(None, idle)
+    assert note.read() == idle
+    assert IdleNote(str(tmp_path), "w2@host").read() is None
+
+    note.replace(idle, None)
+    assert note.read() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_note_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    """An upgrade does not forget since when a worker is idle."""
+    note = IdleNote(str(tmp_path), "w1@host")
+    assert note.path == tmp_path / "worker-5eb1ded2f3b98c9d"
+
+    note.path.write_text('{"processed": 7, "since": 500}')
+
+    assert note.read() == Idle(7, since=500.0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"processed": "x", "since": 1}', '{"processed": 1}'])
+def test_a_broken_note_is_none(tmp_path: Path, text: str) -> None:
+    """Whatever the file holds."""
+    note = IdleNote(str(tmp_path), "w1@host")
+    note.path.write_text(text)
+
+    assert note.read() is None
+
+
+def test_a_worker_is_not_unhealthy_because_nothing_can_be_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full or read-only disk is a warning."""
+    (tmp_path / "file").write_text("")
+
+    IdleNote(str(tmp_path / "file"), "w1@host").replace(None, Idle(7, since=500.0))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_names_of_workers_are_those_of_celery() -> None:
+    """The host may be left out, or written as in ``celery worker -n``."""
+    host = nodename("celery").partition("@")[2]
+
+    assert host
+    assert nodename("w1@") == nodename("w1@%h") == nodename("w1") == f"w1@{host}"
+    assert nodename("w1@other") == "w1@other"
