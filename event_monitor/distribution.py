@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from math import fsum
 from struct import Struct
 
@@ -53,6 +54,20 @@ class Distribution:
     def sum(self) -> float:
         """The sum of all recorded values."""
         return fsum(v * n for v, n in zip(self.values, self.counts, strict=True))
+
+    def percentile(self, percent: float) -> float:
+        """Return the smallest value that at least ``percent`` of all values do not exceed.
+
+        That is the nearest rank, so it is a value that occurred. Raises ``ValueError`` when empty.
+        """
+        if not self.counts:
+            raise ValueError("an empty distribution has no percentiles")
+        rank = self.count * percent / 100
+        reached = accumulate(self.counts)
+        return next(
+            (value for value, count in zip(self.values, reached, strict=True) if count >= rank),
+            self.values[-1],
+        )
 
     def __bool__(self) -> bool:
         return bool(self.counts)

@@ -155,3 +155,17 @@ def test_values_ascend_and_counts_are_positive() -> None:
     distribution = recorded([random.Random(4).random() for _ in range(5_000)])
     assert list(distribution.values) == sorted(set(distribution.values))
     assert min(distribution.counts) >= 1
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1.0), (50, 2.0), (95, 10.0), (75, 2.0), (76, 10.0), (100, 10.0)]
+)
+def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> None:
+    """A percentile is a value that occurred."""
+    assert Distribution((1.0, 2.0, 10.0), (1, 2, 1)).percentile(percent) == expected
+
+
+def test_an_empty_distribution_has_no_percentile() -> None:
+    """Rather than a zero that nobody measured."""
+    with pytest.raises(ValueError, match="empty"):
+        Distribution().percentile(50)
