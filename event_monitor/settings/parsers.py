@@ -17,6 +17,7 @@ from ..catalog import CATALOG, DIMENSIONS
 
 __all__ = [
     "DIMENSION_PAIRS",
+    "FILE",
     "FLAG",
     "GROUPS",
     "LIMITS",
@@ -165,6 +166,7 @@ NAMESPACE = Kind(
     "TEXT", "1 to 255 printable ASCII characters, not beginning with `AWS/` or `:`", _namespace
 )
 PATH = Kind("DIR", "a directory", _path)
+FILE = Kind("FILE", "a file", _path)
 
 
 def _queue(raw: Any) -> str:

@@ -17,6 +17,7 @@ from ..catalog import CATALOG
 from ..errors import SettingsError
 from .parsers import (
     DIMENSION_PAIRS,
+    FILE,
     FLAG,
     GROUPS,
     LIMITS,
@@ -35,6 +36,7 @@ from .parsers import (
     text_of,
     whole,
 )
+from .sinks import SINK
 
 __all__ = [
     "ENV_PREFIX",
@@ -91,8 +93,13 @@ class Settings:
     )
     sink: str = _setting(
         "cloudwatch",
-        choice("cloudwatch", "console"),
+        SINK,
         "Where metrics go; `--dry-run` is the console.",
+    )
+    emf_file: str = _setting(
+        "",
+        FILE,
+        "File that the sink `emf` appends its lines to; empty means standard output.",
     )
     on_ambiguous_send: str = _setting(
         "retry",

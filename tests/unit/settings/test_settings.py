@@ -204,7 +204,11 @@ def test_conf_of_reads_modules_with_and_without_a_namespace(
         ("worker_grace_beats", "1", "2 to 1,000 heartbeats"),
         ("high_resolution", "maybe", "`true` or `false`"),
         ("high_resolution", 1, "`true` or `false`"),
-        ("sink", "prometheus", "`cloudwatch` or `console`"),
+        (
+            "sink",
+            "prometheus",
+            "`cloudwatch`, `console`, `emf` or a sink that an installed package",
+        ),
         ("on_ambiguous_send", "", "`retry` or `drop`"),
         ("include_tasks", 5, "names or globs separated by commas"),
         ("include_tasks", {"a": "b"}, "names or globs separated by commas"),
