@@ -18,13 +18,12 @@ from typing import TextIO
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import UnavailableError
 from ..metrics import Metric
+from ..sinks.cloudwatch_limits import MAX_AGE_SECONDS
 from .store import Store, storable
 
 __all__ = ["Batch", "Spool"]
 
 log = logging.getLogger(__name__)
-
-MAX_AGE_SECONDS = 14 * 86_400.0  # PutMetricData takes nothing older
 
 
 @dataclass(frozen=True, slots=True)

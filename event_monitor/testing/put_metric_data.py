@@ -1,4 +1,7 @@
-"""PutMetricData's rules, and its query protocol. Sources: the API reference, botocore's model."""
+"""PutMetricData's rules, and its query protocol. Sources: the API reference, botocore's model.
+
+The limits are written here once more on purpose: a referee must not share a mistake of the sinks.
+"""
 
 from __future__ import annotations
 

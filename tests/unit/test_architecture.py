@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "camera": {"clock", "settings", "snapshot", "state"},
     "probes": {"broker", "clock", "settings", "snapshot", "survey"},
     "publisher": {"clock", "distribution", "errors", "metrics", "sinks", "snapshot"},
-    "sinks": PURE | {"metrics", "settings"},
+    "sinks": PURE | {"metrics", "settings", "text"},
     "liveness": set(),
     "provision": {"catalog", "errors", "metrics", "settings", "sinks"},
 }

@@ -68,7 +68,7 @@ def test_no_invalid_datum_reaches_the_endpoint(
 
 def test_different_names_stay_different_series() -> None:
     """Escaping and cutting must not throw two tasks together."""
-    from event_monitor.sinks.cloudwatch import _dimension_value
+    from event_monitor.sinks.cloudwatch_limits import dimension_value
 
     names = ["ж" * 1_024, "ж" * 1_023 + "я", "a\nb", "a\tb", "x" * 2_000, "x" * 1_999 + "y"]
-    assert len({_dimension_value(name) for name in names}) == len(names)
+    assert len({dimension_value(name) for name in names}) == len(names)
