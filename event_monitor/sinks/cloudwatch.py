@@ -16,7 +16,7 @@ from ..distribution import Distribution
 from ..metrics.metric import Metric
 from ..settings import Settings
 from ..text import one_line
-from .client import READ_SECONDS, Client, Datum, client_of, session_of, target_of
+from .client import READ_SECONDS, Client, Datum, Session, client_of, session_of, target_of
 from .cloudwatch_check import check_cloudwatch
 from .cloudwatch_limits import Refusals, dimension_value, separate
 from .faults import Fault, classify, not_connected
@@ -36,7 +36,7 @@ Item = tuple[Metric, Datum]
 
 
 def encode(metrics: Iterable[Metric], *, high_resolution: bool = False) -> list[Datum]:
-    """Metrics as boto3's ``put_metric_data`` takes them, one datum each, in the same order."""
+    """Return the metrics as ``put_metric_data`` takes them, one datum each, in the same order."""
     return [_datum(metric, high_resolution=high_resolution) for metric in metrics]
 
 
@@ -59,7 +59,7 @@ def _datum(metric: Metric, *, high_resolution: bool) -> Datum:
 
 
 def requests_of(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Cut into requests that keep to the limits of count and size, order kept."""
+    """Cut the items into requests that keep to the limits of count and size, in order."""
     request: list[Item] = []
     size = 0
     for item in items:
@@ -74,7 +74,7 @@ def requests_of(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _body_bytes(datum: Datum) -> int:
-    """The datum's part of the uncompressed body.
+    """Return how much the datum adds to the uncompressed body.
 
     botocore writes JSON with ``json.dumps`` and timestamps as numbers. An older one, which writes
     the query protocol, needs up to four times as much; there 413 and halving come in.
@@ -108,7 +108,8 @@ class CloudWatchSink:
         self._read_seconds = read_seconds
         self._refusals = Refusals()
         self._client: Client | None = None
-        _require_target(settings.region)
+        # Kept for the first connection: it has read the service's model, which takes 0.2 s.
+        self._session: Session | None = _session_with_target(settings.region)
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Send what is valid, in as few requests as the limits allow; stop at the first failure.
@@ -167,9 +168,10 @@ class CloudWatchSink:
 
         namespace = self._settings.namespace
         if self._client is None:
+            session, self._session = self._session or session_of(), None
             try:
                 self._client = client_of(
-                    session_of(), self._settings.region, read_seconds=self._read_seconds
+                    session, self._settings.region, read_seconds=self._read_seconds
                 )
             except (ClientError, BotoCoreError, OSError, RuntimeError, ValueError) as error:
                 return not_connected(error, namespace=namespace)
@@ -194,11 +196,13 @@ class CloudWatchSink:
         return None
 
 
-def _require_target(region: str) -> None:
+def _session_with_target(region: str) -> Session:
+    """Return a session that knows where to publish to; ``SinkUnavailableError`` if none does."""
     from botocore.exceptions import BotoCoreError, NoRegionError
 
     try:
-        target_of(session_of(), region)
+        session = session_of()
+        target_of(session, region)
     except NoRegionError:
         raise SinkUnavailableError(
             "There is no AWS region to publish to: set AWS_REGION, such as AWS_REGION=eu-west-1, "
@@ -216,3 +220,4 @@ def _require_target(region: str) -> None:
             f"{message[0].upper()}{message[1:]}. Correct it and start again.",
             SinkFinding("region", "failed", message),
         ) from error
+    return session

@@ -41,7 +41,8 @@ class EmfSink:
 
     A line that was cut off by a slow reader or a full disk is finished before anything else, so
     that every line is whole. Until then its metrics are ``unsent``; when they come again after it
-    was finished, they are left out, so that nothing is doubled. Raises ``SettingsError`` for a
+    was finished, they are left out, so that nothing is doubled. A process that is killed inside a
+    line leaves it cut off; a file's is ended by the next process. Raises ``SettingsError`` for a
     static dimension whose name a metric needs.
     """
 

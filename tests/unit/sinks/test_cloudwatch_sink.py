@@ -146,10 +146,10 @@ def test_a_dimension_value_is_made_allowable(name: str, expected: str) -> None:
 
 def test_different_long_names_stay_different() -> None:
     """Names that differ only beyond the cut do not become one series."""
-    one, other = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
+    first, second = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
 
-    assert one["Dimensions"] != other["Dimensions"]
-    assert len(one["Dimensions"][0]["Value"]) == 1_024
+    assert first["Dimensions"] != second["Dimensions"]
+    assert len(first["Dimensions"][0]["Value"]) == 1_024
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,9 @@ def test_credentials_are_not_logged(
 
     errors = [sink.send((count(value=math.nan), count())).error or "" for _ in range(2)]
 
-    ours = [one.getMessage() for one in caplog.records if one.name.startswith("event_monitor")]
+    ours = [
+        record.getMessage() for record in caplog.records if record.name.startswith("event_monitor")
+    ]
     assert not any("AKIA" in text or "secret" in text for text in errors + ours)
 
 

@@ -338,6 +338,20 @@ def test_a_folder_that_comes_later_is_found(tmp_path: Path) -> None:
     assert values(path.read_text()) == [("TasksSent", NOW, 1.0)]
 
 
+def test_a_full_disk_keeps_everything() -> None:
+    """The spool holds it until there is room."""
+    sink = sink_to(Path("/dev/full"))
+
+    outcome = sink.send((count(),))
+    sink.close()
+
+    assert outcome == Outcome(
+        unsent=(count(),),
+        failures=1,
+        error="Writing to /dev/full failed: No space left on device.",
+    )
+
+
 # -- names, and the check --------------------------------------------------------------------------
 
 
