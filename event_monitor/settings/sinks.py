@@ -41,14 +41,15 @@ def _sink(raw: object) -> str:
         raise TypeError
     if raw in BUILT_IN_SINKS:
         return raw
-    known = (*BUILT_IN_SINKS, *sorted(plug_ins()))
-    if raw not in known:
-        raise NotAllowedError(f"there are {', '.join(known)}{suggest(raw, known)}")
+    installed = sorted(plug_ins())
+    if raw not in installed:
+        those = f"installed are {', '.join(installed)}" if installed else "none is installed"
+        raise NotAllowedError(f"{those}{suggest(raw, (*BUILT_IN_SINKS, *installed))}")
     return raw
 
 
 SINK = Kind(
     "NAME",
-    "`cloudwatch`, `console`, `emf` or a sink that an installed package brings",
+    "`cloudwatch`, `console`, `emf` or the sink of an installed package",
     _sink,
 )

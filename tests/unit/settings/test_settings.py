@@ -207,7 +207,7 @@ def test_conf_of_reads_modules_with_and_without_a_namespace(
         (
             "sink",
             "prometheus",
-            "`cloudwatch`, `console`, `emf` or a sink that an installed package",
+            "`cloudwatch`, `console`, `emf` or the sink of an installed package",
         ),
         ("on_ambiguous_send", "", "`retry` or `drop`"),
         ("include_tasks", 5, "names or globs separated by commas"),
@@ -215,6 +215,7 @@ def test_conf_of_reads_modules_with_and_without_a_namespace(
         ("include_tasks", [1], "names or globs separated by commas"),
         ("state_dir", 5, "a directory"),
         ("state_dir", "a\0b", "a directory"),
+        ("emf_file", 5, "a file"),
     ],
 )
 def test_a_wrong_value_is_answered_with_key_value_and_what_is_allowed(

@@ -74,9 +74,20 @@ def test_an_unknown_sink_is_answered_with_those_there_are() -> None:
         named("shop-memroy")
 
     assert str(raised.value) == (
-        "EVENT_MONITOR_SINK is 'shop-memroy'; it must be `cloudwatch`, `console`, `emf` or a sink "
-        "that an installed package brings: there are cloudwatch, console, emf, broken, halfway, "
-        "missing, shop-memory (did you mean 'shop-memory'?)."
+        "EVENT_MONITOR_SINK is 'shop-memroy'; it must be `cloudwatch`, `console`, `emf` or the "
+        "sink of an installed package: installed are broken, halfway, missing, shop-memory "
+        "(did you mean 'shop-memory'?)."
+    )
+
+
+def test_where_no_package_brings_one_that_is_said() -> None:
+    """A built-in name with a slip in it is recognised."""
+    with pytest.raises(SettingsError) as raised:
+        named("cloudwach")
+
+    assert str(raised.value) == (
+        "EVENT_MONITOR_SINK is 'cloudwach'; it must be `cloudwatch`, `console`, `emf` or the sink "
+        "of an installed package: none is installed (did you mean 'cloudwatch'?)."
     )
 
 
