@@ -360,7 +360,10 @@ def test_under_celery_mistakes_are_one_line_too() -> None:
 
     result = CliRunner().invoke(celery_command, ["run", "--sink", "nope"], obj=context)
 
-    assert told(result, 2) == "--sink is 'nope'; it must be `cloudwatch` or `console`."
+    assert told(result, 2) == (
+        "--sink is 'nope'; it must be `cloudwatch`, `console`, `emf` or the sink of an installed "
+        "package: none is installed."
+    )
 
 
 # -- logging -------------------------------------------------------------------------------------
