@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .cloudwatch_cam import CloudWatchCam
     from .distribution import Distribution
     from .errors import EventMonitorError, SettingsError, UnavailableError
+    from .metrics import Metric
     from .settings import Settings
+    from .sinks import Outcome, Sink, SinkFinding
     from .snapshot import Snapshot
     from .state import State
 
@@ -23,8 +25,12 @@ __all__ = [
     "CloudWatchCam",
     "Distribution",
     "EventMonitorError",
+    "Metric",
+    "Outcome",
     "Settings",
     "SettingsError",
+    "Sink",
+    "SinkFinding",
     "Snapshot",
     "State",
     "UnavailableError",
@@ -39,8 +45,12 @@ _HOMES = {
     "CloudWatchCam": "cloudwatch_cam",
     "Distribution": "distribution",
     "EventMonitorError": "errors",
+    "Metric": "metrics",
+    "Outcome": "sinks",
     "Settings": "settings",
     "SettingsError": "errors",
+    "Sink": "sinks",
+    "SinkFinding": "sinks",
     "Snapshot": "snapshot",
     "State": "state",
     "UnavailableError": "errors",

@@ -19,8 +19,8 @@ from celery import shared_task
 
 from .catalog import CATALOG
 from .metrics import Metric, metrics_from
-from .service import make_sink
 from .settings import Settings, conf_of
+from .sinks.registry import make_sink
 from .snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
 from .status.ask import take_report
 from .survey import Survey

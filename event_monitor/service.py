@@ -314,14 +314,10 @@ def require_events(settings: Settings, app: Any) -> None:
 
 
 def make_sink(settings: Settings) -> Sink:
-    """The sink the settings name; botocore is imported only if it is needed."""
-    if settings.sink == "console":
-        from .sinks.console import ConsoleSink
+    """Return the sink the settings name; botocore is imported only if it is needed."""
+    from .sinks.registry import make_sink as make
 
-        return ConsoleSink()
-    from .sinks.cloudwatch import CloudWatchSink
-
-    return CloudWatchSink(settings)
+    return make(settings)
 
 
 def _tune_garbage_collection() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .from_snapshot import Metric, label_for, metrics_from
+from .from_snapshot import label_for, metrics_from
+from .metric import Metric
 
 __all__ = ["Metric", "label_for", "metrics_from"]

@@ -24,7 +24,8 @@ from ..snapshot import (
 )
 from ..survey import QueueDepth, Survey, WorkerAnswer
 from ..text import aligned
-from .from_snapshot import Metric, metrics_from
+from .from_snapshot import metrics_from
+from .metric import Metric
 
 __all__ = ["Cluster", "Estimate", "Saving", "bill", "estimate", "savings"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import islice
 
 from ..catalog import CATALOG, MetricSpec
@@ -12,26 +12,9 @@ from ..settings.globs import matches
 from ..snapshot import OTHER, Snapshot, TaskCounts, WorkerState, total
 from ..survey import Survey
 from .gauges import queue_totals, queue_values, worker_totals, worker_values
+from .metric import Metric
 
-__all__ = ["Metric", "label_for", "metrics_from"]
-
-
-Dimensions = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One value of one series.
-
-    ``timestamp`` is the start of its window, seconds since the epoch. ``value`` is a number, or a
-    non-empty distribution. Dimensions are (name, value) pairs, static ones first.
-    """
-
-    name: str
-    unit: str
-    timestamp: float
-    value: float | Distribution
-    dimensions: Dimensions = ()
+__all__ = ["label_for", "metrics_from"]
 
 
 def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:

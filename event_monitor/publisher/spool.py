@@ -16,6 +16,7 @@ from typing import Literal
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..msgpack import encodable
+from ..sinks.cloudwatch_limits import MAX_AGE_SECONDS
 from .directory_lock import DirectoryLock
 from .disk import Disk
 from .store import Store
@@ -23,8 +24,6 @@ from .store import Store
 __all__ = ["Batch", "BatchId", "Spool"]
 
 log = logging.getLogger(__name__)
-
-MAX_AGE_SECONDS = 14 * 86_400.0  # PutMetricData takes nothing older
 
 
 @dataclass(frozen=True, slots=True)

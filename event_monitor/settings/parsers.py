@@ -13,6 +13,7 @@ from typing import Generic, SupportsFloat, TypeVar
 from urllib.parse import urlsplit
 
 __all__ = [
+    "FILE",
     "FLAG",
     "NAMESPACE",
     "PATH",
@@ -157,6 +158,7 @@ def _path(raw: object) -> str:
 
 
 PATH = Parser("DIR", "a directory", _path)
+FILE = Parser("FILE", "a file", _path)
 
 
 def _queue(raw: object) -> str:

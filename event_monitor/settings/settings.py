@@ -12,7 +12,8 @@ from typing import TypeVar, cast
 from ..catalog import CATALOG
 from ..errors import SettingsError
 from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, metric_names
-from .parsers import FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
+from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
+from .sinks import SINK
 from .sources import Parsers, Source, parse, read
 
 __all__ = ["Settings", "interval_of"]
@@ -57,8 +58,13 @@ class Settings:
     )
     sink: str = _setting(
         "cloudwatch",
-        choice("cloudwatch", "console"),
+        SINK,
         "Where metrics go; `--dry-run` is the console.",
+    )
+    emf_file: str = _setting(
+        "",
+        FILE,
+        "File that the sink `emf` appends its lines to; empty means standard output.",
     )
     on_ambiguous_send: str = _setting(
         "retry",

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
+from ..clock import SYSTEM_CLOCK, Clock
 from ..distribution import Distribution
-from ..metrics import Metric
-from . import Outcome
+from ..metrics.metric import Metric
+from ..settings import Settings
+from ..text import one_line, printable
+from .sink import Outcome, SinkFinding
 
-__all__ = ["ConsoleSink", "percentile", "render"]
+__all__ = ["ConsoleSink", "render"]
 
 
 class ConsoleSink:
-    """Writes plain text to a stream, standard output unless given another."""
+    """Writes plain text to a stream, standard output unless given another.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    It needs neither settings nor a clock; the registry hands both to every sink.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        stream: TextIO | None = None,
+    ) -> None:
+        del settings, clock
         self._stream = stream
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
@@ -28,16 +41,22 @@ class ConsoleSink:
             stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             return Outcome(
-                dropped=len(metrics), failures=1, error=f"Printing the metrics failed: {error}."
+                dropped=len(metrics),
+                failures=1,
+                error=f"Printing the metrics failed: {one_line(error)}.",
             )
         return Outcome()
 
+    def check(self) -> Iterator[SinkFinding]:
+        """Yield that nothing goes to CloudWatch."""
+        yield SinkFinding("cloudwatch", "skipped", "metrics go to the console")
+
     def close(self) -> None:
-        """Nothing to release; the stream is not ours."""
+        """Do nothing: the stream is not ours."""
 
 
 def render(metrics: Iterable[Metric]) -> str:
-    """The tables as text: one per window, oldest first; in each, totals before splits."""
+    """Return the tables as text: one per window, oldest first; in each, totals before splits."""
     windows: dict[float, list[Metric]] = {}
     for metric in metrics:
         windows.setdefault(metric.timestamp, []).append(metric)
@@ -47,9 +66,12 @@ def render(metrics: Iterable[Metric]) -> str:
 def _table(timestamp: float, metrics: list[Metric]) -> str:
     metrics.sort(key=lambda metric: len(metric.dimensions))  # stable: keeps the sender's order
     rows = [("METRIC", "DIMENSIONS", "VALUE")]
-    rows += [(one.name, _dimensions(one), _value(one)) for one in metrics]
+    rows += [(metric.name, _dimensions(metric), _value(metric)) for metric in metrics]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"{name:<{widths[0]}}  {dims:<{widths[1]}}  {value}" for name, dims, value in rows]
+    lines = [
+        f"{name:<{widths[0]}}  {dimensions:<{widths[1]}}  {value}"
+        for name, dimensions, value in rows
+    ]
     return "\n".join([f"Window of {_local_time(timestamp)}", *lines, "", ""])
 
 
@@ -62,9 +84,7 @@ def _local_time(timestamp: float) -> str:
 
 def _dimensions(metric: Metric) -> str:
     pairs = (f"{name}={value}" for name, value in metric.dimensions)
-    text = " ".join(pairs) or "-"
-    # A task may be called anything: control characters must not reach the terminal.
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return printable(" ".join(pairs)) or "-"
 
 
 def _value(metric: Metric) -> str:
@@ -76,24 +96,12 @@ def _value(metric: Metric) -> str:
 def _distribution(values: Distribution, unit: str) -> str:
     numbers = {
         "mean": values.sum / values.count,
-        "p50": percentile(values, 50),
-        "p95": percentile(values, 95),
+        "p50": values.percentile(50),
+        "p95": values.percentile(95),
         "max": values.values[-1],
     }
     shown = " ".join(f"{name}={number:.4g}{_suffix(unit)}" for name, number in numbers.items())
     return f"n={values.count:,} {shown}"
-
-
-def percentile(values: Distribution, percent: float) -> float:
-    """The smallest value that at least ``percent`` of the values do not exceed (nearest rank)."""
-    pairs: Sequence[tuple[float, int]] = tuple(zip(values.values, values.counts, strict=True))
-    rank = values.count * percent / 100
-    seen = 0
-    for value, count in pairs:
-        seen += count
-        if seen >= rank:
-            return value
-    return pairs[-1][0]
 
 
 def _suffix(unit: str) -> str:

@@ -1,11 +1,14 @@
-"""Faults: what an error of boto3 says about the PutMetricData request it ended."""
+"""Faults: what an error of botocore's means for the PutMetricData request it ended."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
-__all__ = ["Fault", "classify"]
+from ..text import one_line
+
+__all__ = ["AnsweredError", "Fault", "classify", "code_of", "not_connected"]
 
 _OPERATION = "PutMetricData"
 # With and without botocore's "Exception": the query protocol and newer ones name them differently.
@@ -19,7 +22,13 @@ _INVALID = frozenset(
         "Serialization",  # a value that the service's JSON reader does not take
     }
 )
-_MESSAGE_CHARACTERS = 300
+
+
+class AnsweredError(Protocol):
+    """What we use of botocore's ``ClientError``: a service answered, and refused."""
+
+    response: Mapping[str, Any]
+    operation_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +45,54 @@ class Fault:
 
 
 def classify(error: Exception, *, namespace: str) -> Fault:
-    """Tell the kinds of failure apart.
+    """Decide whether a failed request was applied, and whether it may be sent again.
 
     ``error`` is a ``ClientError`` (CloudWatch, or STS on the way to credentials, answered), a
     ``BotoCoreError`` (it did not), a ``ResponseParserError`` (the answer makes no sense), or an
-    ``OSError`` or ``RuntimeError`` of botocore's credential providers.
+    ``OSError``, ``RuntimeError`` or ``JSONDecodeError`` of botocore's credential providers.
     """
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
-        return _answered(error, namespace)
-    if isinstance(error, boto.ParamValidationError):
-        return Fault("invalid", _one_line(error))
+        return _answered(cast("AnsweredError", error), namespace)
+    if isinstance(error, boto.ParamValidationError) and "MetricData" in str(error):
+        return Fault("invalid", one_line(error))  # else it is a parameter of STS's
     if isinstance(
         error,
-        (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError),
-    ) or (isinstance(error, (OSError, RuntimeError)) and not isinstance(error, boto.BotoCoreError)):
-        return Fault("later", f"{_one_line(error)}: {_permission(namespace)}.")
+        (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.ParamValidationError,
+        ),
+    ) or (
+        isinstance(error, (OSError, RuntimeError, ValueError))
+        and not isinstance(error, boto.BotoCoreError)
+    ):
+        return not_connected(error, namespace=namespace)
     # Of an HTTPClientError (a time-out, a closed connection, whatever urllib3 did not name) nobody
     # knows what became of the body; nor of an answer that cannot be read. The other errors
     # (refused, no DNS, TLS, a proxy, no credentials) come before the body goes out.
     ambiguous = isinstance(error, boto.HTTPClientError) or not isinstance(error, boto.BotoCoreError)
     return Fault(
-        "ambiguous" if ambiguous else "later", f"CloudWatch cannot be reached: {_one_line(error)}"
+        "ambiguous" if ambiguous else "later", f"CloudWatch cannot be reached: {one_line(error)}"
     )
 
 
-def _answered(error: Any, namespace: str) -> Fault:
+def not_connected(error: Exception, *, namespace: str) -> Fault:
+    """Return the fault of a request that was never made, for want of credentials above all."""
+    return Fault("later", f"{one_line(error)}: {_permission(namespace)}.")
+
+
+def code_of(error: AnsweredError) -> str:
+    """Return the service's own code of its refusal, such as ``AccessDenied``; empty for none."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _answered(error: AnsweredError, namespace: str) -> Fault:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    details = error.response.get("Error", {})
-    code = str(details.get("Code", "")) or str(status)
-    message = str(details.get("Message", ""))
+    code = code_of(error) or str(status)
+    message = str(error.response.get("Error", {}).get("Message", ""))
     if error.operation_name != _OPERATION:
         return Fault("later", f"No credentials ({code}): {_permission(namespace)}.")
     if status == 413:
@@ -74,18 +100,14 @@ def _answered(error: Any, namespace: str) -> Fault:
     if code.removesuffix("Exception") in _INVALID:
         if "parameter Namespace" in message:  # no datum is to blame: a person has to change it
             return Fault("later", f"CloudWatch refuses the namespace {namespace!r} ({code}).")
-        return Fault("invalid", _one_line(f"{code}: {message}"))
+        return Fault("invalid", one_line(f"{code}: {message}"))
     if status in (401, 403):
         return Fault(
             "later", f"CloudWatch refused the credentials ({code}): {_permission(namespace)}."
         )
     kind: Literal["ambiguous", "later"] = "ambiguous" if status >= 500 else "later"
-    return Fault(kind, _one_line(f"CloudWatch answered {status} {code}: {message}"))
+    return Fault(kind, one_line(f"CloudWatch answered {status} {code}: {message}"))
 
 
 def _permission(namespace: str) -> str:
     return f"allow cloudwatch:PutMetricData on namespace {namespace!r} to the role it runs as"
-
-
-def _one_line(what: object) -> str:
-    return " ".join(str(what).split())[:_MESSAGE_CHARACTERS]

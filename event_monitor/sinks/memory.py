@@ -1,12 +1,13 @@
-"""Memory sink: keeps what it is sent, and fails when told to. For tests, yours and ours."""
+"""Memory sink: keeps what it is sent, and fails when asked to. For tests, yours and ours."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from ..distribution import Distribution
-from ..metrics import Metric
-from . import Outcome
+from ..metrics.metric import Metric
+from .sink import Outcome, SinkFinding
 
 __all__ = ["MemorySink"]
 
@@ -31,7 +32,7 @@ class MemorySink:
             self._fail, self._ambiguous = times, ambiguous
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
-        """Keep the metrics, or refuse them all while told to fail."""
+        """Keep the metrics, or refuse them all while asked to fail."""
         with self._changed:
             self._attempts += 1
             self._changed.notify_all()
@@ -46,34 +47,38 @@ class MemorySink:
             self._sends.append(metrics)
             return Outcome()
 
+    def check(self) -> Iterator[SinkFinding]:
+        """Yield that metrics go nowhere."""
+        yield SinkFinding("memory", "skipped", "metrics stay in memory")
+
     def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
 
     @property
     def sends(self) -> tuple[tuple[Metric, ...], ...]:
-        """The accepted sends, oldest first."""
+        """Return the accepted sends, oldest first."""
         with self._changed:
             return tuple(self._sends)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every accepted metric, oldest first."""
+        """Return every accepted metric, oldest first."""
         return tuple(metric for metrics in self.sends for metric in metrics)
 
     @property
     def attempts(self) -> int:
-        """How many sends there were, failed ones included."""
+        """Return how many sends there were, failed ones included."""
         with self._changed:
             return self._attempts
 
     def sum(self, name: str, /, **dimensions: str) -> float:
-        """The sum of a metric's values over all sends; the dimensions must match exactly."""
+        """Return the sum of a metric's values over all sends; the dimensions must match exactly."""
         wanted = sorted(dimensions.items())
         return sum(
-            one.value.sum if isinstance(one.value, Distribution) else one.value
-            for one in self.metrics
-            if one.name == name and sorted(one.dimensions) == wanted
+            metric.value.sum if isinstance(metric.value, Distribution) else metric.value
+            for metric in self.metrics
+            if metric.name == name and sorted(metric.dimensions) == wanted
         )
 
     def wait_for_attempts(self, attempts: int, *, timeout_seconds: float = 10.0) -> bool:

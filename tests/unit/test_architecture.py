@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "camera": {"clock", "settings", "snapshot", "state"},
     "probes": {"broker", "clock", "settings", "snapshot", "survey"},
     "publisher": {"clock", "distribution", "errors", "metrics", "msgpack", "sinks", "snapshot"},
-    "sinks": PURE | {"metrics", "settings"},
+    "sinks": PURE | {"metrics", "settings", "text"},
     "liveness": {"clock"},
     "provision": {"catalog", "errors", "metrics", "settings", "sinks"},
 }

@@ -13,10 +13,11 @@ from celery import Celery
 from event_monitor.check import Finding, check, json_report, paragraph, passed, summary
 from event_monitor.check.broker import examine_broker, judge_transport
 from event_monitor.check.listener import Heard
-from event_monitor.check.publishing import examine_publishing, judge_clock
+from event_monitor.check.publishing import examine_publishing
 from event_monitor.check.workers import WorkerEvidence, evidence_of, judge_workers
 from event_monitor.events import Event, TaskEvent, WorkerEvent
 from event_monitor.settings import Settings
+from event_monitor.sinks.cloudwatch_check import judge_clock
 from event_monitor.testing import StrictCloudWatch
 
 CONSOLE = Settings(sink="console")

@@ -125,4 +125,7 @@ def test_under_celery_mistakes_are_one_line_too() -> None:
 
     result = CliRunner().invoke(celery_command, ["run", "--sink", "nope"], obj=context)
 
-    assert complaint(result, code=2) == "--sink is 'nope'; it must be `cloudwatch` or `console`."
+    assert complaint(result, code=2) == (
+        "--sink is 'nope'; it must be `cloudwatch`, `console`, `emf` or the sink of an installed "
+        "package: none is installed."
+    )

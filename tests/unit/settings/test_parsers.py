@@ -32,7 +32,12 @@ from .mistakes import mistake
         ("worker_grace_beats", "1", "2 to 1,000 heartbeats"),
         ("high_resolution", "maybe", "`true` or `false`"),
         ("high_resolution", 1, "`true` or `false`"),
-        ("sink", "prometheus", "`cloudwatch` or `console`"),
+        (
+            "sink",
+            "prometheus",
+            "`cloudwatch`, `console`, `emf` or the sink of an installed package",
+        ),
+        ("emf_file", 5, "a file"),
         ("on_ambiguous_send", "", "`retry` or `drop`"),
         ("include_tasks", 5, "names or globs separated by commas"),
         ("include_tasks", {"a": "b"}, "names or globs separated by commas"),

@@ -8,7 +8,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from event_monitor.sinks.client import client_of, session_of
+from event_monitor.sinks.client import client_of, session_of, target_of
 
 REGIONS = (
     *("us-east-1", "eu-central-1", "ap-southeast-5"),
@@ -51,7 +51,8 @@ def test_requests_go_where_botocore_would_send_them(
     theirs = whole.create_client("cloudwatch", region_name=region)
     assert address(ours) == address(theirs)
     for service in ("sts", "sso", "sso-oidc"):
-        ours, theirs = (one.create_client(service, region_name=region) for one in (session, whole))
+        ours = session.create_client(service, region_name=region)
+        theirs = whole.create_client(service, region_name=region)
         assert address(ours) == address(theirs)
 
 
@@ -65,14 +66,14 @@ def test_what_the_environment_says_is_heeded(session: Any, monkeypatch: pytest.M
 
 def test_the_table_of_all_services_endpoints_is_not_kept(session: Any, whole: Any) -> None:
     """It would stay in memory as long as the client."""
-    ours, theirs = (endpoints(one) for one in (session, whole))
+    ours, theirs = endpoints(session), endpoints(whole)
     assert ours < theirs
     assert len(theirs) > 100
     assert len(ours) < 10
 
 
 def address(client: Any) -> tuple[str, str]:
-    """The endpoint's URL, and the region its requests are signed for."""
+    """Return the endpoint's URL, and the region its requests are signed for."""
     return client.meta.endpoint_url, client._request_signer._region_name
 
 
@@ -80,3 +81,16 @@ def endpoints(session: Any) -> set[str]:
     """The services in the table of a session's first partition."""
     table = session.get_component("data_loader").load_data("endpoints")
     return set(table["partitions"][0]["services"])
+
+
+def test_the_target_is_known_without_credentials(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Region and endpoint are those a client would have."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    target = target_of(session, "eu-central-1")
+    monkeypatch.undo()
+
+    meta = client_of(session, "eu-central-1").meta
+    assert (target.region_name, target.endpoint_url) == (meta.region_name, meta.endpoint_url)

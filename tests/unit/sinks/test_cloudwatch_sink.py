@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,13 @@ from event_monitor.distribution import Distribution
 from event_monitor.errors import UnavailableError
 from event_monitor.metrics import Metric
 from event_monitor.settings import Settings
-from event_monitor.sinks import Outcome
-from event_monitor.sinks.cloudwatch import CloudWatchSink, encode, invalid, requests_of
+from event_monitor.sinks import Outcome, Sink
+from event_monitor.sinks.cloudwatch import CloudWatchSink, encode, requests_of
+from event_monitor.sinks.cloudwatch_limits import invalid
 from event_monitor.sinks.faults import classify
 from event_monitor.testing import FakeClock, StrictCloudWatch
 
-from ...contracts.sink import NOW, SinkContract, count
+from ...contracts.sink import NOW, SinkContract, Taken, count
 
 MakeSink = Callable[..., CloudWatchSink]
 
@@ -65,8 +68,17 @@ def sink(make_sink: MakeSink) -> CloudWatchSink:
 
 class TestCloudWatchContract(SinkContract):
     @pytest.fixture
-    def taken(self, cloudwatch: StrictCloudWatch) -> Callable[[], object]:
-        return lambda: cloudwatch.data
+    def sink(self, make_sink: MakeSink) -> Sink:
+        return make_sink()
+
+    @pytest.fixture
+    def broken_sink(self, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch) -> Sink:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:1")
+        return make_sink()
+
+    @pytest.fixture
+    def taken(self, cloudwatch: StrictCloudWatch) -> Taken:
+        return lambda: [(datum.name, datum.timestamp) for datum in cloudwatch.data]
 
 
 # -- encoding ------------------------------------------------------------------------------------
@@ -134,10 +146,10 @@ def test_a_dimension_value_is_made_allowable(name: str, expected: str) -> None:
 
 def test_different_long_names_stay_different() -> None:
     """Names that differ only beyond the cut do not become one series."""
-    one, other = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
+    first, second = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
 
-    assert one["Dimensions"] != other["Dimensions"]
-    assert len(one["Dimensions"][0]["Value"]) == 1_024
+    assert first["Dimensions"] != second["Dimensions"]
+    assert len(first["Dimensions"][0]["Value"]) == 1_024
 
 
 @pytest.mark.parametrize(
@@ -365,7 +377,9 @@ def test_credentials_are_not_logged(
 
     errors = [sink.send((count(value=math.nan), count())).error or "" for _ in range(2)]
 
-    ours = [one.getMessage() for one in caplog.records if one.name.startswith("event_monitor")]
+    ours = [
+        record.getMessage() for record in caplog.records if record.name.startswith("event_monitor")
+    ]
     assert not any("AKIA" in text or "secret" in text for text in errors + ours)
 
 
@@ -385,6 +399,43 @@ def test_a_profile_that_is_not_there_is_said_at_the_start(monkeypatch: pytest.Mo
 
     with pytest.raises(UnavailableError, match=r"cannot be used: .*nowhere.*found\. Correct it"):
         CloudWatchSink(Settings())
+
+
+def test_making_it_asks_no_provider_of_credentials(
+    cloudwatch: StrictCloudWatch,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A provider that hangs or fails must not keep the monitor from starting."""
+    # Given credentials that come from a command, which notes that it was run, and fails
+    noted = tmp_path / "asked"
+    command = tmp_path / "credentials"
+    command.write_text(f"#!/bin/sh\ntouch {noted}\necho no JSON\n")
+    command.chmod(0o755)
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    # When
+    sink = CloudWatchSink(Settings(), clock=clock)
+    asked_at_start = noted.exists()
+    outcome = sink.send((count(),))
+    command.write_text(
+        "#!/bin/sh\n"
+        """echo '{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x"}'\n"""
+    )
+    again = sink.send(outcome.unsent)
+    sink.close()
+
+    # Then what could not be sent waits, and goes out once the command works
+    assert not asked_at_start
+    assert noted.exists()
+    assert (outcome.unsent, outcome.dropped, outcome.failures) == ((count(),), 0, 1)
+    assert again == Outcome()
+    assert cloudwatch.sum("TasksSent") == 1
 
 
 def test_a_dead_endpoint_is_not_ambiguous(
@@ -431,7 +482,12 @@ URL = "http://x"
         (boto.ConnectionClosedError(endpoint_url=URL), "ambiguous"),
         (boto.HTTPClientError(error="x"), "ambiguous"),
         (ResponseParserError("x"), "ambiguous"),
-        (boto.ParamValidationError(report="x"), "invalid"),
+        (
+            boto.ParamValidationError(report="Invalid length for MetricData[0].MetricName"),
+            "invalid",
+        ),
+        (boto.ParamValidationError(report="Invalid length for WebIdentityToken"), "later"),
+        (json.JSONDecodeError("x", "y", 0), "later"),
         (answer(400, "Throttling"), "later"),
         (answer(400, "ThrottlingException"), "later"),
         (answer(403, "ExpiredToken"), "later"),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
 from event_monitor.distribution import Distribution
 from event_monitor.metrics import Metric
-from event_monitor.sinks import Outcome
-from event_monitor.sinks.console import ConsoleSink, percentile, render
+from event_monitor.sinks import Outcome, Sink, SinkFinding
+from event_monitor.sinks.console import ConsoleSink, render
 from event_monitor.testing import MemorySink
 
-from ...contracts.sink import NOW, SinkContract, count
+from ...contracts.sink import NOW, SinkContract, Taken, count
 
 
 @pytest.fixture
@@ -22,14 +23,32 @@ def stream() -> io.StringIO:
     return io.StringIO()
 
 
+def windows_and_names(text: str) -> list[tuple[str, float]]:
+    """(metric name, timestamp) of each row that was printed."""
+    rows: list[tuple[str, float]] = []
+    timestamp = 0.0
+    for line in text.splitlines():
+        if line.startswith("Window of "):
+            timestamp = datetime.strptime(line, "Window of %Y-%m-%d %H:%M:%S %z").timestamp()
+        elif line and not line.startswith("METRIC "):
+            rows.append((line.split()[0], timestamp))
+    return rows
+
+
 class TestConsoleContract(SinkContract):
     @pytest.fixture
-    def sink(self, stream: io.StringIO) -> ConsoleSink:
-        return ConsoleSink(stream)
+    def sink(self, stream: io.StringIO) -> Sink:
+        return ConsoleSink(stream=stream)
 
     @pytest.fixture
-    def taken(self, stream: io.StringIO) -> Callable[[], object]:
-        return stream.getvalue
+    def broken_sink(self) -> Sink:
+        closed = io.StringIO()
+        closed.close()
+        return ConsoleSink(stream=closed)
+
+    @pytest.fixture
+    def taken(self, stream: io.StringIO) -> Taken:
+        return lambda: windows_and_names(stream.getvalue())
 
 
 class TestMemoryContract(SinkContract):
@@ -38,8 +57,14 @@ class TestMemoryContract(SinkContract):
         return MemorySink()
 
     @pytest.fixture
-    def taken(self, sink: MemorySink) -> Callable[[], object]:
-        return lambda: sink.metrics
+    def broken_sink(self) -> Sink:
+        sink = MemorySink()
+        sink.fail(1)
+        return sink
+
+    @pytest.fixture
+    def taken(self, sink: MemorySink) -> Taken:
+        return lambda: [(metric.name, metric.timestamp) for metric in sink.metrics]
 
 
 @pytest.fixture
@@ -88,6 +113,13 @@ def test_a_task_name_cannot_write_to_the_terminal() -> None:
     assert r"TaskName=a\x1b[2J\nb" in text
 
 
+def test_a_check_says_that_nothing_goes_to_cloudwatch() -> None:
+    """So that nobody takes "Ready" for a proof of permission."""
+    assert list(ConsoleSink().check()) == [
+        SinkFinding("cloudwatch", "skipped", "metrics go to the console")
+    ]
+
+
 def test_nothing_to_print_prints_nothing() -> None:
     """No metrics, no table."""
     assert render(()) == ""
@@ -98,19 +130,11 @@ def test_a_closed_stream_drops_what_it_does_not_take() -> None:
     stream = io.StringIO()
     stream.close()
 
-    outcome = ConsoleSink(stream).send((count(), count()))
+    outcome = ConsoleSink(stream=stream).send((count(), count()))
 
     assert outcome == Outcome(
         dropped=2, failures=1, error="Printing the metrics failed: I/O operation on closed file."
     )
-
-
-@pytest.mark.parametrize(
-    ("percent", "expected"), [(0, 1.0), (50, 2.0), (95, 10.0), (75, 2.0), (76, 10.0), (100, 10.0)]
-)
-def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> None:
-    """A percentile is a value that occurred."""
-    assert percentile(Distribution((1.0, 2.0, 10.0), (1, 2, 1)), percent) == expected
 
 
 def test_the_memory_sink_fails_as_often_as_told() -> None:
