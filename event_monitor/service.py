@@ -27,7 +27,7 @@ from .publisher.spool import Spool
 from .receiver import Receiver
 from .receiver.checkpoint import Checkpoint
 from .receiver.durability import Durability
-from .receiver.subscription import carries_events
+from .receiver.transports import carries_events
 from .settings import Settings
 from .sinks import Sink
 from .snapshot import AckToken, BrokerLink, Snapshot, WorkerState

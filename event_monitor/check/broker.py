@@ -9,7 +9,7 @@ from typing import Any
 
 from ..events import OWN_EVENT, CustomEvent
 from ..probes.inspect import replies_of
-from ..receiver.subscription import carries_events
+from ..receiver.transports import carries_events
 from ..settings import Settings
 from .finding import Finding
 from .listener import Listener

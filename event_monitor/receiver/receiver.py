@@ -17,7 +17,8 @@ from .. import events as ev
 from ..broker.control import tell
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
-from .subscription import Subscription, subscription_to
+from .subscription import Subscription
+from .transports import subscription_to
 
 __all__ = ["Receiver"]
 
@@ -140,7 +141,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._enable_later, self._told_at = False, time.monotonic()
             tell(self.app, self._source, "enable_events")
-        return received, reading.token
+        return received, reading.ack_token
 
     def _leave(self, subscription: Subscription) -> None:
         """Stop in order: what this makes safe is acknowledged before the connection goes."""

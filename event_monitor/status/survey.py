@@ -7,7 +7,7 @@ from typing import Any
 
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
-from ..receiver.subscription import carries_events
+from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..survey import QueueDepth
 from .report import Report

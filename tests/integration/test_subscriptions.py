@@ -14,7 +14,8 @@ from celery.events.event import get_exchange
 from kombu import Connection, Producer, Queue
 
 from event_monitor.receiver.kombu import QueueSubscription
-from event_monitor.receiver.subscription import Subscription, subscription_to
+from event_monitor.receiver.subscription import Subscription
+from event_monitor.receiver.transports import subscription_to
 
 from ..support.servers import SENTINEL_MASTER
 from ..support.waiting import wait_until
