@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..broker.protocols import Connection
+from ..clock import SYSTEM_CLOCK, Clock
 from .subscription import OnInvalid, Subscription
 
 if TYPE_CHECKING:
     from kombu import Queue
 
-    from .durable import Terms
+    from .durable import DurableQueue
 
 __all__ = ["carries_events", "subscription_to"]
 
@@ -29,7 +30,12 @@ def carries_events(connection: Connection) -> bool:
 
 
 def subscription_to(
-    connection: Connection, *, queue: Queue, on_invalid: OnInvalid, durable: Terms | None = None
+    connection: Connection,
+    *,
+    queue: Queue,
+    on_invalid: OnInvalid,
+    durable: DurableQueue | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Subscription:
     """Return the subscription that suits the connection's broker. It has connected to nothing yet.
 
@@ -40,15 +46,19 @@ def subscription_to(
     if scheme in _REDIS:
         from .redis import RedisSubscription
 
-        return RedisSubscription(connection, exchange=queue.exchange.name, on_invalid=on_invalid)
+        return RedisSubscription(
+            connection, exchange=queue.exchange.name, on_invalid=on_invalid, clock=clock
+        )
     if durable is not None:
         from .durable import DurableSubscription
 
-        return DurableSubscription(connection, queue=queue, on_invalid=on_invalid, terms=durable)
+        return DurableSubscription(
+            connection, queue=queue, on_invalid=on_invalid, durable=durable, clock=clock
+        )
     if scheme in _AMQP:
         from .amqp import AmqpSubscription
 
-        return AmqpSubscription(connection, queue=queue, on_invalid=on_invalid)
+        return AmqpSubscription(connection, queue=queue, on_invalid=on_invalid, clock=clock)
     from .kombu import QueueSubscription
 
     return QueueSubscription(connection, queue=queue, on_invalid=on_invalid)
