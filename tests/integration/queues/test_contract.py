@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ...support.waiting import wait_until
+from .cluster import Make
 
 KINDS = ("redis", "redis prefixed", "redis socket", "sentinel", "classic", "quorum", "sqs")
-from .cluster import Make
 
 
 @pytest.mark.parametrize("kind", KINDS)
