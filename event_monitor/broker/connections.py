@@ -55,7 +55,7 @@ def without_decompression(message_class: type) -> type:
     """Return a subclass of a transport's message class that leaves a compressed body as it is.
 
     Kombu decompresses in the constructor, before anybody can refuse: 1 MB may become gigabytes.
-    ``compressed`` tells whether the body is.
+    Its attribute ``compressed`` is True for such a body.
     """
 
     class Message(message_class):  # type: ignore[misc]  # a class known at run time

@@ -23,7 +23,7 @@ def stamp_tasks(app: object = None) -> None:
     """Write the time into each task this process publishes; calling it again changes nothing.
 
     Call it where the app is made, in producers and workers alike. ``app`` is only there so that
-    the line reads well: Celery's signal does not tell apps apart. A retry keeps its first time.
+    the line reads well: Celery's signal is the same for all apps. A retry keeps its first time.
     """
     del app
     before_task_publish.connect(_on_publish, weak=False, dispatch_uid=HEADER)

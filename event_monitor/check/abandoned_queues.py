@@ -18,7 +18,7 @@ from .finding import Finding
 __all__ = ["examine_abandoned_queues"]
 
 _SECONDS = 5.0
-_CONFIRM_SECONDS = 2.0  # between two looks: a queue whose reader has just come or gone is neither
+_CONFIRM_SECONDS = 2.0  # until the second look: a reader may just be coming or going
 _MOST_NAMES = 5  # in one line of the report
 
 

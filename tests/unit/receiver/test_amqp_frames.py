@@ -123,9 +123,9 @@ def test_the_answer_to_our_own_close_is_seen() -> None:
     assert frames.closed
 
 
-def test_what_is_no_amqp_ends_the_connection() -> None:
+def test_bytes_that_are_not_amqp_end_the_connection() -> None:
     """A frame that does not end where it says."""
-    with pytest.raises(ServerClosedError, match="no AMQP"):
+    with pytest.raises(ServerClosedError, match="not AMQP"):
         Frames().feed(frame(METHOD, b"1234")[:-1] + b"!")
 
 
