@@ -55,7 +55,8 @@ def examine_worker(app: Any, settings: Settings, name: str) -> str | None:
     work waits in its queues. What was seen is noted in a small file, for the next look. Takes
     ``probe_seconds`` when it does not answer. Raises ``ConnectionError`` if the broker is away.
     """
-    from ..probes.inspect import replies_of, with_reply
+    from ..probes.inspect import replies_of
+    from ..probes.replies import with_reply
 
     answer = WorkerAnswer(name)
     uptime: float | None = None
