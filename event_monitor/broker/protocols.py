@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 __all__ = [
-    "AmqpChannel",
     "AppAmqp",
     "AppEvents",
     "CeleryApp",
@@ -58,33 +57,6 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Close it."""
-        ...
-
-
-class AmqpChannel(Channel, Protocol):
-    """Kombu's channel on py-amqp, as far as its subscriptions use it."""
-
-    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> object:
-        """Bound how many messages may be unacknowledged."""
-        ...
-
-    def basic_consume(
-        self, queue: str, *, no_ack: bool, callback: Callable[[object], object]
-    ) -> object:
-        """Consume from the queue."""
-        ...
-
-    def basic_ack(self, delivery_tag: int, *, multiple: bool) -> object:
-        """Acknowledge the message; with ``multiple`` all before it, too."""
-        ...
-
-    def send_method(
-        self,
-        sig: tuple[int, int],
-        format: str,  # noqa: A002  py-amqp's own word
-        args: tuple[object, ...],
-    ) -> object:
-        """Send a method frame, without waiting for an answer."""
         ...
 
 

@@ -8,6 +8,7 @@ the message afterwards. Where it would wait without limit, a watchdog shuts the 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from typing import Protocol
@@ -17,18 +18,45 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from ..broker.connections import connect, socket_deadline
-from ..broker.protocols import AmqpChannel, Connection
+from ..broker.protocols import Channel, Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
 from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
-__all__ = ["AmqpSubscription"]
+__all__ = ["AmqpChannel", "AmqpSubscription"]
 
 _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # RabbitMQ sends one when it has been silent for half
 _READ_BYTES = 1 << 18
 _MOST_WAITING = 1_000_000  # messages; a bound for a queue that nobody reads while it still exists
 _CHANNEL_CLOSE = (20, 40)
+
+
+class AmqpChannel(Channel, Protocol):
+    """Kombu's channel on py-amqp, as far as its subscriptions use it."""
+
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> object:
+        """Bound how many messages may be unacknowledged."""
+        ...
+
+    def basic_consume(
+        self, queue: str, *, no_ack: bool, callback: Callable[[object], object]
+    ) -> object:
+        """Consume from the queue."""
+        ...
+
+    def basic_ack(self, delivery_tag: int, *, multiple: bool) -> object:
+        """Acknowledge the message; with ``multiple`` all before it, too."""
+        ...
+
+    def send_method(
+        self,
+        sig: tuple[int, int],
+        format: str,  # noqa: A002  py-amqp's own word
+        args: tuple[object, ...],
+    ) -> object:
+        """Send a method frame, without waiting for an answer."""
+        ...
 
 
 class _PyAmqpTransport(Protocol):

@@ -15,11 +15,11 @@ from amqp.exceptions import PreconditionFailed
 from celery import uuid
 from kombu import Queue
 
-from ..broker.protocols import AmqpChannel, Connection
+from ..broker.protocols import Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from ..text import one_line
-from .amqp import AmqpSubscription
+from .amqp import AmqpChannel, AmqpSubscription
 from .amqp_frames import Delivery
 from .ledger import Ledger, digest_of
 from .subscription import OnInvalid

@@ -1,11 +1,11 @@
-"""Inspect: replies become counts; whatever is malformed stays unknown and harms nobody."""
+"""Replies: they become counts; whatever is malformed stays unknown and harms nobody."""
 
 from __future__ import annotations
 
 import pytest
 
 from event_monitor.broker.control import Reply
-from event_monitor.probes.inspect import COMMANDS, with_reply
+from event_monitor.probes.replies import COMMANDS, with_reply
 from event_monitor.survey import WorkerAnswer
 
 W1 = "celery@one"
