@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from .broker.control import call_out
+from .broker.control import send_own_event
 from .camera import CELERY_DEFAULT_FREQ, Camera
 from .clock import SYSTEM_CLOCK
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, UnavailableError
@@ -27,7 +27,7 @@ from .publisher.spool import Spool
 from .receiver import Receiver
 from .receiver.checkpoint import Checkpoint
 from .receiver.durability import Durability
-from .receiver.subscription import carries_events
+from .receiver.transports import carries_events
 from .settings import Settings
 from .sinks import Sink
 from .snapshot import AckToken, BrokerLink, Snapshot, WorkerState
@@ -212,7 +212,7 @@ class Service:
             self.state.change_link(self.state.link.lost())
         elif self._durability is not None:
             self.state.change_link(BrokerLink.STANDBY)
-            call_out(self.app, self.app.connection_for_write())
+            send_own_event(self.app, self.app.connection_for_write())
         else:
             self._begin_to_listen()
 
@@ -242,7 +242,7 @@ class Service:
         if (
             self.state.link is BrokerLink.STANDBY
         ):  # it may have come, and no worker be there to show it
-            call_out(self.app, self.app.connection_for_write())
+            send_own_event(self.app, self.app.connection_for_write())
         snapshot = replace(self._surveyed(snapshot), publisher=self.publisher.report())
         metrics = metrics_from(snapshot, self.settings)
         self._publish(snapshot, metrics)

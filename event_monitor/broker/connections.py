@@ -1,4 +1,4 @@
-"""Connections: to a broker, without waiting for ever: what kombu and py-amqp have no limit for."""
+"""Connections: time limits and refusals that kombu and py-amqp do not have themselves."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any
 
-__all__ = ["connect", "cut_unless_done", "unread"]
+from .protocols import Connection
+
+__all__ = ["connect", "socket_deadline", "without_decompression"]
 
 
-def connect(connection: Any) -> None:
-    """Connect, in one attempt at each URL: kombu's own ``connect`` pauses and begins again."""
-    takes_all_at_once = connection.transport_cls == "sentinel"  # its URLs are of one cluster
+def connect(connection: Connection) -> None:
+    """Connect, in one attempt at each URL: kombu's own ``connect`` pauses and starts over."""
+    # The URLs of Redis Sentinel name one cluster: kombu tries all of them in one attempt.
+    is_one_cluster = connection.transport_cls == "sentinel"
 
     def give_up(error: BaseException, pause_seconds: float) -> None:
-        if pause_seconds or takes_all_at_once:  # all of them have been tried
+        if pause_seconds or is_one_cluster:  # kombu pauses when every URL has been tried
             raise error
 
     connection.ensure_connection(give_up, reraise_as_library_errors=False)
 
 
 @contextmanager
-def cut_unless_done(connection: Any, seconds: float) -> Iterator[None]:
-    """Shut the socket down after a while: py-amqp waits for each answer without a limit.
+def socket_deadline(connection: Connection, seconds: float) -> Iterator[None]:
+    """Shut an AMQP socket down if the block takes longer: py-amqp waits for answers without limit.
 
-    Other transports have time-outs of their own; with them it does nothing.
+    The block then fails with one of the connection's errors. Other transports have time-outs of
+    their own; with them this does nothing.
     """
 
-    def cut() -> None:
+    def shut_down() -> None:
         if connection.connected:  # else `connection.connection` would connect
             with suppress(AttributeError, OSError):
                 connection.connection.sock.shutdown(socket.SHUT_RDWR)
@@ -38,7 +41,7 @@ def cut_unless_done(connection: Any, seconds: float) -> Iterator[None]:
     if connection.transport.driver_type != "amqp":
         yield
         return
-    watchdog = threading.Timer(seconds, cut)
+    watchdog = threading.Timer(seconds, shut_down)
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -48,23 +51,28 @@ def cut_unless_done(connection: Any, seconds: float) -> Iterator[None]:
 
 
 @lru_cache
-def unread(message_class: type) -> type:
-    """A transport's message class that leaves a compressed body as it is.
+def without_decompression(message_class: type) -> type:
+    """Return a subclass of a transport's message class that leaves a compressed body as it is.
 
-    Kombu's decompresses in its constructor, before anybody can refuse: 1 MB may become gigabytes.
+    Kombu decompresses in the constructor, before anybody can refuse: 1 MB may become gigabytes.
+    Its attribute ``compressed`` is True for such a body.
     """
 
-    class UnreadMessage(message_class):  # type: ignore[misc]  # a class known at run time
+    class Message(message_class):  # type: ignore[misc]  # a class known at run time
         compressed = False
 
-        def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
-            of_amqp = hasattr(payload, "properties")
-            holder = payload.properties if of_amqp else payload
-            key = "application_headers" if of_amqp else "headers"
-            headers = holder.get(key)
-            if isinstance(headers, dict) and headers.get("compression"):
-                self.compressed = True
-                holder[key] = {k: v for k, v in headers.items() if k != "compression"}
+        def __init__(self, payload: object, channel: object = None, **options: object) -> None:
+            # py-amqp's message object, or the dict of kombu's virtual transports.
+            properties = getattr(payload, "properties", None)
+            holder = payload if properties is None else properties
+            key = "headers" if properties is None else "application_headers"
+            if isinstance(holder, dict):
+                headers = holder.get(key)
+                if isinstance(headers, dict) and headers.get("compression"):
+                    self.compressed = True
+                    holder[key] = {
+                        name: value for name, value in headers.items() if name != "compression"
+                    }
             super().__init__(payload, channel=channel, **options)
 
-    return UnreadMessage
+    return Message

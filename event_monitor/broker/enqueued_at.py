@@ -1,71 +1,81 @@
-"""Stamp: the time a task was published, written into its message's headers and read from them.
+"""Enqueued at: the time a task was published, in a header that producers write and probes read.
 
-A broker does not tell how old a message is. Redis keeps no time at all, so the producer has to.
+A broker does not report how old a message is. Redis keeps no time at all, so the producer has to.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Any
 
 from celery.signals import before_task_publish
 
+from ..clock import SYSTEM_CLOCK
 from ..events import epoch_of
 
-__all__ = ["HEADER", "age_of", "stamp_tasks"]
+__all__ = ["HEADER", "age_of", "stamp_tasks", "write_enqueued_at"]
 
 HEADER = "event_monitor_sent_at"  # seconds since the epoch, by the producer's clock
-_SENTRY = "sentry-task-enqueued-time"  # the same, as sentry-sdk's Celery integration writes it
-_FAR_FUTURE = 4_102_444_800.0  # 2100-01-01; a time beyond is no time
+_SENTRY_HEADER = "sentry-task-enqueued-time"  # the same, by sentry-sdk's Celery integration
+_FAR_FUTURE = 4_102_444_800.0  # 2100-01-01; a later time is nonsense
 
 
-def stamp_tasks(app: Any = None) -> None:
+def stamp_tasks(app: object = None) -> None:
     """Write the time into each task this process publishes; calling it again changes nothing.
 
     Call it where the app is made, in producers and workers alike. ``app`` is only there so that
-    the line reads well: Celery's signal does not tell apps apart. A retry keeps its first stamp.
+    the line reads well: Celery's signal is the same for all apps. A retry keeps its first time.
     """
     del app
-    before_task_publish.connect(_stamp, weak=False, dispatch_uid=HEADER)
+    before_task_publish.connect(_on_publish, weak=False, dispatch_uid=HEADER)
 
 
-def age_of(headers: Any, *, now: float) -> float | None:
-    """Seconds since the message was published, or since its eta if that was later; at least 0.
+def write_enqueued_at(headers: object, *, now: float) -> None:
+    """Write ``now`` (wall-clock seconds) into a task's headers, unless they have a time already.
 
-    ``now`` is wall-clock time. None if the message carries no stamp.
+    Publishing must not fail because of us, so headers of an unexpected type are left as they are.
+    """
+    if not isinstance(headers, dict):
+        return
+    nested = headers.get("headers")
+    enqueued_at = _seconds(headers.get(HEADER))
+    if enqueued_at is None and isinstance(nested, Mapping):
+        enqueued_at = _seconds(nested.get(HEADER))
+    headers[HEADER] = now if enqueued_at is None else enqueued_at
+    if isinstance(nested, Mapping):
+        # Where a tracer has put headers within the headers, a retry sends these only
+        # (celery/celery#4875). A copy, since the caller may use the mapping again.
+        headers["headers"] = {**nested, HEADER: headers[HEADER]}
+
+
+def age_of(headers: object, *, now: float) -> float | None:
+    """Return the seconds since a message was published, or since its eta if later; at least 0.
+
+    ``now`` is wall-clock time. None if the headers do not have the time of publishing.
     """
     if not isinstance(headers, Mapping):
         return None
-    sent_at = _stamp_of(headers)
-    if sent_at is None:
+    enqueued_at = _enqueued_at(headers)
+    if enqueued_at is None:
         return None
-    return max(0.0, now - max(sent_at, epoch_of(headers.get("eta")) or 0.0))
+    return max(0.0, now - max(enqueued_at, epoch_of(headers.get("eta")) or 0.0))
 
 
-def _stamp(headers: Any = None, **_: Any) -> None:
-    """Publishing must not fail because of us, so anything unexpected is left as it is."""
-    if not isinstance(headers, dict):
-        return
-    within = headers.get("headers")
-    sent_at = _seconds(headers.get(HEADER))
-    if sent_at is None and isinstance(within, Mapping):
-        sent_at = _seconds(within.get(HEADER))
-    headers[HEADER] = time.time() if sent_at is None else sent_at
-    if isinstance(within, Mapping):
-        # Where a tracer has put headers within the headers, a retry sends these only
-        # (celery/celery#4875). A copy, since the caller may use the mapping again.
-        headers["headers"] = {**within, HEADER: headers[HEADER]}
+def _on_publish(headers: object = None, **_: object) -> None:
+    write_enqueued_at(headers, now=SYSTEM_CLOCK.wall())
 
 
-def _stamp_of(headers: Mapping[Any, Any]) -> float | None:
-    within = headers.get("headers")
-    places = (headers, within) if isinstance(within, Mapping) else (headers,)
-    found = (_seconds(place.get(name)) for name in (HEADER, _SENTRY) for place in places)
-    return next((one for one in found if one is not None), None)
+def _enqueued_at(headers: Mapping[object, object]) -> float | None:
+    nested = headers.get("headers")
+    places = (headers, nested) if isinstance(nested, Mapping) else (headers,)
+    for name in (HEADER, _SENTRY_HEADER):
+        for place in places:
+            seconds = _seconds(place.get(name))
+            if seconds is not None:
+                return seconds
+    return None
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 < value < _FAR_FUTURE else None

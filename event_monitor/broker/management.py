@@ -1,10 +1,9 @@
-"""Management: RabbitMQ's HTTP API, which knows what AMQP does not tell."""
+"""Management: a client of RabbitMQ's HTTP API, which reports what AMQP does not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import urllib3
@@ -19,7 +18,7 @@ _REFUSED = (401, 403)
 class Management:
     """A client of the API at a URL such as ``http://user:password@host:15672``."""
 
-    #: What its methods raise when it cannot be asked; no text of them has the password.
+    #: What its methods raise when the API cannot be used; their texts never hold the password.
     gone: tuple[type[BaseException], ...] = (urllib3.exceptions.HTTPError, OSError, ValueError)
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
@@ -38,16 +37,16 @@ class Management:
             cert_reqs="CERT_REQUIRED",
         )
 
-    def queues(self, vhost: str, *, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The queues of a virtual host, at most 10,000, with only these columns of each."""
-        where = f"{self._base}/api/queues/{quote(vhost, safe='')}"
+    def queues(self, vhost: str, *, columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
+        """Yield the queues of a virtual host, at most 10,000, with only these columns of each."""
+        url = f"{self._base}/api/queues/{quote(vhost, safe='')}"
         for page in range(1, _MOST_PAGES + 1):
             fields = {"page": str(page), "page_size": str(_PAGE), "columns": ",".join(columns)}
-            answer = self._get(where, fields)
+            answer = self._get(url, fields)
             items = answer.get("items") if isinstance(answer, dict) else answer
             if not isinstance(items, list):
                 raise ValueError(f"{self._base} does not answer as RabbitMQ's management API does")
-            yield from (one for one in items if isinstance(one, dict))
+            yield from (item for item in items if isinstance(item, dict))
             pages = answer.get("page_count") if isinstance(answer, dict) else None
             if not isinstance(pages, int) or page >= pages:
                 return
@@ -57,13 +56,14 @@ class Management:
         with suppress(Exception):
             self._pool.clear()
 
-    def _get(self, where: str, fields: dict[str, str]) -> Any:
-        answer = self._pool.request("GET", where, fields=fields)
+    def _get(self, url: str, fields: Mapping[str, str]) -> object:
+        answer = self._pool.request("GET", url, fields=dict(fields))
         if answer.status in _REFUSED:
             raise ValueError(f"{self._base} refuses the user of management_url")
         if answer.status != 200:
             raise ValueError(f"{self._base} answers with HTTP {answer.status}")
         try:
-            return answer.json()
+            document: object = answer.json()
         except ValueError:
             raise ValueError(f"{self._base} does not answer with JSON") from None
+        return document

@@ -6,13 +6,27 @@ reached through one of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-__all__ = ["CeleryApp", "Channel", "Conf", "Connection", "Transport"]
+__all__ = [
+    "AppAmqp",
+    "AppEvents",
+    "CeleryApp",
+    "Channel",
+    "Conf",
+    "Connection",
+    "Control",
+    "Dispatcher",
+    "Errors",
+    "Mailbox",
+    "QueueDeclared",
+    "RedisChannel",
+    "Transport",
+]
 
-Errors = tuple[type[BaseException], ...]
+Errors = tuple[type[BaseException], ...]  # what an ``except`` clause takes
 
 
 class Transport(Protocol):
@@ -21,13 +35,50 @@ class Transport(Protocol):
     driver_type: str  # redis, amqp, sqs, memory, …
 
 
-class Channel(Protocol):
-    """``kombu.transport.virtual.Channel``, or py-amqp's."""
+class QueueDeclared(Protocol):
+    """The broker's answer to the declaration of a queue."""
 
-    Message: Any
+    message_count: int  # ready
+    consumer_count: int
+
+
+class Channel(Protocol):
+    """``kombu.transport.virtual.Channel``, or kombu's subclass of py-amqp's."""
+
+    Message: type  # what it makes of a message received
+
+    def queue_declare(self, *, queue: str, passive: bool) -> QueueDeclared:
+        """Declare a queue; passively, ask for it without making one."""
+        ...
+
+    def after_reply_message_received(self, queue: str) -> None:
+        """Drop what the transport keeps of a queue of replies."""
+        ...
 
     def close(self) -> None:
         """Close it."""
+        ...
+
+
+class RedisChannel(Channel, Protocol):
+    """``kombu.transport.redis.Channel``: how it keeps queues, from the app's transport options."""
+
+    global_keyprefix: str
+    priority_steps: Sequence[int]
+    ack_emulation: bool
+    unacked_key: str
+    pool: Any  # redis.ConnectionPool
+
+    def get_table(self, exchange: str) -> Iterable[tuple[str, ...]]:
+        """Return the exchange's bindings: routing key, pattern and queue of each."""
+        ...
+
+    def _q_for_pri(self, queue: str, pri: int) -> str:
+        """Return the key of the list that holds the queue's messages of one priority."""
+        ...
+
+    def _get_publish_topic(self, exchange: str, routing_key: str) -> str:
+        """Return the pub/sub channel of a fanout exchange, without the key prefix."""
         ...
 
 
@@ -66,11 +117,11 @@ class Connection(Protocol):
         """Return the URL with the password masked."""
         ...
 
-    def clone(self, **changes: Any) -> Connection:
+    def clone(self, **changes: object) -> Connection:
         """Return a connection like this one, not connected."""
         ...
 
-    def connect(self) -> Any:
+    def connect(self) -> object:
         """Connect."""
         ...
 
@@ -79,8 +130,11 @@ class Connection(Protocol):
         ...
 
     def ensure_connection(
-        self, errback: Callable[[BaseException, float], None], **options: Any
-    ) -> Any:
+        self,
+        errback: Callable[[BaseException, float], None],
+        *,
+        reraise_as_library_errors: bool = True,
+    ) -> object:
         """Connect, asking ``errback`` after each failure."""
         ...
 
@@ -112,7 +166,7 @@ class Conf(Protocol):
 class Dispatcher(Protocol):
     """``celery.events.EventDispatcher``."""
 
-    def send(self, type: str, **fields: Any) -> None:  # noqa: A002  Celery's own word
+    def send(self, type: str, **fields: object) -> None:  # noqa: A002  Celery's own word
         """Send one event."""
         ...
 
@@ -120,7 +174,7 @@ class Dispatcher(Protocol):
 class AppEvents(Protocol):
     """``app.events``: what makes receivers and dispatchers."""
 
-    receiver_cls: Any
+    receiver_cls: object  # a class, or its name
 
     def Dispatcher(  # noqa: N802  Celery's own name
         self, connection: Connection
@@ -132,8 +186,51 @@ class AppEvents(Protocol):
 class AppAmqp(Protocol):
     """``app.amqp``: queues and routes."""
 
-    queues: Mapping[str, Any]
-    routes: Any
+    queues: Mapping[str, Any]  # kombu's queues, by name
+    routes: Iterable[object]  # ``celery.app.routes.MapRoute``, or functions
+
+
+class LogicalClock(Protocol):
+    """``kombu.clocks.LamportClock``."""
+
+    def forward(self) -> int:
+        """Advance it, and return it."""
+        ...
+
+
+class Exchange(Protocol):
+    """``kombu.Exchange``."""
+
+    name: str
+
+
+class Mailbox(Protocol):
+    """``kombu.pidbox.Mailbox``, bound to a connection: what commands to workers go through."""
+
+    connection: Connection
+    exchange: Exchange  # to the workers
+    reply_exchange: Exchange  # from the workers
+    oid: str  # the routing key of replies to this thread
+    clock: LogicalClock
+    serializer: str | None
+    accept: Sequence[str] | None  # content types of replies
+    producer_pool: object
+
+    def abcast(self, command: str) -> object:
+        """Send a command to all workers, and ask for no reply."""
+        ...
+
+    def reply_queue(self, channel: Channel) -> Any:
+        """Return the kombu queue that replies come to, bound to the channel."""
+        ...
+
+
+class Control(Protocol):
+    """``app.control``."""
+
+    def mailbox(self, connection: Connection) -> Mailbox:
+        """Return the app's mailbox on that connection."""
+        ...
 
 
 class CeleryApp(Protocol):
@@ -142,7 +239,7 @@ class CeleryApp(Protocol):
     main: str | None
     conf: Conf
     amqp: AppAmqp
-    control: Any
+    control: Control
     events: AppEvents
 
     def connection_for_read(self) -> Connection:

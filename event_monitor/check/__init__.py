@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from .abandoned_queues import examine_orphans
+from .abandoned_queues import examine_abandoned_queues
 from .broker import examine_broker
 from .finding import Finding, Status
 from .publishing import examine_publishing
@@ -15,17 +16,24 @@ from .report import json_report, paragraph, passed, summary
 __all__ = ["Finding", "Status", "check", "json_report", "paragraph", "passed", "summary"]
 
 
-def check(app: Any, settings: Settings, *, listen_seconds: float = 5.0) -> Iterator[Finding]:
-    """Examine broker, events, workers, then CloudWatch; yields each finding as it is made.
+def check(
+    app: CeleryApp,
+    settings: Settings,
+    *,
+    listen_seconds: float = 5.0,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Iterator[Finding]:
+    """Examine broker, events, workers, then CloudWatch; yield each finding as it is made.
 
-    ``app`` is the Celery app. Changes nothing, but for three traces: one custom event on the
-    broker, one datum named ``MonitorCheck`` in the namespace, and, only if the settings say
-    ``enable_events``, workers that send task events from now on.
+    Changes nothing, but for three traces: one custom event on the broker, one datum named
+    ``MonitorCheck`` in the namespace, and, only if the settings say ``enable_events``, workers
+    that send task events from now on.
     """
-    broker = list[Finding]()
-    for finding in examine_broker(app, settings, listen_seconds=listen_seconds):
-        broker.append(finding)
+    broker_works = True
+    for finding in examine_broker(app, settings, listen_seconds=listen_seconds, clock=clock):
+        if finding.name == "broker" and finding.status == "failed":
+            broker_works = False
         yield finding
-    if all(finding.status != "failed" for finding in broker if finding.name == "broker"):
-        yield from examine_orphans(app, settings)
+    if broker_works:
+        yield from examine_abandoned_queues(app, settings, clock=clock)
     yield from examine_publishing(settings)

@@ -1,4 +1,4 @@
-"""Orphans: event queues on RabbitMQ that somebody left behind and nobody reads.
+"""Abandoned queues: event queues on RabbitMQ that somebody left behind and nobody reads.
 
 Every event is copied into each of them until they expire. AMQP cannot list queues, so RabbitMQ's
 management API is asked.
@@ -6,35 +6,49 @@ management API is asked.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from ..broker.management import Management
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from .finding import Finding
 
-__all__ = ["examine_orphans"]
+__all__ = ["examine_abandoned_queues"]
 
 _SECONDS = 5.0
-_AGAIN_SECONDS = 2.0
+_CONFIRM_SECONDS = 2.0  # until the second look: a reader may just be coming or going
+_MOST_NAMES = 5  # in one line of the report
 
 
-def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
-    """A finding on queues of the event exchange without a consumer; RabbitMQ only."""
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """A queue without a consumer."""
+
+    name: str
+    messages: int
+
+
+def examine_abandoned_queues(
+    app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> Iterator[Finding]:
+    """Yield a finding on event queues without a consumer; RabbitMQ only."""
     connection = app.connection_for_read()
     if connection.transport.driver_type != "amqp":
         return
     if not settings.management_url:
         yield Finding("event queues", "skipped", "set management_url to look for abandoned ones")
         return
-    vhost = connection.virtual_host or "/"
+    management = Management(settings.management_url, timeout_seconds=_SECONDS)
+    vhost, prefix = connection.virtual_host or "/", f"{app.conf.event_queue_prefix}."
     try:
-        orphans = _unread(app, settings, vhost)
-        if orphans:  # one whose reader has just come or gone, as ours has, is none
-            time.sleep(_AGAIN_SECONDS)
-            before = {one["name"] for one in orphans}
-            orphans = [one for one in _unread(app, settings, vhost) if one["name"] in before]
+        abandoned = _without_consumer(management, vhost, prefix=prefix)
+        if abandoned:
+            clock.sleep(_CONFIRM_SECONDS)
+            names = {queue.name for queue in abandoned}
+            still = _without_consumer(management, vhost, prefix=prefix)
+            abandoned = [queue for queue in still if queue.name in names]
     except Management.gone as error:
         yield Finding(
             "event queues",
@@ -43,28 +57,33 @@ def examine_orphans(app: Any, settings: Settings) -> Iterator[Finding]:
             "management_url is like http://user:password@host:15672.",
         )
         return
-    if not orphans:
-        yield Finding("event queues", "ok", "none is abandoned")
-        return
-    waiting = sum(int(one.get("messages") or 0) for one in orphans)
-    names = ", ".join(str(one["name"]) for one in orphans[:5])
-    yield Finding(
+    finally:
+        management.close()
+    yield _judge(abandoned)
+
+
+def _judge(abandoned: list[_Queue]) -> Finding:
+    if not abandoned:
+        return Finding("event queues", "ok", "none is abandoned")
+    messages = sum(queue.messages for queue in abandoned)
+    names = ", ".join(queue.name for queue in abandoned[:_MOST_NAMES])
+    return Finding(
         "event queues",
         "warning",
-        f"{len(orphans)} without a reader, holding {waiting} messages: {names}",
+        f"{len(abandoned)} without a reader, holding {messages} messages: {names}",
         "Delete them, or set event_queue_expires in whatever made them.",
     )
 
 
-def _unread(app: Any, settings: Settings, vhost: str) -> list[dict[str, Any]]:
-    """Name and messages of each event queue that has no consumer now."""
-    prefix = f"{app.conf.event_queue_prefix}."
-    management = Management(settings.management_url, timeout_seconds=_SECONDS)
-    try:
-        return [
-            one
-            for one in management.queues(vhost, columns=("name", "consumers", "messages"))
-            if str(one.get("name", "")).startswith(prefix) and not one.get("consumers")
-        ]
-    finally:
-        management.close()
+def _without_consumer(management: Management, vhost: str, *, prefix: str) -> list[_Queue]:
+    """Return the event queues that have no consumer now."""
+    return [
+        _Queue(str(columns.get("name", "")), _messages(columns))
+        for columns in management.queues(vhost, columns=("name", "consumers", "messages"))
+        if str(columns.get("name", "")).startswith(prefix) and not columns.get("consumers")
+    ]
+
+
+def _messages(columns: Mapping[str, object]) -> int:
+    messages = columns.get("messages")
+    return messages if isinstance(messages, int) else 0

@@ -1,76 +1,73 @@
-"""Broker: whether it can be reached, carries events, and who sends them."""
+"""Broker: whether it can be reached, whether it carries events, and which workers send them."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
+from ..broker.protocols import CeleryApp, Connection, Dispatcher, Errors
+from ..clock import SYSTEM_CLOCK, Clock
 from ..events import OWN_EVENT, CustomEvent
 from ..probes.inspect import replies_of
-from ..receiver.subscription import carries_events
+from ..receiver.transports import carries_events
 from ..settings import Settings
+from ..text import one_line
 from .finding import Finding
 from .listener import Listener
 from .workers import evidence_of, judge_workers
 
-__all__ = ["examine_broker"]
+__all__ = ["examine_broker", "judge_transport"]
 
 _CONNECT_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
 _RESEND_SECONDS = 0.5  # Redis forgets what is published before a subscription has arrived
+_POLL_SECONDS = 0.005
 _REPLY_SECONDS = 2.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
 
 
-def examine_broker(app: Any, settings: Settings, *, listen_seconds: float) -> Iterator[Finding]:
-    """Findings on transport, broker, event exchange and workers."""
+def examine_broker(
+    app: CeleryApp,
+    settings: Settings,
+    *,
+    listen_seconds: float,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Iterator[Finding]:
+    """Yield findings on transport, broker, event exchange and workers."""
     transport = judge_transport(app)
     yield transport
     if transport.status == "failed":
-        yield Finding("workers", "skipped", "without events there is nothing to hear of them")
+        yield Finding("workers", "skipped", "without events nothing is known of them")
         return
-    broker = _reach(app)
+    broker = _reach(app.connection_for_read(), clock=clock)
     yield broker
     if broker.status == "failed":
         yield Finding("events", "skipped", "the broker has to be reached first")
         return
     yield _judge_format(app)
-    with Listener(app) as listener:
-        started_at = time.time()
-        yield _echo(app, listener)
+    with Listener(app, clock=clock) as listener:
+        started_at = clock.wall()
+        yield _echo(app, listener, clock=clock)
         try:
-            replies, woken = _ask(app, enable_events=settings.enable_events)
+            answers = _ask_workers(app, enable_events=settings.enable_events, clock=clock)
         except ConnectionError as error:
-            yield Finding("workers", "failed", _text(error))
+            yield Finding("workers", "failed", one_line(error))
             return
-        time.sleep(max(0.0, started_at + listen_seconds - time.time()))
-        until = time.time()
-        if replies:
-            time.sleep(_SETTLE_SECONDS)
-        workers = evidence_of(replies, listener.heard(), until=until)
-    yield from judge_workers(workers, woken=woken, listened_seconds=until - started_at)
+        clock.sleep(max(0.0, started_at + listen_seconds - clock.wall()))
+        until = clock.wall()
+        if answers.configurations:
+            clock.sleep(_SETTLE_SECONDS)
+        workers = evidence_of(answers.configurations, listener.received(), until=until)
+    yield from judge_workers(
+        workers, turned_on=answers.turned_on, listened_seconds=until - started_at
+    )
 
 
-def _ask(app: Any, *, enable_events: bool) -> tuple[dict[str, Any], frozenset[str] | None]:
-    """Each worker's configuration, and who had task events turned on by this; None if not asked."""
-    commands = ("conf", "enable_events") if enable_events else ("conf",)
-    every = {"conf": {"with_defaults": True}}
-    configured: dict[str, Any] = {}
-    woken: set[str] = set()
-    for one in replies_of(app, commands, timeout=_REPLY_SECONDS, arguments=every):
-        if one.command == "conf":
-            configured[one.hostname] = one.body
-        elif isinstance(one.body, Mapping) and one.body.get("ok") == "task events enabled":
-            woken.add(one.hostname)
-    return configured, frozenset(woken) if enable_events else None
-
-
-def judge_transport(app: Any) -> Finding:
-    """Whether Celery's events exist at all on this kind of broker. Connects to nothing."""
+def judge_transport(app: CeleryApp) -> Finding:
+    """Return whether Celery's events exist at all on this transport. Connects to nothing."""
     connection = app.connection_for_read()
     driver = str(connection.transport.driver_type)
     if not carries_events(connection):
@@ -82,7 +79,7 @@ def judge_transport(app: Any) -> Finding:
         )
     if driver == "memory":
         return Finding(
-            "transport", "warning", "memory:// lives inside one process; no worker can be heard"
+            "transport", "warning", "memory:// lives inside one process; no worker can use it"
         )
     if driver not in _TESTED:
         return Finding(
@@ -91,10 +88,10 @@ def judge_transport(app: Any) -> Finding:
     return Finding("transport", "ok", f"{driver} carries events")
 
 
-def _reach(app: Any) -> Finding:
+def _reach(source: Connection, *, clock: Clock) -> Finding:
     """Connect, within a time limit of our own: not every transport keeps to its time-out."""
-    connection = app.connection_for_read().clone(connect_timeout=_CONNECT_SECONDS)
-    outcome: list[Exception | None] = []
+    connection = source.clone(connect_timeout=_CONNECT_SECONDS)
+    outcome: list[Exception | None] = []  # None: it worked
 
     def connect() -> None:
         try:
@@ -105,30 +102,34 @@ def _reach(app: Any) -> Finding:
         else:
             outcome.append(None)
 
-    begun = time.monotonic()
+    began_at = clock.monotonic()
     thread = threading.Thread(target=connect, name="check-connect", daemon=True)
     thread.start()
     thread.join(_CONNECT_SECONDS + 1.0)
     uri = connection.as_uri()
     if not connection.password and not connection.userid:
-        uri = uri.replace("//:**@", "//")  # kombu masks what is not there
-    if outcome and outcome[0] is None:
-        milliseconds = (time.monotonic() - begun) * 1_000
+        uri = uri.replace("//:**@", "//")  # kombu masks a password that does not exist
+    error = outcome[0] if outcome else TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} s")
+    if error is None:
+        milliseconds = (clock.monotonic() - began_at) * 1_000
         return Finding("broker", "ok", f"{uri} answers ({milliseconds:.0f} ms)")
-    reason = f"no answer within {_CONNECT_SECONDS:.0f} s"
-    if outcome and outcome[0] is not None:
-        reason = _text(outcome[0])
-        if connection.password:
-            reason = reason.replace(str(connection.password), "**")
     return Finding(
         "broker",
         "failed",
-        f"{uri} cannot be used: {reason}",
+        f"{uri} cannot be used: {_masked(error, connection.password)}",
         "Is the URL right, is the server up, may this machine connect to that port?",
     )
 
 
-def _judge_format(app: Any) -> Finding:
+def _masked(error: BaseException, password: str | None) -> str:
+    """Return the error as one line without the password, which is masked before the line is cut."""
+    text = str(error)
+    if password:
+        text = text.replace(str(password), "**")
+    return one_line(text) if text.strip() else type(error).__name__
+
+
+def _judge_format(app: CeleryApp) -> Finding:
     serializer = app.conf.event_serializer
     if serializer == "json":
         return Finding("event format", "ok", "event_serializer is json")
@@ -140,8 +141,8 @@ def _judge_format(app: Any) -> Finding:
     )
 
 
-def _echo(app: Any, listener: Listener) -> Finding:
-    """Send an event through the exchange and see it come back."""
+def _echo(app: CeleryApp, listener: Listener, *, clock: Clock) -> Finding:
+    """Send an event of our own through the exchange, and wait until it is received."""
     if not listener.wait(_ECHO_SECONDS):
         return Finding(
             "events",
@@ -149,42 +150,69 @@ def _echo(app: Any, listener: Listener) -> Finding:
             f"could not subscribe to {app.conf.event_exchange!r} within {_ECHO_SECONDS:.0f} s",
             "May this user declare queues and bind them to that exchange?",
         )
-    deadline = time.monotonic() + _ECHO_SECONDS
     with app.connection_for_write().clone(connect_timeout=_CONNECT_SECONDS) as connection:
+        lost: Errors = (*connection.connection_errors, *connection.channel_errors, OSError)
         try:
             with app.events.Dispatcher(connection) as dispatcher:
-                while time.monotonic() < deadline:
-                    sent_at = time.monotonic()
-                    dispatcher.send(OWN_EVENT)
-                    while time.monotonic() < sent_at + _RESEND_SECONDS:
-                        if _came_back(listener):
-                            took = (time.monotonic() - sent_at) * 1_000
-                            return Finding(
-                                "events", "ok", f"an event of our own came back ({took:.0f} ms)"
-                            )
-                        time.sleep(0.005)
-        except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
+                seconds = _seconds_to_return(dispatcher, listener, clock=clock)
+        except lost as error:
             return Finding(
                 "events",
                 "failed",
-                f"could not send an event: {_text(error)}",
+                f"could not send an event: {one_line(error)}",
                 "May this user publish to the exchange "
                 f"{app.conf.event_exchange!r}? Workers have to.",
             )
-    return Finding(
-        "events",
-        "failed",
-        f"an event of our own did not come back within {_ECHO_SECONDS:.0f} s",
-        "Do read and write URL of the broker, or its replicas, differ?",
-    )
+    if seconds is None:
+        return Finding(
+            "events",
+            "failed",
+            f"an event of our own did not come back within {_ECHO_SECONDS:.0f} s",
+            "Do read and write URL of the broker, or its replicas, differ?",
+        )
+    milliseconds = seconds * 1_000
+    return Finding("events", "ok", f"an event of our own came back ({milliseconds:.0f} ms)")
 
 
-def _came_back(listener: Listener) -> bool:
+def _seconds_to_return(dispatcher: Dispatcher, listener: Listener, *, clock: Clock) -> float | None:
+    """Send our own event, again and again, until one is received; None if none ever is."""
+    deadline = clock.monotonic() + _ECHO_SECONDS
+    while clock.monotonic() < deadline:
+        sent_at = clock.monotonic()
+        dispatcher.send(OWN_EVENT)
+        while clock.monotonic() < sent_at + _RESEND_SECONDS:
+            if _has_own_event(listener):
+                return clock.monotonic() - sent_at
+            clock.sleep(_POLL_SECONDS)
+    return None
+
+
+def _has_own_event(listener: Listener) -> bool:
     return any(
-        isinstance(one.event, CustomEvent) and one.event.type == OWN_EVENT
-        for one in listener.heard()
+        isinstance(received.event, CustomEvent) and received.event.type == OWN_EVENT
+        for received in listener.received()
     )
 
 
-def _text(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the workers answered, by nodename."""
+
+    configurations: Mapping[str, object]
+    turned_on: frozenset[str] | None  # had task events turned on by us; None: not asked to
+
+
+def _ask_workers(app: CeleryApp, *, enable_events: bool, clock: Clock) -> _Answers:
+    """Ask the workers for their configuration and, if wanted, to send task events from now on."""
+    commands = ("conf", "enable_events") if enable_events else ("conf",)
+    arguments = {"conf": {"with_defaults": True}}
+    configurations: dict[str, object] = {}
+    turned_on: set[str] = set()
+    for reply in replies_of(
+        app, commands, timeout=_REPLY_SECONDS, arguments=arguments, clock=clock
+    ):
+        if reply.command == "conf":
+            configurations[reply.hostname] = reply.body
+        elif isinstance(reply.body, Mapping) and reply.body.get("ok") == "task events enabled":
+            turned_on.add(reply.hostname)
+    return _Answers(configurations, frozenset(turned_on) if enable_events else None)

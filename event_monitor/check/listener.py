@@ -1,24 +1,24 @@
-"""Listener: hears a few seconds of events through the monitor's own receiver, on a thread."""
+"""Listener: receives a few seconds of events through the monitor's own receiver, on a thread."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Event
 from ..receiver import Receiver
 from ..snapshot import AckToken
 
-__all__ = ["Heard", "Listener"]
+__all__ = ["Listener", "ReceivedEvent"]
 
-_MOST_EVENTS = 200_000  # a few seconds of a busy cluster; what comes after is not needed
+_MOST_EVENTS = 200_000  # a few seconds of a busy cluster; later events are not needed
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedEvent:
     """One event, and the wall-clock second in which it came."""
 
     event: Event
@@ -26,14 +26,15 @@ class Heard:
 
 
 class Listener:
-    """``with Listener(app) as listener``: subscribed soon, and hearing until the block ends.
+    """``with Listener(app) as listener``: subscribes, and receives until the block ends.
 
-    Asks every worker for a heartbeat when it has subscribed. ``heard`` may be called at any time.
+    Asks every worker for a heartbeat when it has subscribed. ``received`` is thread-safe.
     """
 
-    def __init__(self, app: Any) -> None:
-        self._heard: list[Heard] = []
-        self._connected = threading.Event()
+    def __init__(self, app: CeleryApp, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._received: list[ReceivedEvent] = []
+        self._subscribed = threading.Event()
         self._receiver = Receiver(app.connection_for_read(), app=app)
         self._receiver.on_events = self._on_events
         self._receiver.on_connection = self._on_connection
@@ -51,18 +52,18 @@ class Listener:
         self._thread.join(timeout=2.0)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until subscribed; False when it takes longer than that."""
-        return self._connected.wait(seconds)
+        """Wait until subscribed; return False when it takes longer than that."""
+        return self._subscribed.wait(seconds)
 
-    def heard(self) -> tuple[Heard, ...]:
-        """Everything so far, in the order it came."""
-        return tuple(self._heard)
+    def received(self) -> tuple[ReceivedEvent, ...]:
+        """Return everything received so far, in the order it came."""
+        return tuple(self._received)
 
-    def _on_events(self, events: Sequence[Event], _receipt: AckToken | None) -> None:
-        now = time.time()
-        if len(self._heard) < _MOST_EVENTS:
-            self._heard.extend(Heard(event, now) for event in events)
+    def _on_events(self, events: Sequence[Event], _token: AckToken | None) -> None:
+        now = self._clock.wall()
+        if len(self._received) < _MOST_EVENTS:
+            self._received.extend(ReceivedEvent(event, now) for event in events)
 
     def _on_connection(self, connected: bool) -> None:
         if connected:
-            self._connected.set()
+            self._subscribed.set()

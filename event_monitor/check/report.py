@@ -11,7 +11,7 @@ from .finding import Finding, Status
 
 __all__ = ["json_report", "paragraph", "passed", "summary"]
 
-WORDS: dict[Status, str] = {
+_WORDS: dict[Status, str] = {
     "ok": "ok",
     "note": "note",
     "warning": "warning",
@@ -23,8 +23,8 @@ _TEXT_COLUMN = 25
 
 
 def paragraph(finding: Finding, *, width: int) -> str:
-    """One finding: its status, its name, its message, and below it what to do."""
-    head = f"{WORDS[finding.status]:<{_NAME_COLUMN}}{finding.name:<{_TEXT_COLUMN - _NAME_COLUMN}}"
+    """Return one finding as text: its status, name and message, and below them what to do."""
+    head = f"{_WORDS[finding.status]:<{_NAME_COLUMN}}{finding.name:<{_TEXT_COLUMN - _NAME_COLUMN}}"
     indent = " " * _TEXT_COLUMN
     lines = [
         textwrap.fill(
@@ -45,21 +45,20 @@ def paragraph(finding: Finding, *, width: int) -> str:
 
 
 def passed(findings: Sequence[Finding]) -> bool:
-    """Whether nothing failed."""
-    return not any(one.status == "failed" for one in findings)
+    """Return whether nothing failed."""
+    return not any(finding.status == "failed" for finding in findings)
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """The last line."""
-    failed = sum(one.status == "failed" for one in findings)
-    warnings = sum(one.status == "warning" for one in findings)
+    """Return the last line of the report."""
+    failed = sum(finding.status == "failed" for finding in findings)
+    warnings = sum(finding.status == "warning" for finding in findings)
     if failed:
         return f"Not ready: {failed} of {len(findings)} failed."
     return f"Ready, with {warnings} to look at." if warnings else "Ready."
 
 
 def json_report(findings: Sequence[Finding]) -> str:
-    """``{"passed": bool, "findings": [{name, status, message, remedy}]}``, indented."""
-    return json.dumps(
-        {"passed": passed(findings), "findings": [asdict(one) for one in findings]}, indent=2
-    )
+    """Return ``{"passed": bool, "findings": [{name, status, message, remedy}]}``, indented."""
+    document = {"passed": passed(findings), "findings": [asdict(finding) for finding in findings]}
+    return json.dumps(document, indent=2)

@@ -1,21 +1,20 @@
-"""Workers: which answer, which send task events, and whose clock is off. Judging is pure.
+"""Workers: which answer, which send task events, and whose clock is wrong. Judging is pure.
 
-Nothing read-only tells whether a worker was started with -E: ``inspect`` shows the configuration,
-which the flag does not change, and stats and heartbeats are the same with and without it. So we
-go by what is heard: task events prove it, and a worker whose heartbeats say that it runs tasks
-while none of its task events come disproves it. An idle worker stays unknown, unless it is asked
-to turn events on: its answer tells what they were.
+No read-only command reports whether a worker was started with -E: ``inspect`` shows the
+configuration, which the flag does not change, and stats and heartbeats are the same with and
+without it. So the evidence is what is received: a task event proves it, and a worker whose
+heartbeats count tasks while none of its task events come disproves it. An idle worker stays
+unknown, unless it is asked to turn task events on: its reply says whether they were off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..events import TaskEvent, WorkerEvent
 from .finding import Finding
-from .listener import Heard
+from .listener import ReceivedEvent
 
 __all__ = ["WorkerEvidence", "evidence_of", "judge_workers"]
 
@@ -31,7 +30,7 @@ _TURN_ON = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEvidence:
-    """What was seen of one worker.
+    """What is known of one worker.
 
     ``ran``: how far its heartbeats' ``processed`` grew; None when fewer than two came.
     ``skew_seconds``: our clock minus its own, at the freshest event.
@@ -49,35 +48,35 @@ class WorkerEvidence:
 
 
 def evidence_of(
-    replies: Mapping[str, Any], heard: Sequence[Heard], *, until: float
+    configurations: Mapping[str, object], received: Sequence[ReceivedEvent], *, until: float
 ) -> tuple[WorkerEvidence, ...]:
     """Join the replies to ``inspect conf`` and the events into one record per worker.
 
-    Heartbeats later than ``until`` are not looked at, since the task events that belong to them
-    may still be on their way.
+    Heartbeats later than ``until`` are left out, since the task events that belong to them may
+    still be on their way.
     """
     processed: dict[str, list[int]] = {}
     task_events: dict[str, int] = {}
     skews: dict[str, float] = {}
-    for one in heard:
-        event = one.event
+    for each in received:
+        event = each.event
         if isinstance(event, WorkerEvent):
             counts = processed.setdefault(event.hostname, [])
-            if event.processed is not None and one.received_at <= until:
+            if event.processed is not None and each.received_at <= until:
                 counts.append(event.processed)
-            skew = one.received_at - event.timestamp
+            skew = each.received_at - event.timestamp
             skews[event.hostname] = min(skews.get(event.hostname, skew), skew, key=abs)
         elif isinstance(event, TaskEvent) and event.type != "task-sent":
             task_events[event.hostname] = task_events.get(event.hostname, 0) + 1
-    found = []
-    for hostname in sorted({*replies, *processed, *task_events}):
-        conf = replies.get(hostname)
-        conf = conf if isinstance(conf, Mapping) else {}
+    evidence = []
+    for hostname in sorted({*configurations, *processed, *task_events}):
+        configuration = configurations.get(hostname)
+        conf = configuration if isinstance(configuration, Mapping) else {}
         counts = processed.get(hostname, [])
-        found.append(
+        evidence.append(
             WorkerEvidence(
                 hostname=hostname,
-                answers=hostname in replies,
+                answers=hostname in configurations,
                 configured=bool(conf.get("worker_send_task_events")),
                 sends_sent=bool(conf.get("task_send_sent_event")),
                 serializer=str(conf.get("event_serializer") or "json"),
@@ -87,45 +86,35 @@ def evidence_of(
                 skew_seconds=skews.get(hostname),
             )
         )
-    return tuple(found)
+    return tuple(evidence)
 
 
 def judge_workers(
-    workers: Sequence[WorkerEvidence], *, woken: Collection[str] | None, listened_seconds: float
+    workers: Sequence[WorkerEvidence],
+    *,
+    turned_on: Collection[str] | None,
+    listened_seconds: float,
 ) -> Iterator[Finding]:
-    """Findings on the workers. ``woken``: whose events were just turned on; None if not asked."""
+    """Yield findings on the workers.
+
+    ``turned_on``: whose task events were just turned on; None if nobody was asked to.
+    """
     if not workers:
         yield Finding(
             "workers",
             "warning",
-            f"none answers, and none was heard in {listened_seconds:.0f} s",
-            "Start one, or look whether this is the broker the workers use.",
+            f"none answers, and no event of one came in {listened_seconds:.0f} s",
+            "Start one, or check that this is the broker the workers use.",
         )
         return
-    answering = [one.hostname for one in workers if one.answers]
-    silent = [one.hostname for one in workers if not one.answers]
-    if answering:
-        yield Finding("workers", "ok", f"{len(answering)} answer: {_names(answering)}")
-    if silent:
-        yield Finding(
-            "workers",
-            "warning",
-            f"{len(silent)} heard but not answering: {_names(silent)}",
-            "Harmless if worker_enable_remote_control is off, the pool is solo and busy, or "
-            "task_serializer is pickle: such answers are not read.",
-        )
-    yield from _judge_task_events(workers, woken, listened_seconds)
-    wrong = [one.hostname for one in workers if one.serializer != "json"]
-    if wrong:
-        yield Finding(
-            "event format",
-            "failed",
-            f"event_serializer is not json on {_names(wrong)}",
-            "Remove event_serializer from the workers' configuration: json is the default.",
-        )
+    yield from _judge_answers(workers)
+    yield from _judge_task_events(workers, turned_on, listened_seconds)
+    yield from _judge_formats(workers)
     yield from _judge_heartbeats(workers, listened_seconds)
     yield from _judge_clocks(workers)
-    if any(one.answers for one in workers) and not any(one.sends_sent for one in workers):
+    if any(worker.answers for worker in workers) and not any(
+        worker.sends_sent for worker in workers
+    ):
         yield Finding(
             "queue times",
             "note",
@@ -135,34 +124,50 @@ def judge_workers(
         )
 
 
+def _judge_answers(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
+    answering = [worker.hostname for worker in workers if worker.answers]
+    silent = [worker.hostname for worker in workers if not worker.answers]
+    if answering:
+        yield Finding("workers", "ok", f"{len(answering)} answer: {_names(answering)}")
+    if silent:
+        yield Finding(
+            "workers",
+            "warning",
+            f"{len(silent)} send events but do not answer: {_names(silent)}",
+            "Harmless if worker_enable_remote_control is off, the pool is solo and busy, or "
+            "task_serializer is pickle: such answers are not read.",
+        )
+
+
 def _judge_task_events(
-    workers: Sequence[WorkerEvidence], woken: Collection[str] | None, listened_seconds: float
+    workers: Sequence[WorkerEvidence], turned_on: Collection[str] | None, listened_seconds: float
 ) -> Iterator[Finding]:
-    certain: set[str] = set()
-    if woken is not None:  # every worker that answers has them now
-        certain = {one.hostname for one in workers if one.answers}
-        already = sorted(certain - set(woken))
-        if woken:
+    enabled: set[str] = set()
+    if turned_on is not None:  # every worker that answers sends them now
+        enabled = {worker.hostname for worker in workers if worker.answers}
+        already = sorted(enabled - set(turned_on))
+        if turned_on:
             yield Finding(
                 "task events",
                 "ok",
-                f"turned on just now, until a restart, in {_names(sorted(woken))}",
+                f"turned on just now, until a restart, in {_names(sorted(turned_on))}",
                 "For good: start workers with -E, or set worker_send_task_events = True.",
             )
         if already:
             yield Finding("task events", "ok", f"on already in {_names(already)}")
-    others = [one for one in workers if one.hostname not in certain]
-    sending = [one for one in others if one.task_events or one.configured]
-    missing = [one for one in others if one not in sending and one.ran]
-    unknown = [one for one in others if one not in sending and one not in missing]
+    others = [worker for worker in workers if worker.hostname not in enabled]
+    sending = [worker for worker in others if worker.task_events or worker.configured]
+    missing = [worker for worker in others if worker not in sending and worker.ran]
+    unknown = [worker for worker in others if worker not in sending and worker not in missing]
     if sending:
-        yield Finding("task events", "ok", f"sent by {_names([one.hostname for one in sending])}")
+        names = _names([worker.hostname for worker in sending])
+        yield Finding("task events", "ok", f"sent by {names}")
     if missing:
-        ran = ", ".join(f"{one.hostname} ran {one.ran:,}" for one in missing[:_MOST_NAMES])
+        ran = ", ".join(f"{worker.hostname} ran {worker.ran:,}" for worker in missing[:_MOST_NAMES])
         yield Finding(
             "task events",
             "failed",
-            f"NOT SENT by {_names([one.hostname for one in missing])}: {ran} "
+            f"NOT SENT by {_names([worker.hostname for worker in missing])}: {ran} "
             f"tasks in {listened_seconds:.0f} s and not one event came; they will not be counted",
             _TURN_ON,
         )
@@ -170,36 +175,51 @@ def _judge_task_events(
         yield Finding(
             "task events",
             "warning",
-            f"not seen from {_names([one.hostname for one in unknown])}: no task ran there in "
-            f"{listened_seconds:.0f} s, and Celery does not say whether -E was given",
+            f"not seen from {_names([worker.hostname for worker in unknown])}: no task ran there "
+            f"in {listened_seconds:.0f} s, and Celery does not say whether -E was given",
             _TURN_ON + "\nor be sure right now:              event-monitor check --enable-events",
+        )
+
+
+def _judge_formats(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
+    wrong = [worker.hostname for worker in workers if worker.serializer != "json"]
+    if wrong:
+        yield Finding(
+            "event format",
+            "failed",
+            f"event_serializer is not json on {_names(wrong)}",
+            "Remove event_serializer from the workers' configuration: json is the default.",
         )
 
 
 def _judge_heartbeats(
     workers: Sequence[WorkerEvidence], listened_seconds: float
 ) -> Iterator[Finding]:
-    quiet = [one.hostname for one in workers if not one.heartbeats]
+    quiet = [worker.hostname for worker in workers if not worker.heartbeats]
     if quiet:
         yield Finding(
             "heartbeats",
             "warning",
-            f"none in {listened_seconds:.0f} s from {_names(quiet)}; it would be taken for lost",
+            f"none in {listened_seconds:.0f} s from {_names(quiet)}, which would be taken for lost",
             "Start workers without --without-heartbeat. (A solo pool is silent while it works.)",
         )
     else:
-        yield Finding("heartbeats", "ok", f"heard from all {len(workers)}")
+        yield Finding("heartbeats", "ok", f"received from all {len(workers)}")
 
 
 def _judge_clocks(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
-    skews = {one.hostname: one.skew_seconds for one in workers if one.skew_seconds is not None}
+    skews = {
+        worker.hostname: worker.skew_seconds
+        for worker in workers
+        if worker.skew_seconds is not None
+    }
     off = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_WARNING_SECONDS}
     if off:
-        told = ", ".join(f"{name} {skew:+.0f} s" for name, skew in list(off.items())[:_MOST_NAMES])
+        shown = ", ".join(f"{name} {skew:+.0f} s" for name, skew in list(off.items())[:_MOST_NAMES])
         yield Finding(
             "worker clocks",
             "warning",
-            f"our clock differs from {told}; EventDelay and TaskQueueTime will be wrong",
+            f"our clock differs from {shown}; EventDelay and TaskQueueTime will be wrong",
             "Synchronise the machines' clocks (chrony, ntpd).",
         )
     elif skews:

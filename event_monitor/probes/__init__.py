@@ -1,1 +1,1 @@
-"""Probes: read what events cannot tell. Each has its own connection and its own deadline."""
+"""Probes: read what no event reports. Each has its own connection and its own deadline."""

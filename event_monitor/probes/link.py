@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from ..broker.connections import connect
+from ..broker.protocols import Connection, Errors
+from ..text import one_line
 
-__all__ = ["GONE", "Link", "sentence"]
+__all__ = ["GONE", "Link"]
 
 #: What a probe raises when the broker cannot be asked; its text is one sentence, for the log.
-GONE: tuple[type[BaseException], ...] = (ConnectionError,)
+GONE: Errors = (ConnectionError,)
 
 T = TypeVar("T")
 
 
 class Link:
-    """Asks one question after the other, on one connection; used by one thread.
+    """Asks one question after the other, on one connection. Not thread-safe.
 
-    ``lost`` are the exceptions, besides those of the transport, that mean that it is of no use.
+    ``lost`` are the exceptions, besides those of the transport, that mean that the connection is
+    of no use any more.
     """
 
     def __init__(
@@ -30,12 +32,12 @@ class Link:
         source: Connection,
         *,
         timeout_seconds: float,
-        transport_options: Mapping[str, Any] | None = None,
-        lost: tuple[type[BaseException], ...] = (),
+        transport_options: Mapping[str, object] | None = None,
+        lost: Errors = (),
     ) -> None:
         self._source = source.clone(
             connect_timeout=timeout_seconds,
-            heartbeat=0,  # nobody would send them between two questions
+            heartbeat=0,  # nobody would send any between two questions
             transport_options={**source.transport_options, **(transport_options or {})},
         )
         self._lost = (
@@ -48,9 +50,10 @@ class Link:
         self._connection: Connection | None = None
 
     def ask(self, question: Callable[[Connection], T]) -> T:
-        """The answer. Raises one of ``GONE`` if broker or network do not give one.
+        """Return the answer. Raises one of ``GONE`` if the broker or the network fails.
 
-        A connection that was left idle may have been cut meanwhile; that is no failure yet.
+        A connection that was idle may have been closed meanwhile, so the question is asked again
+        on a new one before that counts as a failure.
         """
         if self._connection is not None and self._connection.connected:
             with suppress(*self._lost):
@@ -62,22 +65,17 @@ class Link:
             return question(self._connection)
         except self._lost as error:
             self.close()
-            # The text of an error may be taken from the server; of URLs only the masked one.
+            # The text is the server's or the driver's; of the URL only the masked form is shown.
             raise ConnectionError(
-                f"the queues of {self._source.as_uri()} cannot be read: {sentence(error)}"
+                f"the queues of {self._source.as_uri()} cannot be read: {one_line(error)}"
             ) from error
 
     def close(self) -> None:
-        """Let go, without waiting for a broker that may not answer. Never raises."""
+        """Close the connection, without waiting for a broker that may not answer. Never raises."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         with suppress(Exception):  # whatever it is, there is nothing left to close
             if connection.transport.driver_type == "amqp" and connection.connected:
-                connection.connection.collect()  # without the farewell, which waits for an answer
+                connection.connection.collect()  # no closing handshake: it waits for an answer
             connection.release()
-
-
-def sentence(error: BaseException) -> str:
-    """What an exception says, cut to a line; its class if it says nothing."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

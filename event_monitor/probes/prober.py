@@ -14,8 +14,8 @@ from typing import Any
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..survey import QueueDepth, Survey, WorkerAnswer
+from ..text import one_line
 from .inspect import ask_workers
-from .link import sentence
 from .queues import QueueProbe, queue_names, queue_probe_to
 
 __all__ = ["Surveyor"]
@@ -128,7 +128,7 @@ class Surveyor:
                 self._failures += 1
             if what not in self._failing:
                 self._failing.add(what)
-                log.warning("could not %s: %s", what, sentence(error))
+                log.warning("could not %s: %s", what, one_line(error))
         else:
             if what in self._failing:
                 self._failing.discard(what)

@@ -1,4 +1,4 @@
-"""Queues: how much waits in each queue, and for how long, as the broker itself tells.
+"""Queues: how many messages wait in each queue, and how long, as the broker itself reports.
 
 A probe is used by one thread, has a connection of its own, and bounds every wait.
 """
@@ -6,11 +6,13 @@ A probe is used by one thread, has a connection of its own, and bounds every wai
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from kombu import Queue
 from kombu.common import Broadcast
 
+from ..broker.protocols import CeleryApp, Errors
+from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..survey import QueueDepth
 
@@ -18,12 +20,12 @@ __all__ = ["QueueProbe", "queue_names", "queue_probe_to"]
 
 
 class QueueProbe(Protocol):
-    """The contract of every kind; ``gone`` is what ``read`` raises if nothing can be asked."""
+    """The contract of every probe. ``gone``: what ``read`` raises if the broker cannot be asked."""
 
-    gone: tuple[type[BaseException], ...]
+    gone: Errors
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
-        """One per name, in that order. What cannot be known of a queue is None.
+        """Return one depth per name, in that order. What is not known of a queue is None.
 
         Connects if need be, also after a failure. To connect, and each answer, takes at most
         ``probe_seconds``. Raises one of ``gone``, with a sentence for the log.
@@ -31,19 +33,21 @@ class QueueProbe(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the connection. Never raises, waits for nobody."""
+        """Close the connection. Never raises, waits for nobody."""
         ...
 
 
-def queue_probe_to(app: Any, settings: Settings) -> QueueProbe:
-    """The kind that suits the app's broker; it opens nothing yet."""
+def queue_probe_to(
+    app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> QueueProbe:
+    """Return the probe that suits the app's broker. It has connected to nothing yet."""
     connection = app.connection_for_read()
-    kind = connection.transport.driver_type
-    if kind == "redis":
+    driver = connection.transport.driver_type
+    if driver == "redis":
         from .queues_redis import RedisProbe
 
-        return RedisProbe(connection, timeout_seconds=settings.probe_seconds)
-    if kind == "sqs":
+        return RedisProbe(connection, timeout_seconds=settings.probe_seconds, clock=clock)
+    if driver == "sqs":
         from .queues_sqs import SqsProbe
 
         return SqsProbe(connection, timeout_seconds=settings.probe_seconds)
@@ -52,22 +56,23 @@ def queue_probe_to(app: Any, settings: Settings) -> QueueProbe:
     return DeclareProbe(
         connection,
         timeout_seconds=settings.probe_seconds,
-        management_url=settings.management_url if kind == "amqp" else "",
+        management_url=settings.management_url if driver == "amqp" else "",
+        clock=clock,
     )
 
 
-def queue_names(app: Any, settings: Settings) -> tuple[str, ...]:
-    """The queues known without any worker, sorted: the app's, its routes', and the settings'."""
+def queue_names(app: CeleryApp, settings: Settings) -> tuple[str, ...]:
+    """Return the queues that the app, its routes and the settings name, sorted."""
     names = {
         queue.name
         for queue in app.amqp.queues.values()
-        if not isinstance(queue, Broadcast)  # each consumer has one of its own, of a random name
+        if not isinstance(queue, Broadcast)  # each consumer has its own, with a random name
     }
     return tuple(sorted({*names, *_routed(app), *settings.queues}))
 
 
-def _routed(app: Any) -> Iterator[str]:
-    """The queues ``task_routes`` names, as far as it is a table and no function."""
+def _routed(app: CeleryApp) -> Iterator[str]:
+    """Yield the queues that ``task_routes`` names; a function among the routes names none."""
     for routes in app.amqp.routes:
         for table in (getattr(routes, "map", None), getattr(routes, "patterns", None)):
             for route in table.values() if isinstance(table, dict) else ():

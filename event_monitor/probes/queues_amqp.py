@@ -1,28 +1,29 @@
-"""AMQP: queues by passive declaration; RabbitMQ, and every other transport of kombu.
+"""AMQP: queues by passive declaration; on RabbitMQ, and on every other transport of kombu.
 
-RabbitMQ tells what is ready and who consumes. What else is known comes from its management API,
-whose numbers are up to five seconds old. Messages are never taken to be looked at: giving them
-back would change their order.
+Over AMQP, RabbitMQ reports only ready messages and consumers. The rest comes from its management
+API, whose numbers are up to five seconds old. No message is ever taken to look at it: giving it
+back would change the order.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-from ..broker.connections import cut_unless_done
+from ..broker.connections import socket_deadline
 from ..broker.management import Management
+from ..broker.protocols import Channel, Connection
+from ..clock import SYSTEM_CLOCK, Clock
 from ..survey import QueueDepth
-from .link import GONE, Link, sentence
+from ..text import one_line
+from .link import GONE, Link
 
 __all__ = ["DeclareProbe"]
 
 log = logging.getLogger(__name__)
 
-_TOO_MUCH = 1e18  # for anything that is counted here
+_TOO_MUCH = 1e18  # for any number read here
 _COLUMNS = (
     "name",
     "messages_unacknowledged",
@@ -34,15 +35,20 @@ _COLUMNS = (
 
 
 class DeclareProbe:
-    """Ready, and on RabbitMQ consumers; the rest too if there is a ``management_url``.
+    """Reads ready messages, on RabbitMQ consumers too, and the rest with a ``management_url``.
 
-    A queue that is not there, or that we may not see, is logged when it is first met.
+    A queue that does not exist, or that we may not see, is logged when that is first found out.
     """
 
     gone = GONE
 
     def __init__(
-        self, connection: Any, *, timeout_seconds: float, management_url: str = ""
+        self,
+        connection: Connection,
+        *,
+        timeout_seconds: float,
+        management_url: str = "",
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._link = Link(connection, timeout_seconds=timeout_seconds)
         self._seconds = timeout_seconds
@@ -50,16 +56,18 @@ class DeclareProbe:
         self._management = (
             Management(management_url, timeout_seconds=timeout_seconds) if management_url else None
         )
-        self._is_managed = True  # as far as it was told to the log
-        self._missing: set[str] = set()
+        self._management_answers = True  # as far as the log knows
+        self._missing: set[str] = set()  # as far as the log knows
+        self._clock = clock
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
-        """One declaration per queue, and one request for all of them."""
+        """Read all queues: one declaration each, and one request to the management API for all."""
         self._missing.intersection_update(names)
         depths = self._link.ask(lambda connection: tuple(self._declared(connection, names)))
-        told = self._told()
+        details = self._details()
+        now = self._clock.wall()
         return tuple(
-            _with_details(depth, told[depth.name]) if depth.name in told else depth
+            _with_details(depth, details[depth.name], now=now) if depth.name in details else depth
             for depth in depths
         )
 
@@ -69,17 +77,17 @@ class DeclareProbe:
         if self._management is not None:
             self._management.close()
 
-    def _declared(self, connection: Any, names: Collection[str]) -> Iterator[QueueDepth]:
+    def _declared(self, connection: Connection, names: Collection[str]) -> Iterator[QueueDepth]:
         is_amqp = connection.transport.driver_type == "amqp"
-        with cut_unless_done(connection, self._seconds):
-            channel = connection.channel()
+        with socket_deadline(connection, self._seconds):
+            channel: Channel = connection.channel()
         for name in names:
-            with cut_unless_done(connection, self._seconds):
+            with socket_deadline(connection, self._seconds):
                 try:
                     declared = channel.queue_declare(queue=name, passive=True)
                 except connection.channel_errors as error:
                     # The server has closed the channel, and py-amqp has opened it again.
-                    self._miss(name, error)
+                    self._log_once(name, error)
                     yield QueueDepth(name)
                     continue
             self._missing.discard(name)
@@ -89,62 +97,63 @@ class DeclareProbe:
                 # Kombu's virtual transports always say 0.
                 consumers=declared.consumer_count if is_amqp else None,
             )
-        with cut_unless_done(connection, self._seconds):
+        with socket_deadline(connection, self._seconds):
             channel.close()
 
-    def _miss(self, name: str, error: BaseException) -> None:
+    def _log_once(self, name: str, error: BaseException) -> None:
         if name not in self._missing:
             self._missing.add(name)
-            log.warning("nothing is known of queue %s: %s", name, sentence(error))
+            log.warning("nothing is known of queue %s: %s", name, one_line(error))
 
-    def _told(self) -> dict[str, dict[str, Any]]:
-        """What the management API says, by queue; nothing if it does not answer."""
+    def _details(self) -> dict[str, Mapping[str, object]]:
+        """Return the management API's columns by queue; nothing if it does not answer."""
         if self._management is None:
             return {}
         try:
-            told = {
-                str(one.get("name")): one
-                for one in self._management.queues(self._vhost, columns=_COLUMNS)
+            details = {
+                str(queue.get("name")): queue
+                for queue in self._management.queues(self._vhost, columns=_COLUMNS)
             }
         except Management.gone as error:
-            if self._is_managed:
-                log.warning("no unacknowledged messages and rates of queues: %s", sentence(error))
-            self._is_managed = False
+            if self._management_answers:
+                log.warning("no unacknowledged messages and rates of queues: %s", one_line(error))
+            self._management_answers = False
             return {}
-        if not self._is_managed:
+        if not self._management_answers:
             log.info("the management API answers again")
-        self._is_managed = True
-        return told
+        self._management_answers = True
+        return details
 
 
-def _with_details(depth: QueueDepth, told: dict[str, Any]) -> QueueDepth:
-    arrivals, deliveries = (_rate(told, key) for key in ("publish", "deliver_get"))
+def _with_details(depth: QueueDepth, details: Mapping[str, object], *, now: float) -> QueueDepth:
+    arrivals, deliveries = (_rate(details, key) for key in ("publish", "deliver_get"))
     if arrivals is not None or deliveries is not None:
         # It leaves out what has never happened, but only where it measures rates at all.
         arrivals, deliveries = arrivals or 0.0, deliveries or 0.0
-    head = _number(told.get("head_message_timestamp"))
+    # The producer's AMQP timestamp, which Celery does not set by itself.
+    published_at = _number(details.get("head_message_timestamp"))
     return replace(
         depth,
-        unacked=_whole(told.get("messages_unacknowledged")),
-        memory_bytes=_whole(told.get("memory")),
+        unacked=_whole(details.get("messages_unacknowledged")),
+        memory_bytes=_whole(details.get("memory")),
         arrivals_per_second=arrivals,
         deliveries_per_second=deliveries,
-        # The producer's AMQP timestamp, which Celery does not set by itself.
-        oldest_seconds=None if head is None else max(0.0, time.time() - head),
+        oldest_seconds=None if published_at is None else max(0.0, now - published_at),
     )
 
 
-def _rate(told: dict[str, Any], key: str) -> float | None:
-    stats = told.get("message_stats")
-    details = stats.get(f"{key}_details") if isinstance(stats, dict) else None
-    return _number(details.get("rate")) if isinstance(details, dict) else None
+def _rate(details: Mapping[str, object], key: str) -> float | None:
+    stats = details.get("message_stats")
+    rates = stats.get(f"{key}_details") if isinstance(stats, dict) else None
+    return _number(rates.get("rate")) if isinstance(rates, dict) else None
 
 
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < _TOO_MUCH else None
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < _TOO_MUCH else None
 
 
-def _whole(value: Any) -> int | None:
+def _whole(value: object) -> int | None:
     number = _number(value)
     return None if number is None else int(number)

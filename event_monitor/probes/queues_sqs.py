@@ -7,11 +7,12 @@ The age of the oldest message is not here: SQS publishes it to CloudWatch by its
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..broker.protocols import Connection
 from ..survey import QueueDepth
 from .link import GONE, Link
 
@@ -19,21 +20,30 @@ __all__ = ["SqsProbe"]
 
 log = logging.getLogger(__name__)
 
-_READY, _TAKEN = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+_READY, _UNACKED = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 
 
-class SqsProbe:
-    """Ready and unacknowledged; queues, prefixes and credentials are kombu's.
+class _SqsChannel(Protocol):
+    """``kombu.transport.SQS.Channel``."""
 
-    A queue that is not there is logged when it is first met.
+    predefined_queues: Mapping[str, Mapping[str, str]]  # by name, with the ``url`` of each
+
+    def canonical_queue_name(self, queue_name: str) -> str: ...
+    def sqs(self, queue: str | None = None) -> Any: ...  # boto3's client
+
+
+class SqsProbe:
+    """Reads ready and unacknowledged messages; queues, prefixes and credentials are kombu's.
+
+    A queue that does not exist is logged when that is first found out.
     """
 
     gone = GONE
 
-    def __init__(self, connection: Any, *, timeout_seconds: float) -> None:
-        theirs = connection.transport_options.get("client-config") or {}
-        times = {
+    def __init__(self, connection: Connection, *, timeout_seconds: float) -> None:
+        configured = connection.transport_options.get("client-config") or {}
+        limits = {
             "connect_timeout": timeout_seconds,
             "read_timeout": timeout_seconds,
             "retries": {"total_max_attempts": 1},
@@ -41,23 +51,25 @@ class SqsProbe:
         self._link = Link(
             connection,
             timeout_seconds=timeout_seconds,
-            transport_options={"client-config": {**theirs, **times}},
+            transport_options={"client-config": {**configured, **limits}},
             lost=(BotoCoreError, ClientError),
         )
         self._missing: set[str] = set()
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
-        """Two requests per queue; one, if it is predefined."""
+        """Read all queues, in two requests each; in one, if it is predefined."""
         self._missing.intersection_update(names)
         return self._link.ask(
-            lambda connection: tuple(self._depth(connection.default_channel, one) for one in names)
+            lambda connection: tuple(
+                self._depth(connection.default_channel, name) for name in names
+            )
         )
 
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
 
-    def _depth(self, channel: Any, name: str) -> QueueDepth:
+    def _depth(self, channel: _SqsChannel, name: str) -> QueueDepth:
         try:
             found = _attributes(channel, name)
         except ClientError as error:
@@ -70,11 +82,11 @@ class SqsProbe:
                 log.warning("nothing is known of queue %s: there is none of that name", name)
             return QueueDepth(name)
         self._missing.discard(name)
-        return QueueDepth(name, ready=int(found[_READY]), unacked=int(found[_TAKEN]))
+        return QueueDepth(name, ready=int(found[_READY]), unacked=int(found[_UNACKED]))
 
 
-def _attributes(channel: Any, name: str) -> dict[str, str] | None:
-    """What SQS says of the queue kombu uses under that name; None if it may use none."""
+def _attributes(channel: _SqsChannel, name: str) -> dict[str, str] | None:
+    """Return SQS's numbers for the queue kombu uses by that name; None if kombu may use none."""
     own_name = channel.canonical_queue_name(name)
     if channel.predefined_queues:
         if own_name not in channel.predefined_queues:
@@ -83,6 +95,6 @@ def _attributes(channel: Any, name: str) -> dict[str, str] | None:
     else:
         client = channel.sqs()
         url = client.get_queue_url(QueueName=own_name)["QueueUrl"]
-    answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[_READY, _TAKEN])
+    answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[_READY, _UNACKED])
     found: dict[str, str] = answer["Attributes"]
     return found

@@ -2,25 +2,29 @@
 
 Connecting, declaring and consuming are kombu's and py-amqp's. From then on the socket is ours:
 py-amqp reads it in three portions a message, which costs more than everything that is done with
-the message afterwards. What it has no limit of time for is cut off by a watchdog.
+the message afterwards. Where it would wait without limit, a watchdog shuts the socket down.
 """
 
 from __future__ import annotations
 
-import time
+import socket
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from typing import Any
+from typing import Protocol
 
 from celery import uuid
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
-from ..broker.connections import connect, cut_unless_done
+from ..broker.connections import connect, socket_deadline
+from ..broker.protocols import Channel, Connection
+from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
 from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
-__all__ = ["AmqpSubscription"]
+__all__ = ["AmqpChannel", "AmqpSubscription"]
 
 _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # RabbitMQ sends one when it has been silent for half
 _READ_BYTES = 1 << 18
@@ -28,12 +32,62 @@ _MOST_WAITING = 1_000_000  # messages; a bound for a queue that nobody reads whi
 _CHANNEL_CLOSE = (20, 40)
 
 
+class AmqpChannel(Channel, Protocol):
+    """Kombu's channel on py-amqp, as far as its subscriptions use it."""
+
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> object:
+        """Bound how many messages may be unacknowledged."""
+        ...
+
+    def basic_consume(
+        self, queue: str, *, no_ack: bool, callback: Callable[[object], object]
+    ) -> object:
+        """Consume from the queue."""
+        ...
+
+    def basic_ack(self, delivery_tag: int, *, multiple: bool) -> object:
+        """Acknowledge the message; with ``multiple`` all before it, too."""
+        ...
+
+    def send_method(
+        self,
+        sig: tuple[int, int],
+        format: str,  # noqa: A002  py-amqp's own word
+        args: tuple[object, ...],
+    ) -> object:
+        """Send a method frame, without waiting for an answer."""
+        ...
+
+
+class _PyAmqpTransport(Protocol):
+    sock: socket.socket
+    _read_buffer: bytes
+
+
+class _PyAmqpConnection(Protocol):
+    transport: _PyAmqpTransport
+
+    def send_heartbeat(self) -> object: ...
+
+
 class AmqpSubscription:
     """A queue that lives as long as its connection, read without acknowledgement."""
 
     no_ack = True
 
-    def __init__(self, connection: Any, *, queue: Any, on_invalid: OnInvalid) -> None:
+    # Set by `open`.
+    _channel: AmqpChannel
+    _amqp: _PyAmqpConnection  # py-amqp's; to ask kombu's for it may connect again
+    _socket: socket.socket
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        queue: Queue,
+        on_invalid: OnInvalid,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self.connection = connection.clone(
             connect_timeout=CONNECT_SECONDS, heartbeat=_HEARTBEAT_SECONDS
         )
@@ -45,30 +99,28 @@ class AmqpSubscription:
         )
         self._queue = self._queue_like(queue)
         self._on_invalid = on_invalid
+        self._monotonic = clock.monotonic  # bound once: it is called for every read
         self._frames = Frames()
         self._bodies: list[bytes] = []
-        self._channel: Any = None
-        self._amqp: Any = None  # py-amqp's connection; kombu's would connect again if asked for it
-        self._socket: Any = None
-        self._heard_at = self._sent_at = 0.0
+        self._received_at = self._sent_at = 0.0
 
     def open(self) -> None:
         """Connect, declare the queue, bind it, consume."""
         connect(self.connection)
-        with cut_unless_done(self.connection, CONNECT_SECONDS):
+        with socket_deadline(self.connection, CONNECT_SECONDS):
             self._consume(self.connection.default_channel)
         self._amqp = self.connection.connection
         transport = self._amqp.transport
         self._socket = transport.sock
-        self._heard_at = self._sent_at = time.monotonic()
-        self._take(transport._read_buffer)  # noqa: SLF001  what it has read too much
+        self._received_at = self._sent_at = self._monotonic()
+        self._take(transport._read_buffer)  # noqa: SLF001  what it has read beyond its own needs
         transport._read_buffer = b""  # noqa: SLF001
 
     def read(self, timeout_seconds: float) -> Reading:
-        """All messages that are there; none after ``timeout_seconds`` of silence."""
+        """Return all messages that have arrived; none after ``timeout_seconds`` of silence."""
         if self._frames.ended is not None:
             raise self._frames.ended
-        self._beat()
+        self._send_heartbeat_when_due()
         self._socket.settimeout(timeout_seconds)
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -77,25 +129,25 @@ class AmqpSubscription:
         if data is not None:
             if not data:
                 raise ConnectionResetError("the server closed the connection")
-            self._heard_at = time.monotonic()
+            self._received_at = self._monotonic()
             self._take(data)
-        elif time.monotonic() - self._heard_at >= SILENT_SECONDS:
-            raise ConnectionResetError(f"nothing heard for {SILENT_SECONDS:g} s")
+        elif self._monotonic() - self._received_at >= SILENT_SECONDS:
+            raise ConnectionResetError(f"nothing received for {SILENT_SECONDS:g} s")
         bodies, self._bodies = self._bodies, []
-        return Reading(bodies, self._receipt())
+        return Reading(bodies, self._ack_token())
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
-        """Nothing to do: the broker has forgotten them already."""
+        """Do nothing: the broker has forgotten the messages already."""
 
     def close(self) -> None:
-        """Close the connection without a farewell, which would wait for an answer."""
+        """Close the socket without AMQP's closing handshake, which would wait for an answer."""
         with suppress(Exception):  # whatever it is, there is nothing left to close
             if self.connection.connected:
                 self.connection.connection.collect()
             self.connection.release()
 
-    def _queue_like(self, queue: Any) -> Any:
-        """Celery's queue under a new name (the broker may still hold the last one).
+    def _queue_like(self, queue: Queue) -> Queue:
+        """Return Celery's queue under a new name (the broker may still hold the last one).
 
         Without its message TTL of five seconds: when we are slow, events wait.
         """
@@ -105,7 +157,7 @@ class AmqpSubscription:
         own.max_length = _MOST_WAITING
         return own
 
-    def _consume(self, channel: Any) -> None:
+    def _consume(self, channel: AmqpChannel) -> None:
         """Declare, bind, consume."""
         self._channel = channel
         if not self._queue.no_declare:
@@ -113,7 +165,7 @@ class AmqpSubscription:
         channel.basic_consume(
             self._queue.name,
             no_ack=self.no_ack,
-            callback=lambda _message: None,  # what py-amqp reads from here on is nobody's
+            callback=lambda _message: None,  # `_take` reads the messages, py-amqp none
         )
 
     def _take(self, data: bytes) -> None:
@@ -128,24 +180,24 @@ class AmqpSubscription:
         else:
             self._on_invalid(refusal)
 
-    def _receipt(self) -> AckToken | None:
+    def _ack_token(self) -> AckToken | None:
         return None
 
-    def _beat(self) -> None:
-        """Tell the server that we are there; it hangs up on a consumer it has not heard."""
-        now = time.monotonic()
+    def _send_heartbeat_when_due(self) -> None:
+        """Send a heartbeat: the server closes the connection of a client that sends nothing."""
+        now = self._monotonic()
         if now - self._sent_at >= _HEARTBEAT_SECONDS / 2:
             self._sent_at = now
             self._socket.settimeout(CONNECT_SECONDS)
             self._amqp.send_heartbeat()
 
-    def _leave_channel(self) -> None:
-        """Close the channel; the server's answer says that it has read all before."""
+    def _close_channel(self) -> None:
+        """Close the channel; the server's answer proves that it has read all we sent before."""
         self._channel.send_method(_CHANNEL_CLOSE, "BsBB", (0, "", 0, 0))
-        until = time.monotonic() + CONNECT_SECONDS
+        deadline = self._monotonic() + CONNECT_SECONDS
         self._socket.settimeout(CONNECT_SECONDS)
-        while not (self._frames.closed or self._frames.ended) and time.monotonic() < until:
+        while not (self._frames.closed or self._frames.ended) and self._monotonic() < deadline:
             data = self._socket.recv(_READ_BYTES)
             if not data:
                 return
-            self._frames.feed(data)  # deliveries that nobody has counted come again
+            self._frames.feed(data)  # dropped: deliveries that nobody has counted come again

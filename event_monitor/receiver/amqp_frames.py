@@ -1,7 +1,7 @@
 """Frames: what an AMQP 0-9-1 server sends a consumer, cut into deliveries. Pure.
 
-A delivery is a method frame, a header frame and the body in as many frames as it needs; nothing
-else may come between them on our one channel. Sections named here are those of the specification.
+A delivery is a method frame, a header frame and as many body frames as it needs; nothing else may
+come between them on our one channel. Section numbers are those of the specification.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import InvalidEvent
 
 __all__ = ["Delivery", "Frames", "ServerClosedError", "refusal_of"]
 
-#: delivery tag, whether it was delivered before, its properties, its body
+#: delivery tag, whether it is redelivered, its properties, its body
 Delivery = tuple[int, bool, bytes, bytes]
 
 _METHOD, _HEADER, _BODY = 1, 2, 3  # 4.2.3; 8 is a heartbeat
@@ -27,8 +27,10 @@ _CLOSING = {
     b"\x00\x14\x00\x28": "the server closes the channel",
     b"\x00\x3c\x00\x1e": "the server has cancelled the consumer",
 }
-_NO_AMQP = "the server sends what is no AMQP"
-_LARGEST_BODY = 64 << 20  # bytes; a message of a worker is below 1 MB, and a bomb is let pass
+_NOT_AMQP = "the server sends bytes that are not AMQP"
+# Bytes; a worker's message is below 1 MB. Of a larger body only the end is kept, to bound the
+# memory; the decoder refuses that as too large.
+_LARGEST_BODY = 64 << 20
 
 _LONGEST_KEPT = 1_024  # bytes of properties; Celery's have a hundred, and 4,096 are remembered
 
@@ -38,34 +40,41 @@ _size = Struct(">HHQ").unpack_from
 
 
 class ServerClosedError(ConnectionError):
-    """The server has ended the connection, the channel or the consumer, and says why."""
+    """The server has closed the connection or the channel, or cancelled the consumer.
+
+    The message says why.
+    """
 
 
 class Frames:
-    """Bytes in, deliveries out, however they are cut. ``closed``: the channel is, at our wish."""
+    """Takes bytes, however they are cut, and returns deliveries. Not thread-safe.
+
+    ``closed``: the server has confirmed that we closed the channel. ``ended``: why the server will
+    send no more; None as long as it may.
+    """
 
     def __init__(self) -> None:
         self.closed = False
-        self.ended: ServerClosedError | None = None  # no more will come, and why
+        self.ended: ServerClosedError | None = None
         self._rest = b""
         self._tag = 0
-        self._again = False
+        self._is_redelivered = False
         self._properties = b""
-        self._missing = 0  # bytes of the body under way
+        self._missing = 0  # bytes of the current body
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Delivery]:
-        """What has come to its end with these bytes.
+        """Return the deliveries that these bytes complete.
 
-        Raises ``ServerClosedError`` if nothing has and nothing will; else ``ended`` is set.
+        If the server will send no more, ``ended`` is set; raises it if there are no deliveries.
         """
         done: list[Delivery] = []
         try:
             self._cut(data, done)
         except ServerClosedError as error:
             self.ended = error
-        except (StructError, IndexError):  # a frame shorter than what must be in it
-            self.ended = ServerClosedError(_NO_AMQP)
+        except (StructError, IndexError):  # a frame too short for its contents
+            self.ended = ServerClosedError(_NOT_AMQP)
         if self.ended is not None and not done:
             raise self.ended
         return done
@@ -75,25 +84,25 @@ class Frames:
             data = self._rest + data
         at, end = 0, len(data)
         while at + _OVERHEAD <= end:
-            kind, _, size = _head(data, at)
+            frame_type, _, size = _head(data, at)
             after = at + size + _OVERHEAD
             if after > end:
                 break
             if data[after - 1] != _FRAME_END:
-                raise ServerClosedError(_NO_AMQP)
+                raise ServerClosedError(_NOT_AMQP)
             at += 7
-            if kind == _BODY:
+            if frame_type == _BODY:
                 self._body(data[at : after - 1], done)
-            elif kind == _HEADER:
+            elif frame_type == _HEADER:
                 _, _, self._missing = _size(data, at)
                 self._properties = data[at + 12 : after - 1]
                 if not self._missing:
                     self._body(b"", done)
-            elif kind == _METHOD:
+            elif frame_type == _METHOD:
                 method = data[at : at + 4]
-                if method == _DELIVER:  # the consumer's tag, then what we want
-                    self._tag, again = _tag(data, at + 5 + data[at + 4])
-                    self._again = bool(again)
+                if method == _DELIVER:  # the consumer's tag, then the delivery's
+                    self._tag, redelivered = _tag(data, at + 5 + data[at + 4])
+                    self._is_redelivered = bool(redelivered)
                 else:
                     self._other(method, data[at + 4 : after - 1])
             at = after
@@ -101,27 +110,31 @@ class Frames:
 
     def _body(self, part: bytes, done: list[Delivery]) -> None:
         self._missing -= len(part)
-        if self._missing <= 0 and not self._parts:  # nearly always it comes in one frame
-            done.append((self._tag, self._again, self._properties, part))
+        if self._missing <= 0 and not self._parts:  # nearly every body is one frame
+            done.append((self._tag, self._is_redelivered, self._properties, part))
             return
         if self._missing + len(part) <= _LARGEST_BODY:
             self._parts.append(part)
         if self._missing <= 0:
             body = b"".join(self._parts)
             self._parts = []
-            done.append((self._tag, self._again, self._properties, body))
+            done.append((self._tag, self._is_redelivered, self._properties, body))
 
     def _other(self, method: bytes, arguments: bytes) -> None:
         if method == _CHANNEL_CLOSE_OK:
             self.closed = True
         elif method in _CLOSING:
-            said = arguments[3 : 3 + arguments[2]] if len(arguments) > 3 else b""  # code, then text
-            text = said.decode("utf-8", "replace")
+            # A code of two bytes, then the text and before it its length.
+            encoded = arguments[3 : 3 + arguments[2]] if len(arguments) > 3 else b""
+            text = encoded.decode("utf-8", "replace")
             raise ServerClosedError(f"{_CLOSING[method]}: {text}" if text else _CLOSING[method])
 
 
 def refusal_of(properties: bytes) -> InvalidEvent | None:
-    """Why a message with these properties is not read; None if it is. One worker's are the same."""
+    """Return why a message with these properties is not to be read; None if it is.
+
+    Remembered, since the messages of one worker all have the same properties.
+    """
     if len(properties) > _LONGEST_KEPT:
         return _refusal_of.__wrapped__(properties)
     return _refusal_of(properties)
@@ -129,9 +142,9 @@ def refusal_of(properties: bytes) -> InvalidEvent | None:
 
 @lru_cache(maxsize=4_096)
 def _refusal_of(properties: bytes) -> InvalidEvent | None:
-    """As above.
+    """Judge the content type and the headers.
 
-    The properties are flags and then, if their flags are set, content type, content encoding and
+    The properties are flags and then, each if its flag is set, content type, content encoding and
     headers (4.2.6.1); whatever follows is of no interest.
     """
     try:

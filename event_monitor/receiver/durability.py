@@ -8,7 +8,8 @@ from __future__ import annotations
 from ..settings import Settings
 from ..snapshot import AckToken, Snapshot
 from .checkpoint import Checkpoint
-from .durable import Ledger, Terms
+from .durable import DurableQueue
+from .ledger import Ledger
 
 __all__ = ["Durability"]
 
@@ -23,8 +24,8 @@ class Durability:
     def __init__(self, settings: Settings, checkpoint: Checkpoint) -> None:
         # The process before us may have been allowed more messages than we are.
         limit = max(settings.durable_prefetch, Ledger.count(checkpoint.digests))
-        self.terms = Terms(
-            queue=settings.durable_queue,
+        self.terms = DurableQueue(
+            name=settings.durable_queue,
             prefetch=settings.durable_prefetch,
             max_length=settings.durable_max_messages,
             expires_seconds=settings.durable_expire_seconds,

@@ -1,19 +1,20 @@
-"""Queue: a queue of our own on the event exchange, through kombu: any broker that carries events.
+"""Kombu: a queue of our own on the event exchange, read through kombu: for all other brokers.
 
-Redis and RabbitMQ have ways of their own, ten times as fast; this one is for all the others.
+Redis and RabbitMQ have subscriptions of their own, ten times as fast.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from copy import copy
-from typing import Any
+from typing import Protocol
 
 from celery import uuid
-from kombu import Consumer
+from kombu import Consumer, Queue
 from kombu.exceptions import OperationalError
 
-from ..broker.connections import connect, unread
+from ..broker.connections import connect, without_decompression
+from ..broker.protocols import Channel, Connection
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
 from .subscription import CONNECT_SECONDS, OnInvalid, Reading
@@ -24,10 +25,18 @@ _MOST_BROKEN_READS = 100  # in a row, before the connection itself is taken for 
 _JSON = ("application/json", None, "")  # virtual transports may leave the content type out
 
 
+class _ReceivedMessage(Protocol):
+    """A message of ``without_decompression``'s class."""
+
+    compressed: bool
+    content_type: str | None
+    body: bytes | str | None
+
+
 class QueueSubscription:
     """A queue that lives as long as its connection, read without acknowledgement."""
 
-    def __init__(self, connection: Any, *, queue: Any, on_invalid: OnInvalid) -> None:
+    def __init__(self, connection: Connection, *, queue: Queue, on_invalid: OnInvalid) -> None:
         self.connection = connection.clone(connect_timeout=CONNECT_SECONDS)
         self.gone = (
             *self.connection.connection_errors,
@@ -43,8 +52,8 @@ class QueueSubscription:
     def open(self) -> None:
         """Connect, declare the queue, bind it, consume."""
         connect(self.connection)
-        channel = self.connection.default_channel
-        channel.Message = unread(channel.Message)
+        channel: Channel = self.connection.default_channel
+        channel.Message = without_decompression(channel.Message)
         Consumer(
             channel,
             queues=[self._queue],
@@ -54,7 +63,7 @@ class QueueSubscription:
         ).consume()
 
     def read(self, timeout_seconds: float) -> Reading:
-        """The messages of one read."""
+        """Return the messages of one read by kombu."""
         self._bodies = []
         try:
             self.connection.drain_events(timeout=timeout_seconds)
@@ -71,15 +80,15 @@ class QueueSubscription:
         return Reading(self._bodies)
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
-        """Nothing to do: the broker has forgotten them already."""
+        """Do nothing: the broker has forgotten the messages already."""
 
     def close(self) -> None:
         """Close the connection."""
         with suppress(Exception):  # whatever it is, there is nothing left to close
             self.connection.release()
 
-    def _queue_like(self, queue: Any) -> Any:
-        """Celery's queue under a new name (the broker may still hold the last one).
+    def _queue_like(self, queue: Queue) -> Queue:
+        """Return Celery's queue under a new name (the broker may still hold the last one).
 
         Without its message TTL of five seconds: when we are slow, events wait.
         """
@@ -88,19 +97,18 @@ class QueueSubscription:
         own.message_ttl = None
         return own
 
-    def _on_message(self, message: Any) -> None:
+    def _on_message(self, message: _ReceivedMessage) -> None:
         if message.compressed:
             self._refuse("compressed message")  # Celery never sends one; it may be a bomb
         elif message.content_type not in _JSON:
             self._refuse("content type", repr(message.content_type)[:80])
         else:
-            self._bodies.append(_body_of(message))
+            self._bodies.append(_as_bytes(message.body))
 
     def _refuse(self, kind: str, detail: str = "") -> None:
         self._on_invalid(InvalidEvent(kind, detail))
 
 
-def _body_of(message: Any) -> bytes:
-    """The body as it was sent; some transports decode what says that it is text."""
-    body = message.body
+def _as_bytes(body: bytes | str | None) -> bytes:
+    """Return the body as it was sent: some transports have decoded what is marked as text."""
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")

@@ -14,10 +14,11 @@ from celery.events.receiver import EventReceiver
 from kombu import Connection
 
 from .. import events as ev
-from ..broker.control import tell
+from ..broker.control import broadcast
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
-from .subscription import Subscription, subscription_to
+from .subscription import Subscription
+from .transports import subscription_to
 
 __all__ = ["Receiver"]
 
@@ -127,7 +128,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self.on_connection(True)
         commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
-            tell(self.app, self._source, *commands)
+            broadcast(self.app, self._source, *commands)
 
     def _read(self, subscription: Subscription) -> tuple[list[ev.Event], AckToken | None]:
         """One read, decoded; before it, what is settled is acknowledged."""
@@ -139,8 +140,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self._enable_later = True
         if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._enable_later, self._told_at = False, time.monotonic()
-            tell(self.app, self._source, "enable_events")
-        return received, reading.token
+            broadcast(self.app, self._source, "enable_events")
+        return received, reading.ack_token
 
     def _leave(self, subscription: Subscription) -> None:
         """Stop in order: what this makes safe is acknowledged before the connection goes."""

@@ -6,7 +6,7 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
-from ..receiver.subscription import carries_events
+from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth

@@ -65,7 +65,8 @@ def examine_worker(
 
 def _ask(app: CeleryApp, settings: Settings, name: str) -> tuple[WorkerAnswer, float | None] | None:
     """Return the worker's answer and its uptime in seconds; None if it does not answer."""
-    from ..probes.inspect import replies_of, with_reply
+    from ..probes.inspect import replies_of
+    from ..probes.replies import with_reply
 
     answer: WorkerAnswer | None = None
     uptime: float | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -13,16 +12,17 @@ from kombu import Queue
 
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import PROJECT, Process, Processes
+from ..support.servers import RabbitServer, Server
 
 CHECK = ["event-monitor", "check", "-A", PROJECT, "--format", "json"]
 
 
 def findings(process: Process) -> dict[str, list[tuple[str, str]]]:
     """Name → (status, message) of each finding of a check that has ended."""
-    report: dict[str, Any] = json.loads(process.output)
+    report = json.loads(process.output)
     by_name: dict[str, list[tuple[str, str]]] = {}
-    for one in report["findings"]:
-        by_name.setdefault(one["name"], []).append((one["status"], one["message"]))
+    for finding in report["findings"]:
+        by_name.setdefault(finding["name"], []).append((finding["status"], finding["message"]))
     return by_name
 
 
@@ -36,17 +36,17 @@ def test_check_proves_the_whole_way(processes: Processes, cloudwatch: CloudWatch
     code = check.wait()
 
     # Then
-    told = findings(check)
+    found = findings(check)
     assert code == 0, check.output
     for name in ("transport", "broker", "event format", "events", "heartbeats", "permission"):
-        assert [status for status, _ in told[name]] == ["ok"], (name, told[name])
-    assert told["workers"] == [("ok", "1 answer: w1@check")]
-    assert [status for status, _ in told["task events"]] == ["warning"]  # idle: nobody can tell
+        assert [status for status, _ in found[name]] == ["ok"], (name, found[name])
+    assert found["workers"] == [("ok", "1 answer: w1@check")]
+    assert [status for status, _ in found["task events"]] == ["warning"]  # idle: nobody knows
     assert cloudwatch.names() == {"MonitorCheck"}
 
 
 def test_check_finds_the_worker_without_task_events(processes: Processes, client: Celery) -> None:
-    """It runs tasks and sends no event of them; the other one does; both are told apart."""
+    """It runs tasks and sends no event of them; the other one does; check knows which."""
     # Given: two workers at work, one of them started without -E
     processes.worker("with@check", concurrency=1)
     processes.worker("without@check", concurrency=1, events=False)
@@ -65,8 +65,8 @@ def test_check_finds_the_worker_without_task_events(processes: Processes, client
     assert failed[1].startswith("NOT SENT by without@check: without@check ran ")
 
 
-def test_check_turns_task_events_on_when_told_to(processes: Processes) -> None:
-    """The worker's answer tells whether it sent them before."""
+def test_check_turns_task_events_on_when_asked_to(processes: Processes) -> None:
+    """The worker's answer says whether it sent them before."""
     # Given
     processes.worker("with@check", concurrency=1)
     processes.worker("without@check", concurrency=1, events=False)
@@ -100,14 +100,16 @@ def test_celerys_own_command_line_has_the_same_commands(processes: Processes) ->
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_check_finds_event_queues_that_nobody_reads(
-    server: Callable[[str], Any], processes: Processes, client: Celery
+    server: Callable[[str], Server], processes: Processes, client: Celery
 ) -> None:
     """Left behind by another monitor, one collects every event."""
     # Given
     with client.connection_for_write() as connection:
         queue = Queue("celeryev.left-behind", get_exchange(connection), routing_key="#")
         queue(connection.channel()).declare()
-    url = f"http://guest:guest@127.0.0.1:{server('rabbitmq').http_port}"
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    url = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
     # When
     check = processes.start([*CHECK, "--sink", "console", "--management-url", url])

@@ -1,22 +1,23 @@
-"""Subscriptions: every kind delivers the same bodies, in order, and refuses the same messages."""
+"""Subscriptions: all deliver the same bodies, in order, and refuse the same messages."""
 
 from __future__ import annotations
 
 import bz2
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Connection, Producer, Queue
 
+from event_monitor.errors import InvalidEvent
 from event_monitor.receiver.kombu import QueueSubscription
-from event_monitor.receiver.subscription import Subscription, subscription_to
+from event_monitor.receiver.subscription import Subscription
+from event_monitor.receiver.transports import subscription_to
 
-from ..support.servers import SENTINEL_MASTER
+from ..support.servers import SENTINEL_MASTER, Server
 from ..support.waiting import wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "support" / "recordings"
@@ -26,13 +27,15 @@ JSON = {"content_type": "application/json", "content_encoding": "utf-8"}
 class Stream:
     """A subscription and a producer on the same broker."""
 
-    def __init__(self, subscription: Subscription, connection: Connection, invalid: list[str]):
+    def __init__(
+        self, subscription: Subscription, connection: Connection, invalid: list[str]
+    ) -> None:
         self.subscription = subscription
         self.invalid = invalid
-        self._connection = connection
+        self.connection = connection
         self._producer = Producer(connection.channel(), exchange=get_exchange(connection))
 
-    def send(self, body: Any, **options: Any) -> None:
+    def send(self, body: object, **options: object) -> None:
         self._producer.publish(body, routing_key="task.multi", **options)
 
     def receive(self, count: int) -> list[bytes]:
@@ -51,24 +54,25 @@ OPTIONS = {"sentinel": {"master_name": SENTINEL_MASTER}}
 
 
 @pytest.fixture(params=KINDS)
-def stream(request: pytest.FixtureRequest, server: Any) -> Iterator[Stream]:
-    kind = request.param
+def stream(request: pytest.FixtureRequest, server: Callable[[str], Server]) -> Iterator[Stream]:
+    kind: str = request.param
     url = server(kind.partition(" ")[0]).fresh_url()
     invalid: list[str] = []
     with Connection(url, transport_options=OPTIONS.get(kind, {})) as connection:
         queue = Queue("celeryev.test", exchange=get_exchange(connection), routing_key="#")
         queue.auto_delete = True
-        options = {"queue": queue, "on_invalid": lambda error: invalid.append(error.kind)}
-        through_kombu = kind == "redis through kombu"
-        subscription = (
-            QueueSubscription(connection, **options)
-            if through_kombu
-            else subscription_to(connection, **options)
-        )
-        subscription.open()
-        if through_kombu:
-            with_reply = subscription.read(0.5)  # kombu subscribes when it first reads
-            assert not with_reply.bodies
+
+        def on_invalid(error: InvalidEvent) -> None:
+            invalid.append(error.kind)
+
+        subscription: Subscription
+        if kind == "redis through kombu":
+            subscription = QueueSubscription(connection, queue=queue, on_invalid=on_invalid)
+            subscription.open()
+            assert not subscription.read(0.5).bodies  # kombu subscribes when it first reads
+        else:
+            subscription = subscription_to(connection, queue=queue, on_invalid=on_invalid)
+            subscription.open()
         yield Stream(subscription, connection, invalid)
         subscription.close()
 
@@ -97,17 +101,17 @@ def test_what_is_refused_is_counted_and_the_next_message_arrives(stream: Stream)
     assert stream.invalid == ["compressed message", "content type", "content type"]
 
 
-def test_bytes_that_are_no_json_are_delivered_for_the_decoder_to_judge(stream: Stream) -> None:
+def test_bytes_that_are_not_json_are_left_for_the_decoder_to_judge(stream: Stream) -> None:
     """The envelope is right; what is in it is not the subscription's business."""
     for body in (b"not json", b'{"type": "\xff"}', "ж".encode()):
         stream.send(body, **{**JSON, "content_encoding": "binary"})
     assert stream.receive(3) == [b"not json", b'{"type": "\xff"}', "ж".encode()]
 
 
-def test_celerys_own_dispatcher_is_heard(stream: Stream) -> None:
+def test_events_of_celerys_own_dispatcher_arrive(stream: Stream) -> None:
     """The exchange, its type and the topic are the ones Celery publishes to."""
-    app = Celery("publisher", broker=stream._connection.as_uri(include_password=True))
-    app.conf.broker_transport_options = stream._connection.transport_options
+    app = Celery("publisher", broker=stream.connection.as_uri(include_password=True))
+    app.conf.broker_transport_options = stream.connection.transport_options
     with app.events.default_dispatcher(hostname="celery@h") as dispatcher:
         dispatcher.send("worker-heartbeat", freq=2.0)
     app.close()
@@ -127,7 +131,7 @@ def test_celerys_own_dispatcher_is_heard(stream: Stream) -> None:
     ids=str,
 )
 def test_redis_options_that_change_the_channel_are_honoured(
-    broker: str, options: dict[str, Any]
+    broker: str, options: dict[str, object]
 ) -> None:
     """As in kombu's documentation."""
     with Connection(broker, transport_options=options) as connection:

@@ -1,4 +1,4 @@
-"""Stamp: a message tells when it was published, whatever else its headers hold."""
+"""Enqueued at: a message says when it was published, whatever else its headers hold."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from celery import Celery
 from celery.signals import before_task_publish
 
-from event_monitor.broker.enqueued_at import HEADER, age_of, stamp_tasks
+from event_monitor.broker.enqueued_at import HEADER, age_of, stamp_tasks, write_enqueued_at
 
 NOW = 1_700_000_000.0
 
 
 @pytest.fixture
 def app() -> Iterator[Celery]:
-    """An app whose tasks are stamped, with a broker in memory."""
-    app = Celery("stamped", broker="memory://", set_as_current=False)
+    """An app whose tasks carry the time of publishing, with a broker in memory."""
+    app = Celery("enqueued-at", broker="memory://", set_as_current=False)
     stamp_tasks(app)
     yield app
     before_task_publish.disconnect(dispatch_uid=HEADER)
@@ -43,31 +43,25 @@ def published(app: Celery, **options: Any) -> dict[str, Any]:
 # -- writing --------------------------------------------------------------------------------------
 
 
-def test_a_task_is_stamped_with_the_time_it_is_published(app: Celery) -> None:
+def test_a_task_carries_the_time_it_is_published(app: Celery) -> None:
     before = time.time()
-    stamp = published(app)[HEADER]
+    enqueued_at = published(app)[HEADER]
 
-    assert before <= stamp <= time.time()
+    assert before <= enqueued_at <= time.time()
 
 
-def test_stamping_twice_connects_once(app: Celery) -> None:
+def test_asking_for_it_twice_connects_once(app: Celery) -> None:
     stamp_tasks(app)
     stamp_tasks()
 
     assert sum(lookup[0] == HEADER for lookup, _ in before_task_publish.receivers) == 1
 
 
-def test_a_stamp_that_is_there_is_kept(app: Celery) -> None:
+def test_a_retry_keeps_the_time_it_carries(app: Celery) -> None:
     assert published(app, headers={HEADER: 5.0}, retries=1)[HEADER] == 5.0
 
 
-def test_a_stamp_that_is_none_is_replaced(app: Celery) -> None:
-    before = time.time()
-
-    assert published(app, headers={HEADER: "yesterday"})[HEADER] >= before
-
-
-def test_headers_within_headers_are_stamped_and_not_changed(app: Celery) -> None:
+def test_headers_within_headers_get_it_and_are_not_changed(app: Celery) -> None:
     """A retry sends only these; the caller may send the same mapping again."""
     within = {"sentry-trace": "0"}
     headers = published(app, headers={"headers": within})
@@ -77,9 +71,30 @@ def test_headers_within_headers_are_stamped_and_not_changed(app: Celery) -> None
     assert published(app, headers={"headers": {HEADER: 7.0}})[HEADER] == 7.0
 
 
+@pytest.mark.parametrize(
+    ("headers", "written"),
+    [
+        ({}, {HEADER: NOW}),
+        ({HEADER: 5.0}, {HEADER: 5.0}),
+        ({HEADER: "yesterday"}, {HEADER: NOW}),
+        ({HEADER: True}, {HEADER: NOW}),
+        ({"headers": None}, {"headers": None, HEADER: NOW}),
+        ({"headers": {"x": 1}}, {"headers": {"x": 1, HEADER: NOW}, HEADER: NOW}),
+        ({"headers": {HEADER: 7.0}}, {"headers": {HEADER: 7.0}, HEADER: 7.0}),
+        ({HEADER: 5.0, "headers": {}}, {HEADER: 5.0, "headers": {HEADER: 5.0}}),
+    ],
+)
+def test_the_time_is_written_unless_a_valid_one_is_there(
+    headers: dict[str, object], written: dict[str, object]
+) -> None:
+    write_enqueued_at(headers, now=NOW)
+
+    assert headers == written
+
+
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("headers", [None, [], "text", {"headers": "text"}, {"headers": None}])
-def test_nothing_is_ever_raised_into_publishing(headers: Any) -> None:
+def test_nothing_is_ever_raised_into_publishing(headers: object) -> None:
     for _, answer in before_task_publish.send("add", headers=headers):
         assert answer is None
 
@@ -109,7 +124,9 @@ def test_nothing_is_ever_raised_into_publishing(headers: Any) -> None:
         ({HEADER: NOW - 100, "eta": 12}, 100.0),
     ],
 )
-def test_age_is_since_the_later_of_stamp_and_eta(headers: dict[str, Any], age: float) -> None:
+def test_age_is_since_the_later_of_publishing_and_eta(
+    headers: dict[str, object], age: float
+) -> None:
     assert age_of(headers, now=NOW) == age
 
 
@@ -132,5 +149,5 @@ def test_age_is_since_the_later_of_stamp_and_eta(headers: dict[str, Any], age: f
         {"headers": [HEADER]},
     ],
 )
-def test_age_without_a_stamp_is_unknown(headers: Any) -> None:
+def test_age_without_the_time_of_publishing_is_unknown(headers: object) -> None:
     assert age_of(headers, now=NOW) is None

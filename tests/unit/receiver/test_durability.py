@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from event_monitor.receiver.checkpoint import Checkpoint
 from event_monitor.receiver.durability import Durability
-from event_monitor.receiver.durable import Ledger
+from event_monitor.receiver.ledger import Ledger
 from event_monitor.settings import Settings
 from event_monitor.snapshot import AckToken, Snapshot, TaskInFlight, Window
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from event_monitor.errors import InvalidEvent
-from event_monitor.receiver.redis import _body_of
+from event_monitor.receiver.redis import body_of
 
 BODY = b'{"type": "x-y"}'
-ENVELOPE: dict[str, Any] = {
+ENVELOPE: dict[str, object] = {
     "body": base64.b64encode(BODY).decode(),
     "content-encoding": "utf-8",
     "content-type": "application/json",
@@ -24,17 +23,17 @@ ENVELOPE: dict[str, Any] = {
 }
 
 
-def kind_of(data: Any) -> str:
+def kind_of(data: object) -> str:
     with pytest.raises(InvalidEvent) as caught:
-        _body_of(data)
+        body_of(data)
     return caught.value.kind
 
 
 def test_the_body_of_an_envelope_is_what_was_sent() -> None:
     """Base64 as kombu writes it, or plain."""
-    assert _body_of(json.dumps(ENVELOPE).encode()) == BODY
+    assert body_of(json.dumps(ENVELOPE).encode()) == BODY
     plain = {**ENVELOPE, "body": BODY.decode(), "properties": {}}
-    assert _body_of(json.dumps(plain).encode()) == BODY
+    assert body_of(json.dumps(plain).encode()) == BODY
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_the_body_of_an_envelope_is_what_was_sent() -> None:
     ],
     ids=str,
 )
-def test_a_wrong_envelope_is_refused_by_kind(change: dict[str, Any], kind: str) -> None:
+def test_a_wrong_envelope_is_refused_by_kind(change: dict[str, object], kind: str) -> None:
     """Without reading its body."""
     assert kind_of(json.dumps({**ENVELOPE, **change}).encode()) == kind
 
@@ -61,7 +60,7 @@ def test_a_wrong_envelope_is_refused_by_kind(change: dict[str, Any], kind: str) 
 @pytest.mark.parametrize(
     "data", [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"body"', None, 7, []], ids=repr
 )
-def test_what_is_no_envelope_is_a_broken_message(data: Any) -> None:
+def test_what_is_no_envelope_is_a_broken_message(data: object) -> None:
     """Never another exception."""
     assert kind_of(data) == "broken message"
 
@@ -70,4 +69,4 @@ def test_what_is_no_envelope_is_a_broken_message(data: Any) -> None:
 def test_any_bytes_have_a_body_or_are_refused(data: bytes) -> None:
     """The decoder of envelopes raises nothing else."""
     with contextlib.suppress(InvalidEvent):
-        assert isinstance(_body_of(data), bytes)
+        assert isinstance(body_of(data), bytes)

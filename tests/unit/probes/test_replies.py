@@ -1,33 +1,31 @@
-"""Inspect: replies become counts; whatever is malformed stays unknown and harms nobody."""
+"""Replies: they become counts; whatever is malformed stays unknown and harms nobody."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from event_monitor.broker.control import Reply
-from event_monitor.probes.inspect import COMMANDS, with_reply
+from event_monitor.probes.replies import COMMANDS, with_reply
 from event_monitor.survey import WorkerAnswer
 
 W1 = "celery@one"
 NOTHING = WorkerAnswer(W1)
 
 
-def told(command: str, body: Any) -> WorkerAnswer:
+def replied(command: str, body: object) -> WorkerAnswer:
     """The answer that has only this reply in it."""
     return with_reply(NOTHING, Reply(W1, command, body))
 
 
-def stats(**fields: Any) -> WorkerAnswer:
+def stats(**fields: object) -> WorkerAnswer:
     """The answer to ``stats`` alone."""
-    return told("stats", fields)
+    return replied("stats", fields)
 
 
 def test_replies_join_into_one_answer() -> None:
     """Lists are counted, statistics read, queues named."""
     # Given
-    replies = {
+    replies: dict[str, object] = {
         "active": [{"id": "1"}, {"id": "2"}],
         "reserved": [{"id": "3"}],
         "scheduled": [],
@@ -73,8 +71,8 @@ def test_replies_join_into_one_answer() -> None:
         ({}, None),
     ],
 )
-def test_pool_size_is_what_can_run_at_once(pool: dict[str, Any], size: int | None) -> None:
-    """Each pool tells it in its own way."""
+def test_pool_size_is_what_can_run_at_once(pool: dict[str, object], size: int | None) -> None:
+    """Each pool reports it in its own way."""
     assert stats(pool=pool).pool_processes == size
 
 
@@ -88,12 +86,12 @@ def test_pool_size_is_what_can_run_at_once(pool: dict[str, Any], size: int | Non
         ("N/A", None),
     ],
 )
-def test_memory_is_in_real_bytes(rusage: Any, memory: int | None) -> None:
-    """Not kilobytes that are called something else."""
+def test_memory_is_in_real_bytes(rusage: object, memory: int | None) -> None:
+    """Whichever unit the platform uses."""
     assert stats(rusage=rusage).memory_bytes == memory
 
 
-HOSTILE: list[Any] = [
+HOSTILE: list[object] = [
     *(None, True, -1, 1e999, float("nan"), 10**400, "x", b"x", [], {}, [[]], [None]),
     *({"error": "no"}, {"pool": [], "rusage": [], "total": []}, {1: 2}),
     {"pool": {"max-concurrency": -1}, "rusage": {"maxrss": 10**400}, "total": {"a": "b", 3: 4}},
@@ -101,24 +99,24 @@ HOSTILE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "stats"])
-@pytest.mark.parametrize("body", [one for one in HOSTILE if not isinstance(one, list)])
-def test_a_reply_that_is_no_list_is_unknown(command: str, body: Any) -> None:
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "stats"])
+@pytest.mark.parametrize("body", [body for body in HOSTILE if not isinstance(body, list)])
+def test_a_reply_that_is_no_list_is_unknown(command: str, body: object) -> None:
     """Never an invented zero."""
-    assert told(command, body) == NOTHING
+    assert replied(command, body) == NOTHING
 
 
 @pytest.mark.parametrize("body", HOSTILE)
-def test_statistics_of_the_wrong_kind_are_unknown(body: Any) -> None:
+def test_statistics_of_the_wrong_kind_are_unknown(body: object) -> None:
     """Field by field."""
-    assert told("stats", body) == NOTHING
+    assert replied("stats", body) == NOTHING
 
 
 def test_only_names_are_taken_for_queues() -> None:
     """The rest of the list still counts."""
     body = [{"name": 3}, None, {"name": ""}, {"name": ["q"]}, {}, {"name": "q" * 5_000}]
 
-    assert told("active_queues", [*body, {"name": "good"}]).queues == ("good",)
+    assert replied("active_queues", [*body, {"name": "good"}]).queues == ("good",)
 
 
 def test_no_worker_fills_the_memory_with_names() -> None:
@@ -126,4 +124,4 @@ def test_no_worker_fills_the_memory_with_names() -> None:
     many = {f"task{n}": 1 for n in range(10_000)}
 
     assert len(stats(total=many).processed) == 2_000
-    assert len(told("active_queues", [{"name": name} for name in many]).queues or ()) == 2_000
+    assert len(replied("active_queues", [{"name": name} for name in many]).queues or ()) == 2_000

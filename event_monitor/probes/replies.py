@@ -1,0 +1,137 @@
+"""Replies: what workers reply to inspect, read into values. Pure.
+
+Replies come from whoever may write to the broker: what is malformed stays unknown, and what is
+kept is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from ..broker.control import Reply
+from ..snapshot import TaskInFlight
+from ..survey import WorkerAnswer
+
+__all__ = ["COMMANDS", "known_tasks", "with_reply"]
+
+#: What a worker is asked for one `WorkerAnswer`.
+COMMANDS = ("active", "reserved", "scheduled", "revoked", "stats", "active_queues")
+
+_MOST_NAMES = 2_000  # of tasks or queues taken from one worker
+_LONGEST_NAME = 1_024  # characters, as in a CloudWatch dimension
+_LARGEST = 2**53  # whole numbers up to it are exact as a float, and no real count is beyond it
+
+
+def with_reply(answer: WorkerAnswer, reply: Reply) -> WorkerAnswer:
+    """Return the answer with one more reply in it. What is malformed stays unknown."""
+    return _READERS[reply.command](answer, reply.body)
+
+
+def known_tasks(worker: str, entries: object) -> Iterator[TaskInFlight]:
+    """Yield the tasks in a reply to ``active``, ``reserved`` or ``scheduled``."""
+    for entry in entries if isinstance(entries, list) else ():
+        request = entry.get("request", entry) if isinstance(entry, Mapping) else {}
+        if not isinstance(request, Mapping):
+            continue
+        uuid, name = request.get("id"), request.get("name") or request.get("type")
+        if not isinstance(uuid, str) or not isinstance(name, str):
+            continue
+        started = request.get("time_start")
+        since = None
+        if isinstance(started, (int, float)) and 0 < started <= _LARGEST:
+            since = float(started)
+        yield TaskInFlight(uuid, name, worker, running_since=since)
+
+
+def _length(body: object) -> int | None:
+    return len(body) if isinstance(body, list) else None
+
+
+def _with_stats(answer: WorkerAnswer, body: object) -> WorkerAnswer:
+    if not isinstance(body, Mapping):
+        return answer
+    return replace(
+        answer,
+        pool_processes=_pool_size(body.get("pool")),
+        memory_bytes=_peak_memory(body.get("rusage")),
+        processed=_processed(body.get("total")),
+    )
+
+
+def _processed(total: object) -> tuple[tuple[str, int], ...]:
+    """Return how many tasks the worker has begun since it started, by task name."""
+    processed = {
+        name: count
+        for name, value in (total.items() if isinstance(total, Mapping) else ())
+        if _is_name(name) and (count := _whole(value)) is not None
+    }
+    return tuple(sorted(processed.items()))[:_MOST_NAMES]
+
+
+def _pool_size(pool: object) -> int | None:
+    """Return how many tasks can run at once.
+
+    Prefork lists its processes, and solo its only one. ``max-concurrency`` is what the others
+    have; of prefork it is only what the pool began with, before autoscale and ``pool_grow``.
+    """
+    if not isinstance(pool, Mapping):
+        return None
+    processes = pool.get("processes")
+    if isinstance(processes, list) and processes:
+        return len(processes)
+    return _whole(pool.get("max-concurrency"))
+
+
+def _peak_memory(rusage: object) -> int | None:
+    """Return ``ru_maxrss`` in bytes: the worker's main process at its peak, none of its children.
+
+    getrusage(2) counts in units of 1,024 bytes on Linux and in bytes on macOS, and a reply does
+    not say which system it is from. But macOS counts messages sent and received, and Linux never
+    does.
+    """
+    if not isinstance(rusage, Mapping):
+        return None
+    peak = _whole(rusage.get("maxrss"))
+    if not peak:  # platforms that do not measure it report 0
+        return None
+    is_macos = _whole(rusage.get("msgsnd")) or _whole(rusage.get("msgrcv"))
+    return peak if is_macos else peak * 1_024
+
+
+def _with_queues(answer: WorkerAnswer, body: object) -> WorkerAnswer:
+    if not isinstance(body, list):
+        return answer
+    names = {
+        str(queue["name"])
+        for queue in body
+        if isinstance(queue, Mapping) and _is_name(queue.get("name")) and not _is_broadcast(queue)
+    }
+    return replace(answer, queues=tuple(sorted(names))[:_MOST_NAMES])
+
+
+def _is_broadcast(queue: Mapping[str, object]) -> bool:
+    """Return whether it is a queue of a broadcast: each worker has its own, with a random name."""
+    exchange = queue.get("exchange")
+    exchange_type = exchange.get("type") if isinstance(exchange, Mapping) else None
+    return exchange_type == "fanout" or str(queue["name"]).startswith("bcast.")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _LARGEST else None
+
+
+_READERS: Mapping[str, Callable[[WorkerAnswer, object], WorkerAnswer]] = {
+    "active": lambda answer, body: replace(answer, active=_length(body)),
+    "reserved": lambda answer, body: replace(answer, reserved=_length(body)),
+    "scheduled": lambda answer, body: replace(answer, scheduled=_length(body)),
+    "revoked": lambda answer, body: replace(answer, revoked=_length(body)),
+    "stats": _with_stats,
+    "active_queues": _with_queues,
+}

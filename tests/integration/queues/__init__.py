@@ -1,0 +1,1 @@
+"""Queue probes against real servers; ``make`` makes a cluster of any kind."""

@@ -1,0 +1,107 @@
+"""Redis: priorities, unacknowledged messages and ages, as kombu keeps them."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import redis
+from kombu import Exchange, Producer, Queue
+
+from event_monitor.broker.enqueued_at import HEADER
+from event_monitor.survey import QueueDepth
+
+from .cluster import Make
+
+REDIS = ("redis", "redis prefixed", "sentinel")
+
+
+@pytest.mark.parametrize("kind", REDIS)
+def test_redis_adds_up_all_priorities(kind: str, make: Make) -> None:
+    cluster = make(kind)
+    for priority in (0, 3, 5, 9):
+        cluster.publish("q", 2, priority=priority)
+
+    assert cluster.probe().read(("q",))[0].ready == 8
+
+
+@pytest.mark.parametrize("kind", REDIS)
+def test_redis_reports_the_unacknowledged_of_each_queue(kind: str, make: Make) -> None:
+    cluster = make(kind)
+    cluster.publish("p", 4)
+    cluster.publish("q", 4)
+    cluster.take("p", 1)
+    cluster.take("q", 3)
+
+    p, q = cluster.probe().read(("p", "q"))
+
+    assert (p.unacked, q.unacked) == (1, 3)
+    assert not p.sampled
+    assert not q.sampled
+
+
+def test_redis_finds_the_queue_of_a_routing_key(make: Make) -> None:
+    """The hash of unacknowledged messages has their routing key, not their queue."""
+    cluster = make("redis")
+    exchange = Exchange("media", type="topic")
+    queues = [Queue(name, exchange, routing_key=f"{name}.#") for name in ("video", "image")]
+    with cluster.connection.channel() as channel:
+        for queue in queues:
+            queue(channel).declare()
+        producer = Producer(channel, exchange)
+        for routing_key in ("video.cut", "video.encode", "image.resize"):
+            producer.publish({}, routing_key=routing_key)
+        for queue in (*queues, queues[0]):
+            assert queue(channel).get() is not None
+
+        video, image = cluster.probe().read(("video", "image"))
+
+    assert (video.unacked, image.unacked) == (2, 1)
+
+
+def test_redis_estimates_the_unacknowledged_from_a_sample(make: Make) -> None:
+    # Given more than is read at a time: 2,400 of p and 800 of q
+    cluster = make("redis")
+    client = redis.Redis.from_url(cluster.url)
+    for number in range(3_200):
+        queue = "q" if number % 4 == 0 else "p"
+        client.hset("unacked", f"tag{number}", json.dumps([{"body": "", "headers": {}}, "", queue]))
+    client.close()
+
+    p, q = cluster.probe().read(("p", "q"))
+
+    # Then it is about right, and said to be an estimate
+    assert p.sampled
+    assert q.sampled
+    assert p.unacked is not None
+    assert q.unacked is not None
+    assert p.unacked + q.unacked in range(3_198, 3_203)  # each is rounded
+    assert 500 < q.unacked < 1_100
+
+
+def test_redis_reports_nothing_of_a_key_that_is_no_queue(make: Make) -> None:
+    cluster = make("redis")
+    cluster.publish("q", 1)
+    client = redis.Redis.from_url(cluster.url)
+    client.set("text", "not a list")
+    client.set("unacked", "not a hash")
+    client.close()
+
+    assert cluster.probe().read(("text", "q")) == (QueueDepth("text"), QueueDepth("q", ready=1))
+
+
+@pytest.mark.parametrize("kind", REDIS)
+def test_redis_reports_the_age_of_the_oldest_of_all_priorities(kind: str, make: Make) -> None:
+    cluster = make(kind)
+    now = time.time()
+    cluster.publish("q", headers={HEADER: now - 100}, priority=0)
+    cluster.publish("q", headers={HEADER: now - 900}, priority=9)
+    cluster.publish("q", headers={HEADER: now - 5}, priority=9)
+    cluster.publish("no time")
+
+    with_time, without, empty = cluster.probe().read(("q", "no time", "empty"))
+
+    assert with_time.oldest_seconds == pytest.approx(900, abs=60)
+    assert without.oldest_seconds is None
+    assert empty.oldest_seconds is None

@@ -1,0 +1,61 @@
+"""Connections: a compressed message stays as it is, whichever transport brought it."""
+
+from __future__ import annotations
+
+import bz2
+from types import SimpleNamespace
+
+import pytest
+from kombu.transport.pyamqp import Message as AmqpMessage
+from kombu.transport.virtual import Message as VirtualMessage
+
+from event_monitor.broker.connections import without_decompression
+
+BOMB = bz2.compress(b" " * 1_000_000)
+CHANNEL = SimpleNamespace(decode_body=lambda body, _encoding: body)
+COMPRESSED = {"compression": "application/x-bz2", "hostname": "celery@h"}
+
+
+def virtual(headers: object) -> dict[str, object]:
+    """As kombu's virtual transports keep a message."""
+    return {
+        "body": BOMB,
+        "headers": headers,
+        "properties": {"delivery_tag": "1", "delivery_info": {}},
+        "content-type": "application/json",
+        "content-encoding": "binary",
+    }
+
+
+def amqp(headers: object) -> SimpleNamespace:
+    """As py-amqp makes one."""
+    return SimpleNamespace(
+        body=BOMB,
+        properties={"application_headers": headers, "content_type": "application/json"},
+        delivery_tag=1,
+        delivery_info={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("message_class", "payload"),
+    [(VirtualMessage, virtual(COMPRESSED)), (AmqpMessage, amqp(COMPRESSED))],
+)
+def test_a_compressed_body_is_left_as_it_is(message_class: type, payload: object) -> None:
+    message = without_decompression(message_class)(payload, channel=CHANNEL)
+
+    assert message.compressed
+    assert message.body == BOMB
+    assert message.headers == {"hostname": "celery@h"}
+
+
+@pytest.mark.parametrize(
+    ("message_class", "payload"),
+    [(VirtualMessage, virtual({})), (AmqpMessage, amqp({"hostname": "celery@h"}))],
+)
+def test_any_other_message_is_as_kombu_makes_it(message_class: type, payload: object) -> None:
+    message = without_decompression(message_class)(payload, channel=CHANNEL)
+
+    assert not message.compressed
+    assert message.body == BOMB
+    assert message.content_type == "application/json"
