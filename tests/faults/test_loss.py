@@ -75,7 +75,8 @@ def test_subscriber_that_redis_kills(
 
     # When
     with Redis.from_url(broker) as redis:
-        assert redis.client_kill_filter(_type="pubsub") == 1
+        (subscription,) = event_subscriptions(redis)
+        assert redis.client_kill_filter(_id=subscription) == 1
     worker.run(7)
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.run(2)
@@ -103,7 +104,6 @@ def test_subscriber_that_is_too_slow_for_redis(
         limits = redis.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
         redis.config_set("client-output-buffer-limit", "pubsub 100000 0 0")
         try:
-            others = subscribers(redis)
             monitor = start_monitor()
             worker.run(40)
             worker.beat()
@@ -112,7 +112,7 @@ def test_subscriber_that_is_too_slow_for_redis(
 
             # When more is sent than the sockets between them can hold
             sent = 0
-            while subscribers(redis) - others:
+            while event_subscriptions(redis):
                 assert sent < 24 * 500, f"{redis.client_list()}\n{monitor.output}"
                 worker.run(24, padding=20_000)
                 sent += 24
@@ -173,6 +173,14 @@ def wait_for_shots(cloudwatch: Endpoint, shots: int) -> None:
     wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= wanted, SOON, f"{shots} more shots")
 
 
-def subscribers(redis: Redis) -> set[str]:
-    """The ids of the connections that subscribe to something."""
-    return {one["id"] for one in redis.client_list(_type="pubsub")}
+def event_subscriptions(redis: Redis) -> set[str]:
+    """Return the ids of the connections that subscribe to a pattern in this test's database.
+
+    A sentinel of other tests, which watches over the same server, subscribes to a channel.
+    """
+    database = str(redis.connection_pool.connection_kwargs["db"])
+    return {
+        client["id"]
+        for client in redis.client_list(_type="pubsub")
+        if client["db"] == database and client["psub"] != "0"
+    }
