@@ -92,12 +92,14 @@ def _flower_says(place: Place) -> int:
     return int(sum(float(line.rpartition(" ")[2]) for line in counters))
 
 
-def place_for(url: str, folder: Path, cloudwatch: StrictCloudWatch) -> Place:
+def place_for(url: str, folder: Path, *, cloudwatch: StrictCloudWatch) -> Place:
     """A place of its own for a run."""
     return Place(url, folder / "count", free_port(), cloudwatch)
 
 
-_CELERY = ("celery", "-A", "tests.bench.proj")
+#: The module that each run finds a copy of ``proj.py`` under, whichever checkout is measured.
+PROJECT = "bench_project"
+_CELERY = ("python", "-m", "celery", "-A", PROJECT)
 
 ROWS = (
     Row(
@@ -122,7 +124,8 @@ ROWS = (
         ("redis", "rabbitmq"),
         1_000_000,
         lambda place: [
-            *("event-monitor", "run", "-b", place.url, "--interval", str(INTERVAL_SECONDS))
+            *("python", "-m", "event_monitor", "run", "-b", place.url),
+            *("--interval", str(INTERVAL_SECONDS)),
         ],
         _published,
         is_ours=True,
@@ -149,7 +152,7 @@ ROWS = (
         "Celery State camera",
         ("redis", "rabbitmq"),
         100_000,
-        lambda _place: [*_CELERY, "events", "-c", "tests.bench.proj.Counting", "-F", "1"],
+        lambda _place: [*_CELERY, "events", "-c", f"{PROJECT}.Counting", "-F", "1"],
         _written,
     ),
     Row(
@@ -166,7 +169,10 @@ ROWS = (
 #: Ours with no shot before its end, so that nothing but events costs it anything.
 OURS_QUIET = Row(
     *("event-monitor run", ("redis", "rabbitmq"), 1_000_000),
-    lambda place: ["event-monitor", "run", "-b", place.url, "--interval", "3600"],
+    lambda place: [
+        *("python", "-m", "event_monitor", "run", "-b", place.url),
+        *("--interval", "3600"),
+    ],
     _published,
     reports=False,
     is_ours=True,

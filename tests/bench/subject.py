@@ -31,15 +31,25 @@ SUBJECT_CORE, OTHER_CORES = cores()
 
 
 class Subject:
-    """One command, pinned to the subject's core; what it says is in ``log``."""
+    """One command, pinned to the subject's core; its output is in ``log``.
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], log: Path) -> None:
+    ``checkout`` is the working tree whose packages it imports.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        checkout: Path = ROOT,
+    ) -> None:
         self.started_at = time.monotonic()
         self.log = log
         with log.open("wb") as output:
             self._popen = subprocess.Popen(
                 [str(BIN / command[0]), *command[1:]],
-                cwd=ROOT,
+                cwd=checkout,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

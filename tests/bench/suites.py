@@ -13,7 +13,8 @@ from .brokers import BATCHES, Broker, running
 from .measure import Result, measure
 from .rows import OURS_QUIET, ROWS, Row
 from .stream import Spec
-from .table import fixed_rates, full_speed, goals, loss, us_per_event
+from .subject import ROOT
+from .table import fixed_rates, full_speed, goals, loss, paired, us_per_event
 from .wire import Recorded, record
 
 _WARM_EVENTS = 20_000
@@ -29,13 +30,7 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
     costs: dict[str, dict[str, float]] = {}
     ours: list[Result] = []
     for name in brokers:
-        rows = [
-            replace(row, events=row.events // _QUICK_FRACTION) if quick else row
-            for row in ROWS
-            if name in row.brokers
-            and any(one in row.name for one in only.split(","))
-            and not (quick and row.is_slow)
-        ]
+        rows = [row for row in _rows(name, only, quick=quick) if not (quick and row.is_slow)]
         most = max(row.events for row in rows)
         if not quick:
             most = max(most, max(_RATES) * _RATE_SECONDS)
@@ -43,7 +38,7 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
             results: dict[str, list[Result]] = {row.name: [] for row in rows}
             for _ in range(rounds):
                 for row in rows:
-                    results[row.name].append(measure(row, name, broker, stream))
+                    results[row.name].append(measure(row, name, broker=broker, stream=stream))
             _say(full_speed(name, results))
             costs[name] = {row: us_per_event(found) for row, found in results.items()}
             ours += [one for row in rows if row.is_ours for one in results[row.name]]
@@ -54,12 +49,43 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
     return not any(one.lost or one.wrong for one in ours)
 
 
+def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick: bool) -> bool:
+    """Run this checkout and another one in turn. Return whether this one lost nothing.
+
+    Each ratio is of two runs that follow each other, so a machine that changes its mind about its
+    speed does not look like a difference.
+    """
+    every: list[Result] = []
+    for name in brokers:
+        rows = [row for row in _rows(name, only, quick=quick) if row.is_ours]
+        most = max((row.events for row in rows), default=0)
+        with _stage(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+            for row in rows:
+                pairs: list[tuple[Result, Result]] = []
+                for _ in range(rounds):
+                    this, that = (
+                        measure(row, name, broker=broker, stream=stream, checkout=checkout)
+                        for checkout in (ROOT, other)
+                    )
+                    pairs.append((this, that))
+                _say(paired(name, row.name, pairs))
+                every += [this for this, _ in pairs]
+    return not any(result.lost or result.wrong for result in every)
+
+
 def lose() -> bool:
     """50,000 events/s for a minute on Redis with its default limits. Whether all were counted."""
     events = _LOSS_RATE * _LOSS_SECONDS
     with _stage("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
         row = next(row for row in ROWS if row.is_ours)
-        one = measure(row, "redis", broker, stream, rate=_LOSS_RATE, seconds=_LOSS_SECONDS)
+        one = measure(
+            row,
+            "redis",
+            broker=broker,
+            stream=stream,
+            rate=_LOSS_RATE,
+            seconds=_LOSS_SECONDS,
+        )
     _say(
         f"{one.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: sent {one.sent:,}, "
         f"lost {loss([one])}; {100 * one.cpu_seconds / one.wall_seconds:.0f} % of a core, "
@@ -83,7 +109,7 @@ def scale(rounds: int) -> bool:
         stage_of = {spec: stages.enter_context(_stage("redis", spec, row.events)) for spec in specs}
         for _ in range(rounds):
             for spec, (broker, stream) in stage_of.items():
-                results[spec].append(measure(row, "redis", broker, stream))
+                results[spec].append(measure(row, "redis", broker=broker, stream=stream))
     for spec, found in results.items():
         pairs = zip(found, results[default], strict=True)
         times = median(us_per_event([one]) / us_per_event([usual]) for one, usual in pairs)
@@ -96,13 +122,32 @@ def scale(rounds: int) -> bool:
     return not any(one.lost or one.wrong for found in results.values() for one in found)
 
 
+def _rows(broker: str, only: str, *, quick: bool) -> list[Row]:
+    """Return the rows to run on that broker."""
+    return [
+        replace(row, events=row.events // _QUICK_FRACTION) if quick else row
+        for row in ROWS
+        if broker in row.brokers and any(part in row.name for part in only.split(","))
+    ]
+
+
 def _paced(
     rows: list[Row], name: str, broker: Broker, stream: Recorded
 ) -> Iterator[tuple[int, Result]]:
     for rate in _RATES:
         for row in rows:
             if row.is_paced:
-                yield rate, measure(row, name, broker, stream, rate=rate, seconds=_RATE_SECONDS)
+                yield (
+                    rate,
+                    measure(
+                        row,
+                        name,
+                        broker=broker,
+                        stream=stream,
+                        rate=rate,
+                        seconds=_RATE_SECONDS,
+                    ),
+                )
 
 
 @contextlib.contextmanager

@@ -67,6 +67,37 @@ def full_speed(broker: str, rows: Mapping[str, Rounds]) -> str:
     return _aligned(lines)
 
 
+def paired(broker: str, row: str, pairs: Sequence[tuple[Result, Result]]) -> str:
+    """Return the table of one row: this checkout, another one, and the ratios by round."""
+    columns = [
+        (
+            *(us_per_event([this]), us_per_event([that])),
+            us_per_event([this]) / us_per_event([that]),
+            *(this.ready_seconds, that.ready_seconds),
+            this.ready_seconds / that.ready_seconds,
+        )
+        for this, that in pairs
+    ]
+    columns.append(tuple(map(median, zip(*columns, strict=True))))
+    titles = [*(f"round {number}" for number in range(1, len(pairs) + 1)), "median"]
+    losses = [f"{loss([this])} / {loss([that])}" for this, that in pairs]
+    losses.append(f"{loss(this for this, _ in pairs)} / {loss(that for _, that in pairs)}")
+    return _aligned(
+        [
+            (
+                f"{_TITLES[broker]}, {row}",
+                *("us/event", "other", "ratio"),
+                *("start s", "other", "ratio"),
+                "lost",
+            ),
+            *(
+                (title, *(f"{number:.3f}" for number in numbers), lost)
+                for title, numbers, lost in zip(titles, columns, losses, strict=True)
+            ),
+        ]
+    )
+
+
 def fixed_rates(broker: str, results: Iterable[tuple[int, Result]]) -> str:
     """One broker's table of runs at fixed rates: who keeps up."""
     lines = [
