@@ -1,4 +1,4 @@
-"""Measure: one run of one row: start it, feed it, wait until it has read all, ask what it counted.
+"""Measure: a single run of a row. Start it, feed it, wait until it has read all, read its count.
 
 CPU time counts from when it has settled and read a first portion until it is quiet again; of the
 monitor until everything stands at the endpoint, so that shots, encoding and sending are in it.
@@ -36,12 +36,12 @@ _WARM_RATE = 10_000  # events/s, where the rate is fixed: nobody shall be behind
 _SLICE_CHUNKS = 200  # gathered at the broker at a time: within a paused consumer's heartbeats
 _DRAIN_SECONDS = 10.0  # what a consumer has not read so long after the last event is lost
 _SLICE_SECONDS = 60.0  # the same at full speed, where nobody is in a hurry
-_COUNT_SECONDS = 3.0  # how old the peers' own counts may be
+_COUNT_SECONDS = 3.0  # how old the counts that the peers write may be
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of one run. ``lost`` is of ``sent``, both in the row's unit."""
+    """The figures of a run. ``lost`` is of ``sent``, both in the row's unit."""
 
     name: str
     broker: str
@@ -146,7 +146,7 @@ def measure(
 
 
 def _slice(subject: Subject, sender: Sender, first: int, last: int) -> float:
-    """Let these chunks gather at the broker, then time how long it takes to read them, in seconds.
+    """Let these chunks gather at the broker; return the seconds it then takes to read them.
 
     So no sender and no broker is ever the bottleneck.
     """
@@ -160,7 +160,7 @@ def _slice(subject: Subject, sender: Sender, first: int, last: int) -> float:
 
 
 def _wait_for_count(row: Row, place: Place, sent: int) -> int:
-    """What it says it has counted, once that is all, or cannot become more."""
+    """Return what it has counted, once that is all, or cannot become more."""
     if not row.reports:
         return 0
     seconds = _COUNT_SECONDS + INTERVAL_SECONDS * row.is_ours
@@ -173,7 +173,7 @@ def _wait_for_count(row: Row, place: Place, sent: int) -> int:
 def _prepared(
     row: Row, broker: Broker, *, stream: Recorded, keep: bool, checkout: Path
 ) -> Iterator[tuple[Subject, Sender, Place, float]]:
-    """The consumer, ready, and its sender; both are gone afterwards."""
+    """Start the consumer and its sender; stop both at the end of the block."""
     url = broker.fresh_url()
     with tempfile.TemporaryDirectory() as folder, StrictCloudWatch() as cloudwatch:
         place = place_for(url, Path(folder), cloudwatch=cloudwatch)

@@ -26,7 +26,7 @@ _QUICK_FRACTION = 5  # so much less of everything
 
 
 def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) -> bool:
-    """Everybody at full speed, side by side, then at fixed rates. Whether ours lost nothing."""
+    """Run all rows at full speed, then at fixed rates. Return whether ours lost nothing."""
     costs: dict[str, dict[str, float]] = {}
     ours: list[Result] = []
     for name in brokers:
@@ -34,19 +34,19 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
         most = max(row.events for row in rows)
         if not quick:
             most = max(most, max(_RATES) * _RATE_SECONDS)
-        with _stage(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
             results: dict[str, list[Result]] = {row.name: [] for row in rows}
             for _ in range(rounds):
                 for row in rows:
                     results[row.name].append(measure(row, name, broker=broker, stream=stream))
-            _say(full_speed(name, results))
+            _print(full_speed(name, results))
             costs[name] = {row: us_per_event(found) for row, found in results.items()}
-            ours += [one for row in rows if row.is_ours for one in results[row.name]]
+            ours += [result for row in rows if row.is_ours for result in results[row.name]]
             if not quick:
                 paced = list(_paced(rows, name, broker, stream))
-                _say(fixed_rates(name, paced))
-    _say(goals(costs))
-    return not any(one.lost or one.wrong for one in ours)
+                _print(fixed_rates(name, paced))
+    _print(goals(costs))
+    return not any(result.lost or result.wrong for result in ours)
 
 
 def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick: bool) -> bool:
@@ -59,7 +59,7 @@ def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick
     for name in brokers:
         rows = [row for row in _rows(name, only, quick=quick) if row.is_ours]
         most = max((row.events for row in rows), default=0)
-        with _stage(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
             for row in rows:
                 pairs: list[tuple[Result, Result]] = []
                 for _ in range(rounds):
@@ -68,17 +68,17 @@ def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick
                         for checkout in (ROOT, other)
                     )
                     pairs.append((this, that))
-                _say(paired(name, row.name, pairs))
+                _print(paired(name, row.name, pairs))
                 every += [this for this, _ in pairs]
     return not any(result.lost or result.wrong for result in every)
 
 
 def lose() -> bool:
-    """50,000 events/s for a minute on Redis with its default limits. Whether all were counted."""
+    """Send 50,000 events/s for a minute on Redis, with its limits. Return whether all counted."""
     events = _LOSS_RATE * _LOSS_SECONDS
-    with _stage("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
+    with _prepared("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
         row = next(row for row in ROWS if row.is_ours)
-        one = measure(
+        result = measure(
             row,
             "redis",
             broker=broker,
@@ -86,16 +86,17 @@ def lose() -> bool:
             rate=_LOSS_RATE,
             seconds=_LOSS_SECONDS,
         )
-    _say(
-        f"{one.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: sent {one.sent:,}, "
-        f"lost {loss([one])}; {100 * one.cpu_seconds / one.wall_seconds:.0f} % of a core, "
-        f"peak {one.peak_mb:.0f} MB, grown by {one.grown_mb:.1f} MB"
+    _print(
+        f"{result.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: "
+        f"sent {result.sent:,}, lost {loss([result])}; "
+        f"{100 * result.cpu_seconds / result.wall_seconds:.0f} % of a core, "
+        f"peak {result.peak_mb:.0f} MB, grown by {result.grown_mb:.1f} MB"
     )
-    return not one.lost and not one.wrong
+    return not result.lost and not result.wrong
 
 
 def scale(rounds: int) -> bool:
-    """The cost of an event as the fleet grows, shots left out. Whether all were counted.
+    """Measure the cost of an event as the fleet grows, without shots. Return whether all counted.
 
     All take turns in each round, and each is compared with the default within the round: so a
     machine that changes its mind about its speed does not look like a cost.
@@ -105,21 +106,23 @@ def scale(rounds: int) -> bool:
     specs += [replace(default, names=number) for number in _NAMES]
     row = replace(OURS_QUIET, events=_SCALING_EVENTS)
     results: dict[Spec, list[Result]] = {spec: [] for spec in specs}
-    with contextlib.ExitStack() as stages:
-        stage_of = {spec: stages.enter_context(_stage("redis", spec, row.events)) for spec in specs}
+    with contextlib.ExitStack() as stack:
+        prepared = {
+            spec: stack.enter_context(_prepared("redis", spec, row.events)) for spec in specs
+        }
         for _ in range(rounds):
-            for spec, (broker, stream) in stage_of.items():
+            for spec, (broker, stream) in prepared.items():
                 results[spec].append(measure(row, "redis", broker=broker, stream=stream))
     for spec, found in results.items():
         pairs = zip(found, results[default], strict=True)
-        times = median(us_per_event([one]) / us_per_event([usual]) for one, usual in pairs)
-        _say(
+        times = median(us_per_event([result]) / us_per_event([usual]) for result, usual in pairs)
+        _print(
             f"{spec.workers:>5,} workers, {spec.names:>5,} names: "
             f"{us_per_event(found):.2f} us/event, {times:.2f} times the first, "
-            f"{median(one.peak_mb for one in found):.0f} MB, lost {loss(found)}",
+            f"{median(result.peak_mb for result in found):.0f} MB, lost {loss(found)}",
             end="\n",
         )
-    return not any(one.lost or one.wrong for found in results.values() for one in found)
+    return not any(result.lost or result.wrong for found in results.values() for result in found)
 
 
 def _rows(broker: str, only: str, *, quick: bool) -> list[Row]:
@@ -151,14 +154,14 @@ def _paced(
 
 
 @contextlib.contextmanager
-def _stage(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
-    """A broker, and a stream recorded for it, long enough for ``events`` after the warm-up."""
+def _prepared(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
+    """Start a broker and record a stream for it, of ``events`` after the warm-up."""
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         folder = Path(made)
         with running(name, folder) as broker:
             yield broker, record(spec, name, events + _WARM_EVENTS, folder / "stream")
 
 
-def _say(text: str, end: str = "\n\n") -> None:
+def _print(text: str, end: str = "\n\n") -> None:
     if text:
         print(text, end=end, flush=True)  # noqa: T201  it is what the command is for
