@@ -25,6 +25,7 @@ from event_monitor.testing import FakeClock
 WORKERS = 1_000
 TASKS = 100_000
 NAMES = 40
+FEW_WORKERS = 50
 WIDE_NAMES = 2_000  # each with its counts and times: 10,000 series
 INTERVAL_SECONDS = 2.0  # of heartbeats, and between two shots
 SILENCE_SECONDS = 600.0  # after which every worker is lost, and none is forgotten
@@ -72,7 +73,7 @@ class Fleet:
         )
 
     def beat(self, *, running: int = 0) -> None:
-        """Let every worker say that it is there, and that it runs so many tasks."""
+        """Send a heartbeat of every worker, which runs so many tasks."""
         self._observe(
             [
                 WorkerEvent(
@@ -89,14 +90,20 @@ class Fleet:
             ]
         )
 
-    def send(self, *types: TaskType, tasks: int = TASKS, names: int = NAMES) -> None:
-        """Let the workers send an event of each type for each of the tasks."""
+    def send(
+        self,
+        *types: TaskType,
+        tasks: int = TASKS,
+        names: int = NAMES,
+        workers: int = WORKERS,
+    ) -> None:
+        """Send an event of each type for each of the tasks."""
         for type_ in types:
             self._observe(
                 [
                     TaskEvent(
                         type=type_,
-                        hostname=hostname(number % WORKERS),
+                        hostname=hostname(number % workers),
                         timestamp=self.clock.wall(),
                         pid=7,
                         uuid=f"uuid-{number:06}",
@@ -146,13 +153,14 @@ def running() -> Fleet:
 
 
 def fill_the_window(fleet: Fleet) -> None:
-    """Let five tasks of each of very many names run to their end."""
+    """Run five tasks of each of very many names to their end."""
     fleet.send(
         "task-received",
         "task-started",
         "task-succeeded",
         tasks=5 * WIDE_NAMES,
         names=WIDE_NAMES,
+        workers=FEW_WORKERS,
     )
 
 
