@@ -47,8 +47,8 @@ def _redis() -> str:
     executable = shutil.which("redis-server")
     if executable is None:
         return "not installed"
-    said = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"v=(\S+)", said.stdout)
+    shown = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"v=(\S+)", shown.stdout)
     return found[1] if found else "unknown"
 
 

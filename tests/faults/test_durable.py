@@ -289,7 +289,7 @@ def test_a_message_may_be_delivered_again_any_number_of_times(
     start_monitor: StartMonitor,
     settings: DurableSettings,
 ) -> None:
-    """RabbitMQ 4 drops one with its twentieth connection, unless the queue says otherwise."""
+    """RabbitMQ 4 drops one with its twentieth connection, unless the queue has another limit."""
     assert start_monitor(**settings).stop() == 0
     worker.run(50)
     for _ in range(25):

@@ -1,4 +1,4 @@
-"""The known mix: every way a Celery task can end, and what an exact monitor says about it."""
+"""The known mix: every way a Celery task can end, and what an exact monitor counts of it."""
 
 from __future__ import annotations
 
