@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Protocol
 
 import pytest
 from celery import Celery
@@ -19,30 +19,39 @@ from .support.servers import SERVERS, Server
 from .support.witness import Witness
 
 
+class HasEnviron(Protocol):
+    """An endpoint that processes find through their environment."""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return what a process needs to publish there, and nowhere else."""
+        ...
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """The server of that kind, started when first asked for."""
+    """Return a function that returns a server by name; each is started when first asked for."""
     started: dict[str, Server] = {}
 
-    def get(kind: str) -> Server:
-        if kind not in started:
-            started[kind] = SERVERS[kind](tmp_path_factory.mktemp(kind))
-        return started[kind]
+    def get(name: str) -> Server:
+        if name not in started:
+            started[name] = SERVERS[name](tmp_path_factory.mktemp(name))
+        return started[name]
 
     yield get
-    for one in started.values():
-        one.stop()
+    for running in started.values():
+        running.stop()
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
 def broker(request: pytest.FixtureRequest, server: Callable[[str], Server]) -> str:
-    """The URL of an empty broker which the test has for itself."""
+    """Return the URL of an empty broker which the test has for itself."""
     return server(request.param).fresh_url()
 
 
 @pytest.fixture
-def environ(broker: str, cloudwatch: Any) -> dict[str, str]:
-    """The environment of every process: this broker, this endpoint, no settings of the desk."""
+def environ(broker: str, cloudwatch: HasEnviron) -> dict[str, str]:
+    """Return the environment of every process: this broker, this endpoint, nothing of ours."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -55,7 +64,7 @@ def environ(broker: str, cloudwatch: Any) -> dict[str, str]:
 def processes(
     environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Processes]:
-    """Starts workers and monitors; what they said is shown when the test fails."""
+    """Start workers and monitors; their output is shown when the test fails."""
     started = Processes(tmp_path_factory.mktemp("processes"), environ)
     yield started
     sys.stdout.write(started.close())
@@ -63,7 +72,7 @@ def processes(
 
 @pytest.fixture
 def client(environ: dict[str, str]) -> Iterator[Celery]:
-    """The sample project as its producers see it."""
+    """Return the sample project as its producers see it."""
     app = proj.build(environ)
     yield app
     app.close()
@@ -71,7 +80,7 @@ def client(environ: dict[str, str]) -> Iterator[Celery]:
 
 @pytest.fixture
 def witness(client: Celery) -> Iterator[Witness]:
-    """A second listener, independent of the monitor, that hears all from here on."""
+    """Return a second receiver, independent of the monitor, that keeps all events from here on."""
     witness = Witness(client)
     yield witness
     witness.stop()

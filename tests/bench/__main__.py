@@ -12,44 +12,75 @@ from pathlib import Path
 from .brokers import BROKERS
 from .machine import description
 from .subject import OTHER_CORES, ROOT
-from .suites import compare, lose, scale
+from .suites import compare, lose, pair, scale
 
 _MICRO = Path(__file__).with_name("micro.py")
+_LOCK = Path(__file__).with_name("lock.py")
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.description = "Measure the monitor beside its peers, on brokers of its own."
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="fewer events, one round, no Flower")
     what.add_argument("--loss", action="store_true", help="50,000 events/s for a minute: any lost?")
     what.add_argument("--scaling", action="store_true", help="more workers, more task names")
-    what.add_argument("--micro", action="store_true", help="decode, record, shot and encode alone")
+    what.add_argument(
+        "--micro", action="store_true", help="decode, record, shot, lock and encode alone"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="another checkout: both monitors in turn, and the ratio of each pair; with --micro "
+        "the time its lock is held",
+    )
     parser.add_argument("--broker", choices=list(BROKERS), help="this one only")
     parser.add_argument(
         "--only", default="", metavar="A,B", help="rows whose name contains one of these"
     )
     parser.add_argument("--rounds", type=int, help="how often each is run; the median counts")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.against is not None:
+        asked.against = asked.against.resolve()
+        if not (asked.against / "event_monitor" / "__main__.py").is_file():
+            parser.error(f"there is no event_monitor in {asked.against}")
+        if asked.loss or asked.scaling:
+            parser.error("--against goes with --quick, with --micro or alone")
+    return asked
+
+
+def micro(against: Path | None) -> int:
+    """Measure single steps of this checkout, and the lock of both; return the exit code."""
+    command = [sys.executable, "-m", "pytest", str(_MICRO), "--benchmark-only"]
+    columns = "--benchmark-columns=min,median,iqr,rounds"
+    code = subprocess.run([*command, columns], cwd=ROOT, check=False).returncode
+    for checkout in (ROOT, *([against] if against else [])):
+        print(f"\nThe state's lock, {checkout}:", flush=True)  # noqa: T201
+        environ = {**os.environ, "PYTHONPATH": str(checkout)}
+        done = subprocess.run([sys.executable, str(_LOCK)], env=environ, check=False)
+        code = code or done.returncode
+    return code
 
 
 def main() -> int:
     """Run what was asked for; 1 if the monitor lost or miscounted anything."""
     asked = arguments()
     if asked.micro:
-        command = [sys.executable, "-m", "pytest", str(_MICRO), "--benchmark-only"]
-        columns = "--benchmark-columns=min,median,iqr,rounds"
-        return subprocess.run([*command, columns], cwd=ROOT, check=False).returncode
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # with all we have started
-    os.sched_setaffinity(0, OTHER_CORES)  # and so are the servers and the senders
+        return micro(asked.against)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))  # and all we started
+    os.sched_setaffinity(0, OTHER_CORES)  # of the servers and the senders too
     print(f"{description()}\n", flush=True)  # noqa: T201  it is what the command is for
     if asked.loss:
         return not lose()
+    brokers = (asked.broker,) if asked.broker else tuple(BROKERS)
+    if asked.against:
+        rounds = asked.rounds or 5
+        return not pair(asked.against, brokers, only=asked.only, rounds=rounds, quick=asked.quick)
     rounds = asked.rounds or (1 if asked.quick else 3)
     if asked.scaling:
         return not scale(rounds)
-    brokers = (asked.broker,) if asked.broker else tuple(BROKERS)
     return not compare(brokers, asked.only, rounds=rounds, quick=asked.quick)
 
 

@@ -1,4 +1,4 @@
-"""Brokers: private servers, told apart by what a benchmark must ask them."""
+"""Brokers: private servers, behind the few questions that a benchmark asks of either."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Redis:
         self._server = RedisServer(folder)
 
     def fresh_url(self) -> str:
-        """Where the next consumer is alone."""
+        """Return a URL at which the next consumer is alone."""
         return f"redis://127.0.0.1:{self._server.port}/0"
 
     def has_listener(self, url: str) -> bool:
-        """Whether somebody would receive an event sent now."""
+        """Return whether somebody would receive an event sent now."""
         del url
         return self._ask("PUBSUB NUMPAT") != b":0\r\n"
 
@@ -51,11 +51,11 @@ class Rabbit:
         self._server = RabbitServer(folder)
 
     def fresh_url(self) -> str:
-        """Where the next consumer is alone."""
+        """Return a URL at which the next consumer is alone."""
         return self._server.fresh_url()
 
     def has_listener(self, url: str) -> bool:
-        """Whether somebody would receive an event sent now."""
+        """Return whether somebody would receive an event sent now."""
         path = f"exchanges{urlsplit(url).path}/celeryev/bindings/source"
         with contextlib.suppress(urllib.error.HTTPError):  # nobody has declared it yet
             return bool(self._server.management("GET", path))
@@ -76,7 +76,7 @@ BATCHES = {"redis": 2, "rabbitmq": 8}  # events per message, as real workers sen
 
 @contextlib.contextmanager
 def running(name: str, folder: Path) -> Iterator[Broker]:
-    """A server for as long as the context lasts."""
+    """Start a server, and stop it at the end of the block."""
     (folder / name).mkdir()
     broker = BROKERS[name](folder / name)
     try:

@@ -1,7 +1,7 @@
 """Consumers: the yardsticks, each a process: ``python -m tests.bench.consumers NAME``.
 
-They take ``BROKER_URL`` and, when told to end, write to the file ``BENCH_COUNT`` how many events
-(the raw one: messages) they have seen.
+They take ``BROKER_URL`` and, on SIGTERM, write to the file ``BENCH_COUNT`` how many events (the raw
+kombu consumer: messages) they have received.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import hiredis
 import msgspec
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Connection, Consumer, Exchange, Message, Queue
 
 from .proj import app
 
@@ -46,22 +46,22 @@ decode_list = msgspec.json.Decoder(list[Task]).decode
 
 
 class Seen:
-    """How many there were."""
+    """How many events, or messages, were received."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def body(self, body: bytes) -> None:
-        """Decode and forget."""
+        """Decode the events of a body, and count them."""
         self.number += len(decode_list(body)) if body[:1] == b"[" else bool(decode_one(body))
 
-    def event(self, _event: Any) -> None:
-        """Do nothing with it."""
+    def event(self, _event: object) -> None:
+        """Count an event, or a message, without reading it."""
         self.number += 1
 
 
 def socket_floor(url: str, seen: Seen) -> None:
-    """Redis: a bare socket, hiredis, msgspec. No monitor can do with less."""
+    """Read Redis through a bare socket, hiredis and msgspec: no monitor can do with less."""
     link = socket.create_connection(("127.0.0.1", urlsplit(url).port or 6379))
     link.sendall(b"PSUBSCRIBE /0.celeryev/*\r\n")
     reader = hiredis.Reader()
@@ -74,25 +74,30 @@ def socket_floor(url: str, seen: Seen) -> None:
 
 
 def kombu_raw(url: str, seen: Seen) -> None:
-    """A kombu consumer that looks at no message."""
+    """Consume with kombu, and look at no message."""
     _consume(url, seen.event)
 
 
 def kombu_decoding(url: str, seen: Seen) -> None:
-    """A kombu consumer that decodes every event, and forgets it."""
+    """Consume with kombu, and decode every event."""
     _consume(url, lambda message: seen.body(message.body.encode()))
 
 
 def receiver(url: str, seen: Seen) -> None:
-    """Celery's event receiver with a handler that does nothing."""
+    """Consume with Celery's event receiver, and a handler that only counts."""
     with Connection(url) as connection:
         app.events.Receiver(connection, handlers={"*": seen.event}).capture(wakeup=False)
 
 
-CONSUMERS = {one.__name__: one for one in (socket_floor, kombu_raw, kombu_decoding, receiver)}
+CONSUMERS: dict[str, Callable[[str, Seen], None]] = {
+    "socket_floor": socket_floor,
+    "kombu_raw": kombu_raw,
+    "kombu_decoding": kombu_decoding,
+    "receiver": receiver,
+}
 
 
-def _consume(url: str, on_message: Any) -> None:
+def _consume(url: str, on_message: Callable[[Message], None]) -> None:
     with Connection(url) as connection:
         exchange = Exchange("celeryev", type="topic")
         queue = Queue("bench", exchange, "#", auto_delete=True, durable=False, exclusive=True)
@@ -106,7 +111,7 @@ def _end(*_: object) -> None:
 
 
 def main(name: str) -> None:
-    """Consume until told to end."""
+    """Consume until SIGTERM."""
     seen = Seen()
     signal.signal(signal.SIGTERM, _end)
     try:

@@ -17,8 +17,8 @@ _PACKAGES = ("celery", "kombu", "amqp", "redis", "hiredis", "msgspec", "boto3", 
 
 
 def description() -> str:
-    """Date, machine, versions."""
-    load = " ".join(f"{one:.2f}" for one in os.getloadavg())
+    """Return date, machine and versions."""
+    load = " ".join(f"{average:.2f}" for average in os.getloadavg())
     pinned = f"consumers on core {SUBJECT_CORE}, all else on {sorted(OTHER_CORES)}"
     packages = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
     return "\n".join(
@@ -47,12 +47,13 @@ def _redis() -> str:
     executable = shutil.which("redis-server")
     if executable is None:
         return "not installed"
-    said = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"v=(\S+)", said.stdout)
+    shown = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"v=(\S+)", shown.stdout)
     return found[1] if found else "unknown"
 
 
 def _rabbitmq() -> str:
-    """From the folder of its library; asking the server's script would boot an Erlang."""
-    found = [one.name.partition("-")[2] for one in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*")]
+    """Read it from its library's folder; asking the server's script would boot an Erlang."""
+    libraries = Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_*")
+    found = [library.name.partition("-")[2] for library in libraries]
     return found[0] if found else "unknown"

@@ -1,4 +1,4 @@
-"""Measure: one run of one row: start it, feed it, wait until it has read all, ask what it counted.
+"""Measure: a single run of a row. Start it, feed it, wait until it has read all, read its count.
 
 CPU time counts from when it has settled and read a first portion until it is quiet again; of the
 monitor until everything stands at the endpoint, so that shots, encoding and sending are in it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,23 +22,26 @@ from event_monitor.testing import StrictCloudWatch
 from ..support.endpoint import environ_for
 from ..support.waiting import wait_until
 from .brokers import Broker
-from .rows import INTERVAL_SECONDS, Place, Row, place_for, wrong
+from .rows import INTERVAL_SECONDS, PROJECT, Place, Row, place_for, wrong
 from .subject import ROOT, Subject
 from .wire import Recorded, events_in
 
+_PROJECT_FILE = Path(__file__).with_name("proj.py")
+
 _READY_SECONDS = 30.0
+_READY_POLL_SECONDS = 0.005  # how exactly the time to start is known
 _SETTLE_SECONDS = 1.5  # ours asks the workers what they hold, and waits a second for answers
 _WARM_CHUNKS = 10
 _WARM_RATE = 10_000  # events/s, where the rate is fixed: nobody shall be behind at the start
 _SLICE_CHUNKS = 200  # gathered at the broker at a time: within a paused consumer's heartbeats
 _DRAIN_SECONDS = 10.0  # what a consumer has not read so long after the last event is lost
 _SLICE_SECONDS = 60.0  # the same at full speed, where nobody is in a hurry
-_COUNT_SECONDS = 3.0  # how old the peers' own counts may be
+_COUNT_SECONDS = 3.0  # how old the counts that the peers write may be
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of one run. ``lost`` is of ``sent``, both in the row's unit."""
+    """The figures of a run. ``lost`` is of ``sent``, both in the row's unit."""
 
     name: str
     broker: str
@@ -81,13 +85,28 @@ class Sender:
 
 
 def measure(
-    row: Row, broker_name: str, broker: Broker, stream: Recorded, *, rate: int = 0, seconds: int = 0
+    row: Row,
+    broker_name: str,
+    *,
+    broker: Broker,
+    stream: Recorded,
+    rate: int = 0,
+    seconds: int = 0,
+    checkout: Path = ROOT,
 ) -> Result:
-    """Run it once: at full speed, or for so many ``seconds`` at ``rate`` events a second."""
+    """Run it once: at full speed, or for so many ``seconds`` at ``rate`` events a second.
+
+    ``checkout`` is the working tree whose ``event_monitor`` is measured.
+    """
     events = rate * seconds if rate else row.events
     broker.limit(default=bool(rate))
     last = min(len(stream.chunks), _WARM_CHUNKS + events // 1_000)
-    with _prepared(row, broker, stream, keep=not rate) as (subject, sender, place, ready):
+    with _prepared(row, broker, stream=stream, keep=not rate, checkout=checkout) as (
+        subject,
+        sender,
+        place,
+        ready,
+    ):
         time.sleep(_SETTLE_SECONDS)
         sender.send(0, _WARM_CHUNKS, min(rate, _WARM_RATE))
         subject.wait_until_quiet(_DRAIN_SECONDS)
@@ -127,7 +146,7 @@ def measure(
 
 
 def _slice(subject: Subject, sender: Sender, first: int, last: int) -> float:
-    """Let these chunks gather at the broker, then time how long it takes to read them, in seconds.
+    """Let these chunks gather at the broker; return the seconds it then takes to read them.
 
     So no sender and no broker is ever the bottleneck.
     """
@@ -141,7 +160,7 @@ def _slice(subject: Subject, sender: Sender, first: int, last: int) -> float:
 
 
 def _wait_for_count(row: Row, place: Place, sent: int) -> int:
-    """What it says it has counted, once that is all, or cannot become more."""
+    """Return what it has counted, once that is all, or cannot become more."""
     if not row.reports:
         return 0
     seconds = _COUNT_SECONDS + INTERVAL_SECONDS * row.is_ours
@@ -152,12 +171,13 @@ def _wait_for_count(row: Row, place: Place, sent: int) -> int:
 
 @contextlib.contextmanager
 def _prepared(
-    row: Row, broker: Broker, stream: Recorded, *, keep: bool
+    row: Row, broker: Broker, *, stream: Recorded, keep: bool, checkout: Path
 ) -> Iterator[tuple[Subject, Sender, Place, float]]:
-    """The consumer, ready, and its sender; both are gone afterwards."""
+    """Start the consumer and its sender; stop both at the end of the block."""
     url = broker.fresh_url()
     with tempfile.TemporaryDirectory() as folder, StrictCloudWatch() as cloudwatch:
-        place = place_for(url, Path(folder), cloudwatch)
+        place = place_for(url, Path(folder), cloudwatch=cloudwatch)
+        shutil.copy(_PROJECT_FILE, Path(folder) / f"{PROJECT}.py")
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -167,16 +187,19 @@ def _prepared(
             **inherited,
             **environ_for(cloudwatch.endpoint_url),
             "BROKER_URL": url,
+            "PYTHONPATH": os.pathsep.join((str(checkout), folder)),
             "BENCH_COUNT": str(place.count),
             "BENCH_KEEP": "1" if keep else "",
         }
-        subject = Subject(row.command(place), environ, Path(folder) / "log")
+        log = Path(folder) / "log"
+        subject = Subject(row.command(place), environ, log, checkout=checkout)
         sender = Sender(url, stream)
         try:
             wait_until(
                 lambda: not subject.runs or broker.has_listener(url),
                 _READY_SECONDS,
                 f"{row.name} listens",
+                poll_seconds=_READY_POLL_SECONDS,
             )
             if not subject.runs:
                 raise RuntimeError(f"{row.name} ended at once:\n{subject.log.read_text()}")

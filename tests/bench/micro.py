@@ -1,19 +1,22 @@
-"""Micro: what one step costs by itself. ``scripts/bench --micro``; not collected by pytest."""
+"""Micro: what one step costs by itself. ``scripts/bench --micro``; not collected by pytest.
+
+How long a shot keeps the state locked is measured by ``lock.py``.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Protocol, TypeVar
 
 import pytest
+from celery import Celery
 
+from event_monitor import Camera, Settings, Snapshot, State
 from event_monitor import events as ev
 from event_monitor.metrics import Metric, metrics_from
-from event_monitor.settings import Settings
 from event_monitor.sinks.cloudwatch import encode
-from event_monitor.snapshot import Snapshot
-from event_monitor.state import State
 
 from .brokers import BATCHES
 from .stream import Spec, messages
@@ -22,37 +25,78 @@ EVENTS = 20_000
 SERIES = 10_000
 WIDE = Settings(series_budget=100_000, max_task_names=SERIES)
 
+T = TypeVar("T")
+Arguments = tuple[tuple[object, ...], Mapping[str, object]]
+
+
+class Benchmark(Protocol):
+    """The part of pytest-benchmark's fixture that is used here."""
+
+    def __call__(self, function: Callable[..., T], *arguments: object) -> T:
+        """Time the function, and return what it returns."""
+        ...
+
+    def pedantic(
+        self, target: Callable[..., T], *, setup: Callable[[], Arguments], rounds: int
+    ) -> T:
+        """Time the function on arguments made for each round."""
+        ...
+
 
 def bodies(spec: Spec, events: int = EVENTS) -> list[bytes]:
-    """About so many events, as message bodies."""
+    """Return about so many events, as message bodies."""
     stream = islice(messages(spec, started_at=time.time()), events // spec.batch)
     return [message.body.encode() for message in stream]
 
 
 def refuse(error: Exception) -> None:
+    """Raise what the decoder calls invalid: nothing here is."""
     raise error
 
 
 def decoded(stream: list[bytes]) -> list[list[ev.Event]]:
+    """Return the events of each body."""
     return [ev.decode([body], on_invalid=refuse) for body in stream]
+
+
+def wide_camera() -> Camera:
+    """Return a camera whose window has enough task names for 10,000 series, counts and times."""
+    state = State(WIDE)
+    for batch in decoded(bodies(Spec(batch=8, names=SERIES // 5), SERIES * 10)):
+        state.observe(batch)
+    return Camera(state, app=Celery("bench", set_as_current=False), settings=WIDE)
 
 
 @pytest.fixture(params=sorted(BATCHES.values()), ids=lambda batch: f"{batch} per message")
 def stream(request: pytest.FixtureRequest) -> list[bytes]:
-    """Bodies with as many events each as real workers send."""
+    """Return bodies with as many events each as real workers send."""
     return bodies(Spec(batch=request.param))
 
 
-def test_decode(benchmark: Any, stream: list[bytes]) -> None:
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """Return a shot of 10,000 series."""
+    snapshot = wide_camera().capture()
+    assert snapshot is not None
+    return snapshot
+
+
+@pytest.fixture
+def metrics(snapshot: Snapshot) -> tuple[Metric, ...]:
+    """Return what is published of it."""
+    return metrics_from(snapshot, WIDE)
+
+
+def test_decode(benchmark: Benchmark, stream: list[bytes]) -> None:
     """20,000 events from bytes to typed values."""
     assert sum(map(len, benchmark(decoded, stream))) == pytest.approx(EVENTS, rel=0.1)
 
 
-def test_record(benchmark: Any, stream: list[bytes]) -> None:
+def test_record(benchmark: Benchmark, stream: list[bytes]) -> None:
     """20,000 events into the open window of a new state, a message at a time."""
     batches = decoded(stream)
 
-    def fresh() -> tuple[tuple[State], dict[str, object]]:
+    def fresh() -> Arguments:
         return (State(),), {}
 
     def observe(state: State) -> int:
@@ -63,52 +107,22 @@ def test_record(benchmark: Any, stream: list[bytes]) -> None:
     assert benchmark.pedantic(observe, setup=fresh, rounds=10) == sum(map(len, batches))
 
 
-def wide_state() -> State:
-    """Enough task names for 10,000 series, each with its counts and times."""
-    state = State(WIDE)
-    for batch in decoded(bodies(Spec(batch=8, names=SERIES // 5), SERIES * 10)):
-        state.observe(batch)
-    return state
+def test_shot(benchmark: Benchmark) -> None:
+    """10,000 series: from the open window to the snapshot."""
+
+    def fresh() -> Arguments:
+        return (wide_camera(),), {}
+
+    snapshot = benchmark.pedantic(Camera.capture, setup=fresh, rounds=5)
+    assert snapshot is not None
+    assert snapshot.window.tasks
 
 
-@pytest.fixture
-def snapshot() -> Snapshot:
-    """A shot of it."""
-    state = wide_state()
-    made: Snapshot = state.freeze_while(state.expose).develop()
-    return made
-
-
-@pytest.fixture
-def metrics(snapshot: Snapshot) -> tuple[Metric, ...]:
-    """What is published of it."""
-    return metrics_from(snapshot, WIDE)
-
-
-def test_shot_under_the_lock(benchmark: Any) -> None:
-    """10,000 series: how long no event can be counted."""
-
-    def fresh() -> tuple[tuple[State], dict[str, object]]:
-        return (wide_state(),), {}
-
-    def shoot(state: State) -> Any:
-        return state.freeze_while(state.expose)
-
-    assert benchmark.pedantic(shoot, setup=fresh, rounds=5).known_names
-
-
-def test_shot_after_the_lock(benchmark: Any) -> None:
-    """10,000 series: from what was copied to the snapshot."""
-    state = wide_state()
-    exposure = state.freeze_while(state.expose)
-    assert benchmark(exposure.develop).window.tasks
-
-
-def test_metrics(benchmark: Any, snapshot: Snapshot) -> None:
+def test_metrics(benchmark: Benchmark, snapshot: Snapshot) -> None:
     """10,000 series: from the snapshot to metrics."""
     assert len(benchmark(metrics_from, snapshot, WIDE)) == pytest.approx(SERIES, rel=0.1)
 
 
-def test_encode(benchmark: Any, metrics: tuple[Metric, ...]) -> None:
+def test_encode(benchmark: Benchmark, metrics: tuple[Metric, ...]) -> None:
     """10,000 series: from metrics to what boto3 is handed."""
     assert len(benchmark(encode, metrics)) == len(metrics)

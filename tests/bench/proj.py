@@ -15,7 +15,7 @@ if os.environ.get("BENCH_KEEP"):
     app.conf.event_queue_ttl = None
 
 
-class Counting(Polaroid):
+class Counting(Polaroid):  # type: ignore[misc]  # Celery ships no types
     """The least a camera can do: write down how many events Celery's state has seen."""
 
     def on_shutter(self, state: State) -> None:

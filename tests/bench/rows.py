@@ -1,4 +1,4 @@
-"""Rows: who is measured, how each is started, and how each says what it has counted."""
+"""Rows: who is measured, how each is started, and where each writes what it has counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METRIC_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What one run of a row has for itself."""
+    """What each run of a row has for itself."""
 
     url: str
     count: Path
@@ -51,7 +51,7 @@ class Row:
     is_slow: bool = False  # left out by --quick
 
     def sent(self, truth: Counter[str]) -> int:
-        """What it should have counted, in its own unit."""
+        """Return what it should have counted, in its own unit."""
         if self.unit == "messages":
             return truth["messages"]
         heartbeats = truth["worker-heartbeat"] if self.unit == "task events" else 0
@@ -59,8 +59,8 @@ class Row:
 
 
 def wrong(cloudwatch: StrictCloudWatch, truth: Counter[str]) -> str:
-    """What at the endpoint is not the truth; nothing if all of it is."""
-    sums = {metric: truth[kind] for kind, metric in METRIC_OF.items()}
+    """Return the sums at the endpoint that are not the truth; "" when all are."""
+    sums = {metric: truth[type_] for type_, metric in METRIC_OF.items()}
     sums |= {"EventsInvalid": 0, "EventsLost": 0, "EventsReceived": events_in(truth)}
     found = {metric: int(cloudwatch.sum(metric)) for metric in sums}
     return ", ".join(
@@ -82,7 +82,7 @@ def _published(place: Place) -> int:
     return int(place.cloudwatch.sum("EventsReceived"))
 
 
-def _flower_says(place: Place) -> int:
+def _flower_counted(place: Place) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{place.port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
@@ -92,12 +92,14 @@ def _flower_says(place: Place) -> int:
     return int(sum(float(line.rpartition(" ")[2]) for line in counters))
 
 
-def place_for(url: str, folder: Path, cloudwatch: StrictCloudWatch) -> Place:
-    """A place of its own for a run."""
+def place_for(url: str, folder: Path, *, cloudwatch: StrictCloudWatch) -> Place:
+    """Return a place of its own for a run."""
     return Place(url, folder / "count", free_port(), cloudwatch)
 
 
-_CELERY = ("celery", "-A", "tests.bench.proj")
+#: The module that each run finds a copy of ``proj.py`` under, whichever checkout is measured.
+PROJECT = "bench_project"
+_CELERY = ("python", "-m", "celery", "-A", PROJECT)
 
 ROWS = (
     Row(
@@ -122,7 +124,8 @@ ROWS = (
         ("redis", "rabbitmq"),
         1_000_000,
         lambda place: [
-            *("event-monitor", "run", "-b", place.url, "--interval", str(INTERVAL_SECONDS))
+            *("python", "-m", "event_monitor", "run", "-b", place.url),
+            *("--interval", str(INTERVAL_SECONDS)),
         ],
         _published,
         is_ours=True,
@@ -149,7 +152,7 @@ ROWS = (
         "Celery State camera",
         ("redis", "rabbitmq"),
         100_000,
-        lambda _place: [*_CELERY, "events", "-c", "tests.bench.proj.Counting", "-F", "1"],
+        lambda _place: [*_CELERY, "events", "-c", f"{PROJECT}.Counting", "-F", "1"],
         _written,
     ),
     Row(
@@ -157,7 +160,7 @@ ROWS = (
         ("redis", "rabbitmq"),
         40_000,
         lambda place: [*_CELERY, "flower", "--address=127.0.0.1", f"--port={place.port}"],
-        _flower_says,
+        _flower_counted,
         unit="task events",
         is_slow=True,
     ),
@@ -166,7 +169,10 @@ ROWS = (
 #: Ours with no shot before its end, so that nothing but events costs it anything.
 OURS_QUIET = Row(
     *("event-monitor run", ("redis", "rabbitmq"), 1_000_000),
-    lambda place: ["event-monitor", "run", "-b", place.url, "--interval", "3600"],
+    lambda place: [
+        *("python", "-m", "event_monitor", "run", "-b", place.url),
+        *("--interval", "3600"),
+    ],
     _published,
     reports=False,
     is_ours=True,

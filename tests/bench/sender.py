@@ -32,7 +32,7 @@ class _Pipe(Protocol):
 
 
 class RedisPipe:
-    """PUBLISH commands written in bulk; the answers are only counted."""
+    """PUBLISH commands, written in bulk; the answers are only counted."""
 
     def __init__(self, url: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", urlsplit(url).port or 6379))
@@ -43,7 +43,7 @@ class RedisPipe:
             messages -= self._socket.recv(1 << 16).count(b"\n")
 
     def flush(self) -> None:
-        """Every answer has been read."""
+        """Do nothing: ``send`` has read every answer."""
 
 
 class AmqpPipe:
@@ -80,8 +80,8 @@ def replay(pipe: _Pipe, data: memoryview, chunks: list[list[int]], first: int, r
 
 def main(url: str, path: Path) -> None:
     """Serve the lines of stdin until it is closed."""
-    kinds: dict[str, Callable[[str], _Pipe]] = {"redis": RedisPipe, "amqp": AmqpPipe}
-    pipe = kinds[urlsplit(url).scheme](url)
+    pipes: dict[str, Callable[[str], _Pipe]] = {"redis": RedisPipe, "amqp": AmqpPipe}
+    pipe = pipes[urlsplit(url).scheme](url)
     chunks = json.loads(index_of(path).read_text())
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         data = memoryview(mapped)

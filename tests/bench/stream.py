@@ -1,4 +1,4 @@
-"""Stream: what a fleet of busy workers would send, made up. The same seed makes the same stream.
+"""Stream: what a fleet of busy workers would send. The same seed makes the same stream.
 
 The bodies are those of ``tests/support/recordings``, field by field, with other values: real
 workers send task events as JSON lists and heartbeats singly. Nothing here knows how a broker wraps
@@ -24,7 +24,7 @@ _FAILED, _RETRIED = 0.03, 0.03  # the rest succeeds
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to make up. ``batch`` is how many task events a message holds on average."""
+    """The fleet to imitate. ``batch`` is how many task events a message holds on average."""
 
     batch: int
     workers: int = 50
@@ -56,7 +56,7 @@ class _Worker:
 
 
 def messages(spec: Spec, *, started_at: float) -> Iterator[Message]:
-    """The stream, without end; its first event happens at ``started_at`` (wall clock)."""
+    """Yield the stream, without end; its first event happens at ``started_at`` (wall clock)."""
     rng = random.Random(spec.seed)
     made = _Events(rng, spec, started_at)
     workers = [
@@ -81,7 +81,7 @@ def messages(spec: Spec, *, started_at: float) -> Iterator[Message]:
                 worker.batch = rng.randint(1, 2 * spec.batch - 1)
                 sent += len(batch)
                 body = f"[{', '.join(text for _, text in batch)}]"
-                types = tuple(kind for kind, _ in batch)
+                types = tuple(type_ for type_, _ in batch)
                 yield Message(worker.hostname, "task.multi", body, types)
 
 
@@ -111,10 +111,13 @@ class _Events:
             for _ in range(64)
         ]
         self._runtimes = [repr(rng.lognormvariate(-2.0, 1.2)) for _ in range(4_096)]
-        self._failed, self._retried = _endings("task-failed"), _endings("task-retried")
+        self._failed, self._retried = (
+            _recorded_error("task-failed"),
+            _recorded_error("task-retried"),
+        )
 
     def step(self, worker: _Worker) -> None:
-        """One task begins; if the worker has enough of them, its oldest ends."""
+        """Begin a task; if the worker has enough of them, end its oldest."""
         if worker.again:
             uuid, name = worker.again.popleft()
         else:
@@ -137,7 +140,7 @@ class _Events:
             self._end(worker, worker.running.popleft())
 
     def heartbeat(self, worker: _Worker) -> str:
-        """Its heartbeat, which has no part in the batches."""
+        """Return its heartbeat, which has no part in the batches."""
         self._add(
             worker,
             "worker-heartbeat",
@@ -163,19 +166,19 @@ class _Events:
                 f'"runtime": {choose(self._runtimes)}',
             )
 
-    def _add(self, worker: _Worker, kind: str, fields: str) -> None:
+    def _add(self, worker: _Worker, type_: str, fields: str) -> None:
         worker.clock += 1
         self._now += 1 / _EVENTS_PER_SECOND
         text = f'{worker.head}{worker.clock}, {fields}, "timestamp": {self._now:.7f}, '
-        worker.buffer.append((kind, f'{text}"type": "{kind}"}}'))
+        worker.buffer.append((type_, f'{text}"type": "{type_}"}}'))
 
 
-def _endings(kind: str) -> str:
-    """The exception and traceback of a recorded event of that type."""
+def _recorded_error(type_: str) -> str:
+    """Return the exception and traceback of a recorded event of that type, as JSON fields."""
     for line in RECORDING.read_text().splitlines():
         body = json.loads(line)["body"]
         for event in body if isinstance(body, list) else [body]:
-            if event["type"] == kind:
+            if event["type"] == type_:
                 kept = {name: event[name] for name in ("exception", "traceback")}
                 return json.dumps(kept)[1:-1]
-    raise LookupError(f"no {kind} was recorded")
+    raise LookupError(f"no {type_} was recorded")

@@ -22,7 +22,7 @@ _QUIET_POLLS = 8  # in a row in which it did next to nothing: then it has read e
 
 
 def cores() -> tuple[int, frozenset[int]]:
-    """The subject's core, and those of everybody else (the same where there is only one)."""
+    """Return the subject's core, and those of all others (the same where there is only one)."""
     every = sorted(os.sched_getaffinity(0))
     return every[-1], frozenset(every[:-1] or every)
 
@@ -31,15 +31,25 @@ SUBJECT_CORE, OTHER_CORES = cores()
 
 
 class Subject:
-    """One command, pinned to the subject's core; what it says is in ``log``."""
+    """One command, pinned to the subject's core; its output is in ``log``.
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], log: Path) -> None:
+    ``checkout`` is the working tree whose packages it imports.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        checkout: Path = ROOT,
+    ) -> None:
         self.started_at = time.monotonic()
         self.log = log
         with log.open("wb") as output:
             self._popen = subprocess.Popen(
                 [str(BIN / command[0]), *command[1:]],
-                cwd=ROOT,
+                cwd=checkout,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -51,15 +61,15 @@ class Subject:
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it has not ended."""
         return self._popen.poll() is None
 
     def cpu_seconds(self) -> float:
-        """CPU time of all its threads so far, user and system."""
+        """Return the CPU time of all its threads so far, user and system."""
         return self._stat()[1]
 
     def memory_mb(self, field: str = "VmHWM") -> float:
-        """Its peak resident memory, or with ``VmRSS`` what it has now; 0 when it has ended."""
+        """Return its peak resident memory, or with ``VmRSS`` the present one; 0 after its end."""
         try:
             for line in (self._proc / "status").read_text().splitlines():
                 if line.startswith(f"{field}:"):
@@ -69,7 +79,7 @@ class Subject:
         return 0.0
 
     def wait_until_quiet(self, deadline_seconds: float) -> float:
-        """Wait until it waits for events; since when it does, by the monotonic clock."""
+        """Wait until it waits for events; return since when, on the monotonic clock."""
         deadline = time.monotonic() + deadline_seconds
         state, used = self._stat()
         quiet, since = 0, time.monotonic()
@@ -100,7 +110,7 @@ class Subject:
         kill_group(self._popen)
 
     def _stat(self) -> tuple[str, float]:
-        """Its state, and its CPU time in seconds."""
+        """Return its state, and its CPU time in seconds."""
         try:
             fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         except OSError:

@@ -13,7 +13,8 @@ from .brokers import BATCHES, Broker, running
 from .measure import Result, measure
 from .rows import OURS_QUIET, ROWS, Row
 from .stream import Spec
-from .table import fixed_rates, full_speed, goals, loss, us_per_event
+from .subject import ROOT
+from .table import fixed_rates, full_speed, goals, loss, paired, us_per_event
 from .wire import Recorded, record
 
 _WARM_EVENTS = 20_000
@@ -25,51 +26,77 @@ _QUICK_FRACTION = 5  # so much less of everything
 
 
 def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) -> bool:
-    """Everybody at full speed, side by side, then at fixed rates. Whether ours lost nothing."""
+    """Run all rows at full speed, then at fixed rates. Return whether ours lost nothing."""
     costs: dict[str, dict[str, float]] = {}
     ours: list[Result] = []
     for name in brokers:
-        rows = [
-            replace(row, events=row.events // _QUICK_FRACTION) if quick else row
-            for row in ROWS
-            if name in row.brokers
-            and any(one in row.name for one in only.split(","))
-            and not (quick and row.is_slow)
-        ]
+        rows = [row for row in _rows(name, only, quick=quick) if not (quick and row.is_slow)]
         most = max(row.events for row in rows)
         if not quick:
             most = max(most, max(_RATES) * _RATE_SECONDS)
-        with _stage(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
             results: dict[str, list[Result]] = {row.name: [] for row in rows}
             for _ in range(rounds):
                 for row in rows:
-                    results[row.name].append(measure(row, name, broker, stream))
-            _say(full_speed(name, results))
+                    results[row.name].append(measure(row, name, broker=broker, stream=stream))
+            _print(full_speed(name, results))
             costs[name] = {row: us_per_event(found) for row, found in results.items()}
-            ours += [one for row in rows if row.is_ours for one in results[row.name]]
+            ours += [result for row in rows if row.is_ours for result in results[row.name]]
             if not quick:
                 paced = list(_paced(rows, name, broker, stream))
-                _say(fixed_rates(name, paced))
-    _say(goals(costs))
-    return not any(one.lost or one.wrong for one in ours)
+                _print(fixed_rates(name, paced))
+    _print(goals(costs))
+    return not any(result.lost or result.wrong for result in ours)
+
+
+def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick: bool) -> bool:
+    """Run this checkout and another one in turn. Return whether this one lost nothing.
+
+    Each ratio is of two runs that follow each other, so a machine that changes its mind about its
+    speed does not look like a difference.
+    """
+    every: list[Result] = []
+    for name in brokers:
+        rows = [row for row in _rows(name, only, quick=quick) if row.is_ours]
+        most = max((row.events for row in rows), default=0)
+        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+            for row in rows:
+                pairs: list[tuple[Result, Result]] = []
+                for _ in range(rounds):
+                    this, that = (
+                        measure(row, name, broker=broker, stream=stream, checkout=checkout)
+                        for checkout in (ROOT, other)
+                    )
+                    pairs.append((this, that))
+                _print(paired(name, row.name, pairs))
+                every += [this for this, _ in pairs]
+    return not any(result.lost or result.wrong for result in every)
 
 
 def lose() -> bool:
-    """50,000 events/s for a minute on Redis with its default limits. Whether all were counted."""
+    """Send 50,000 events/s for a minute on Redis, with its limits. Return whether all counted."""
     events = _LOSS_RATE * _LOSS_SECONDS
-    with _stage("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
+    with _prepared("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
         row = next(row for row in ROWS if row.is_ours)
-        one = measure(row, "redis", broker, stream, rate=_LOSS_RATE, seconds=_LOSS_SECONDS)
-    _say(
-        f"{one.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: sent {one.sent:,}, "
-        f"lost {loss([one])}; {100 * one.cpu_seconds / one.wall_seconds:.0f} % of a core, "
-        f"peak {one.peak_mb:.0f} MB, grown by {one.grown_mb:.1f} MB"
+        result = measure(
+            row,
+            "redis",
+            broker=broker,
+            stream=stream,
+            rate=_LOSS_RATE,
+            seconds=_LOSS_SECONDS,
+        )
+    _print(
+        f"{result.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: "
+        f"sent {result.sent:,}, lost {loss([result])}; "
+        f"{100 * result.cpu_seconds / result.wall_seconds:.0f} % of a core, "
+        f"peak {result.peak_mb:.0f} MB, grown by {result.grown_mb:.1f} MB"
     )
-    return not one.lost and not one.wrong
+    return not result.lost and not result.wrong
 
 
 def scale(rounds: int) -> bool:
-    """The cost of an event as the fleet grows, shots left out. Whether all were counted.
+    """Measure the cost of an event as the fleet grows, without shots. Return whether all counted.
 
     All take turns in each round, and each is compared with the default within the round: so a
     machine that changes its mind about its speed does not look like a cost.
@@ -79,21 +106,32 @@ def scale(rounds: int) -> bool:
     specs += [replace(default, names=number) for number in _NAMES]
     row = replace(OURS_QUIET, events=_SCALING_EVENTS)
     results: dict[Spec, list[Result]] = {spec: [] for spec in specs}
-    with contextlib.ExitStack() as stages:
-        stage_of = {spec: stages.enter_context(_stage("redis", spec, row.events)) for spec in specs}
+    with contextlib.ExitStack() as stack:
+        prepared = {
+            spec: stack.enter_context(_prepared("redis", spec, row.events)) for spec in specs
+        }
         for _ in range(rounds):
-            for spec, (broker, stream) in stage_of.items():
-                results[spec].append(measure(row, "redis", broker, stream))
+            for spec, (broker, stream) in prepared.items():
+                results[spec].append(measure(row, "redis", broker=broker, stream=stream))
     for spec, found in results.items():
         pairs = zip(found, results[default], strict=True)
-        times = median(us_per_event([one]) / us_per_event([usual]) for one, usual in pairs)
-        _say(
+        times = median(us_per_event([result]) / us_per_event([usual]) for result, usual in pairs)
+        _print(
             f"{spec.workers:>5,} workers, {spec.names:>5,} names: "
             f"{us_per_event(found):.2f} us/event, {times:.2f} times the first, "
-            f"{median(one.peak_mb for one in found):.0f} MB, lost {loss(found)}",
+            f"{median(result.peak_mb for result in found):.0f} MB, lost {loss(found)}",
             end="\n",
         )
-    return not any(one.lost or one.wrong for found in results.values() for one in found)
+    return not any(result.lost or result.wrong for found in results.values() for result in found)
+
+
+def _rows(broker: str, only: str, *, quick: bool) -> list[Row]:
+    """Return the rows to run on that broker."""
+    return [
+        replace(row, events=row.events // _QUICK_FRACTION) if quick else row
+        for row in ROWS
+        if broker in row.brokers and any(part in row.name for part in only.split(","))
+    ]
 
 
 def _paced(
@@ -102,18 +140,28 @@ def _paced(
     for rate in _RATES:
         for row in rows:
             if row.is_paced:
-                yield rate, measure(row, name, broker, stream, rate=rate, seconds=_RATE_SECONDS)
+                yield (
+                    rate,
+                    measure(
+                        row,
+                        name,
+                        broker=broker,
+                        stream=stream,
+                        rate=rate,
+                        seconds=_RATE_SECONDS,
+                    ),
+                )
 
 
 @contextlib.contextmanager
-def _stage(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
-    """A broker, and a stream recorded for it, long enough for ``events`` after the warm-up."""
+def _prepared(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
+    """Start a broker and record a stream for it, of ``events`` after the warm-up."""
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         folder = Path(made)
         with running(name, folder) as broker:
             yield broker, record(spec, name, events + _WARM_EVENTS, folder / "stream")
 
 
-def _say(text: str, end: str = "\n\n") -> None:
+def _print(text: str, end: str = "\n\n") -> None:
     if text:
         print(text, end=end, flush=True)  # noqa: T201  it is what the command is for

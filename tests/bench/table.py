@@ -17,19 +17,20 @@ Rounds = Sequence[Result]  # of one row, on one broker
 
 
 def us_per_event(rounds: Rounds) -> float:
-    """The median of the CPU time of one event, in microseconds."""
-    return median(one.cpu_seconds / one.events * 1e6 for one in rounds)
+    """Return the median of the CPU time of an event, in microseconds."""
+    return median(result.cpu_seconds / result.events * 1e6 for result in rounds)
 
 
 def loss(rounds: Iterable[Result]) -> str:
-    """What is to be said of losses; 0 when there are none in any round."""
-    said = [f"LOST {one.lost:,}" for one in rounds if one.lost]
-    said += [f"WRONG {one.wrong}" for one in rounds if one.wrong]
-    return "; ".join(said) or "0"
+    """Return the losses as text; "0" when there are none in any round."""
+    results = tuple(rounds)
+    found = [f"LOST {result.lost:,}" for result in results if result.lost]
+    found += [f"WRONG {result.wrong}" for result in results if result.wrong]
+    return "; ".join(found) or "0"
 
 
 def full_speed(broker: str, rows: Mapping[str, Rounds]) -> str:
-    """One broker's table of runs at full speed."""
+    """Return a broker's table of runs at full speed."""
     costs = {name: us_per_event(rounds) for name, rounds in rows.items()}
     state, floor = costs.get(STATE), costs.get(FLOORS[broker])
     lines = [
@@ -54,11 +55,11 @@ def full_speed(broker: str, rows: Mapping[str, Rounds]) -> str:
             (
                 name,
                 f"{cost:.2f}",
-                f"{min(one.cpu_seconds / one.events * 1e6 for one in rounds):.2f}",
+                f"{min(result.cpu_seconds / result.events * 1e6 for result in rounds):.2f}",
                 f"{1e6 / cost:,.0f}",
-                f"{median(one.events / one.wall_seconds for one in rounds):,.0f}",
-                f"{max(one.peak_mb for one in rounds):.0f}",
-                f"{median(one.ready_seconds for one in rounds):.2f}",
+                f"{median(result.events / result.wall_seconds for result in rounds):,.0f}",
+                f"{max(result.peak_mb for result in rounds):.0f}",
+                f"{median(result.ready_seconds for result in rounds):.2f}",
                 f"{state / cost:.1f}" if state else "-",
                 f"{100 * floor / cost:.0f}" if floor else "-",
                 loss(rounds),
@@ -67,27 +68,58 @@ def full_speed(broker: str, rows: Mapping[str, Rounds]) -> str:
     return _aligned(lines)
 
 
+def paired(broker: str, row: str, pairs: Sequence[tuple[Result, Result]]) -> str:
+    """Return the table of one row: this checkout, another one, and the ratios by round."""
+    columns = [
+        (
+            *(us_per_event([this]), us_per_event([that])),
+            us_per_event([this]) / us_per_event([that]),
+            *(this.ready_seconds, that.ready_seconds),
+            this.ready_seconds / that.ready_seconds,
+        )
+        for this, that in pairs
+    ]
+    columns.append(tuple(map(median, zip(*columns, strict=True))))
+    titles = [*(f"round {number}" for number in range(1, len(pairs) + 1)), "median"]
+    losses = [f"{loss([this])} / {loss([that])}" for this, that in pairs]
+    losses.append(f"{loss(this for this, _ in pairs)} / {loss(that for _, that in pairs)}")
+    return _aligned(
+        [
+            (
+                f"{_TITLES[broker]}, {row}",
+                *("us/event", "other", "ratio"),
+                *("start s", "other", "ratio"),
+                "lost",
+            ),
+            *(
+                (title, *(f"{number:.3f}" for number in numbers), lost)
+                for title, numbers, lost in zip(titles, columns, losses, strict=True)
+            ),
+        ]
+    )
+
+
 def fixed_rates(broker: str, results: Iterable[tuple[int, Result]]) -> str:
-    """One broker's table of runs at fixed rates: who keeps up."""
+    """Return a broker's table of runs at fixed rates: who keeps up."""
     lines = [
         (f"{_TITLES[broker]}, fixed rate", "events/s", "% of a core", "peak MB", "lost %", "lost")
     ]
-    for rate, one in results:
+    for rate, result in results:
         lines.append(
             (
-                one.name,
+                result.name,
                 f"{rate:,}",
-                "died" if one.died else f"{100 * one.cpu_seconds / one.wall_seconds:.0f}",
-                "-" if one.died else f"{one.peak_mb:.0f}",
-                f"{100 * one.lost / one.sent:.1f}",
-                loss([one]),
+                "died" if result.died else f"{100 * result.cpu_seconds / result.wall_seconds:.0f}",
+                "-" if result.died else f"{result.peak_mb:.0f}",
+                f"{100 * result.lost / result.sent:.1f}",
+                loss([result]),
             )
         )
     return _aligned(lines)
 
 
 def goals(costs: dict[str, dict[str, float]]) -> str:
-    """What we set out to reach, and whether we have; ``costs`` in us by broker and row."""
+    """Return the goals, and whether they are reached; ``costs`` in us by broker and row."""
     wanted = {"redis": (300_000, 12, 55), "rabbitmq": (200_000, 6, 70)}
     lines: list[tuple[str, ...]] = [("Goals", "events/CPU-s", "x State", "% floor")]
     for broker, (speed, times, percent) in wanted.items():
@@ -103,7 +135,7 @@ def goals(costs: dict[str, dict[str, float]]) -> str:
 
 
 def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    """Names to the left, numbers to the right, and the last column as it comes."""
+    """Return the lines with names to the left and numbers to the right of their columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     widths[0] = max(widths[0], _NAME_COLUMN)
     return "\n".join(

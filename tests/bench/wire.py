@@ -44,7 +44,7 @@ class Recorded:
     chunks: tuple[Chunk, ...]
 
     def truth(self, first: int = 0, last: int | None = None) -> Counter[str]:
-        """How many events of each type, and ``messages``, are in the chunks of that range."""
+        """Count the events by type, and ``messages``, in the chunks of that range."""
         total: Counter[str] = Counter()
         for chunk in self.chunks[first:last]:
             total.update(chunk.types)
@@ -53,7 +53,7 @@ class Recorded:
 
 
 def events_in(truth: Counter[str]) -> int:
-    """All the events of a truth."""
+    """Count all the events of a truth."""
     return truth.total() - truth["messages"]
 
 
@@ -79,7 +79,7 @@ def record(spec: Spec, broker: str, events: int, path: Path) -> Recorded:
 
 
 def index_of(path: Path) -> Path:
-    """Where the sender finds the chunks of a recorded stream."""
+    """Return where the sender finds the chunks of a recorded stream."""
     return path.with_suffix(".json")
 
 
@@ -130,8 +130,8 @@ def _properties(hostname: str) -> bytes:
     return serialized
 
 
-def _frame(kind: int, payload: bytes) -> bytes:
-    return struct.pack(">BHI", kind, _CHANNEL, len(payload)) + payload + _FRAME_END
+def _frame(type_: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", type_, _CHANNEL, len(payload)) + payload + _FRAME_END
 
 
 ENCODERS: dict[str, Callable[[Message], bytes]] = {"redis": _redis, "rabbitmq": _rabbitmq}

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +30,14 @@ WAYS = {
 Mount = Callable[[str], Path]
 
 
+class MakeWorker(Protocol):
+    """``make_worker("w2@synthetic")``: each is closed at the end of the test."""
+
+    def __call__(self, hostname: str = "w1@synthetic") -> SyntheticWorker:
+        """Return a synthetic worker, online."""
+        ...
+
+
 class StartMonitor(Protocol):
     """``start_monitor("run", interval=1)``: settings are passed as environment variables."""
 
@@ -39,9 +47,9 @@ class StartMonitor(Protocol):
         *,
         until: str | None = LISTENS,
         environ: dict[str, str] | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> Process:
-        """Start it; return when it has said ``until``."""
+        """Start it; return when it has written ``until``."""
         ...
 
 
@@ -54,27 +62,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def cloudwatch() -> Iterator[Endpoint]:
-    """A strict CloudWatch endpoint, empty and well."""
+    """Return a strict CloudWatch endpoint, empty and well."""
     with Endpoint() as endpoint:
         yield endpoint
 
 
 @pytest.fixture
 def proxy(broker: str) -> Iterator[Proxy]:
-    """A way to the broker that can be broken."""
+    """Return a way to the broker that can be broken."""
     with Proxy(urlsplit(broker).port or 0) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def proxied(broker: str, proxy: Proxy) -> dict[str, str]:
-    """The environment of a process that takes that way."""
+    """Return the environment of a process that takes that way."""
     return {"BROKER_URL": broker.replace(f":{urlsplit(broker).port}/", f":{proxy.port}/")}
 
 
 @pytest.fixture
-def make_worker(broker: str) -> Iterator[Callable[..., SyntheticWorker]]:
-    """Makes synthetic workers on this broker."""
+def make_worker(broker: str) -> Iterator[MakeWorker]:
+    """Return a function that makes synthetic workers on this broker."""
     made: list[SyntheticWorker] = []
 
     def make(hostname: str = "w1@synthetic") -> SyntheticWorker:
@@ -82,26 +90,26 @@ def make_worker(broker: str) -> Iterator[Callable[..., SyntheticWorker]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for worker in made:
+        worker.close()
 
 
 @pytest.fixture
-def worker(make_worker: Callable[..., SyntheticWorker]) -> SyntheticWorker:
-    """A synthetic worker, online."""
+def worker(make_worker: MakeWorker) -> SyntheticWorker:
+    """Return a synthetic worker, online."""
     return make_worker()
 
 
 @pytest.fixture
 def start_monitor(processes: Processes) -> StartMonitor:
-    """Starts a monitor, with an interval of one second unless told otherwise."""
+    """Return a function that starts a monitor, by default with an interval of one second."""
 
     def start(
         way: str = "run",
         *,
         until: str | None = LISTENS,
         environ: dict[str, str] | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> Process:
         chosen = {"interval": 1, **settings}
         variables = {f"EVENT_MONITOR_{key.upper()}": str(value) for key, value in chosen.items()}
@@ -115,7 +123,7 @@ def start_monitor(processes: Processes) -> StartMonitor:
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Mounts a file system of its own, in memory, with the given options; needs root."""
+    """Return a function that mounts a file system in memory, with its options; needs root."""
     mounted: list[Path] = []
 
     def make(options: str) -> Path:

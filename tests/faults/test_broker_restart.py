@@ -35,7 +35,7 @@ def test_broker_is_restarted(
     client: Celery,
     cloudwatch: Endpoint,
 ) -> None:
-    """The outage shows, is no death of anybody, and afterwards every task is counted again."""
+    """The outage shows, no worker is lost by it, and afterwards every task is counted again."""
     # Given two workers: a real one, and one that would be lost after three silent seconds
     monitor = start_monitor(way, worker_grace_seconds=3, worker_grace_beats=3)
     processes.worker("w2@real", concurrency=1)
@@ -44,14 +44,14 @@ def test_broker_is_restarted(
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 1, SOON, "a task is counted")
 
     # When the broker is away for longer than that, and comes back
-    kind = "redis" if broker.startswith("redis") else "rabbitmq"
-    server(kind).stop()
+    name = "redis" if broker.startswith("redis") else "rabbitmq"
+    server(name).stop()
     try:
         monitor.wait_for_output(AWAY)
         beats = cloudwatch.sum("MonitorHeartbeat")
         wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 4, SOON, "shots go on")
     finally:
-        server(kind).start()
+        server(name).start()
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.connect()
     worker.succeed(running)
@@ -116,7 +116,7 @@ def test_broker_that_never_comes_is_no_reason_to_hang(
     start_monitor: StartMonitor,
     cloudwatch: Endpoint,
 ) -> None:
-    """Without a broker it publishes that it hears none, and ends in order."""
+    """Without a broker it publishes that it is not connected, and shuts down gracefully."""
     # Given
     proxy.refuse()
     monitor = start_monitor(way, environ=proxied, until=AWAY)
@@ -127,7 +127,7 @@ def test_broker_that_never_comes_is_no_reason_to_hang(
     assert connected(cloudwatch) == {0}
 
 
-def test_connection_that_died_without_a_word(
+def test_connection_that_died_without_being_closed(
     proxy: Proxy,
     proxied: dict[str, str],
     start_monitor: StartMonitor,
@@ -135,7 +135,7 @@ def test_connection_that_died_without_a_word(
     cloudwatch: Endpoint,
 ) -> None:
     """A half-open connection is noticed in ten seconds, while shots go on, and replaced."""
-    # Given a monitor that hears a worker through a network that goes away without closing
+    # Given a monitor and a worker, and a network between them that goes away without closing
     monitor = start_monitor(environ=proxied)
     worker.run(40)
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
@@ -163,7 +163,7 @@ def test_connection_that_died_without_a_word(
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 @pytest.mark.parametrize("answer_bytes", [1, 500, 530, 550, 600])
-def test_server_that_falls_silent_while_we_connect(
+def test_server_that_stops_answering_while_we_connect(
     answer_bytes: int,
     proxy: Proxy,
     proxied: dict[str, str],
@@ -171,9 +171,9 @@ def test_server_that_falls_silent_while_we_connect(
     worker: SyntheticWorker,
     cloudwatch: Endpoint,
 ) -> None:
-    """In the handshake, opening a channel or declaring the queue: it is given up, and tried again.
+    """In the handshake, opening a channel or declaring the queue: we give up, and try again.
 
-    RabbitMQ introduces itself with some 500 bytes; each further answer has some twenty.
+    RabbitMQ begins with some 500 bytes of its properties; each further answer has some twenty.
     """
     proxy.freeze_after(answer_bytes)
     monitor = start_monitor(environ=proxied, until=AWAY)
@@ -198,10 +198,10 @@ def test_stop_while_the_server_does_not_answer(
 
 
 def connected(cloudwatch: Endpoint) -> set[float]:
-    """Every value that BrokerConnected had in a window."""
-    return {one.values[0] for one in cloudwatch.series("BrokerConnected")}
+    """Return every value that BrokerConnected had in a window."""
+    return {datum.values[0] for datum in cloudwatch.series("BrokerConnected")}
 
 
 def line_with(text: str, output: str) -> str:
-    """The first line that says so."""
+    """Return the first line that contains the text."""
     return next(line for line in output.splitlines() if text in line)

@@ -7,8 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pytest
 from kombu import Connection, Queue
@@ -27,14 +28,22 @@ KILLS = 10
 pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
 
+class DurableSettings(TypedDict):
+    """The settings without which there is no durable queue."""
+
+    durable_queue: str
+    state_dir: str
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
+def settings(tmp_path: Path) -> DurableSettings:
+    """Return the settings of a durable queue and its spool."""
     return {"durable_queue": "event-monitor", "state_dir": str(tmp_path)}
 
 
 @contextmanager
 def load(worker: SyntheticWorker) -> Iterator[None]:
-    """Tasks come and go all the while, some of them long."""
+    """Run tasks all the while, some of them long."""
     stop = threading.Event()
 
     def work() -> None:
@@ -57,17 +66,24 @@ def load(worker: SyntheticWorker) -> Iterator[None]:
 
 
 def truth(worker: SyntheticWorker) -> dict[str, float]:
+    """Return what ``COUNTS`` are when every task of the worker was counted once."""
     return dict.fromkeys(COUNTS, worker.processed)
 
 
 def wait_for_truth(cloudwatch: Endpoint, worker: SyntheticWorker) -> None:
+    """Wait until as many tasks are counted as the worker has run."""
     wait_until(
         lambda: cloudwatch.sum("TasksSucceeded") >= worker.processed, 60, "all have been counted"
     )
 
 
+def has_more_requests(cloudwatch: Endpoint, before: int) -> bool:
+    """Return whether requests have arrived since there were so many."""
+    return len(cloudwatch.requests) > before
+
+
 def stopped_between_sends(monitor: Process, state_dir: Path) -> bool:
-    """Whether the monitor could be stopped while it was not sending; else it goes on."""
+    """Hold the monitor, unless it is sending; return whether it is held."""
     monitor.send(signal.SIGSTOP)
     if is_sending(state_dir):
         monitor.send(signal.SIGCONT)
@@ -79,9 +95,9 @@ def test_events_sent_while_no_monitor_runs_are_counted_by_the_next(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
 ) -> None:
-    """Stopped in order, and started again after a while."""
+    """After a graceful shutdown the queue keeps what comes; the next monitor counts it."""
     # Given a monitor that stops halfway
     monitor = start_monitor(**settings)
     started = worker.start(50)
@@ -102,12 +118,12 @@ def test_ten_kills_in_a_row_under_load_lose_and_double_nothing(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
     tmp_path: Path,
 ) -> None:
-    """kill -9 in the middle of a window: what was not in the spool comes again, the rest not.
+    """After kill -9 in mid-window, what was not in the spool is delivered again, and only that.
 
-    Not in the middle of a send: whether that was applied nobody can know.
+    No kill falls into a send: nobody can know whether that was applied.
     """
     rng = random.Random(7)
     monitor = start_monitor(**settings)
@@ -115,11 +131,11 @@ def test_ten_kills_in_a_row_under_load_lose_and_double_nothing(
         for _ in range(KILLS):
             # Given that a window has arrived, and that another is half full
             sent = len(cloudwatch.requests)
-            wait_until(lambda sent=sent: len(cloudwatch.requests) > sent, 30, "a shot")
+            wait_until(partial(has_more_requests, cloudwatch, sent), 30, "a shot")
             threading.Event().wait(rng.uniform(0.2, 0.8))
 
             # When the monitor is killed, and started again
-            wait_until(lambda one=monitor: stopped_between_sends(one, tmp_path), 30, "no send")
+            wait_until(partial(stopped_between_sends, monitor, tmp_path), 30, "no send")
             monitor.kill()
             monitor = start_monitor(**settings)
 
@@ -135,11 +151,11 @@ def test_a_connection_cut_under_load_loses_and_doubles_nothing(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
     proxy: Proxy,
     proxied: dict[str, str],
 ) -> None:
-    """What was counted and not acknowledged comes again on the new connection; it is known."""
+    """What was counted and not acknowledged is delivered again, and recognised."""
     monitor = start_monitor(environ=proxied, **settings)
     with load(worker):
         for times in (2, 3, 4):
@@ -157,7 +173,7 @@ def test_more_messages_than_may_be_unacknowledged_do_not_wait_for_the_next_shot(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
 ) -> None:
     """The prefetch is full long before the interval is over; a shot is taken then."""
     start_monitor(interval=600, durable_prefetch=100, **settings)
@@ -169,11 +185,11 @@ def test_more_messages_than_may_be_unacknowledged_do_not_wait_for_the_next_shot(
     wait_until(lambda: cloudwatch.sum("TasksStarted") == 5_000, 60, "they are counted at once")
 
 
-def test_a_monitor_elsewhere_goes_on_where_one_that_stopped_in_order_left_off(
+def test_a_monitor_elsewhere_goes_on_after_a_graceful_shutdown(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
     tmp_path: Path,
 ) -> None:
     """It needs nothing of the first one's directory: the last window was acknowledged."""
@@ -184,7 +200,8 @@ def test_a_monitor_elsewhere_goes_on_where_one_that_stopped_in_order_left_off(
 
     # When
     worker.run(100)
-    second = start_monitor(**{**settings, "state_dir": str(tmp_path / "elsewhere")})
+    settings["state_dir"] = str(tmp_path / "elsewhere")
+    second = start_monitor(**settings)
     wait_for_truth(cloudwatch, worker)
 
     # Then
@@ -192,24 +209,24 @@ def test_a_monitor_elsewhere_goes_on_where_one_that_stopped_in_order_left_off(
     assert cloudwatch.counts(*COUNTS) == truth(worker)
 
 
-def test_a_stand_by_takes_over_and_says_nothing_of_workers_before(
+def test_a_standby_takes_over_and_publishes_nothing_of_workers_before(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
     tmp_path: Path,
 ) -> None:
     """Two monitors read the same queue; the broker gives it to one of them at a time."""
     # Given
-    dimensions = {"dimensions": "Monitor=second", "state_dir": str(tmp_path / "elsewhere")}
     first = start_monitor(dimensions="Monitor=first", **settings)
-    second = start_monitor(**{**settings, **dimensions})
+    settings["state_dir"] = str(tmp_path / "elsewhere")
+    second = start_monitor(dimensions="Monitor=second", **settings)
     with load(worker):
         wait_until(
             lambda: cloudwatch.sum("TasksStarted", Monitor="first") > 100, 30, "the first counts"
         )
         wait_until(
-            lambda: cloudwatch.sum("MonitorHeartbeat", Monitor="second") > 1, 30, "a stand-by"
+            lambda: cloudwatch.sum("MonitorHeartbeat", Monitor="second") > 1, 30, "a standby"
         )
         assert cloudwatch.series("WorkersOnline", Monitor="second") == ()
         assert cloudwatch.sum("TasksStarted", Monitor="second") == 0
@@ -224,7 +241,7 @@ def test_a_stand_by_takes_over_and_says_nothing_of_workers_before(
         assert cloudwatch.sum("WorkersOnline", Monitor="second") > 0
 
     def both(name: str) -> float:
-        return sum(cloudwatch.sum(name, Monitor=one) for one in ("first", "second"))
+        return sum(cloudwatch.sum(name, Monitor=monitor) for monitor in ("first", "second"))
 
     wait_until(lambda: both("TasksSucceeded") >= worker.processed, 60, "all are counted")
     assert second.stop() == 0
@@ -232,9 +249,9 @@ def test_a_stand_by_takes_over_and_says_nothing_of_workers_before(
 
 
 def test_that_there_are_no_workers_is_known_without_any_event_of_theirs(
-    cloudwatch: Endpoint, start_monitor: StartMonitor, settings: dict[str, Any]
+    cloudwatch: Endpoint, start_monitor: StartMonitor, settings: DurableSettings
 ) -> None:
-    """The monitor hears itself; whoever scales from zero needs to be told that there are none."""
+    """The monitor receives its own event; whoever scales from zero needs the zero."""
     monitor = start_monitor(**settings)
 
     wait_until(lambda: cloudwatch.series("WorkersOnline"), 30, "it is published")
@@ -247,11 +264,11 @@ def test_that_there_are_no_workers_is_known_without_any_event_of_theirs(
     }
 
 
-def test_other_bounds_than_those_of_the_queue_are_told_and_events_are_counted(
+def test_other_bounds_than_those_of_the_queue_are_logged_and_events_are_counted(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
 ) -> None:
     """RabbitMQ cannot change the bounds of a queue that exists."""
     assert start_monitor(**settings).stop() == 0
@@ -270,9 +287,9 @@ def test_a_message_may_be_delivered_again_any_number_of_times(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
 ) -> None:
-    """RabbitMQ 4 drops one with its twentieth connection, unless the queue says otherwise."""
+    """RabbitMQ 4 drops one with its twentieth connection, unless the queue has another limit."""
     assert start_monitor(**settings).stop() == 0
     worker.run(50)
     for _ in range(25):
@@ -290,7 +307,7 @@ def test_nothing_is_acknowledged_that_a_full_disk_did_not_take(
     cloudwatch: Endpoint,
     worker: SyntheticWorker,
     start_monitor: StartMonitor,
-    settings: dict[str, Any],
+    settings: DurableSettings,
     mount: Mount,
 ) -> None:
     """Counted in memory only, then killed: the broker still has the messages."""
@@ -317,8 +334,10 @@ def test_nothing_is_acknowledged_that_a_full_disk_did_not_take(
     assert cloudwatch.counts(*COUNTS) == truth(worker)
 
 
-def test_it_says_what_it_needs(start_monitor: StartMonitor, settings: dict[str, Any]) -> None:
-    """Without a state directory nothing can be safe before it is acknowledged."""
+def test_a_durable_queue_needs_a_state_directory(
+    start_monitor: StartMonitor, settings: DurableSettings
+) -> None:
+    """Without one nothing can be safe before it is acknowledged."""
     monitor = start_monitor(until=None, durable_queue=settings["durable_queue"])
     assert monitor.wait() == 2
     assert "state_dir is not set" in monitor.output

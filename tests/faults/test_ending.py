@@ -1,4 +1,4 @@
-"""The monitor ends: in order, with the endpoint away, twice told, or killed. No count is lost."""
+"""The monitor ends: gracefully, without its endpoint, at once, or killed. No count is lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_a_stop_could_not_send_is_sent_by_the_next_run(
         code = first.wait(END_SECONDS)
         stopped_at = time.time()
 
-        # Then it says so
+        # Then it reports so
         assert code == 4
         assert "metrics unsent; kept in the spool" in first.output
         assert cloudwatch.data == ()
@@ -84,8 +84,10 @@ def test_what_a_stop_could_not_send_is_sent_by_the_next_run(
         "TasksSucceeded": 42,
         "DatumsDropped": 0,
     }
-    early = [one for one in cloudwatch.nonzero("TasksSucceeded") if one.timestamp < stopped_at]
-    assert sum(one.values[0] for one in early) == 40
+    early = [
+        datum for datum in cloudwatch.nonzero("TasksSucceeded") if datum.timestamp < stopped_at
+    ]
+    assert sum(datum.values[0] for datum in early) == 40
 
 
 @on_redis
@@ -116,7 +118,7 @@ def test_kill_9_loses_nothing_that_is_in_the_spool(
         "TasksSucceeded": 40,
         "DatumsDropped": 0,
     }
-    assert max(one.timestamp for one in cloudwatch.nonzero("TasksSucceeded")) < killed_at
+    assert max(datum.timestamp for datum in cloudwatch.nonzero("TasksSucceeded")) < killed_at
 
 
 @on_redis
@@ -124,7 +126,7 @@ def test_kill_9_loses_nothing_that_is_in_the_spool(
 def test_a_second_signal_stops_at_once(
     way: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
-    """Whoever cannot wait for the drain tells it twice."""
+    """Whoever cannot wait for the drain sends a second signal."""
     # Given a monitor that would wait ten minutes for an endpoint that hangs
     cloudwatch.misbehave("hang")
     monitor = start_monitor(way, drain_seconds=600)

@@ -1,15 +1,19 @@
-"""CloudWatch fails in every way it can: each sum is right, or off by what the monitor says."""
+"""CloudWatch fails in every way: each sum is right, or off by what the monitor reports."""
 
 from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
 
+from event_monitor.testing import Fault
+
 from ..support.endpoint import Endpoint, environ_for, successes_in
+from ..support.processes import Process
 from ..support.proxy import Proxy
 from ..support.synthetic import TASK, SyntheticWorker
 from ..support.waiting import wait_until
@@ -22,7 +26,7 @@ COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded", "DatumsDropped", "E
 
 
 def exactly(tasks: int) -> dict[str, float]:
-    """What ``COUNTS`` are when so many tasks succeeded and nothing went wrong."""
+    """Return what ``COUNTS`` are when so many tasks succeeded and nothing went wrong."""
     return {
         "TasksReceived": tasks,
         "TasksStarted": tasks,
@@ -33,25 +37,23 @@ def exactly(tasks: int) -> dict[str, float]:
 
 
 def new_window(windows: int) -> float:
-    """Wait until so many more windows have begun; when the last of them did."""
+    """Wait until so many more windows have begun; return when the last of them did."""
     begins = float(time.time() // 1 + windows)
     wait_until(lambda: time.time() >= begins + 0.2, SOON, "a new window")
     return begins
 
 
-@pytest.mark.parametrize(
-    "fault", ["error", "throttle", "forbid", "reset"], ids=lambda fault: fault.replace(" ", "-")
-)
+@pytest.mark.parametrize("fault", ["error", "throttle", "forbid", "reset"])
 def test_failed_requests_are_sent_again(
-    fault: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
+    fault: Fault, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
     """What an endpoint answers, or breaks off, without applying it costs time and no count."""
     # Given an endpoint that twice fails a request that counts tasks
     monitor = start_monitor()
-    cloudwatch.strike(fault, when=successes_in)  # type: ignore[arg-type]
+    cloudwatch.strike(fault, when=successes_in)
     worker.run(40)
     wait_until(lambda: cloudwatch.struck, SOON, "a request with tasks failed")
-    cloudwatch.misbehave(fault, times=1)  # type: ignore[arg-type]
+    cloudwatch.misbehave(fault, times=1)
 
     # When it works again, and more tasks have run
     wait_until(lambda: cloudwatch.sum("PublishFailures") >= 1, SOON, "the failures are reported")
@@ -108,11 +110,12 @@ def test_what_hangs_is_ambiguous_and_the_setting_decides(
     """Applied or not before it hung, sent again or not: each sum is off by just that request."""
     with ExitStack() as stack:
         # Given four monitors of the same tasks, each with an endpoint that hangs once
-        cases = {}
-        for fault in ("hang", "apply then hang"):
+        faults: tuple[Fault, ...] = ("hang", "apply then hang")
+        cases: dict[tuple[Fault, str], tuple[Process, Endpoint]] = {}
+        for fault in faults:
             for policy in ("retry", "drop"):
                 endpoint = stack.enter_context(Endpoint())
-                endpoint.strike(fault, when=successes_in)  # type: ignore[arg-type]
+                endpoint.strike(fault, when=successes_in)
                 environ = environ_for(endpoint.endpoint_url)
                 monitor = start_monitor(on_ambiguous_send=policy, until=None, environ=environ)
                 cases[fault, policy] = (monitor, endpoint)
@@ -122,9 +125,7 @@ def test_what_hangs_is_ambiguous_and_the_setting_decides(
         # When tasks have run, and each monitor has noticed
         worker.run(40)
         for case, (_, endpoint) in cases.items():
-            wait_until(
-                lambda endpoint=endpoint: endpoint.sum("PublishAmbiguous"), SOON, f"{case} shows"
-            )
+            wait_until(partial(endpoint.sum, "PublishAmbiguous"), SOON, f"{case} shows")
 
         # Then
         for case, (monitor, endpoint) in cases.items():
@@ -142,9 +143,9 @@ def test_what_hangs_is_ambiguous_and_the_setting_decides(
 def test_late_data_land_in_the_windows_they_were_counted_in(
     start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
-    """After an absence of many intervals all comes with its own time, one request after another."""
+    """After an absence of many intervals all data come with their own time, request by request."""
     with Proxy(urlsplit(cloudwatch.endpoint_url).port or 0) as gateway:
-        # Given an endpoint that nobody answers for
+        # Given an endpoint that refuses connections
         gateway.refuse()
         monitor = start_monitor(environ=environ_for(f"http://127.0.0.1:{gateway.port}"))
         monitor.wait_for_output("publishing failed")
@@ -158,18 +159,18 @@ def test_late_data_land_in_the_windows_they_were_counted_in(
         gateway.forward()
         worker.run(5)
 
-        # Then everything arrives, each count in its own window, in order
+        # Then everything arrives, each count in its own window, the oldest first
         assert monitor.stop() == 0
     assert cloudwatch.counts(*COUNTS) == exactly(65)
     data = cloudwatch.nonzero("TasksSucceeded")
     starts = [*bursts, back_at]
     in_windows = [
-        sum(one.values[0] for one in data if start <= one.timestamp < end)
+        sum(datum.values[0] for datum in data if start <= datum.timestamp < end)
         for start, end in pairwise([*starts, float("inf")])
     ]
     assert in_windows == [10, 20, 30, 5]
-    stamps = [one.timestamp for one in cloudwatch.series("MonitorHeartbeat")]
-    assert stamps == sorted(set(stamps))
-    assert cloudwatch.sum("MonitorHeartbeat") == len(stamps)
+    timestamps = [datum.timestamp for datum in cloudwatch.series("MonitorHeartbeat")]
+    assert timestamps == sorted(set(timestamps))
+    assert cloudwatch.sum("MonitorHeartbeat") == len(timestamps)
     assert len(cloudwatch.offered) >= 6
     assert cloudwatch.most_at_once == 1

@@ -1,4 +1,4 @@
-"""What could not be heard is counted: the loss meter says exactly how many tasks are missing."""
+"""Events that were not received are counted: EventsLost is the exact number of missing tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conftest import StartMonitor
 
 SOON = 60  # seconds; only a broken monitor takes that long
 AWAY = "is away"
-SETTLED_SHOTS = 3  # windows after which the meter must have spoken, or never will
+SETTLED_SHOTS = 3  # windows after which a loss is published, or never will be
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
@@ -32,16 +32,16 @@ def test_tasks_that_ran_while_the_monitor_was_cut_off(
     witness: Witness,
     cloudwatch: Endpoint,
 ) -> None:
-    """EventsLost is 0 while all is heard, and then just the number of tasks nobody heard of."""
-    # Given a monitor that has heard five tasks of a real worker, and missed none
+    """EventsLost is 0 while connected, and then exactly the number of tasks that were missed."""
+    # Given a monitor that has counted five tasks of a real worker, and missed none
     monitor = start_monitor(environ=proxied)
     processes.worker("w1@real", concurrency=1)
     run(client, witness, 5)
     witness.wait_for_beats("w1@real")
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 5, SOON, "five tasks are counted")
-    assert {one.values for one in cloudwatch.series("EventsLost")} == {(0.0,)}
+    assert {datum.values for datum in cloudwatch.series("EventsLost")} == {(0.0,)}
 
-    # When twelve more run while it cannot hear, and it can again
+    # When twelve more run while it is cut off, and it is connected again
     proxy.refuse()
     monitor.wait_for_output(AWAY)
     run(client, witness, 12)
@@ -53,7 +53,7 @@ def test_tasks_that_ran_while_the_monitor_was_cut_off(
     witness.wait_for_beats("w1@real")
     wait_for_shots(cloudwatch, SETTLED_SHOTS)
 
-    # Then twelve are missing, and told once
+    # Then twelve are missing, and counted once
     assert monitor.stop() == 0
     assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "EventsLost") == {
         "TasksStarted": 8,
@@ -66,7 +66,7 @@ def test_tasks_that_ran_while_the_monitor_was_cut_off(
 def test_subscriber_that_redis_kills(
     broker: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
-    """The monitor notices at once, subscribes again, and what it missed is in the meter."""
+    """The monitor notices at once, subscribes again, and counts what it missed."""
     # Given
     monitor = start_monitor()
     worker.run(40)
@@ -75,7 +75,8 @@ def test_subscriber_that_redis_kills(
 
     # When
     with Redis.from_url(broker) as redis:
-        assert redis.client_kill_filter(_type="pubsub") == 1
+        (subscription,) = event_subscriptions(redis)
+        assert redis.client_kill_filter(_id=subscription) == 1
     worker.run(7)
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.run(2)
@@ -97,13 +98,12 @@ def test_subscriber_that_redis_kills(
 def test_subscriber_that_is_too_slow_for_redis(
     broker: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
-    """Redis cuts off a monitor that stands still: heard and lost make up the truth."""
+    """Redis cuts off a monitor that stands still: received and lost add up to the truth."""
     with Redis.from_url(broker) as redis:
         # Given a Redis that holds back very little, and a monitor that is stopped
         limits = redis.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
         redis.config_set("client-output-buffer-limit", "pubsub 100000 0 0")
         try:
-            others = subscribers(redis)
             monitor = start_monitor()
             worker.run(40)
             worker.beat()
@@ -112,7 +112,7 @@ def test_subscriber_that_is_too_slow_for_redis(
 
             # When more is sent than the sockets between them can hold
             sent = 0
-            while subscribers(redis) - others:
+            while event_subscriptions(redis):
                 assert sent < 24 * 500, f"{redis.client_list()}\n{monitor.output}"
                 worker.run(24, padding=20_000)
                 sent += 24
@@ -138,7 +138,7 @@ def test_subscriber_that_is_too_slow_for_redis(
 def test_monitor_that_stood_still_loses_nothing_the_broker_kept(
     start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
-    """Events that waited for a stopped monitor are counted when it goes on; the meter says 0."""
+    """Events that waited for a stopped monitor are counted when it goes on; none is lost."""
     # Given
     monitor = start_monitor()
     worker.beat()
@@ -173,6 +173,14 @@ def wait_for_shots(cloudwatch: Endpoint, shots: int) -> None:
     wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= wanted, SOON, f"{shots} more shots")
 
 
-def subscribers(redis: Redis) -> set[str]:
-    """The ids of the connections that subscribe to something."""
-    return {one["id"] for one in redis.client_list(_type="pubsub")}
+def event_subscriptions(redis: Redis) -> set[str]:
+    """Return the ids of the connections that subscribe to a pattern in this test's database.
+
+    A sentinel of other tests, which watches over the same server, subscribes to a channel.
+    """
+    database = str(redis.connection_pool.connection_kwargs["db"])
+    return {
+        client["id"]
+        for client in redis.client_list(_type="pubsub")
+        if client["db"] == database and client["psub"] != "0"
+    }

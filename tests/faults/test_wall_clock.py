@@ -16,7 +16,7 @@ SOON = 30  # seconds; only a broken monitor takes that long
 
 
 def libfaketime() -> Path:
-    """The library that fakes the wall clock of a process, where Debian puts it."""
+    """Return the library that fakes a process's wall clock, from where Debian puts it."""
     found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     return found or missing("faketime")
 
@@ -61,5 +61,5 @@ def test_clock_is_stepped_by_an_hour(
         "DatumsDropped": 0,
         "WorkersLost": 0,
     }
-    stamps = [one.timestamp for one in cloudwatch.series("MonitorHeartbeat")]
-    assert 3_500 < max(stamps) - min(stamps) < 3_700
+    timestamps = [datum.timestamp for datum in cloudwatch.series("MonitorHeartbeat")]
+    assert 3_500 < max(timestamps) - min(timestamps) < 3_700

@@ -21,6 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _endpoint() -> Iterator[CloudWatch]:
+    """Return the endpoint of all tests, made once: its web server takes a second."""
     cloudwatch = CloudWatch()
     yield cloudwatch
     cloudwatch.stop()
@@ -28,6 +29,6 @@ def _endpoint() -> Iterator[CloudWatch]:
 
 @pytest.fixture
 def cloudwatch(_endpoint: CloudWatch) -> CloudWatch:
-    """An empty CloudWatch endpoint."""
+    """Return an empty CloudWatch endpoint."""
     _endpoint.reset()
     return _endpoint

@@ -1,4 +1,4 @@
-"""Survey: what broker and workers answer arrives in CloudWatch; what they do not, never does."""
+"""Survey: what broker and workers answer arrives in CloudWatch, and nothing else does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -22,7 +21,7 @@ from event_monitor.settings import Settings
 
 from ..support.endpoint import Endpoint
 from ..support.processes import LISTENS, PROJECT, Process, Processes
-from ..support.servers import Server
+from ..support.servers import RabbitServer, Server
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 
@@ -33,8 +32,8 @@ HOSTILE = 'a"b\\c ${d} é'  # another
 INTERVAL_SECONDS = 2
 SETTINGS = {"interval": str(INTERVAL_SECONDS), "probe_seconds": "2", "queues": BACKLOG}
 
-#: What only broker and workers can tell.
-GAUGES = frozenset(one.name for one in CATALOG if one.needs)
+#: Known only from what broker and workers answer.
+GAUGES = frozenset(metric.name for metric in CATALOG if metric.needs)
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
@@ -42,14 +41,14 @@ on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
 @pytest.fixture
 def cloudwatch() -> Iterator[Endpoint]:
-    """A strict CloudWatch endpoint, which keeps units and timestamps."""
+    """Return a strict CloudWatch endpoint, which keeps units and timestamps."""
     with Endpoint() as endpoint:
         yield endpoint
 
 
 @pytest.fixture
 def stamped(client: Celery) -> Iterator[Celery]:
-    """A producer that stamps its tasks and sends no events of them."""
+    """Return a producer whose tasks carry the enqueued-at header, and which sends no events."""
     client.conf.task_send_sent_event = False
     stamp_tasks(client)
     yield client
@@ -61,19 +60,20 @@ Managed = Callable[[str], dict[str, str]]
 
 @pytest.fixture
 def managed(broker: str, server: Callable[[str], Server]) -> Managed:
-    """The settings that name the management API, with that password; on Redis there is none."""
+    """Return a function: password → settings of the management API, which Redis has not."""
 
     def settings(password: str) -> dict[str, str]:
         if not broker.startswith("amqp"):
             return {}
-        port = server("rabbitmq").http_port  # type: ignore[union-attr]
-        return {"management_url": f"http://guest:{password}@127.0.0.1:{port}"}
+        rabbit = server("rabbitmq")
+        assert isinstance(rabbit, RabbitServer)
+        return {"management_url": f"http://guest:{password}@127.0.0.1:{rabbit.http_port}"}
 
     return settings
 
 
 def environ_of(settings: dict[str, str]) -> dict[str, str]:
-    """Settings as environment variables."""
+    """Return settings as environment variables."""
     return {f"EVENT_MONITOR_{name.upper()}": value for name, value in settings.items()}
 
 
@@ -86,30 +86,30 @@ def watch(processes: Processes, *, project: str = PROJECT, **settings: str) -> P
 
 
 def last(cloudwatch: Endpoint, name: str, **dimensions: str) -> float | None:
-    """The newest value of one series; None when there is no such series."""
+    """Return the newest value of one series; None when there is no such series."""
     series = cloudwatch.series(name, **dimensions)
     return series[-1].values[-1] if series else None
 
 
-def become(look: Callable[[], Any], expected: object) -> None:
-    """Wait until it is what is expected; say what it is instead if it never is."""
+def become(look: Callable[[], object], expected: object) -> None:
+    """Wait until ``look()`` is what is expected; show what it is instead if it never is."""
     with suppress(AssertionError):
         wait_until(lambda: look() == expected, SOON, "")
     assert look() == expected
 
 
 def shots(cloudwatch: Endpoint) -> list[dict[str, float]]:
-    """Metric → value of each shot so far, of those gauges that tell of the whole cluster."""
+    """Return metric → value for each shot so far, of the gauges of the whole cluster."""
     found: dict[float, dict[str, float]] = {}
-    for one in cloudwatch.data:
-        values = found.setdefault(one.timestamp, {})
-        if one.name in GAUGES and not one.dimensions:
-            values[one.name] = one.values[0]
+    for datum in cloudwatch.data:
+        values = found.setdefault(datum.timestamp, {})
+        if datum.name in GAUGES and not datum.dimensions:
+            values[datum.name] = datum.values[0]
     return [found[at] for at in sorted(found)]
 
 
 def warnings(monitor: Process, text: str) -> int:
-    """How many of the monitor's warnings say so."""
+    """Count the monitor's warnings that contain the text."""
     return sum("WARNING" in line and text in line for line in monitor.output.splitlines())
 
 
@@ -188,14 +188,19 @@ def test_whatever_an_alarm_watches_arrives(
     )
     settings = Settings.load(environ=environ_of(chosen))
     stack = build_stack(("alarms", "autoscaling"), settings, choices)
-    alarms = (*stack.alarms, *(one.alarm for one in stack.scaling if one.alarm))
+    alarms = (*stack.alarms, *(rule.alarm for rule in stack.scaling if rule.alarm))
     series = {
-        *(series for alarm in alarms for series in alarm.series),
-        *(one.series for one in stack.scaling if one.series),
+        *(watched for alarm in alarms for watched in alarm.series),
+        *(rule.series for rule in stack.scaling if rule.series),
     }
     wanted = {
-        (one.namespace, one.metric, tuple(sorted(one.dimensions)), spec(one.metric).unit)
-        for one in series
+        (
+            watched.namespace,
+            watched.metric,
+            tuple(sorted(watched.dimensions)),
+            spec(watched.metric).unit,
+        )
+        for watched in series
     }
 
     # When a task succeeds, one fails, one runs, and one waits where nobody reads
@@ -233,7 +238,7 @@ def test_a_broker_that_is_away_leaves_gauges_unknown(
     client: Celery,
     cloudwatch: Endpoint,
 ) -> None:
-    """Never a zero that nobody said; shots go on, failures are counted, and all of it returns."""
+    """No zero is made up; shots go on, failures are counted, and all gauges return."""
     # Given
     processes.worker("w1@survey", concurrency=1)
     for _ in range(3):
@@ -242,11 +247,11 @@ def test_a_broker_that_is_away_leaves_gauges_unknown(
     before = {"QueueLength": 3.0, "PoolProcesses": 1.0}
     become(lambda: {name: last(cloudwatch, name) for name in before}, before)
 
-    # When the broker is killed, until what it said is too old
+    # When the broker is killed, until its last answers are too old
     server("redis").stop()
     try:
         become(lambda: shots(cloudwatch)[-2:], [{}, {}])
-        known = [one for one in shots(cloudwatch) if one]
+        known = [shot for shot in shots(cloudwatch) if shot]
         failures = cloudwatch.sum("ProbeFailures")
     finally:
         server("redis").start()
@@ -257,29 +262,30 @@ def test_a_broker_that_is_away_leaves_gauges_unknown(
     become(lambda: set(before) <= set(shots(cloudwatch)[-1]), True)
     assert monitor.stop() == 0
 
-    # And until then what was published had been said
+    # And until then only what had been answered was published
     for name, value in before.items():
-        assert {one[name] for one in known if name in one} == {value}, name
-    # And that nobody answered yet when the broker was back did not mean that nobody was there
-    assert min(one.values[0] for one in cloudwatch.series("PoolProcesses")) == 1
+        assert {shot[name] for shot in known if name in shot} == {value}, name
+    # And no answer yet, when the broker was back, was not taken for no workers
+    assert min(datum.values[0] for datum in cloudwatch.series("PoolProcesses")) == 1
     assert failures >= 4  # both, at least twice: the last answers grew old meanwhile
-    assert min(one.values[0] for one in cloudwatch.series("BrokerConnected")) == 0
+    assert min(datum.values[0] for datum in cloudwatch.series("BrokerConnected")) == 0
 
     # And shots went on; on a busy machine one may miss its boundary, and is in the next
-    numbers = [one.timestamp // INTERVAL_SECONDS for one in cloudwatch.series("MonitorHeartbeat")]
+    beats = cloudwatch.series("MonitorHeartbeat")
+    numbers = [beat.timestamp // INTERVAL_SECONDS for beat in beats]
     assert {later - earlier for earlier, later in pairwise(numbers)} <= {1, 2}
 
-    # And of each kind of question one warning tells, and one line when it works again
+    # And each question has one warning, and one line when it works again
     for question in ("ask the workers", "ask the broker for its queues"):
         assert warnings(monitor, f"could not {question}: ") == 1, question
         assert monitor.output.count(f"can {question} again") == 1, question
 
 
 @on_rabbitmq
-def test_a_wrong_management_password_costs_only_what_the_api_tells(
+def test_a_wrong_management_password_costs_only_what_the_api_knows(
     processes: Processes, client: Celery, cloudwatch: Endpoint, managed: Managed
 ) -> None:
-    """What AMQP tells stays; one warning says what is missing, without the password."""
+    """What AMQP reports stays; one warning names what is missing, without the password."""
     # Given
     client.send_task("proj.succeed", queue=BACKLOG)
     monitor = watch(processes, **managed("geheim"))
@@ -306,7 +312,7 @@ def test_a_worker_that_stops_keeps_what_it_holds(
     processes: Processes, stamped: Celery, cloudwatch: Endpoint
 ) -> None:
     """Its messages show as unacknowledged, what waits grows older, and it is lost once."""
-    # Given a worker that runs one task, holds four, and leaves three; no event tells their age
+    # Given a worker that runs one task, holds four, and leaves three; no event has their age
     worker = processes.start(
         [
             *("celery", "-A", STAMPED, "worker", "--hostname", "w1@survey", "--concurrency", "1"),
@@ -316,30 +322,30 @@ def test_a_worker_that_stops_keeps_what_it_holds(
     worker.wait_for_output("w1@survey ready.")
     for _ in range(8):
         stamped.send_task("proj.sleep_for", [600])
-    monitor = watch(processes, project=STAMPED, worker_grace_seconds="4", worker_grace_beats="2")
+    monitor = watch(processes, project=STAMPED, worker_grace_seconds="10", worker_grace_beats="2")
     held = {"QueueLength": 3.0, "QueueUnacked": 4.0, "WorkersOnline": 1.0, "PoolProcesses": 1.0}
     become(lambda: {name: last(cloudwatch, name) for name in held}, held)
 
-    # When it is stopped dead
+    # When it stands still
     os.killpg(worker.pid, signal.SIGSTOP)
     stopped_at = time.time()
     wait_until(lambda: cloudwatch.sum("WorkersLost"), SOON, "the worker is lost")
     asked_later = held | {"WorkersOnline": 0.0, "PoolProcesses": 0.0}
     become(lambda: {name: last(cloudwatch, name) for name in held}, asked_later)
 
-    # Then
+    # Then what waits grows older, once the broker has been asked twice since
+    def since_then(name: str, **dimensions: str) -> list[float]:
+        series = cloudwatch.series(name, **dimensions)
+        return [datum.values[0] for datum in series if datum.timestamp >= stopped_at]
+
+    def ages() -> list[float]:
+        return since_then("OldestMessageAge", QueueName="celery")
+
+    wait_until(lambda: len(set(ages())) > 1, SOON, "an older age is published")
     assert monitor.stop() == 0
+    assert ages() == sorted(ages())
     assert cloudwatch.sum("WorkersLost") == 1
-    unacked, ages = (
-        [one.values[0] for one in series if one.timestamp >= stopped_at]
-        for series in (
-            cloudwatch.series("QueueUnacked"),
-            cloudwatch.series("OldestMessageAge", QueueName="celery"),
-        )
-    )
-    assert set(unacked) == {4}
-    assert ages == sorted(ages)
-    assert len(set(ages)) > 1
+    assert set(since_then("QueueUnacked")) == {4}
 
 
 @on_redis
@@ -347,7 +353,7 @@ def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
     broker: str, processes: Processes, client: Celery, cloudwatch: Endpoint
 ) -> None:
     """It is named in the log and counted, until it begins a task."""
-    # Given work in every queue, of which no worker tells that it reads it
+    # Given work in every queue, and a worker that does not answer which it reads
     for task in ("proj.succeed", "proj.elsewhere"):
         client.send_task(task)
     client.send_task("proj.succeed", queue=BACKLOG)
@@ -365,4 +371,4 @@ def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
     worker.close()
     assert monitor.stop() == 0
     assert warnings(monitor, "w1@synthetic is stalled: ") == 1
-    assert {one.values[0] for one in cloudwatch.series("WorkersStalled")} == {0, 1}
+    assert {datum.values[0] for datum in cloudwatch.series("WorkersStalled")} == {0, 1}

@@ -24,7 +24,7 @@ def test_every_sum_is_exact_after_sigterm(
     for name in ("w1@host1", "w2@host1"):
         processes.worker(name)
 
-    # When every kind of task has ended, some of them just now, and the monitor is told to end
+    # When every kind of task has ended, some of them just now, and the monitor is stopped
     apply_mix(client, witness, interval_seconds=2)
     exit_code = monitor.stop()
 
@@ -37,7 +37,7 @@ def test_every_sum_is_exact_after_sigterm(
     assert cloudwatch.last("WorkersOnline") == 2
 
 
-def test_the_truth_is_what_celery_says(
+def test_the_truth_is_what_celery_sends(
     processes: Processes, client: Celery, witness: Witness
 ) -> None:
     """The expected totals agree with the raw events, with no monitor between."""
@@ -45,13 +45,13 @@ def test_the_truth_is_what_celery_says(
     for name in ("w1@host1", "w2@host1"):
         processes.worker(name)
 
-    # When the mix has run, and all that the workers said has arrived
+    # When the mix has run, and all that the workers sent has arrived
     apply_mix(client, witness, interval_seconds=2)
     witness.wait_for_beats("w1@host1", "w2@host1")
 
     # Then its events are as many, but for the one failure that Celery may announce twice
-    said = Counter(event["type"] for event in _without_repeats(witness))
-    assert said == {
+    sent = Counter(event["type"] for event in _without_repeats(witness))
+    assert sent == {
         "task-sent": TOTALS["TasksSent"],
         "task-received": TOTALS["TasksReceived"],
         "task-started": TOTALS["TasksStarted"],
@@ -67,12 +67,12 @@ def test_the_truth_is_what_celery_says(
 
 
 def _without_repeats(witness: Witness) -> list[dict[str, object]]:
-    """Task events; of failures of the same task without anything between, one."""
+    """Return the task events; of a task's failures with nothing between them, the first."""
     events = sorted(
         (event for event in witness.events() if event["type"].startswith("task-")),
         key=lambda event: str(event["uuid"]),  # stable: the order of arrival stays within a task
     )
     kept: list[dict[str, object]] = []
-    for (_, kind), repeats in groupby(events, key=lambda event: (event["uuid"], event["type"])):
-        kept.extend(list(repeats)[: 1 if kind == "task-failed" else None])
+    for (_, type_), repeats in groupby(events, key=lambda event: (event["uuid"], event["type"])):
+        kept.extend(list(repeats)[: 1 if type_ == "task-failed" else None])
     return kept

@@ -1,4 +1,4 @@
-"""Workers: a death is counted once, a goodbye is none, and no clock or time zone changes that."""
+"""Workers: a death is counted once, a goodbye never, and no clock or time zone changes that."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 
 def wait_for_online(cloudwatch: CloudWatch, workers: int) -> None:
-    """Wait until the monitor says that so many workers are online."""
+    """Wait until the monitor publishes that so many workers are online."""
     wait_until(
         lambda: cloudwatch.last("WorkersOnline") == workers, SOON, f"WorkersOnline is {workers}"
     )
@@ -134,7 +134,7 @@ def test_worker_in_another_time_zone(
 
 @on_redis
 @pytest.mark.parametrize("way", WAYS)
-def test_interrupt_flushes_and_ends_well(
+def test_interrupt_flushes_and_exits_with_0(
     way: str, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
     """Ctrl-C loses no count and is no error."""

@@ -6,7 +6,7 @@ It reads the endpoint's store, not GetMetricStatistics: that one matches subsets
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -14,6 +14,20 @@ from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
 Dimensions = tuple[tuple[str, str], ...]
+
+
+class _MotoDimension(Protocol):
+    name: str
+    value: str
+
+
+class _MotoDatum(Protocol):
+    """What is read of a datum in the endpoint's store; moto has no types."""
+
+    name: str
+    namespace: str
+    value: float
+    dimensions: list[_MotoDimension]
 
 
 class CloudWatch:
@@ -27,7 +41,7 @@ class CloudWatch:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a process needs to publish here, and nowhere else."""
+        """Return what a process needs to publish here, and nowhere else."""
         return {
             "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -38,32 +52,32 @@ class CloudWatch:
         }
 
     def values(self, metric: str, *, namespace: str = "Celery", **dimensions: str) -> list[float]:
-        """Each value of one series, in the order it arrived (Values repeated by their Counts)."""
+        """Return each value of one series, in the order of arrival (Values repeated by Counts)."""
         wanted = tuple(sorted(dimensions.items()))
         return [value for at, value in self._data(metric, namespace) if at == wanted]
 
     def sum(self, metric: str, **dimensions: str) -> float:
-        """The Sum statistic of one series over all time; 0 when there is no such series."""
+        """Return the Sum statistic of one series over all time; 0 when there is no such series."""
         return sum(self.values(metric, **dimensions))
 
     def count(self, metric: str, **dimensions: str) -> int:
-        """The SampleCount statistic of one series over all time."""
+        """Return the SampleCount statistic of one series over all time."""
         return len(self.values(metric, **dimensions))
 
     def last(self, metric: str, **dimensions: str) -> float | None:
-        """The newest value of one series; None when there is no such series."""
+        """Return the newest value of one series; None when there is no such series."""
         values = self.values(metric, **dimensions)
         return values[-1] if values else None
 
     def series(self, metric: str, *, namespace: str = "Celery") -> dict[Dimensions, float]:
-        """Dimensions → sum, for each series of that metric."""
+        """Return dimensions → sum, for each series of that metric."""
         sums: dict[Dimensions, float] = {}
         for dimensions, value in self._data(metric, namespace):
             sums[dimensions] = sums.get(dimensions, 0) + value
         return sums
 
     def by_task(self, metric: str) -> dict[str, float]:
-        """Task name → sum, where it is not zero."""
+        """Return task name → sum, where it is not zero."""
         return {
             dimensions[0][1]: value
             for dimensions, value in self.series(metric).items()
@@ -71,8 +85,8 @@ class CloudWatch:
         }
 
     def names(self, *, namespace: str = "Celery") -> set[str]:
-        """The names of all metrics that have arrived."""
-        return {one.name for one in self._store() if one.namespace == namespace}
+        """Return the names of all metrics that have arrived."""
+        return {datum.name for datum in self._store() if datum.namespace == namespace}
 
     def reset(self) -> None:
         """Forget everything."""
@@ -83,9 +97,9 @@ class CloudWatch:
         self._server.stop()
 
     def _data(self, metric: str, namespace: str) -> Iterator[tuple[Dimensions, float]]:
-        for one in self._store():
-            if one.name == metric and one.namespace == namespace:
-                yield tuple(sorted((d.name, d.value) for d in one.dimensions)), one.value
+        for datum in self._store():
+            if datum.name == metric and datum.namespace == namespace:
+                yield tuple(sorted((d.name, d.value) for d in datum.dimensions)), datum.value
 
-    def _store(self) -> list[Any]:
+    def _store(self) -> list[_MotoDatum]:
         return list(cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data)

@@ -1,4 +1,4 @@
-"""Endpoint: the strict CloudWatch, with an eye on what is offered and aim at single requests."""
+"""Endpoint: the strict CloudWatch; it keeps all requests, and can fail a chosen one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterable
 from event_monitor.testing import Datum, Fault, StrictCloudWatch
 from event_monitor.testing.put_metric_data import MetricDatum, Refusal, Request
 
+Matches = Callable[[Request], object]  # true for the requests that are meant
+
 _SERVICE_SECONDS = 0.02  # how long each request takes, so that two at a time would be seen
 
 
 class Endpoint(StrictCloudWatch):
-    """A CloudWatch whose ``requests`` can be looked into, those it refused included."""
+    """A CloudWatch that keeps every request in ``offered``, those it refused included.
+
+    ``struck`` are those that were made to fail, ``most_at_once`` how many came at a time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,30 +26,34 @@ class Endpoint(StrictCloudWatch):
         self.struck: list[Request] = []
         self.most_at_once = 0
         self._at_once = 0
-        self._aim: tuple[Fault, Callable[[Request], object]] | None = None
+        self._aim: tuple[Fault, Matches] | None = None
         self._cursed: str | None = None
         self._looking = threading.Lock()
 
+    def __enter__(self) -> Endpoint:
+        super().__enter__()
+        return self
+
     @property
     def environ(self) -> dict[str, str]:
-        """What a process needs to publish here, and nowhere else."""
+        """Return what a process needs to publish here, and nowhere else."""
         return environ_for(self.endpoint_url)
 
-    def strike(self, fault: Fault, *, when: Callable[[Request], object]) -> None:
-        """Do so once, at the first request of that kind; it is then in ``struck``."""
+    def strike(self, fault: Fault, *, when: Matches) -> None:
+        """Fail the first request that matches, once; it is then in ``struck``."""
         self._aim = (fault, when)
 
     def curse(self, task: str) -> None:
-        """Refuse as invalid, from now on, what counts a task of that name."""
+        """Refuse as invalid, from now on, whatever counts a task of that name."""
         self._cursed = task
 
     def counts(self, *names: str) -> dict[str, float]:
-        """Metric → Sum of its total."""
+        """Return metric → Sum of its total."""
         return {name: self.sum(name) for name in names}
 
     def nonzero(self, name: str, **dimensions: str) -> list[Datum]:
-        """The data of one series that counted something, in the order they came."""
-        return [one for one in self.series(name, **dimensions) if any(one.values)]
+        """Return the data of one series that counted something, in the order of arrival."""
+        return [datum for datum in self.series(name, **dimensions) if any(datum.values)]
 
     def take(self, request: Request, body_bytes: int) -> Fault | None:
         with self._looking:
@@ -56,7 +65,7 @@ class Endpoint(StrictCloudWatch):
                 self.struck.append(request)
                 self._aim = None
         try:
-            if self._cursed and any(total_of([one]) for one in _of(request, self._cursed)):
+            if self._cursed and any(total_of([datum]) for datum in _of(request, self._cursed)):
                 raise Refusal("InvalidParameterValue", "The parameter MetricData is cursed.")
             return super().take(request, body_bytes)
         finally:
@@ -66,7 +75,7 @@ class Endpoint(StrictCloudWatch):
 
 
 def environ_for(url: str) -> dict[str, str]:
-    """What a process needs to publish to that URL, and nowhere else."""
+    """Return what a process needs to publish to that URL, and nowhere else."""
     return {
         "AWS_ENDPOINT_URL_CLOUDWATCH": url,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -78,19 +87,19 @@ def environ_for(url: str) -> dict[str, str]:
 
 
 def total_of(data: Iterable[MetricDatum]) -> float:
-    """The sum of some plain values of a request."""
-    return sum(float(one.get("Value", 0)) for one in data)
+    """Return the sum of some plain values of a request."""
+    return sum(float(datum.get("Value", 0)) for datum in data)
 
 
 def successes_in(request: Request) -> float:
-    """How many tasks that succeeded the request counts in its total."""
+    """Return how many succeeded tasks the request counts in its total."""
     return total_of(
-        one
-        for one in request["MetricData"]
-        if one["MetricName"] == "TasksSucceeded" and not one.get("Dimensions")
+        datum
+        for datum in request["MetricData"]
+        if datum["MetricName"] == "TasksSucceeded" and not datum.get("Dimensions")
     )
 
 
 def _of(request: Request, task: str) -> list[MetricDatum]:
     label = {"Name": "TaskName", "Value": task}
-    return [one for one in request["MetricData"] if label in one.get("Dimensions", ())]
+    return [datum for datum in request["MetricData"] if label in datum.get("Dimensions", ())]

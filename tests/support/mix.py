@@ -1,4 +1,4 @@
-"""The known mix: every way a Celery task can end, and what an exact monitor says about it."""
+"""The known mix: every way a Celery task can end, and what an exact monitor counts of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -18,7 +19,7 @@ DEADLINE_SECONDS = 30
 
 #: Metric → Sum, over the whole mix. Retries publish, receive and start a task again;
 #: what was rejected (late) has failed as well; a task over its hard time limit fails once,
-#: though Celery 5.7 says so twice.
+#: though Celery 5.7 reports it twice.
 TOTALS = {
     "TasksSent": 61,
     "TasksReceived": 61,
@@ -53,7 +54,7 @@ RETRIED = (
 
 @dataclass(frozen=True)
 class Step:
-    """``times`` calls of one task, and the events that have come when one of them is over."""
+    """``times`` calls of a task, and the events that have come when a call is over."""
 
     task: str
     times: int
@@ -66,8 +67,8 @@ class Step:
         task = client.tasks[f"proj.{self.task}"]
         return [task.apply_async(self.args, **self.options) for _ in range(self.times)]
 
-    def over(self, witness: Witness, result: AsyncResult[Any]) -> bool:
-        """Whether all events of that call have come."""
+    def is_over(self, witness: Witness, result: AsyncResult[Any]) -> bool:
+        """Return whether all events of that call have come."""
         return not Counter(self.ends) - witness.types_of(result.id)
 
 
@@ -78,7 +79,7 @@ REVOKED = Step(
     "succeed", 2, ("task-sent", "task-received", "task-revoked"), options={"countdown": 2}
 )
 #: Received in time, and too late at their eta. (Still in the queue when it expires, a task is
-#: dropped by RabbitMQ without an event; on Redis the worker says task-revoked, never received.)
+#: dropped by RabbitMQ without an event; on Redis the worker sends task-revoked, never received.)
 EXPIRED = Step("succeed", 2, REVOKED.ends, options={"countdown": 2, "expires": 1.5})
 LAST = Step("succeed", 10, SUCCEEDED)
 STEPS = (
@@ -94,7 +95,7 @@ STEPS = (
 
 
 def apply_mix(client: Celery, witness: Witness, *, interval_seconds: float) -> None:
-    """Run the mix on the workers that are there, and return when the witness has heard its end.
+    """Run the mix on the workers that are there, and return when the witness has received its end.
 
     The last tasks are over in the middle of one of the monitor's windows.
     """
@@ -119,7 +120,7 @@ def apply_mix(client: Celery, witness: Witness, *, interval_seconds: float) -> N
 def _wait_for_the_end(calls: list[tuple[Step, AsyncResult[Any]]], witness: Witness) -> None:
     for step, result in calls:
         wait_until(
-            lambda step=step, result=result: step.over(witness, result),  # type: ignore[misc]
+            partial(step.is_over, witness, result),
             DEADLINE_SECONDS,
             f"{step.task} {result.id} ends with {step.ends}: {witness.types_of(result.id)}",
         )

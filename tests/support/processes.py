@@ -21,7 +21,7 @@ LISTENS = "receiving events from "
 
 
 class Process:
-    """One command in a process group of its own; what it says is in ``output``."""
+    """One command in a process group of its own, and what it writes."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str], log: Path) -> None:
         self.command = command
@@ -39,17 +39,17 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The id of the process, and of its group."""
+        """Return the id of the process, and of its group."""
         return self._popen.pid
 
     @property
     def output(self) -> str:
-        """What it has written to stdout and stderr so far."""
+        """Return what it has written to stdout and stderr so far."""
         return self._log.read_text(errors="replace")
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number when a signal killed it."""
+        """Return None while it runs; minus the signal's number when a signal killed it."""
         return self._popen.poll()
 
     def wait_for_output(self, text: str, deadline_seconds: float = 60, *, times: int = 1) -> None:
@@ -61,7 +61,7 @@ class Process:
                 raise AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}")
             return done
 
-        wait_until(written, deadline_seconds, f"{self.command[0]} says {text!r}\n{self.output}")
+        wait_until(written, deadline_seconds, f"{self.command[0]} writes {text!r}\n{self.output}")
 
     def send(self, number: int) -> None:
         """Send a signal to the process only, not to its children."""
@@ -85,7 +85,7 @@ class Process:
 
 
 class Processes:
-    """Starts processes for one test, and ends what is left of them."""
+    """The processes of one test; those still running at its end are killed."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
@@ -130,7 +130,7 @@ class Processes:
         return process
 
     def close(self) -> str:
-        """Kill what still runs; return what all of them have said."""
+        """Kill what still runs; return what all of them have written."""
         for process in self._started:
             process.kill()
-        return "".join(f"\n--- {one.command}\n{one.output}" for one in self._started)
+        return "".join(f"\n--- {process.command}\n{process.output}" for process in self._started)

@@ -20,16 +20,16 @@ HARD_LIMIT_SECONDS = 1
 
 
 def succeed() -> int:
-    """Return."""
+    """Return a number."""
     return 42
 
 
 def elsewhere() -> None:
-    """Return; it is routed to a queue of its own."""
+    """Return; the task is routed to a queue of its own."""
 
 
 def fail() -> None:
-    """Raise."""
+    """Raise an exception."""
     raise ValueError("as planned")
 
 
@@ -45,7 +45,7 @@ def reject() -> None:
 
 
 def sleep_for(seconds: float) -> None:
-    """Take its time."""
+    """Sleep, as a slow task does."""
     time.sleep(seconds)
 
 
@@ -55,7 +55,7 @@ def overrun() -> None:
 
 
 def build(environ: Mapping[str, str]) -> Celery:
-    """The project's app, as the environment wants it."""
+    """Return the project's app, with the settings of the environment."""
     app = Celery("proj", broker=environ.get("BROKER_URL"), set_as_current=False)
     app.conf.update(
         result_backend=environ.get("RESULT_BACKEND", "disabled://"),

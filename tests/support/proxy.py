@@ -12,7 +12,7 @@ _NO_LIMIT = 1 << 60
 
 
 class _Link:
-    """One client and its server. Once frozen it swallows what either says, ends included."""
+    """One client and its server. Once frozen it drops what either sends, a FIN too."""
 
     def __init__(self, client: socket.socket, target: int | None, answer_bytes: int) -> None:
         self.frozen = target is None
@@ -51,7 +51,7 @@ class _Link:
 class Proxy:
     """Passes on what comes to ``port``, from the start; a context manager.
 
-    ``freeze`` is a network that has gone without a word, ``refuse`` a port nobody listens on, and
+    ``freeze`` is a network that is gone and closes nothing, ``refuse`` a port nobody listens on.
     ``forward`` ends both for connections made from then on. ``freeze_after`` lets so many bytes of
     each answer through first.
     """
@@ -74,14 +74,14 @@ class Proxy:
         self.refuse()
 
     def freeze(self) -> None:
-        """Nothing passes any more, for good on these connections; new ones get no answer."""
+        """Let nothing pass any more on these connections, for good; new ones get no answer."""
         with self._lock:
             self._frozen = True
             for link in self._links:
                 link.frozen = True
 
     def freeze_after(self, answer_bytes: int) -> None:
-        """Connections made from now on freeze when the server has said so much."""
+        """Freeze connections made from now on when the server has sent so many bytes."""
         with self._lock:
             self._answer_bytes = answer_bytes
 

@@ -45,7 +45,7 @@ def missing(server: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A loopback TCP port nobody listens on."""
+    """Return a loopback TCP port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether someone accepts connections on that loopback port."""
+    """Return whether someone accepts connections on that loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -94,7 +94,7 @@ class RedisServer:
         kill_group(self._process)
 
     def fresh_url(self) -> str:
-        """A database no test has used yet (kombu keeps events of databases apart as well)."""
+        """Return a database no test has used yet (kombu keeps events of databases apart too)."""
         return f"redis://127.0.0.1:{self.port}/{next(self._numbers) % REDIS_DATABASES}"
 
 
@@ -127,7 +127,7 @@ class SentinelServer:
         self._redis.stop()
 
     def fresh_url(self) -> str:
-        """A database no test has used yet; it needs the transport option ``master_name``."""
+        """Return a database no test has used yet; it needs the transport option ``master_name``."""
         database = self._redis.fresh_url().rpartition("/")[2]
         return f"sentinel://127.0.0.1:{self.port}/{database}"
 
@@ -192,7 +192,7 @@ class RabbitServer:
             kill_group(self._processes.pop())
 
     def fresh_url(self) -> str:
-        """A new virtual host, which a test has for itself."""
+        """Return a new virtual host, which a test has for itself."""
         name = f"test{next(self._numbers)}"
         self.management("PUT", f"vhosts/{name}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -200,7 +200,7 @@ class RabbitServer:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
 
     def management(self, method: str, path: str, body: object = None) -> object:
-        """One call of the management API, such as ``("GET", "queues/test1")``."""
+        """Call the management API, such as ``("GET", "queues/test1")``; return its answer."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http_port}/api/{path}",
             method=method,

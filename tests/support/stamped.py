@@ -1,17 +1,22 @@
-"""A Celery project that stamps its tasks. Run it with ``celery -A tests.support.stamped``."""
+"""A Celery project whose tasks carry the enqueued-at header.
+
+Run it with ``celery -A tests.support.stamped``.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from celery import Task
+
 from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 
 from .proj import build
 
 
-def tell_stamp(self: Any) -> None:
-    """Say which stamp the message has, and retry once."""
+def tell_stamp(self: Task[..., Any]) -> None:
+    """Print the header of the message, and retry once."""
     sent_at = (self.request.headers or {}).get(HEADER)
     print(f"run {self.request.retries} of a task sent at {sent_at!r}.")  # noqa: T201
     if not self.request.retries:

@@ -15,9 +15,9 @@ TASK = "synthetic.task"
 
 
 class SyntheticWorker:
-    """Thousands of tasks a second, of which the truth is known. For one thread, but for beats.
+    """Thousands of tasks a second, of which the truth is known. Only ``beat`` is thread-safe.
 
-    As a worker does, it buffers task events and tells in each heartbeat how many it started.
+    As a worker does, it buffers task events, and each heartbeat has the number of started tasks.
     """
 
     def __init__(self, url: str, hostname: str = "w1@synthetic") -> None:
@@ -43,19 +43,19 @@ class SyntheticWorker:
         self._dispatcher.send("worker-online", **self._vitals())
 
     def start(self, tasks: int = 1, *, name: str = TASK, padding: int = 0) -> list[str]:
-        """Receive and start tasks; their ids. ``padding`` bytes of arguments make them heavy."""
+        """Receive and start tasks; return their ids. ``padding`` is bytes of arguments."""
         uuids = [uuid() for _ in range(tasks)]
-        for one in uuids:
-            self._dispatcher.send("task-received", uuid=one, name=name, args="x" * padding)
-            self._dispatcher.send("task-started", uuid=one)
+        for task in uuids:
+            self._dispatcher.send("task-received", uuid=task, name=name, args="x" * padding)
+            self._dispatcher.send("task-started", uuid=task)
         self.processed += tasks
         self._dispatcher.flush()
         return uuids
 
     def succeed(self, uuids: list[str]) -> None:
-        """End them."""
-        for one in uuids:
-            self._dispatcher.send("task-succeeded", uuid=one, result="None", runtime=0.25)
+        """End these tasks."""
+        for task in uuids:
+            self._dispatcher.send("task-succeeded", uuid=task, result="None", runtime=0.25)
         self._dispatcher.flush()
 
     def run(self, tasks: int = 1, *, name: str = TASK, padding: int = 0) -> None:

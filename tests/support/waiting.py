@@ -8,10 +8,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.03
+POLL_SECONDS = 0.03  # short beside what a process needs to do anything
 
 
-def wait_until(condition: Callable[[], T], deadline_seconds: float, why: str) -> T:
+def wait_until(
+    condition: Callable[[], T],
+    deadline_seconds: float,
+    why: str,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+) -> T:
     """Poll until ``condition()`` is true and return its value; ``AssertionError(why)`` if late."""
     deadline = time.monotonic() + deadline_seconds
     while True:
@@ -20,4 +26,4 @@ def wait_until(condition: Callable[[], T], deadline_seconds: float, why: str) ->
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_seconds} s: {why} (last seen: {value!r})")
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)

@@ -1,6 +1,6 @@
-"""Witness: a second listener, on Celery's stock receiver, that only writes down what it hears.
+"""Witness: a second receiver, Celery's own, that only keeps what it receives.
 
-It tells a test when something has happened, without a word from the monitor under test.
+By it a test knows what has happened without asking the monitor under test.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,40 +34,42 @@ class Witness:
         self._receiver.recorder = self.messages.append
         self._thread = threading.Thread(target=self._listen, name="witness", daemon=True)
         self._thread.start()
-        wait_until(lambda: self._receiver.live, 20, "the witness listens")
+        wait_until(lambda: self._receiver.live, 20, "the witness has subscribed")
 
     def events(self, **fields: str) -> list[dict[str, Any]]:
-        """All events so far, as sent, in order of arrival, whose fields have those values."""
+        """Return the events so far, as sent, whose fields have those values."""
         flat: list[dict[str, Any]] = []
         for message in list(self.messages):
             body = message["body"]
             flat.extend(body if isinstance(body, list) else [body])
-        return [one for one in flat if all(one.get(key) == fields[key] for key in fields)]
+        return [event for event in flat if all(event.get(key) == fields[key] for key in fields)]
 
     def types_of(self, uuid: str) -> Counter[str]:
-        """How often each type of event came for one task."""
+        """Count the events of one task by type."""
         return Counter(event["type"] for event in self.events(uuid=uuid))
 
     def wait_for(self, deadline_seconds: float, **fields: str) -> dict[str, Any]:
-        """The first event with those fields, waiting until it comes."""
+        """Wait for the first event with those fields, and return it."""
         why = f"an event with {fields}"
         return wait_until(lambda: self.events(**fields), deadline_seconds, why)[0]
 
     def wait_for_beats(self, *hostnames: str) -> None:
         """Wait for one more heartbeat of each worker: all it sent before has arrived by then."""
-        before = {one: len(self.events(type="worker-heartbeat", hostname=one)) for one in hostnames}
-        for one, beats in before.items():
-            wait_until(
-                lambda one=one, beats=beats: (  # type: ignore[misc]
-                    len(self.events(type="worker-heartbeat", hostname=one)) > beats
-                ),
-                15,
-                f"a heartbeat of {one}",
-            )
+
+        def beats(worker: str) -> int:
+            return len(self.events(type="worker-heartbeat", hostname=worker))
+
+        def has_more(worker: str, before: int) -> bool:
+            return beats(worker) > before
+
+        for worker, before in [(worker, beats(worker)) for worker in hostnames]:
+            wait_until(partial(has_more, worker, before), 15, f"a heartbeat of {worker}")
 
     def save(self, path: Path) -> None:
         """Write one message per line, without the names and paths of this machine."""
-        text = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in self.messages)
+        text = "".join(
+            json.dumps(message, separators=(",", ":")) + "\n" for message in self.messages
+        )
         text = re.sub(rf"(gen)?\d*@{re.escape(socket.gethostname())}", r"gen1@host1", text)
         for place in (str(Path(__file__).parents[2]), sys.prefix, sys.base_prefix):
             text = text.replace(place, "/app")
@@ -83,15 +87,15 @@ class Witness:
             pass
 
 
-class _Recorder(EventReceiver):
-    recorder: Any
+class _Recorder(EventReceiver):  # type: ignore[misc]  # Celery ships no types
+    recorder: Callable[[dict[str, Any]], None]
     live = False
 
     def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
         super().on_consume_ready(*args, **kwargs)
         self.live = True
 
-    def _receive(self, body: object, message: Message) -> None:  # type: ignore[override]
+    def _receive(self, body: object, message: Message) -> None:
         info = message.delivery_info or {}
         self.recorder(
             {
