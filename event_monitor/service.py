@@ -20,7 +20,7 @@ from .events import Event
 from .liveness import Liveness
 from .metrics import Metric, metrics_from
 from .probes.inspect import tasks_in_flight
-from .probes.prober import Surveyor
+from .probes.prober import Prober
 from .probes.stalled import StalledWorkers
 from .publisher import Publisher
 from .publisher.spool import Spool
@@ -88,7 +88,7 @@ class Service:
             self.state.learn(checkpoint.in_flight)
             self._durability = Durability(settings, checkpoint)
         self._owed: AckToken | None = None  # counted, and not acknowledged for want of a disk
-        self._surveyor = Surveyor(app, settings, online=lambda: self._online, clock=self.clock)
+        self._surveyor = Prober(app, settings, online=lambda: self._online, clock=self.clock)
         self._stalled_workers = StalledWorkers(settings.worker_stalled_seconds)
         self._stalled: frozenset[str] = frozenset()
         self._online: tuple[str, ...] = ()  # nodenames, at the last shot
@@ -263,7 +263,7 @@ class Service:
     def _surveyed(self, snapshot: Snapshot) -> Snapshot:
         """What broker and workers last answered, with what the events have to say to it."""
         self._online = tuple(one.hostname for one in snapshot.online)
-        snapshot = snapshot.with_survey(self._surveyor.take())
+        snapshot = snapshot.with_survey(self._surveyor.survey())
         survey = snapshot.survey
         stalled = self._stalled_workers.judge(snapshot.workers, survey, now=self.clock.monotonic())
         for hostname in sorted(set(stalled or ()) - self._stalled):

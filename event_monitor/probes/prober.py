@@ -1,6 +1,6 @@
-"""Surveyor: asks broker and workers once a period, in a thread of its own, and keeps the answers.
+"""Prober: asks broker and workers once a period, in a thread of its own, and keeps the answers.
 
-A shot never waits for an answer: it takes the last complete ones, until they are too old.
+A snapshot never waits for an answer: it takes the last complete ones, until they are too old.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
+from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..survey import QueueDepth, Survey, WorkerAnswer
@@ -18,69 +19,115 @@ from ..text import one_line
 from .inspect import ask_workers
 from .queues import QueueProbe, queue_names, queue_probe_to
 
-__all__ = ["Surveyor"]
+__all__ = ["AskWorkers", "MakeQueueProbe", "Prober"]
 
 log = logging.getLogger(__name__)
 
-_SHORTEST_PERIOD_SECONDS = 5.0  # every worker answers: more often is not worth its while
-_STALE_PERIODS = 3  # answers older than that say nothing of now
-_QUEUES_SECONDS = 2.0  # for the queues, which are asked when the workers' time is over
+_SHORTEST_PERIOD_SECONDS = 5.0  # each time costs every worker a reply: more often is not worth it
+_STALE_PERIODS = 3  # answers older than that do not describe the present
+_QUEUES_SECONDS = 2.0  # reserved for the queues, which are asked for after the workers
 _MOST_QUEUES = 10_000  # remembered of workers: who may write to the broker can make names up
-_END_SECONDS = 0.5  # a stop does not wait longer for a question under way
+_CLOSE_SECONDS = 0.5  # `close` does not wait longer for a question under way
+
+
+class AskWorkers(Protocol):
+    """``probes.inspect.ask_workers``, as far as it is used here."""
+
+    def __call__(
+        self, app: CeleryApp, /, *, timeout: float, expected: Collection[str], clock: Clock
+    ) -> tuple[WorkerAnswer, ...]:
+        """Return the answers of the workers; raise any exception if they cannot be asked."""
+        ...
+
+
+class MakeQueueProbe(Protocol):
+    """``probes.queues.queue_probe_to``."""
+
+    def __call__(self, app: CeleryApp, settings: Settings, /, *, clock: Clock) -> QueueProbe:
+        """Return the probe that suits the app's broker, not connected."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    at: float  # our monotonic clock
-    queues: tuple[QueueDepth, ...] | None = None
-    workers: tuple[WorkerAnswer, ...] | None = None
+class _Queues:
+    """The queues' depths, and when they were read, on the monotonic clock."""
+
+    depths: tuple[QueueDepth, ...]
+    at: float
 
 
-class Surveyor:
-    """``start`` it, ``take`` what is known, ``close`` it. ``take`` is thread-safe.
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """The workers' answers, and when they were complete, on the monotonic clock."""
 
-    ``online`` tells the workers that are known to be alive, so that nobody waits for others.
+    answers: tuple[WorkerAnswer, ...]
+    at: float
+
+
+class Prober:
+    """Asks in a daemon thread, from ``start`` to ``close``.
+
+    ``survey`` may be called from any thread and never waits for a broker. ``start`` and ``close``
+    belong to the thread that made the prober, and ``ask`` to the prober's own.
+
+    ``online`` returns the nodenames of the workers known to be alive: nobody waits for others. It
+    is called in the prober's thread, as are ``ask_workers``, ``queue_names`` and
+    ``make_queue_probe``. The one probe that is made is used and closed there, too.
     """
 
     def __init__(
         self,
-        app: Any,
+        app: CeleryApp,
         settings: Settings,
         *,
         online: Callable[[], Collection[str]] = tuple,
+        ask_workers: AskWorkers = ask_workers,
+        queue_names: Callable[[CeleryApp, Settings], Collection[str]] = queue_names,
+        make_queue_probe: MakeQueueProbe = queue_probe_to,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
         self._settings = settings
         self._online = online
-        self._clock: Clock = clock
+        self._ask_workers = ask_workers
+        self._queue_names = queue_names
+        self._make_queue_probe = make_queue_probe
+        self._clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS, settings.probe_seconds)
         self._stale_seconds = _STALE_PERIODS * self._period
-        self._lock = threading.Lock()
-        self._queues: _Answers | None = None
-        self._queues_before: _Answers | None = None
-        self._workers: _Answers | None = None
+
+        self._lock = threading.Lock()  # for the next four
+        self._queues: _Queues | None = None
+        self._queues_before: _Queues | None = None
+        self._workers: _Workers | None = None
         self._failures = 0
-        self._failing: set[str] = set()
-        self._consumed_at: dict[str, float] = {}  # queue → when a worker last said it reads it
-        self._probe: QueueProbe | None = None  # the thread's own
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="surveyor", daemon=True)
+
+        # The thread's own.
+        self._failing: set[str] = set()  # the questions that failed when last asked
+        self._consumed_at: dict[str, float] = {}  # queue → when a worker last named it as its own
+        self._queue_probe: QueueProbe | None = None
+
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask, if there is anything to ask."""
+        """Start the thread, if there is anything to ask."""
         if self._settings.probe_queues or self._settings.probe_workers:
             self._thread.start()
 
-    def close(self) -> None:
-        """Ask no more. A question that hangs is left to itself."""
-        self._end.set()
-        if self._thread.ident is not None:
-            self._thread.join(_END_SECONDS)
+    def close(self, *, deadline_seconds: float = _CLOSE_SECONDS) -> bool:
+        """Ask no more; return whether the thread has ended within the deadline.
 
-    def take(self) -> Survey:
-        """What is known now. Each failure is told once."""
+        A question that hangs is left behind, and the thread ends after it. May be called again.
+        """
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join(deadline_seconds)
+        return not self._thread.is_alive()
+
+    def survey(self) -> Survey:
+        """Return what is known now. Each failure is reported once."""
         with self._lock:
             failures, self._failures = self._failures, 0
             queues, before, workers = self._queues, self._queues_before, self._workers
@@ -90,37 +137,40 @@ class Surveyor:
         if workers is not None and now - workers.at > self._stale_seconds:
             workers = None
         if before is not None and queues and queues.at - before.at > self._stale_seconds:
-            before = None  # how fast it grew over an outage says nothing of now
+            before = None  # the growth over an outage does not describe the present
         return Survey(
-            queues=queues.queues if queues else None,
+            queues=queues.depths if queues else None,
             queues_age_seconds=now - queues.at if queues else None,
             ready_growth_per_second=_growth(before, queues),
-            workers=workers.workers if workers else None,
+            workers=workers.answers if workers else None,
             workers_age_seconds=now - workers.at if workers else None,
             failures=failures,
         )
 
     def ask(self) -> None:
-        """Ask everything that is wanted, once. Only for the thread, or where it never started."""
-        if self._settings.probe_workers and not self._end.is_set():
-            self._try("ask the workers", self._ask_workers)
-        if self._settings.probe_queues and not self._end.is_set():
-            self._try("ask the broker for its queues", self._ask_queues)
+        """Ask once for all that the settings want. For the prober's thread, or if none runs."""
+        if self._settings.probe_workers and not self._closing.is_set():
+            self._try("ask the workers", self._probe_workers)
+        if self._settings.probe_queues and not self._closing.is_set():
+            self._try("ask the broker for its queues", self._probe_queues)
 
-    def _run(self) -> None:
-        while not self._end.is_set():
-            self.ask()
-            self._end.wait(self._seconds_to_next())
-        if self._probe is not None:
-            self._probe.close()
+    def seconds_to_next(self) -> float:
+        """Return how long to wait before asking again: until shortly before the next snapshot.
 
-    def _seconds_to_next(self) -> float:
-        """Until shortly before the next shot, so that it gets fresh answers."""
+        Snapshots are taken at multiples of the interval on the wall clock, and get fresh answers.
+        """
         lead = min(self._settings.probe_seconds + _QUEUES_SECONDS, self._period / 4)
         return self._period - (self._clock.wall() + lead) % self._period
 
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self.ask()
+            self._closing.wait(self.seconds_to_next())
+        if self._queue_probe is not None:
+            self._queue_probe.close()
+
     def _try(self, what: str, question: Callable[[], None]) -> None:
-        """A question that fails leaves things unknown; it is said once until it works again."""
+        """Ask; count a failure, and log the first failure in a row and its end."""
         try:
             question()
         except Exception as error:  # noqa: BLE001  whatever it is, the next period may be better
@@ -134,37 +184,47 @@ class Surveyor:
                 self._failing.discard(what)
                 log.info("can %s again", what)
 
-    def _ask_workers(self) -> None:
-        settings = self._settings
-        workers = ask_workers(self._app, timeout=settings.probe_seconds, expected=self._online())
+    def _probe_workers(self) -> None:
+        """Ask the workers what they hold, and remember which queues they consume from."""
+        answers = self._ask_workers(
+            self._app,
+            timeout=self._settings.probe_seconds,
+            expected=self._online(),
+            clock=self._clock,
+        )
         now = self._clock.monotonic()
-        for name in (name for worker in workers for name in worker.queues or ()):
-            if name in self._consumed_at or len(self._consumed_at) < _MOST_QUEUES:
-                self._consumed_at[name] = now
+        for worker in answers:
+            for queue in worker.queues or ():
+                if queue in self._consumed_at or len(self._consumed_at) < _MOST_QUEUES:
+                    self._consumed_at[queue] = now
         with self._lock:
-            self._workers = _Answers(now, workers=workers)
+            self._workers = _Workers(answers, now)
 
-    def _ask_queues(self) -> None:
-        """Those of the app and of the settings, and those that workers read lately."""
+    def _probe_queues(self) -> None:
+        """Ask for the queues of app and settings, and for those workers lately consumed from."""
         oldest = self._clock.monotonic() - self._settings.worker_forget_seconds
-        self._consumed_at = {name: at for name, at in self._consumed_at.items() if at >= oldest}
-        names = dict.fromkeys((*queue_names(self._app, self._settings), *self._consumed_at))
-        if self._probe is None:
-            self._probe = queue_probe_to(self._app, self._settings)
-        queues = self._probe.read(tuple(names))
+        self._consumed_at = {queue: at for queue, at in self._consumed_at.items() if at >= oldest}
+        named = self._queue_names(self._app, self._settings)
+        queues = dict.fromkeys((*named, *self._consumed_at))  # a set that keeps the order
+        if self._queue_probe is None:
+            self._queue_probe = self._make_queue_probe(self._app, self._settings, clock=self._clock)
+        depths = self._queue_probe.read(tuple(queues))
         with self._lock:
             self._queues_before = self._queues
-            self._queues = _Answers(self._clock.monotonic(), queues=queues)
+            self._queues = _Queues(depths, self._clock.monotonic())
 
 
-def _growth(before: _Answers | None, after: _Answers | None) -> float | None:
-    """How fast what waits has become more, messages per second; None if it is not known."""
+def _growth(before: _Queues | None, after: _Queues | None) -> float | None:
+    """Return by how many ready messages per second all queues have grown; None if unknown.
+
+    Only queues whose depth is known both times count.
+    """
     if before is None or after is None or after.at <= before.at:
         return None
-    then = {one.name: one.ready for one in before.queues or ()}
+    ready_before = {queue.name: queue.ready for queue in before.depths}
     grown = [
-        one.ready - ready
-        for one in after.queues or ()
-        if one.ready is not None and (ready := then.get(one.name)) is not None
+        queue.ready - earlier
+        for queue in after.depths
+        if queue.ready is not None and (earlier := ready_before.get(queue.name)) is not None
     ]
     return sum(grown) / (after.at - before.at) if grown else None

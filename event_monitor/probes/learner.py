@@ -1,0 +1,74 @@
+"""Learner: asks the workers for the tasks they hold, each time this monitor begins to listen.
+
+The events that named those tasks were sent before; the workers still know the names.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..snapshot import TaskInFlight
+from ..text import one_line
+from .inspect import tasks_in_flight
+
+__all__ = ["Learner"]
+
+log = logging.getLogger(__name__)
+
+_ANSWER_SECONDS = 3.0  # how long the workers have to answer
+_MOST_THREADS = 3  # at a time: one may hang for minutes on a connection that died silently
+
+
+class Learner:
+    """Asks in daemon threads, at most three at a time; nothing waits for them at the end.
+
+    ``start`` may be called from any thread. ``ask`` returns the tasks that the workers hold; it
+    and ``learn``, which takes them, are called in a learner's thread, and may be called in several
+    at once.
+    """
+
+    def __init__(
+        self,
+        learn: Callable[[Sequence[TaskInFlight]], None],
+        *,
+        ask: Callable[[], Sequence[TaskInFlight]],
+    ) -> None:
+        self._learn = learn
+        self._ask = ask
+        self._free = threading.BoundedSemaphore(_MOST_THREADS)
+
+    @classmethod
+    def for_app(
+        cls,
+        app: CeleryApp,
+        learn: Callable[[Sequence[TaskInFlight]], None],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> Learner:
+        """Return a learner that asks the workers of this app."""
+        return cls(learn, ask=partial(tasks_in_flight, app, timeout=_ANSWER_SECONDS, clock=clock))
+
+    def start(self) -> None:
+        """Ask in a new thread, and return at once. Do nothing while three are under way."""
+        if self._free.acquire(blocking=False):
+            threading.Thread(target=self._run, name="learner", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._ask_and_learn()
+        finally:
+            self._free.release()
+
+    def _ask_and_learn(self) -> None:
+        try:
+            tasks = self._ask()
+        except Exception as error:  # noqa: BLE001  only names are missing then: log it and go on
+            log.warning("could not ask the workers for the tasks they hold: %s", one_line(error))
+            return
+        self._learn(tasks)
+        log.info("learnt %d tasks in flight from the workers", len(tasks))
