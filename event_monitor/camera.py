@@ -1,36 +1,68 @@
-"""Camera: turns the live state into one Snapshot per interval. Knows no sink, no network."""
+"""Camera: turns the live state into one complete Snapshot per interval. Knows no sink, no network.
+
+Every shot goes to the ``SnapshotConsumer``s it was made with, in their order.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
 from .clock import SYSTEM_CLOCK, Clock
+from .notices import Notices
 from .settings import Settings, conf_of
-from .snapshot import Snapshot
+from .snapshot import Live, Snapshot
 from .state import State
 
-__all__ = ["CELERY_DEFAULT_FREQ", "Camera"]
+__all__ = ["CELERY_DEFAULT_FREQ", "Camera", "Latest", "SnapshotConsumer"]
 
 log = logging.getLogger(__name__)
 
-_SHOT_SECONDS = 10.0  # a stop does not wait longer for a shot under way
 CELERY_DEFAULT_FREQ = 1.0  # what `celery events` passes when -F is absent
+_PATIENCE_SECONDS = 10.0  # a stop does not wait longer for a shot under way
+_PEEK_SECONDS = 1.0  # a `Live` is not taken more often
+
+#: Gets each complete snapshot, in the thread that took the shot, outside the state's lock.
+SnapshotConsumer = Callable[[Snapshot], None]
+
+
+class Latest:
+    """Keeps the last snapshot, for who looks between two shots. Any thread may read it."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Keep this one."""
+        self.snapshot = snapshot
+
+    def online(self) -> tuple[str, ...]:
+        """Return the nodenames of the workers that were online at the last shot."""
+        snapshot = self.snapshot
+        return tuple(worker.hostname for worker in snapshot.online) if snapshot else ()
 
 
 class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
-    """Celery's Polaroid on a clock of its own: override ``on_snapshot``, or hand one in.
+    """Celery's Polaroid on a clock of its own: override ``on_snapshot``, or hand in consumers.
 
     Shots fall on multiples of the interval on the wall clock. A shot that ``maxrate`` skips loses
     nothing: its events are in the next. ``cancel`` takes a last shot. ``freq`` 1.0 means the
     setting ``interval`` (Celery passes it when nobody chose); any other value is taken as given.
 
     A state made by Celery is taken over: from then on it counts here, and stays empty itself.
+
+    ``complete`` adds to a snapshot what the events cannot tell. Without ``consumers`` the log gets
+    the notices. ``on_crash`` is called in the camera's thread when a shot fails; without it the
+    failure is logged and the shots go on.
+
+    Any thread may call ``cut``, ``capture``, ``hurry`` and ``peek``; ``install`` and ``cancel``
+    belong to the thread that made the camera. Consumers and ``on_snapshot`` run in the thread that
+    takes the shot, one shot at a time.
     """
 
     def __init__(
@@ -44,8 +76,10 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         *,
         settings: Settings | None = None,
         clock: Clock = SYSTEM_CLOCK,
-        on_snapshot: Callable[[Snapshot], None] | None = None,
+        complete: Callable[[Snapshot], Snapshot] | None = None,
+        consumers: Sequence[SnapshotConsumer] | None = None,
         on_crash: Callable[[Exception], None] | None = None,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         super().__init__(
             state, freq=freq, maxrate=maxrate, cleanup_freq=cleanup_freq, timer=timer, app=app
@@ -53,25 +87,29 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self.settings = settings or Settings.load(conf=conf_of(self.app))
         self.clock = clock
         if not isinstance(state, State):
-            self.state = State(self.settings, clock=self.clock)
+            self.state = State(self.settings, clock=clock)
             self.state.adopt(state)
-        chosen = freq is not None and freq != CELERY_DEFAULT_FREQ
-        self.interval = float(freq) if chosen else self.settings.interval
-        log.info(
-            "one shot every %g s (%s)", self.interval, "-F" if chosen else "the setting `interval`"
-        )
-        self._on_snapshot = on_snapshot
-        self.on_crash = on_crash
-        self._shutter_lock = threading.Lock()  # the ticker's shot and the last one
+        is_chosen = freq is not None and freq != CELERY_DEFAULT_FREQ
+        self.interval = float(freq) if is_chosen else self.settings.interval
+        chosen_by = "-F" if is_chosen else "the setting `interval`"
+        log.info("one shot every %g s (%s)", self.interval, chosen_by)
+        if consumers is None:
+            stalled_seconds = self.settings.worker_stalled_seconds
+            consumers = (Notices(stalled_seconds=stalled_seconds, clock=clock),)
+        self._consumers = tuple(consumers)
+        self._complete = complete
+        self._on_crash = on_crash
+        self._patience_seconds = patience_seconds
+        self._shutter_lock = threading.Lock()  # one shot at a time: the ticker's, and others'
+        self._peek_lock = threading.Lock()
+        self._live: tuple[float, Live] | None = None  # our monotonic clock, and what it showed
         self._wake = threading.Event()
         self._stopping = False
         self._hurried = False
         self._ticker: threading.Thread | None = None
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Do something with a snapshot; runs in the camera's thread, outside the state's lock."""
-        if self._on_snapshot is not None:
-            self._on_snapshot(snapshot)
+        """Do something with a snapshot: for subclasses, after the consumers."""
 
     def install(self) -> None:
         """Begin to take shots, in a thread of the camera's own."""
@@ -90,16 +128,41 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._stopping = True
         self._wake.set()
         ticker, self._ticker = self._ticker, None
-        ticker.join(_SHOT_SECONDS)
+        ticker.join(self._patience_seconds)
         if ticker.is_alive():  # in the way of the last one too
             raise TimeoutError("a shot hangs, on a disk perhaps; its window and the last are lost")
-        self._shoot()
+        self.cut()
 
     def capture(self) -> Snapshot | None:
-        """Take a shot now; None when ``maxrate`` forbids it."""
+        """Take a shot now; return None when ``maxrate`` forbids it."""
         if self.maxrate is not None and not self.maxrate.can_consume():
             return None
-        return self._shoot()
+        return self.cut()
+
+    def cut(self) -> Snapshot:
+        """Take a shot now, whatever ``maxrate`` says, and hand the snapshot to the consumers."""
+        with self._shutter_lock:
+            exposure = self.state.freeze_while(self.state.expose)
+            snapshot: Snapshot = exposure.develop()
+            if self._complete is not None:
+                snapshot = self._complete(snapshot)
+            for consume in self._consumers:
+                consume(snapshot)
+            self.shutter_signal.send(sender=self.state)
+            self.on_shutter(self.state)
+            self.on_snapshot(snapshot)
+            return snapshot
+
+    def peek(self) -> Live:
+        """Return what is counted and running now; the window goes on.
+
+        It is taken at most once a second, and only when somebody asks.
+        """
+        with self._peek_lock:
+            now = self.clock.monotonic()
+            if self._live is None or now - self._live[0] >= _PEEK_SECONDS:
+                self._live = now, self.state.peek()
+            return self._live[1]
 
     def hurry(self) -> None:
         """Take a shot as soon as may be, in the camera's thread, whatever ``maxrate`` says.
@@ -110,23 +173,13 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._hurried = True
         self._wake.set()
 
-    def _shoot(self) -> Snapshot:
-        with self._shutter_lock:
-            exposure = self.state.freeze_while(self.state.expose)
-            snapshot: Snapshot = exposure.develop()
-            self._report(snapshot)
-            self.shutter_signal.send(sender=self.state)
-            self.on_shutter(self.state)
-            self.on_snapshot(snapshot)
-            return snapshot
-
     def _tick(self) -> None:
         cleaned_at = self.clock.monotonic()
         while self._wait_for_boundary():
             try:
                 if self._hurried:
                     self._hurried = False
-                    self._shoot()
+                    self.cut()
                 else:
                     self.capture()
                 if self.clock.monotonic() - cleaned_at >= self.cleanup_freq:
@@ -134,14 +187,14 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                     self.cleanup()
             except Exception as error:
                 log.exception("a shot failed")
-                if self.on_crash is not None:
-                    self.on_crash(error)
+                if self._on_crash is not None:
+                    self._on_crash(error)
                     return
 
     def _wait_for_boundary(self) -> bool:
         """Sleep until the wall clock shows a multiple of the interval, or until hurried.
 
-        False if asked to stop.
+        Return False if asked to stop.
         """
         target = (self.clock.wall() // self.interval + 1) * self.interval
         while True:
@@ -151,20 +204,3 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             if self._wake.wait(missing):
                 self._wake.clear()
                 return not self._stopping
-
-    @staticmethod
-    def _report(snapshot: Snapshot) -> None:
-        """Say in the log who died, and what died with them."""
-        for loss in snapshot.losses:
-            tasks = ", ".join(f"{task.name}[{task.uuid}]" for task in loss.orphans[:_MAX_NAMED])
-            log.warning(
-                "worker %s %s (silent for %.0f s), unfinished tasks: %d%s",
-                loss.hostname,
-                "left" if loss.said_goodbye else "is lost",
-                loss.silent_seconds,
-                len(loss.orphans),
-                f": {tasks}{', …' if len(loss.orphans) > _MAX_NAMED else ''}" if tasks else "",
-            )
-
-
-_MAX_NAMED = 20  # unfinished tasks a warning names

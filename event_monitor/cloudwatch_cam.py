@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
-from .camera import CELERY_DEFAULT_FREQ, Camera
+from .camera import CELERY_DEFAULT_FREQ
 from .errors import EventMonitorError
 from .service import Service
-from .settings import Settings, interval_of
-from .snapshot import Snapshot
+from .settings import Settings, conf_of, interval_of
+from .snapshot import Live, Snapshot
+from .state import State
 
 __all__ = ["CloudWatchCam"]
 
 
-class CloudWatchCam(Camera):
-    """A ``Camera`` that publishes to CloudWatch, wired as ``event-monitor run`` is.
+class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
+    """A camera that publishes to CloudWatch: ``event-monitor run``, as Celery's command wants it.
 
     ``celery events`` makes the camera before the receiver, so it can put ours in: one that
-    reconnects, reads the raw message, and stops in order on SIGTERM and Ctrl-C.
+    reconnects, reads the raw message, and shuts down gracefully on SIGTERM and Ctrl-C. A subclass
+    may override ``on_snapshot`` and ``on_shutter``; they are called after the snapshot was
+    published.
     """
 
     def __init__(
@@ -34,29 +40,35 @@ class CloudWatchCam(Camera):
         *,
         settings: Settings | None = None,
     ) -> None:
-        try:
+        super().__init__(state, freq, maxrate, cleanup_freq, timer=timer, app=app)
+        with _one_sentence():
             if freq != CELERY_DEFAULT_FREQ:
                 freq = interval_of(freq, where="-F")
-            super().__init__(state, freq, maxrate, cleanup_freq, timer, app, settings=settings)
-            self._service = Service(self.settings, self.app, camera=self)
-        except EventMonitorError as error:
-            if click.get_current_context(silent=True) is None:
-                raise
-            click.echo(f"event-monitor: {error}", err=True)
-            raise SystemExit(error.exit_code) from None
+            self.settings = settings or Settings.load(conf=conf_of(self.app))
+            self._service = Service(
+                self.settings,
+                self.app,
+                state=state,
+                freq=freq,
+                maxrate=maxrate,
+                consumers=(self._consume,),
+            )
+        camera = self._service.camera
+        self.state: State = camera.state
+        self.interval: float = camera.interval
         if click.get_current_context(silent=True) is not None:  # Celery just printed its own idea
             click.echo(f"-> event_monitor: one shot every {self.interval:g} s")
-        self.app.events.receiver_cls = self._service.receiver_class()
+        self.app.events.receiver_cls = self._service.pipeline.receiver_class()
         vars(self.app.events).pop("Receiver", None)  # cached if somebody asked for it before
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Publish the snapshot."""
-        self._service.publish(snapshot)
+        """Do something with a snapshot: for subclasses."""
 
     def install(self) -> None:
         """Start the publisher, then the shots."""
-        self._service.open()
-        super().install()
+        with _one_sentence():
+            self._service.open()
+        self._service.camera.install()
 
     def cancel(self) -> None:
         """Take the last shot and send what is left; exits with a code unless all is well."""
@@ -64,3 +76,27 @@ class CloudWatchCam(Camera):
         code = self._service.close()
         if code:
             raise SystemExit(code)
+
+    def capture(self) -> Snapshot | None:
+        """Take a shot now; return None when ``maxrate`` forbids it."""
+        return self._service.camera.capture()
+
+    def peek(self) -> Live:
+        """Return what is counted and running now; see ``Camera.peek``."""
+        return self._service.camera.peek()
+
+    def _consume(self, snapshot: Snapshot) -> None:
+        self.on_shutter(self.state)
+        self.on_snapshot(snapshot)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Under ``celery events``, end with the sentence and exit code of an error of ours."""
+    try:
+        yield
+    except EventMonitorError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        click.echo(f"event-monitor: {error}", err=True)
+        raise SystemExit(error.exit_code) from None

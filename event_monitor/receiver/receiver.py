@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.app import app_or_default
 from celery.events.receiver import EventReceiver
@@ -15,10 +14,15 @@ from kombu import Connection
 
 from .. import events as ev
 from ..broker.control import broadcast
+from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
+from ..text import one_line
 from .subscription import Subscription
 from .transports import subscription_to
+
+if TYPE_CHECKING:
+    from .durable import DurableQueue
 
 __all__ = ["Receiver"]
 
@@ -26,26 +30,30 @@ log = logging.getLogger(__name__)
 
 _READ_SECONDS = 0.5  # longest a quiet broker keeps us from noticing that we should stop
 _STOP_SECONDS = 1.0  # how long a stop goes on reading what has already arrived
-_TELL_SECONDS = 2.0  # between two commands to all workers, however many of them come up
+_BROADCAST_SECONDS = 2.0  # between two commands to all workers, however many of them come up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
 
 
 class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     """Celery's event receiver on the raw message: nothing is decoded that is not counted.
 
-    ``on_events`` gets the events of one read, in order, with the token for their messages if
-    they must be acknowledged; ``on_invalid`` what was none; ``on_connection`` whether the broker
-    can be heard. Without ``on_events`` the ``handlers`` of Celery's receiver are called, each with
-    one typed event. Making one connects to nothing.
+    ``on_events`` gets the events of one read, in order, with the ack token of their messages if
+    they must be acknowledged; ``on_invalid`` what was not an event; ``on_connection`` whether the
+    broker is connected. The ``handlers`` of Celery's receiver are called after ``on_events``, each
+    with one typed event. Making a receiver connects to nothing.
+
+    ``capture`` and ``consume`` belong to one thread, in which all of these are called; ``stop`` and
+    ``acknowledge`` may be called from any.
     """
 
     app: Any = None  # Celery's ``app.events.Receiver`` sets it on the class
     on_events: Callable[[Sequence[ev.Event], AckToken | None], None] | None = None
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
-    on_stop: Callable[[], None] | None = None  # stopping in order, and still connected
+    on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
-    durable: Any = None  # the terms of a queue that outlives us, if there is to be one
+    durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
+    time_source: Clock = SYSTEM_CLOCK  # `clock` is Celery's logical one
 
     def __init__(
         self,
@@ -62,27 +70,27 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
-        self._told_at = 0.0
+        self._broadcast_at = 0.0
         self._enable_later = False  # a worker has come that may not send task events
 
     @property
     def connection(self) -> Connection:
-        """The connection this receiver makes its own ones after; itself never opened."""
+        """Return the connection after which this receiver makes its own; never opened itself."""
         return self._source
 
     def stop(self) -> None:
         """Let ``capture`` return soon. Safe from a signal handler: takes no lock."""
-        self._stop_by = time.monotonic() + _STOP_SECONDS
+        self._stop_by = self.time_source.monotonic() + _STOP_SECONDS
         self.should_stop = True
 
     def acknowledge(self, token: AckToken) -> None:
-        """These messages are safe: tell the broker at the next read. Thread-safe."""
+        """Acknowledge these messages, which are safe now, at the next read."""
         self._settled.append(token)
 
     def consume(
         self, limit: int | None = None, timeout: float | None = None, wakeup: bool = True
     ) -> Iterator[None]:
-        """Receive until stopped, however often the broker goes away; yields after every read.
+        """Receive until stopped, however often the broker goes away; yield after every read.
 
         ``limit``: return after so many reads. ``timeout``: raise ``TimeoutError`` after so many
         seconds without one. ``wakeup``: ask all workers for a heartbeat after connecting.
@@ -90,24 +98,31 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         reads = failures = 0
         while not self.should_stop:
             subscription = subscription_to(
-                self._source, queue=self.queue, on_invalid=self._invalid, durable=self.durable
+                self._source,
+                queue=self.queue,
+                on_invalid=self._invalid,
+                durable=self.durable,
+                clock=self.time_source,
             )
             try:
                 self._subscribe(subscription, wakeup=wakeup)
                 failures = 0
-                heard_at, quiet = time.monotonic(), False
+                received_at, quiet = self.time_source.monotonic(), False
                 while not self._has_stopped():
                     received, token = self._read(subscription)
                     if received or token:
                         self._hand_over(received, token)
-                        heard_at = time.monotonic()
+                        received_at = self.time_source.monotonic()
                         reads += 1
                         yield
                         if limit is not None and reads >= limit:
                             return
                     elif self.should_stop:
                         break
-                    elif timeout is not None and time.monotonic() - heard_at >= timeout:
+                    elif (
+                        timeout is not None
+                        and self.time_source.monotonic() - received_at >= timeout
+                    ):
                         quiet = True
                         break
                 if not quiet:
@@ -131,32 +146,36 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             broadcast(self.app, self._source, *commands)
 
     def _read(self, subscription: Subscription) -> tuple[list[ev.Event], AckToken | None]:
-        """One read, decoded; before it, what is settled is acknowledged."""
+        """Acknowledge what is settled, then read once; return the events and their ack token."""
         if self._settled:
             subscription.acknowledge(self._settled.pop())
         reading = subscription.read(_READ_SECONDS)
         received = ev.decode(reading.bodies, on_invalid=self._invalid)
-        if self.enable_events and any(one.type == "worker-online" for one in received):
+        if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
-        if self._enable_later and time.monotonic() - self._told_at >= _TELL_SECONDS:
-            self._enable_later, self._told_at = False, time.monotonic()
+        if (
+            self._enable_later
+            and self.time_source.monotonic() - self._broadcast_at >= _BROADCAST_SECONDS
+        ):
+            self._enable_later, self._broadcast_at = False, self.time_source.monotonic()
             broadcast(self.app, self._source, "enable_events")
         return received, reading.ack_token
 
     def _leave(self, subscription: Subscription) -> None:
-        """Stop in order: what this makes safe is acknowledged before the connection goes."""
+        """Shut down gracefully: what this makes safe is acknowledged before the connection goes."""
         if self.on_stop is not None:
             self.on_stop()
         if self._settled:
             subscription.acknowledge(self._settled.pop(), last=True)
 
     def _has_stopped(self) -> bool:
-        """Whether to stop even though events keep coming."""
-        return self._stop_by is not None and time.monotonic() >= self._stop_by
+        """Return whether to stop even though events keep coming."""
+        return self._stop_by is not None and self.time_source.monotonic() >= self._stop_by
 
     def _hand_over(self, received: Sequence[ev.Event], token: AckToken | None) -> None:
         if self.on_events is not None:
             self.on_events(received, token)
+        if not self.handlers:
             return
         for event in received:
             handler = self.handlers.get(event.type) or self.handlers.get("*")
@@ -168,7 +187,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self.on_invalid(error)
 
     def _lost_broker(self, subscription: Subscription, error: BaseException, failures: int) -> None:
-        """Say so, and wait a little longer each time, so that a herd does not return at once."""
+        """Log it, and wait a little longer each time, so that not all return at once."""
         if self.on_connection is not None:
             self.on_connection(False)
         if self.should_stop:
@@ -178,9 +197,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         log.warning(
             "broker %s is away (%s); next try in %.1f s",
             subscription.connection.as_uri(),
-            str(error).strip() or type(error).__name__,
+            one_line(error),
             pause,
         )
-        until = time.monotonic() + pause
-        while not self.should_stop and time.monotonic() < until:
-            time.sleep(min(_READ_SECONDS, pause))
+        until = self.time_source.monotonic() + pause
+        while not self.should_stop and self.time_source.monotonic() < until:
+            self.time_source.sleep(min(_READ_SECONDS, pause))

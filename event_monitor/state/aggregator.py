@@ -13,7 +13,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import OTHER, UNKNOWN, OrphanedTask, TaskInFlight, WorkerLoss
 from .cells import Cells
-from .in_flight import Details, HeldTasks, InFlightTask, InFlightTasks
+from .in_flight import Details, InFlightTask, InFlightTasks
 from .loss_meter import LossMeter
 from .roster import Departure, Roster
 from .window import OpenWindow, TaskCounters
@@ -31,13 +31,15 @@ Ending = tuple[InFlightTask, ev.TaskEvent]
 class Aggregator:
     """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
 
-    ``losses`` are the workers that died, or left, since they were last taken from here. ``ended``
-    are the tasks that ended, if somebody wants them; else None.
+    ``losses`` are the workers that died, or left, since they were last taken from here; ``gone``
+    are their nodenames, if no other process has them. ``ended`` are the tasks that ended, if
+    somebody wants them; else None.
     """
 
     def __init__(self, settings: Settings, *, wall: float, keep_ended: bool = False) -> None:
         self.window = OpenWindow(wall)
         self.losses: list[WorkerLoss] = []
+        self.gone: set[str] = set()
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
         self.cells = Cells(
@@ -55,7 +57,7 @@ class Aggregator:
         self._note = self.in_flight.recently_ended.note
         # What belongs to the worker whose events are being counted:
         self._loss_meter = LossMeter()
-        self._held = HeldTasks("")
+        self._running: dict[str, InFlightTask] = {}
         self._sender_cells = self.cells.of_sender(None)
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._announced: set[str] = set()  # names whose producers send task-sent
@@ -82,13 +84,14 @@ class Aggregator:
         """Count these events, in this order; ``now`` is our monotonic clock."""
         self.window.events_received += len(events)
         find, on_custom, sender = self._observers.get, self._on_custom, ""
-        held_by = self.in_flight.by_worker.get
+        running_on = self.in_flight.running_on.get
         for event in events:
             type_ = event.type
             if event.hostname != sender and type_ in _FROM_WORKERS:
                 sender = event.hostname
                 self._loss_meter = self.roster.task_event(sender, now=now)
-                self._held = held_by(sender) or self.in_flight.held_by(sender)
+                running = running_on(sender)
+                self._running = self.in_flight.on_worker(sender) if running is None else running
                 if self._by_worker:
                     self._sender_cells = self.cells.of_sender(sender)
             find(type_, on_custom)(event, now)
@@ -121,16 +124,16 @@ class Aggregator:
                 details.eta, task.started_at = known.eta, known.started_at
                 if known.started_at is not None:
                     details.awaits_sent, details.awaited_receipt = True, known.received_at
+            task.worker = known.worker
             if known.running_since is not None:
-                task.running_since = now - max(0.0, wall - known.running_since)
-            if known.worker is not None:
-                in_flight.assign(task, known.worker)
-                in_flight.held_by(known.worker).has_started |= known.running_since is not None
+                in_flight.start(task, now=now - max(0.0, wall - known.running_since))
         in_flight.trim()
 
     def judge(self, departures: Iterable[Departure]) -> None:
         """Note who died, with the tasks that died with them."""
         for departure in departures:
+            if departure.successor_pid is None:
+                self.gone.add(departure.hostname)
             orphans = self.in_flight.abandon(departure.hostname, spare_pid=departure.successor_pid)
             if orphans or not departure.said_goodbye:
                 self.losses.append(
@@ -164,6 +167,11 @@ class Aggregator:
         """Return the workers that died, or left, since the last call."""
         losses, self.losses = tuple(self.losses), []
         return losses
+
+    def take_gone(self) -> frozenset[str]:
+        """Return the nodenames of the workers that are gone since the last call."""
+        gone, self.gone = frozenset(self.gone), set()
+        return gone
 
     def take_ended(self) -> list[Ending]:
         """Return the tasks that ended since the last call; none if nobody wants them."""
@@ -215,10 +223,6 @@ class Aggregator:
             else:
                 task = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
                 self.in_flight[uuid] = task
-            tasks = self._held.tasks
-            tasks.append(task)
-            if len(tasks) > self._held.limit:
-                self._held.compact()
         else:
             task = self._receive_again(event, task)
             cell = task.cell
@@ -245,7 +249,7 @@ class Aggregator:
         counters.started += 1
         if held is not None:
             counters.prefetch_time.record(held)
-        self._held.has_started = True
+        self._running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
         if details is None and cell.name not in self._announced:  # nearly always
             if held is not None:  # as far as we know it waited since its receipt
@@ -352,7 +356,9 @@ class Aggregator:
 
     def _move(self, task: InFlightTask, hostname: str) -> None:
         """Give the task to the worker whose event this is; ``by_worker`` counts it there."""
-        self.in_flight.assign(task, hostname)
+        if task.running_since is not None:
+            self.in_flight.stop(task)
+        task.worker = hostname
         task.cell = self.cells.find(task.name, hostname, self.window)
 
     def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
@@ -386,13 +392,15 @@ class Aggregator:
         else:
             if task.details is not None:
                 self._settle_queue_time(task)
-            if task.worker != event.hostname:
+            if task.worker == event.hostname:
+                self._running.pop(uuid, None)
+            else:
+                self.in_flight.stop(task)
                 task.cell = self.cells.find(task.name, event.hostname, self.window)
-            task.worker = None
-        self._note(uuid, task.name, how)
+        cell = task.cell
+        self._note(uuid, cell.name if task.details is None else task.name, how)
         if self.ended is not None:
             self.ended.append((task, event))
-        cell = task.cell
         return cell.counters or self.cells.open(cell, self.window)
 
     def _recall(self, event: ev.TaskEvent) -> InFlightTask | None:
@@ -421,7 +429,7 @@ class Aggregator:
             cell = task.cell
             if task.worker == event.hostname:
                 self._settle_queue_time(task)
-                task.running_since = None
+                self.in_flight.stop(task)
             else:
                 cell = self.cells.find(task.name, event.hostname, self.window)
         return cell.counters or self.cells.open(cell, self.window)

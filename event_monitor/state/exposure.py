@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..snapshot import (
@@ -29,14 +29,23 @@ class Exposure:
     known_names: tuple[str, ...]
     workers: tuple[WorkerStatus, ...]
     losses: tuple[WorkerLoss, ...]
-    tasks: tuple[InFlightTask, ...]  # as they were; they may go on changing meanwhile
+    running: list[InFlightTask]  # as they were; they may go on changing meanwhile
+    tasks: tuple[InFlightTask, ...]  # all that are in flight; the same
+    gone: frozenset[str]  # workers whose remaining tasks are to be given up
+    give_up: Callable[[Sequence[InFlightTask]], None]
     received_up_to: Mapping[str, float]  # queue → the latest time of sending of a received task
     now: float  # our monotonic clock
     link: BrokerLink
     in_flight: tuple[TaskInFlight, ...]
 
     def develop(self) -> Snapshot:
-        """Return the snapshot. Needs no lock."""
+        """Return the snapshot. Holds no lock, but for moments in which tasks are given up."""
+        left_behind = (
+            [task for task in self.tasks if task.worker in self.gone and task.running_since is None]
+            if self.gone
+            else []
+        )
+        self.give_up(left_behind)
         return Snapshot(
             window=self.window.freeze(self.closed_at, self.known_names),
             workers=self.workers,
@@ -44,14 +53,14 @@ class Exposure:
             running=tuple(self._running()),
             waiting=tuple(self._waiting()),
             link=self.link,
-            tasks_in_flight=len(self.tasks),
+            tasks_in_flight=len(self.tasks) - len(left_behind),
             ack_tokens=tuple(self.window.ack_tokens),
             in_flight=self.in_flight,
         )
 
     def _running(self) -> Iterator[RunningTasks]:
         ages: dict[str, list[float]] = {}
-        for task in self.tasks:
+        for task in self.running:
             since = task.running_since
             if since is not None and since <= self.now:
                 ages.setdefault(task.name or UNKNOWN, []).append(self.now - since)

@@ -7,8 +7,8 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Container, Mapping
+from itertools import chain, islice
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ..snapshot import UNKNOWN, TaskInFlight
 from .cells import Cell
 from .recently_ended import RecentlyEnded
 
-__all__ = ["Details", "HeldTasks", "InFlightTask", "InFlightTasks"]
+__all__ = ["Details", "InFlightTask", "InFlightTasks"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
@@ -56,7 +56,7 @@ class InFlightTask(msgspec.Struct, gc=False):
 
     uuid: str
     cell: Cell  # where it is counted, and its name
-    worker: str | None = None  # the nodename of who received or started it last; None: it has left
+    worker: str | None = None  # the nodename of the worker that received or started it last
     pid: int | None = None
     received_at: float | None = None  # the last receipt
     started_at: float | None = None  # the run that began after it; None: none has
@@ -91,63 +91,38 @@ class InFlightTask(msgspec.Struct, gc=False):
         return details.queue, sent_at, sent_at if eta is None else max(sent_at, eta)
 
 
-class HeldTasks:
-    """The tasks in flight that one worker received or started.
-
-    A list to which the hot path only appends: a small dictionary that tasks enter and leave all the
-    time is made anew every few tasks, which cost a sixth of all counting. Tasks that have left are
-    taken out when they outnumber those that are there.
-    """
-
-    __slots__ = ("has_started", "hostname", "limit", "tasks")
-
-    def __init__(self, hostname: str) -> None:
-        self.hostname = hostname
-        self.tasks: list[InFlightTask] = []
-        self.limit = _SLACK  # the length at which to call `compact`
-        self.has_started = False  # one was started since it was last known that none is running
-
-    def compact(self) -> None:
-        """Take out the tasks that have left."""
-        self.tasks = [task for task in self.tasks if task.worker == self.hostname]
-        self.limit = 2 * len(self.tasks) + _SLACK
-
-    def __iter__(self) -> Iterator[InFlightTask]:
-        """Iterate over the tasks that are there, each once."""
-        self.compact()
-        return iter({task.uuid: task for task in self.tasks}.values())
-
-
 class InFlightTasks(dict[str, InFlightTask]):
     """Tasks in flight by uuid; ``trim`` makes them ``limit`` at the most.
 
-    A dictionary, since it is asked with nearly every event. ``by_worker`` is an index beside it, so
-    that the death of a worker need not walk over all tasks.
+    A dictionary, since it is asked with nearly every event. Beside it, the running tasks are
+    indexed by worker, so that the death of a worker need not walk over all tasks.
     """
 
     def __init__(self, *, limit: int) -> None:
         super().__init__()
         self._limit = limit
         self.recently_ended = RecentlyEnded()
-        self.by_worker: dict[str, HeldTasks] = {}
+        self.running_on: dict[str, dict[str, InFlightTask]] = {}  # nodename → uuid → task
         self.received_up_to: dict[str, float] = {}  # queue → latest `sent_at` of a received task
         self.evicted = 0
 
-    def held_by(self, hostname: str) -> HeldTasks:
-        """Return the tasks of this worker."""
-        held = self.by_worker.get(hostname)
-        if held is None:
-            held = self.by_worker[hostname] = HeldTasks(hostname)
-        return held
+    def on_worker(self, hostname: str) -> dict[str, InFlightTask]:
+        """Return the running tasks of this worker, to be kept up to date by the caller."""
+        running = self.running_on.get(hostname)
+        if running is None:
+            running = self.running_on[hostname] = {}
+        return running
 
-    def assign(self, task: InFlightTask, hostname: str) -> None:
-        """Note that this worker has the task now."""
-        if task.worker != hostname:
-            task.worker = hostname
-            held = self.held_by(hostname)
-            held.tasks.append(task)
-            if len(held.tasks) > held.limit:
-                held.compact()
+    def start(self, task: InFlightTask, *, now: float) -> None:
+        """Note that the task has begun to run on its worker; ``now`` is our monotonic clock."""
+        task.running_since = now
+        if task.worker is not None:
+            self.on_worker(task.worker)[task.uuid] = task
+
+    def stop(self, task: InFlightTask) -> None:
+        """Note that the task is not running any more."""
+        task.running_since = None
+        self._unindex(task)
 
     def note_receipt(self, queue: str, sent_at: float) -> None:
         """Note that a task which was sent to this queue then has been received."""
@@ -159,7 +134,7 @@ class InFlightTasks(dict[str, InFlightTask]):
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
         self.pop(task.uuid, None)
-        task.worker = None
+        self._unindex(task)
         self.recently_ended.note(task.uuid, task.name, None)
 
     def trim(self) -> None:
@@ -174,55 +149,55 @@ class InFlightTasks(dict[str, InFlightTask]):
             others = (uuid for uuid in self if uuid not in victims)
             victims |= dict.fromkeys(islice(others, wanted - len(victims)))
         for uuid in victims:
-            self.pop(uuid).worker = None
+            self._unindex(self.pop(uuid))
             self.recently_ended.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
     def abandon(self, hostname: str, *, spare_pid: int | None = None) -> tuple[InFlightTask, ...]:
-        """Drop the tasks of a worker that is gone; return those that were running.
+        """Drop the tasks that were running on a worker that is gone, and return them.
 
         They may be delivered again, so their names are remembered like those of ended tasks.
         ``spare_pid`` is the process whose tasks stay.
         """
-        held = self.by_worker.get(hostname)
-        if held is None:
-            return ()
-        gone = [task for task in held if spare_pid is None or task.pid != spare_pid]
+        running = self.running_on.get(hostname, {})
+        gone = [task for task in running.values() if spare_pid is None or task.pid != spare_pid]
         for task in gone:
             self.give_up(task)
-        return tuple(task for task in gone if task.running_since is not None)
+        return tuple(gone)
 
     def drop_idle(self, idle_at: Mapping[str, float]) -> None:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.
 
-        ``Ignore`` ends a task without an event, and an event may be lost. ``idle_at`` is hostname
-        → our clock when it said so.
+        ``Ignore`` ends a task without an event, and an event may be lost. ``idle_at`` is nodename →
+        our clock when it said so.
         """
         for hostname, said_at in idle_at.items():
-            held = self.by_worker.get(hostname)
-            if held is None or not held.has_started:
-                continue
-            held.has_started = False
-            for task in held:
-                since = task.running_since
-                if since is None:
-                    continue
-                if since + _LAG_SECONDS < said_at:
+            for task in tuple(self.running_on.get(hostname, {}).values()):
+                if task.running_since is None or task.running_since + _LAG_SECONDS < said_at:
                     self.give_up(task)
-                else:
-                    held.has_started = True
 
     def forget_workers(self, known: Container[str]) -> None:
-        """Drop the indexes of workers that are not known any more and hold nothing."""
-        unknown = [hostname for hostname in self.by_worker if hostname not in known]
+        """Drop the indexes of workers that are not known any more and run nothing."""
+        unknown = [
+            hostname
+            for hostname, running in self.running_on.items()
+            if not running and hostname not in known
+        ]
         for hostname in unknown:
-            self.by_worker[hostname].compact()
-            if not self.by_worker[hostname].tasks:
-                del self.by_worker[hostname]
+            del self.running_on[hostname]
+
+    def running(self) -> list[InFlightTask]:
+        """Return the running tasks. Takes time that grows with them and the workers."""
+        return list(chain.from_iterable(map(dict.values, self.running_on.values())))
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Return every task as a value; ``wall_of`` turns our monotonic clock into wall time."""
         return tuple(_value(task, wall_of) for task in self.values())
+
+    def _unindex(self, task: InFlightTask) -> None:
+        running = self.running_on.get(task.worker) if task.worker is not None else None
+        if running is not None:
+            running.pop(task.uuid, None)
 
 
 def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:

@@ -23,6 +23,7 @@ from ..text import printable
 from .aggregator import Aggregator
 from .ended import ended_task
 from .exposure import Exposure
+from .in_flight import InFlightTask
 from .window import totals_by_name
 
 __all__ = ["State", "TaskConsumer"]
@@ -30,6 +31,7 @@ __all__ = ["State", "TaskConsumer"]
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
+_MAX_GIVEN_UP = 1_000  # tasks dropped while the lock is held: about a millisecond
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
 #: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
@@ -148,8 +150,9 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def expose(self) -> Exposure:
         """Close the window and copy what the snapshot needs. The caller holds the lock.
 
-        Takes time that grows with the number of names and workers. Of the tasks in flight only the
-        references are copied (4 ns each), unless a durable queue's checkpoint needs them all.
+        Takes time that grows with the number of names and workers, and of the tasks that die with
+        a worker. Of the others only references are copied (a few ns each), unless a durable queue's
+        checkpoint needs them all.
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
@@ -167,7 +170,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             known_names=tuple(aggregator.cells.names),
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
+            running=in_flight.running(),
             tasks=tuple(in_flight.values()),
+            gone=aggregator.take_gone(),
+            give_up=self._give_up,
             received_up_to=dict(in_flight.received_up_to),
             now=now,
             link=self._link,
@@ -183,13 +189,14 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             aggregator = self._aggregator
             opened_at, link = aggregator.window.opened_at, self._link
             counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
-            tasks = list(aggregator.in_flight.values())
+            running = aggregator.in_flight.running()
+            tasks_in_flight = len(aggregator.in_flight)
         starts = [
             (since, number)
-            for number, task in enumerate(tasks)
+            for number, task in enumerate(running)
             if (since := task.running_since) is not None and since <= now
         ]
-        oldest = [(since, tasks[number]) for since, number in nsmallest(_MAX_LIVE_TASKS, starts)]
+        oldest = [(since, running[number]) for since, number in nsmallest(_MAX_LIVE_TASKS, starts)]
         return Live(
             taken_at=wall,
             opened_at=opened_at,
@@ -199,9 +206,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 for since, task in oldest
             ),
             running_count=len(starts),
-            tasks_in_flight=len(tasks),
+            tasks_in_flight=tasks_in_flight,
             link=link,
         )
+
+    def _give_up(self, tasks: Sequence[InFlightTask]) -> None:
+        """Drop tasks that wait on workers that are gone, a few at a time."""
+        for start in range(0, len(tasks), _MAX_GIVEN_UP):
+            with self._mutex:
+                for task in tasks[start : start + _MAX_GIVEN_UP]:
+                    if task.running_since is None:
+                        self._aggregator.in_flight.give_up(task)
 
 
 def _with_wire_timestamp(fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ def test_every_event_is_in_exactly_one_shot(app: Celery) -> None:
     """Events go on arriving in one thread while another takes shots."""
     # Given a camera that shoots as fast as it can
     state, album = State(), Album()
-    camera = Camera(state, app=app, settings=Settings(), on_snapshot=album)
+    camera = Camera(state, app=app, settings=Settings(), consumers=(album,))
     done = threading.Event()
 
     def shoot() -> None:
@@ -73,7 +73,7 @@ def test_every_event_is_in_exactly_one_shot(app: Celery) -> None:
 def test_a_last_shot_is_taken_on_cancel_and_only_once(app: Celery) -> None:
     """The window cut short by a stop is published too."""
     state, album = State(), Album()
-    camera = Camera(state, freq=3_600, app=app, settings=Settings(), on_snapshot=album)
+    camera = Camera(state, freq=3_600, app=app, settings=Settings(), consumers=(album,))
     with camera:
         state.observe([task("sent")])
     camera.cancel()
@@ -85,7 +85,7 @@ def test_a_shot_skipped_by_maxrate_leaves_its_counts_to_the_next(app: Celery) ->
     """maxrate spares shots, not counts; the last shot is taken whatever it says."""
     state, album = State(), Album()
     camera = Camera(
-        state, freq=3_600, maxrate="1/h", app=app, settings=Settings(), on_snapshot=album
+        state, freq=3_600, maxrate="1/h", app=app, settings=Settings(), consumers=(album,)
     )
     with camera:
         assert camera.capture() is not None
@@ -98,7 +98,7 @@ def test_a_shot_skipped_by_maxrate_leaves_its_counts_to_the_next(app: Celery) ->
 def test_shots_fall_on_multiples_of_the_interval(app: Celery) -> None:
     """So that a window lies within one CloudWatch period."""
     album = Album()
-    with Camera(State(), freq=0.25, app=app, settings=Settings(), on_snapshot=album):
+    with Camera(State(), freq=0.25, app=app, settings=Settings(), consumers=(album,)):
         album.wait_for(4)
     starts = [shot.window.opened_at for shot in album.shots[1:4]]
     assert all(start % 0.25 < 0.2 for start in starts)
@@ -125,7 +125,7 @@ def test_a_state_made_by_celery_is_taken_over_even_with_its_receiver_already_mad
     """Celery's guide makes state and receiver before the camera."""
     celery_state, album = CeleryState(), Album()
     handler = celery_state.event
-    with Camera(celery_state, freq=3_600, app=app, settings=Settings(), on_snapshot=album):
+    with Camera(celery_state, freq=3_600, app=app, settings=Settings(), consumers=(album,)):
         handler({"type": "task-sent", "uuid": "u", "hostname": "h", "timestamp": 1.0, "name": "t"})
     assert sent(album) == 1
 
@@ -171,7 +171,7 @@ def test_a_crash_in_on_snapshot_is_loud(app: Celery) -> None:
         raise RuntimeError("boom")
 
     camera = Camera(
-        State(), freq=0.1, app=app, settings=Settings(), on_snapshot=broken, on_crash=on_crash
+        State(), freq=0.1, app=app, settings=Settings(), consumers=(broken,), on_crash=on_crash
     )
     camera.install()
     assert died.wait(30)
@@ -191,7 +191,7 @@ def test_a_failing_on_snapshot_does_not_end_the_shots_of_a_library_user(
         if len(album.shots) == 1:
             raise RuntimeError("boom")
 
-    with Camera(State(), freq=0.1, app=app, settings=Settings(), on_snapshot=fail_once):
+    with Camera(State(), freq=0.1, app=app, settings=Settings(), consumers=(fail_once,)):
         album.wait_for(2)
     assert "a shot failed" in caplog.text
 
@@ -207,3 +207,53 @@ def test_a_clock_stepped_back_does_not_stop_the_shots(app: Celery) -> None:
 
     camera = Camera(State(), freq=60, app=app, settings=Settings(), clock=SteppedBack())
     assert camera._wait_for_boundary() is True
+
+
+def test_peek_shows_what_runs_without_closing_the_window(app: Celery) -> None:
+    """For who looks between two shots: the counts so far, and the oldest running tasks first."""
+    # Given two tasks, one of which began a minute earlier
+    clock = FakeClock()
+    state = State(Settings(), clock=clock)
+    camera = Camera(state, app=app, settings=Settings(), clock=clock, consumers=())
+    state.observe([online(), task("received", "old"), task("started", "old")])
+    clock.advance(60)
+    state.observe([task("received", "new"), task("started", "new"), task("received", "held")])
+
+    # When
+    live = camera.peek()
+
+    # Then
+    assert [(task.id, task.name, task.worker) for task in live.running] == [
+        ("old", "proj.add", W1),
+        ("new", "proj.add", W1),
+    ]
+    assert [live.taken_at - task.since for task in live.running] == [60.0, 0.0]
+    assert (live.running_count, live.tasks_in_flight) == (2, 3)
+    assert dict(live.tasks)["proj.add"].started == 2
+    assert dict(camera.cut().window.tasks)["proj.add"].started == 2
+
+
+def test_peek_is_taken_at_most_once_a_second(app: Celery) -> None:
+    """However many look."""
+    clock = FakeClock()
+    state = State(Settings(), clock=clock)
+    camera = Camera(state, app=app, settings=Settings(), clock=clock, consumers=())
+    first = camera.peek()
+    state.observe([task("started")])
+    clock.advance(0.9)
+    assert camera.peek() is first
+    clock.advance(0.1)
+    assert camera.peek().running_count == 1
+
+
+def test_peek_names_the_two_hundred_oldest(app: Celery) -> None:
+    """A frozen fleet is told by its number, and its oldest tasks by name."""
+    clock = FakeClock()
+    state = State(Settings(), clock=clock)
+    camera = Camera(state, app=app, settings=Settings(), clock=clock, consumers=())
+    for number in range(300):
+        state.observe([task("started", f"u{number}")])
+        clock.advance(1)
+    live = camera.peek()
+    assert live.running_count == 300
+    assert [task.id for task in live.running] == [f"u{number}" for number in range(200)]

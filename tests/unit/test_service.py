@@ -1,28 +1,23 @@
-"""Service: what is wired, and what happens when a part of it breaks."""
+"""Service: what is wired, in which order it starts and stops, and what a crash does."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from event_monitor.errors import EXIT_CRASHED, EXIT_OK, UnavailableError
-from event_monitor.metrics import Metric
-from event_monitor.publisher.store import Store
+from event_monitor.publisher import Spool
 from event_monitor.service import Service
 from event_monitor.settings import Settings
-from event_monitor.snapshot import AckToken
+from event_monitor.snapshot import EndedTask, Snapshot
 from event_monitor.testing import MemorySink
 
-from ..support.making import task
+from ..support.making import W1, beat, task
 
 
 @pytest.fixture
@@ -32,19 +27,27 @@ def app() -> Iterator[Celery]:
     app.close()
 
 
-def service_of(app: Celery, **settings: Any) -> tuple[Service, MemorySink]:
+def service_of(
+    app: Celery, *, settings: dict[str, Any] | None = None, **how: Any
+) -> tuple[Service, MemorySink]:
+    """A service that asks nobody, with its receiver made but not connected."""
     sink = MemorySink()
-    return Service(
-        Settings(probe_queues=False, probe_workers=False, **settings), app, sink=sink
-    ), sink
+    chosen = Settings(probe_queues=False, probe_workers=False, **(settings or {}))
+    service = Service(chosen, app, sink=sink, **how)
+    service.pipeline.receiver_class()(app.connection_for_read(), app=app)
+    return service, sink
+
+
+def started(service: Service) -> Service:
+    service.open()
+    service.camera.install()
+    return service
 
 
 def test_what_was_counted_since_the_last_shot_is_sent_at_the_end(app: Celery) -> None:
     """The last shot, then the publisher."""
     service, sink = service_of(app)
-    service.open()
-    service.camera.install()
-    service.on_events([task("started")], None)
+    started(service).pipeline.on_events([task("started")], None)
     service.shoot_last()
 
     assert service.close() == EXIT_OK
@@ -54,8 +57,7 @@ def test_what_was_counted_since_the_last_shot_is_sent_at_the_end(app: Celery) ->
 def test_the_last_shot_is_taken_once(app: Celery) -> None:
     """The receiver asks for it while it is still connected, and whoever closes asks again."""
     service, sink = service_of(app)
-    service.open()
-    service.camera.install()
+    started(service)
     service.shoot_last()
     service.shoot_last()
 
@@ -63,21 +65,21 @@ def test_the_last_shot_is_taken_once(app: Celery) -> None:
     assert sink.sum("MonitorHeartbeat") == 1
 
 
-def test_a_last_shot_that_fails_is_a_crash_and_the_rest_is_closed(
-    app: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loud, with its exit code; what was published before is sent all the same."""
+def test_a_last_shot_that_fails_is_a_crash_and_the_rest_is_closed(app: Celery) -> None:
+    """Loud, with its exit code; what was published is sent all the same."""
     # Given
-    service, sink = service_of(app)
-    service.open()
-    service.camera.install()
-    service.on_events([task("started")], None)
-    service.camera.capture()
-    told: list[int] = []
-    monkeypatch.setattr("os.kill", lambda _pid, number: told.append(number))
+    ending = threading.Event()
+
+    def fail_at_the_end(_snapshot: Snapshot) -> None:
+        if ending.is_set():
+            raise RuntimeError("boom")
+
+    service, sink = service_of(app, consumers=(fail_at_the_end,))
+    started(service).pipeline.on_events([task("started")], None)
+    service.camera.cut()
 
     # When
-    monkeypatch.setattr(service.state, "expose", lambda: 1 / 0)
+    ending.set()
     service.shoot_last()
 
     # Then
@@ -100,80 +102,45 @@ def test_what_could_never_work_is_refused(broker: str, conf: dict[str, Any], sen
         service_of(app)
 
 
-def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(
-    app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Even if nothing new has come since: else the broker would send nothing any more."""
-    # Given a disk that fails for one window
-    sink = MemorySink()
-    sink.fail(1_000)
-    settings = Settings(
-        durable_queue="q", state_dir=str(tmp_path), probe_queues=False, probe_workers=False
-    )
-    monkeypatch.setattr("event_monitor.service.require_events", lambda *_: None)
-    service = Service(settings, app, sink=sink)
-    acknowledged: list[AckToken] = []
-    service.receiver = SimpleNamespace(acknowledge=acknowledged.append, stop=lambda: None)
-    token = AckToken("session", 7, (b"12345678",))
-    healthy = Store.append
+def test_making_a_service_opens_nothing(app: Celery, tmp_path: Path) -> None:
+    """So another may be made with the same state_dir, as after a start that was refused."""
+    made, _ = service_of(app, settings={"state_dir": str(tmp_path / "state")})
+    assert not (tmp_path / "state").exists()
 
-    service.on_events([task("started")], token)
-    monkeypatch.setattr(service.publisher._spool._disk._store, "append", fail_as_full)
-    service.camera.capture()
-    assert acknowledged == []
-
-    # When it works again, and nothing has come meanwhile
-    monkeypatch.setattr(
-        service.publisher._spool._disk._store,
-        "append",
-        partial(healthy, service.publisher._spool._disk._store),
-    )
-    service.camera.capture()
-
-    # Then all of it is on disk, and acknowledged
-    assert acknowledged == [token]
-    service.publisher.close(0)
-    with closing(Store.open(str(tmp_path / "spool.sqlite3"))) as store:
-        assert store.metrics > 0
-        started = [
-            metric.value
-            for batch in iter(lambda: taken(store), None)
-            for metric in batch
-            if metric.name == "TasksStarted" and not metric.dimensions
-        ]
-    assert sorted(started) == [0, 1]
+    again, _ = service_of(app, settings={"state_dir": str(tmp_path / "state")})
+    again.open()
+    again.close()
+    del made
 
 
-def fail_as_full(*_arguments: Any, **_options: Any) -> None:
-    raise sqlite3.OperationalError("database or disk is full")
+def test_a_start_that_fails_leaves_nothing_open(app: Celery, tmp_path: Path) -> None:
+    """A state_dir in use is refused, and free for the next once its owner has gone."""
+    with_dir = {"state_dir": str(tmp_path)}
+    owner = Spool(str(tmp_path))
+    owner.open()
+    refused, _ = service_of(app, settings=with_dir)
+    with pytest.raises(UnavailableError, match="is in use by process"):
+        refused.open()
+    owner.close()
+
+    service, _ = service_of(app, settings=with_dir)
+    service.open()
+    assert service.close() == EXIT_OK
 
 
-def taken(store: Store) -> tuple[Metric, ...] | None:
-    """The oldest batch, which is gone then."""
-    found = store.oldest()
-    if found is None:
-        return None
-    store.replace(found[0], ())
-    return found[1]
-
-
-def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
-    app: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it held is lost, so the end must not look like one in order."""
+def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(app: Celery) -> None:
+    """What it held is lost, so the end must not look like a graceful one."""
     # Given a shot that does not end
-    monkeypatch.setattr("event_monitor.camera._SHOT_SECONDS", 0.2)
-    monkeypatch.setattr("os.kill", lambda *_: None)
-    service, _ = service_of(app, interval=1.0)
     hanging, let_go = threading.Event(), threading.Event()
 
-    def hang(_snapshot: object) -> None:
+    def hang(_snapshot: Snapshot) -> None:
         hanging.set()
         let_go.wait(60)
 
-    service.camera._on_snapshot = hang
-    service.open()
-    service.camera.install()
+    service, _ = service_of(
+        app, settings={"interval": 1.0}, consumers=(hang,), patience_seconds=0.2
+    )
+    started(service)
     assert hanging.wait(30)
 
     # When, then
@@ -182,3 +149,36 @@ def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
         assert service.close() == EXIT_CRASHED
     finally:
         let_go.set()
+
+
+def test_consumers_get_complete_snapshots(app: Celery) -> None:
+    """Events' side, survey and what the publisher did are in one value."""
+    seen: list[Snapshot] = []
+    service, _ = service_of(app, consumers=(seen.append,))
+    started(service).pipeline.on_connection(True)
+    service.pipeline.on_events([beat(), task("started")], None)
+    service.camera.cut()
+    service.shoot_last()
+    service.close()
+
+    snapshot = seen[0]
+    assert [worker.hostname for worker in snapshot.online] == [W1]
+    assert snapshot.survey.queues is None  # nobody was asked
+    assert snapshot.publisher.failures == 0
+    assert len(seen) == 2
+
+
+def test_task_consumers_get_the_tasks_that_ended(app: Celery) -> None:
+    """As values, in the thread that receives."""
+    ended: list[EndedTask] = []
+    service, _ = service_of(app, task_consumers=(ended.extend,))
+    started(service)
+    service.pipeline.on_events([task("received"), task("started")], None)
+    assert ended == []
+    service.pipeline.on_events([task("succeeded", at=1_002.0, runtime=2.0)], None)
+    service.shoot_last()
+    service.close()
+
+    (only,) = ended
+    assert (only.id, only.name, only.how, only.worker) == ("u1", "proj.add", "succeeded", W1)
+    assert (only.received, only.started, only.ended) == (1_000.0, 1_000.0, 1_002.0)

@@ -11,9 +11,11 @@ from event_monitor.snapshot import AckToken, Snapshot, TaskInFlight, Window
 PREFETCH = 100
 
 
-def durability(checkpoint: Checkpoint) -> Durability:
+def resumed(checkpoint: Checkpoint) -> Durability:
     settings = Settings(durable_queue="q", state_dir="/x", durable_prefetch=PREFETCH)
-    return Durability(settings, checkpoint)
+    durability = Durability(settings)
+    durability.restore(checkpoint)
+    return durability
 
 
 def snapshot(first: int, count: int) -> Snapshot:
@@ -25,18 +27,18 @@ def test_a_checkpoint_does_not_grow_with_restarts() -> None:
     """Each process takes over what the last one wrote."""
     checkpoint, sizes = Checkpoint(), set()
     for restart in range(8):
-        one = durability(checkpoint)
-        checkpoint = Checkpoint.decode(one.checkpoint(snapshot(restart * 1_000, 5 * PREFETCH)))
+        process = resumed(checkpoint)
+        checkpoint = Checkpoint.decode(process.checkpoint(snapshot(restart * 1_000, 5 * PREFETCH)))
         sizes.add(Ledger.count(checkpoint.digests))
     assert sizes == {PREFETCH}
 
 
 def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
     """As many as may come again."""
-    first = durability(Checkpoint())
+    first = resumed(Checkpoint())
     written = Checkpoint.decode(first.checkpoint(snapshot(0, 250)))
 
-    ledger = durability(written).terms.ledger
+    ledger = resumed(written).queue.ledger
 
     assert all(number.to_bytes(8, "big") in ledger for number in range(150, 250))
     assert (250).to_bytes(8, "big") not in ledger
@@ -44,15 +46,15 @@ def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
 
 def test_half_of_what_may_be_unacknowledged_is_in_a_hurry() -> None:
     """Once for each half."""
-    one = durability(Checkpoint())
+    process = resumed(Checkpoint())
     ack_tokens = [snapshot(n * 10, 10).ack_tokens[0] for n in range(10)]
-    assert [one.seen(token) for token in ack_tokens] == ([False] * 4 + [True]) * 2
+    assert [process.should_hurry(token) for token in ack_tokens] == ([False] * 4 + [True]) * 2
 
 
 def test_a_task_that_cannot_be_written_costs_no_more_than_itself() -> None:
-    """Workers answer in JSON, which can hold half a character."""
-    flights = (TaskInFlight("u1", "proj.add"), TaskInFlight("u2", "\ud800"))
+    """Workers answer in JSON, which can hold a lone surrogate."""
+    in_flight = (TaskInFlight("u1", "proj.add"), TaskInFlight("u2", "\ud800"))
 
-    kept = Checkpoint.decode(Checkpoint(b"12345678", flights).encode())
+    kept = Checkpoint.decode(Checkpoint(b"12345678", in_flight).encode())
 
-    assert kept == Checkpoint(b"12345678", flights[:1])
+    assert kept == Checkpoint(b"12345678", in_flight[:1])

@@ -40,12 +40,16 @@ class Received:
         self.receiver = receiver_class(app.connection_for_read(), app=app)
         self.receiver.on_events = self._on_events
         self.receiver.on_invalid = lambda error: self.invalid.append(error.kind)
-        self.receiver.on_connection = lambda yes: yes and self._listening.set()
+        self.receiver.on_connection = self._on_connection
         self._listening = threading.Event()
         self._marked = threading.Event()
         self._thread = threading.Thread(target=self.receiver.capture)
 
-    def _on_events(self, events: Sequence[ev.Event], _receipt: AckToken | None) -> None:
+    def _on_connection(self, connected: bool) -> None:
+        if connected:
+            self._listening.set()
+
+    def _on_events(self, events: Sequence[ev.Event], _token: AckToken | None) -> None:
         self.events += events
         if any(isinstance(one, ev.CustomEvent) and one.type == MARK["type"] for one in events):
             self._marked.set()
@@ -142,13 +146,17 @@ def test_a_failure_while_counting_is_no_broken_message(app: Celery) -> None:
     """A mistake of ours must stop the process, not be counted as bad input."""
 
     receiver = Receiver(app.connection_for_read(), app=app)
-    receiver.on_events = lambda events, _receipt: [1 / 0 for _ in events]
-    receiver.on_connection = lambda yes: send() if yes else None
 
-    def send() -> None:
-        with app.events.default_dispatcher() as dispatcher:
-            dispatcher.send("task-started", uuid="u1")
+    def fail(_events: Sequence[ev.Event], _token: AckToken | None) -> None:
+        raise ZeroDivisionError
 
+    def send(connected: bool) -> None:
+        if connected:
+            with app.events.default_dispatcher() as dispatcher:
+                dispatcher.send("task-started", uuid="u1")
+
+    receiver.on_events = fail
+    receiver.on_connection = send
     with pytest.raises(ZeroDivisionError):
         receiver.capture()
 

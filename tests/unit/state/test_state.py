@@ -21,7 +21,7 @@ from event_monitor.snapshot import (
     TaskInFlight,
     WorkerLoss,
 )
-from event_monitor.state import State
+from event_monitor.state import Exposure, State
 from event_monitor.testing import FakeClock
 
 from ...support.making import W1, W2, beat, offline, online, task
@@ -38,7 +38,8 @@ def state(clock: FakeClock) -> State:
 
 
 def shoot(state: State) -> Snapshot:
-    return state.freeze_while(state.expose).develop()
+    exposure: Exposure = state.freeze_while(state.expose)
+    return exposure.develop()
 
 
 def counts(state: State) -> dict[str, TaskCounts]:

@@ -1,0 +1,192 @@
+"""Pipeline: receiver, state and prober of one broker. Several could stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from celery.events.state import State as CeleryState
+
+from .broker.control import send_own_event
+from .broker.protocols import CeleryApp
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import InvalidEvent, UnavailableError
+from .events import Event
+from .probes.inspect import tasks_in_flight
+from .probes.learner import Learner
+from .probes.prober import Prober
+from .probes.stalled import StalledWorkers
+from .receiver import Receiver
+from .receiver.durability import Durability
+from .receiver.transports import carries_events
+from .settings import Settings
+from .snapshot import AckToken, BrokerLink, Snapshot
+from .state import State
+
+__all__ = ["Pipeline", "require_events"]
+
+_LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
+
+
+class Pipeline:
+    """What comes from one broker: events into ``state``, answers into each snapshot.
+
+    ``durability`` is for a queue that outlives us. ``hurry`` asks for a shot ahead of time, and
+    ``before_leaving`` is called while still connected, on a graceful shutdown; both are called in
+    the receiving thread, as ``on_events``, ``on_invalid`` and ``on_connection`` are. ``complete``
+    belongs to the thread that takes the shot. ``stop`` is safe in a signal handler.
+    """
+
+    def __init__(
+        self,
+        app: CeleryApp,
+        settings: Settings,
+        state: State,
+        *,
+        online: Callable[[], Sequence[str]],
+        hurry: Callable[[], None],
+        before_leaving: Callable[[], None],
+        durability: Durability | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.state = state
+        self.receiver: Receiver | None = None
+        self._app = app
+        self._settings = settings
+        self._durability = durability
+        self._hurry = hurry
+        self._before_leaving = before_leaving
+        self._clock = clock
+        self._prober = Prober(app, settings, online=online, clock=clock)
+        self._stalled = StalledWorkers(settings.worker_stalled_seconds)
+        self._learner = Learner(
+            state.learn, ask=partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)
+        )
+
+    def open(self) -> None:
+        """Begin to ask broker and workers."""
+        self._prober.start()
+
+    def stop(self) -> bool:
+        """Let the receiver's ``capture`` return soon; return False if there is no receiver yet."""
+        if self.receiver is None:
+            return False
+        self.receiver.stop()
+        return True
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._prober.close()
+
+    def acknowledge(self, token: AckToken) -> bool:
+        """Acknowledge these messages at the next read; return False if there is no receiver yet."""
+        if self.receiver is None:
+            return False
+        self.receiver.acknowledge(token)
+        return True
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def receiver_class(self) -> type[Receiver]:
+        """Return a ``Receiver`` that feeds this pipeline, whoever makes one."""
+        pipeline = self
+
+        class PipelineReceiver(Receiver):
+            """The receiver of one pipeline; handlers of the user's own are called as well."""
+
+            on_events = staticmethod(pipeline.on_events)
+            on_invalid = staticmethod(pipeline.on_invalid)
+            on_connection = staticmethod(pipeline.on_connection)
+            on_stop = staticmethod(pipeline._before_leaving)
+            enable_events = pipeline._settings.enable_events
+            time_source = pipeline._clock
+
+            def __init__(
+                self,
+                channel: Any = None,
+                handlers: Mapping[str, Callable[[Any], None]] | None = None,
+                **options: Any,
+            ) -> None:
+                super().__init__(channel, _of_the_user(handlers), **options)
+                if pipeline._durability is not None:
+                    self.durable = pipeline._durability.queue
+                pipeline.receiver = self
+                pipeline.state.await_broker()
+
+        return PipelineReceiver
+
+    def on_events(self, events: Sequence[Event], token: AckToken | None) -> None:
+        """Count them; the first on a durable queue prove that it is ours to read."""
+        if events and self.state.link is BrokerLink.STANDBY:
+            self._begin_to_listen()
+        self.state.observe(events, token)
+        if token is not None and self._durability is not None:
+            if self._durability.should_hurry(token):
+                self._hurry()
+
+    def on_invalid(self, error: InvalidEvent) -> None:
+        """Count what arrived and was no event."""
+        self.state.refuse(error)
+
+    def on_connection(self, connected: bool) -> None:
+        """Note that the broker is there, or not. A durable queue may be another monitor's still."""
+        if not connected:
+            self.state.change_link(self.state.link.lost())
+        elif self._durability is not None:
+            self.state.change_link(BrokerLink.STANDBY)
+            self._send_own_event()
+        else:
+            self._begin_to_listen()
+
+    def _begin_to_listen(self) -> None:
+        """Listen from now on; what happened before, the workers know."""
+        self.state.change_link(BrokerLink.LISTENING)
+        self._learner.start()
+
+    def _send_own_event(self) -> None:
+        """Make sure that something comes once the queue is ours, though no worker may be there."""
+        send_own_event(self._app, self._app.connection_for_write())
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def complete(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with what broker and workers last answered."""
+        if self.state.link is BrokerLink.STANDBY:
+            self._send_own_event()
+        snapshot = snapshot.with_survey(self._prober.survey())
+        stalled = self._stalled.judge(
+            snapshot.workers, snapshot.survey, now=self._clock.monotonic()
+        )
+        return replace(snapshot, survey=replace(snapshot.survey, stalled=stalled))
+
+
+def _of_the_user(
+    handlers: Mapping[str, Callable[[Any], None]] | None,
+) -> dict[str, Callable[[Any], None]]:
+    """Leave out the handler by which Celery feeds its state: our state is fed by ``on_events``."""
+    return {
+        type_: handler
+        for type_, handler in (handlers or {}).items()
+        if not isinstance(getattr(handler, "__self__", None), CeleryState)
+    }
+
+
+def require_events(settings: Settings, app: CeleryApp) -> None:
+    """Raise ``UnavailableError`` where events could never be received. Connects to nothing."""
+    connection = app.connection_for_read()
+    if not carries_events(connection):
+        raise UnavailableError(
+            f"Celery sends no events over the {connection.transport_cls} transport; "
+            "use Redis or RabbitMQ as the broker to count tasks."
+        )
+    if settings.durable_queue and connection.transport.driver_type != "amqp":
+        raise UnavailableError(
+            f"durable_queue needs RabbitMQ, and the broker is {connection.as_uri()}; "
+            "leave it out: on other brokers events sent while nobody listens are gone."
+        )
+    if app.conf.event_serializer != "json":
+        raise UnavailableError(
+            f"event_serializer is {app.conf.event_serializer!r}; only json events are read."
+        )

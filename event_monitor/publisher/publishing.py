@@ -1,0 +1,47 @@
+"""Publishing: a snapshot becomes metrics in the spool, then its messages are acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..metrics import metrics_from
+from ..settings import Settings
+from ..snapshot import AckToken, Snapshot
+from .publisher import Publisher
+
+__all__ = ["Publishing"]
+
+
+class Publishing:
+    """Publishes each snapshot, as a ``SnapshotConsumer``; waits for no network. One shot at a time.
+
+    ``checkpoint`` makes what has to be written with the counts before their messages may be
+    acknowledged, and ``acknowledge`` does that; both only where messages need it.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        settings: Settings,
+        *,
+        checkpoint: Callable[[Snapshot], bytes] | None = None,
+        acknowledge: Callable[[AckToken], bool] | None = None,
+    ) -> None:
+        self._publisher = publisher
+        self._settings = settings
+        self._checkpoint = checkpoint
+        self._acknowledge = acknowledge
+        self._unacknowledged: AckToken | None = None  # counted, but not safe on disk yet
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Turn the snapshot into metrics and keep them until they are sent."""
+        metrics = metrics_from(snapshot, self._settings)
+        if snapshot.ack_tokens:
+            self._unacknowledged = snapshot.ack_tokens[-1]
+        if self._checkpoint is None or self._unacknowledged is None:
+            self._publisher.publish(metrics)
+            return
+        is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
+        # What is not safe the broker keeps for us; the next token acknowledges it too.
+        if is_safe and self._acknowledge is not None and self._acknowledge(self._unacknowledged):
+            self._unacknowledged = None

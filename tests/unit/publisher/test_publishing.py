@@ -1,0 +1,61 @@
+"""Publishing: messages are acknowledged when their counts are on disk, and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from event_monitor.publisher import Publisher, Spool
+from event_monitor.publisher.publishing import Publishing
+from event_monitor.settings import Settings
+from event_monitor.snapshot import AckToken, Snapshot, Window
+from event_monitor.testing import MemorySink
+
+from .test_failing_disk import FillableDisk
+
+TOKEN = AckToken("session", 7, (b"12345678",))
+
+
+def snapshot(*tokens: AckToken) -> Snapshot:
+    return Snapshot(window=Window(0.0, 60.0), ack_tokens=tokens)
+
+
+def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(tmp_path: Path) -> None:
+    """Even if nothing new has come since: else the broker would send nothing any more."""
+    # Given a disk that is full for one window
+    disk, acknowledged = FillableDisk(), list[AckToken]()
+    spool = Spool(str(tmp_path), open_store=disk.open_store)
+    spool.open()
+
+    def acknowledge(token: AckToken) -> bool:
+        acknowledged.append(token)
+        return True
+
+    publishing = Publishing(
+        Publisher(MemorySink(), spool),
+        Settings(),
+        checkpoint=lambda _snapshot: b"checkpoint",
+        acknowledge=acknowledge,
+    )
+    disk.is_full = True
+    publishing(snapshot(TOKEN))
+    assert acknowledged == []
+
+    # When it works again, and nothing has come meanwhile
+    disk.is_full = False
+    publishing(snapshot())
+    publishing(snapshot())
+
+    # Then all of it is on disk, and acknowledged once
+    assert acknowledged == [TOKEN]
+    assert spool.checkpoint() == b"checkpoint"
+    spool.close()
+
+
+def test_without_messages_to_acknowledge_no_checkpoint_is_made(tmp_path: Path) -> None:
+    """A broker that keeps nothing needs none."""
+    spool = Spool(str(tmp_path))
+    spool.open()
+    Publishing(Publisher(MemorySink(), spool), Settings())(snapshot())
+    assert len(spool) > 0
+    assert spool.checkpoint() is None
+    spool.close()

@@ -1,0 +1,88 @@
+"""Notices: what a snapshot gives to the log, each thing once, in one sentence."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from event_monitor.notices import Notice, Notices
+from event_monitor.snapshot import (
+    OrphanedTask,
+    Snapshot,
+    Window,
+    WorkerLoss,
+    WorkerState,
+    WorkerStatus,
+)
+from event_monitor.survey import Survey
+from event_monitor.testing import FakeClock
+
+from ..support.making import W1, W2
+
+QUIET = Snapshot(window=Window(0.0, 60.0))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def notices(clock: FakeClock) -> Notices:
+    return Notices(stalled_seconds=300.0, clock=clock)
+
+
+def test_a_lost_worker_is_named_with_its_unfinished_tasks(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first question is what was running there; the facts go with the line."""
+    loss = WorkerLoss(W1, 61.0, orphans=(OrphanedTask("u9", "proj.add"),))
+    notices(replace(QUIET, losses=(loss,)))
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        f"worker {W1} is lost (silent for 61 s), unfinished tasks: 1: proj.add[u9]"
+    )
+    assert vars(record)["notice"] == "worker-lost"
+    assert vars(record)["worker"] == W1
+
+
+def test_only_the_first_twenty_unfinished_tasks_are_named(notices: Notices) -> None:
+    """A line for a log, not a list."""
+    orphans = tuple(OrphanedTask(f"u{number}", "t") for number in range(21))
+    (notice,) = notices.find(replace(QUIET, losses=(WorkerLoss(W1, 5.0, orphans, True),)))
+    assert (notice.kind, notice.tasks) == ("worker-left", 21)
+    assert notice.text.endswith("t[u19], …")
+
+
+def test_names_cannot_forge_a_line(notices: Notices) -> None:
+    """Names come from whoever may write to the broker."""
+    loss = WorkerLoss("a\nERROR b", 5.0, orphans=(OrphanedTask("u\x1b[2J", "t"),))
+    (notice,) = notices.find(replace(QUIET, losses=(loss,)))
+    assert "\n" not in notice.text
+    assert "\x1b" not in notice.text
+
+
+def test_a_worker_without_task_events_is_named_once_an_hour(
+    notices: Notices, clock: FakeClock
+) -> None:
+    """-E is the commonest mistake."""
+    silent = WorkerStatus(W1, WorkerState.ONLINE, 0.0, sends_task_events=False)
+    snapshot = replace(QUIET, workers=(silent,))
+    assert notices.find(snapshot) == (Notice(kind="no-task-events", worker=W1),)
+    clock.advance(3_599)
+    assert notices.find(snapshot) == ()
+    clock.advance(1)
+    assert len(notices.find(snapshot)) == 1
+
+
+def test_a_stalled_worker_is_named_when_it_begins_to_stall(notices: Notices) -> None:
+    """Once, until it has recovered."""
+    stalled = replace(QUIET, survey=Survey(stalled=(W2,)))
+    assert [notice.kind for notice in notices.find(stalled)] == ["worker-stalled"]
+    assert notices.find(stalled) == ()
+    assert notices.find(QUIET) == ()
+    assert len(notices.find(stalled)) == 1
