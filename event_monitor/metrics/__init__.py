@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .from_snapshot import label_for, metrics_from
+from .from_snapshot import metrics_from
+from .labels import label_for
 from .metric import Metric
 
 __all__ = ["Metric", "label_for", "metrics_from"]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from event_monitor.distribution import Distribution
 from event_monitor.metrics.gauges import (
     queue_totals,
     queue_values,
-    status_of,
     worker_totals,
     worker_values,
 )
+from event_monitor.metrics.source_values import SourceValues
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
@@ -39,52 +37,8 @@ def snapshot(*states: WorkerState, link: BrokerLink = BrokerLink.LISTENING) -> S
     return Snapshot(MINUTE, workers=workers, link=link)
 
 
-def totals_of(survey: Survey, settings: Settings) -> dict[str, float | Distribution]:
+def totals_of(survey: Survey, settings: Settings) -> SourceValues:
     return queue_totals(Snapshot(MINUTE, survey=survey), settings)
-
-
-# -- status ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("depth", "status"),
-    [
-        ({"ready": 9, "oldest_seconds": 59.0}, 0),
-        ({"ready": 10, "oldest_seconds": 0.0}, 1),
-        ({"ready": 1, "oldest_seconds": 60.0}, 1),
-        ({"ready": 100, "oldest_seconds": 0.0}, 2),
-        ({"ready": 1, "oldest_seconds": 600.0}, 2),
-        ({"ready": 50}, 1),
-        ({"oldest_seconds": 700.0}, 2),
-        ({"ready": 0}, 0),
-        ({}, None),
-    ],
-)
-def test_status_is_the_worse_of_length_and_age(depth: dict[str, Any], status: int | None) -> None:
-    assert status_of(QueueDepth("q", **depth), LIMITED) == status
-
-
-def test_status_goes_by_the_first_glob_that_fits() -> None:
-    assert status_of(QueueDepth("bulk.mail", ready=999), LIMITED) == 0
-    assert status_of(QueueDepth("mail", ready=999), LIMITED) == 2
-
-
-def test_status_without_limits_is_unknown() -> None:
-    assert status_of(QueueDepth("q", ready=10**9), PLAIN) is None
-
-
-def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
-    """Taken for none, it would make the fleet grow eightfold."""
-    workers = (
-        WorkerAnswer("w1@h", pool_processes=8, queues=("q",)),
-        WorkerAnswer("w2@h", queues=("q",)),
-    )
-    survey = Survey(queues=(QueueDepth("q", ready=108),), workers=workers)
-
-    assert "backlog_per_worker" not in totals_of(survey, PLAIN)
-    assert totals_of(replace(survey, workers=workers[:1]), PLAIN)[
-        "backlog_per_worker"
-    ] == pytest.approx(13.5)
 
 
 # -- one queue ------------------------------------------------------------------------------------
@@ -129,7 +83,7 @@ def test_empty_queue_has_an_age_of_zero_and_is_empty_now() -> None:
     assert values == {"queue_length": 0, "oldest_message": 0.0, "time_to_empty": 0.0}
 
 
-def test_waiting_queue_without_a_stamp_has_no_age() -> None:
+def test_waiting_queue_whose_messages_carry_no_time_has_no_age() -> None:
     assert "oldest_message" not in queue_values(QueueDepth("q", ready=1), Survey(), PLAIN)
 
 
@@ -149,7 +103,21 @@ def test_backlog_is_unknown_while_the_workers_are() -> None:
     assert "backlog_per_worker" not in queue_values(QueueDepth("q", ready=7), Survey(), PLAIN)
 
 
-# -- consumers, where the broker does not tell ----------------------------------------------------
+def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
+    """Taken for no processes, it would make the fleet grow eightfold."""
+    workers = (
+        WorkerAnswer("w1@h", pool_processes=8, queues=("q",)),
+        WorkerAnswer("w2@h", queues=("q",)),
+    )
+    survey = Survey(queues=(QueueDepth("q", ready=108),), workers=workers)
+
+    assert "backlog_per_worker" not in totals_of(survey, PLAIN)
+    assert totals_of(replace(survey, workers=workers[:1]), PLAIN)[
+        "backlog_per_worker"
+    ] == pytest.approx(13.5)
+
+
+# -- consumers, where the broker does not know ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,16 +130,18 @@ def test_backlog_is_unknown_while_the_workers_are() -> None:
         ((("q",), None), None),
     ],
 )
-def test_workers_tell_the_consumers_that_the_broker_does_not(
+def test_consumers_the_broker_does_not_know_are_counted_by_what_workers_read(
     workers: tuple[tuple[str, ...] | None, ...] | None, consumers: int | None
 ) -> None:
-    answers = workers and tuple(WorkerAnswer(f"w{n}@h", queues=q) for n, q in enumerate(workers))
-    survey = Survey(workers=answers if workers is not None else None)
+    survey = Survey()
+    if workers is not None:
+        answers = (WorkerAnswer(f"w{n}@h", queues=queues) for n, queues in enumerate(workers))
+        survey = Survey(workers=tuple(answers))
 
     assert queue_values(QueueDepth("q"), survey, PLAIN).get("queue_consumers") == consumers
 
 
-def test_the_brokers_word_on_consumers_counts_more() -> None:
+def test_the_brokers_number_of_consumers_wins() -> None:
     survey = Survey(workers=(WorkerAnswer("w@h", queues=("q",)),))
 
     assert queue_values(QueueDepth("q", consumers=0), survey, PLAIN)["queue_consumers"] == 0
@@ -205,7 +175,7 @@ def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
     }
 
 
-def test_totals_reckon_the_rates_where_the_broker_tells_none() -> None:
+def test_totals_compute_the_rates_where_the_broker_reports_none() -> None:
     survey = Survey(queues=(QueueDepth("q", ready=30),), ready_growth_per_second=-0.5)
 
     values = totals_of(survey, PLAIN)
@@ -214,7 +184,7 @@ def test_totals_reckon_the_rates_where_the_broker_tells_none() -> None:
     assert values["time_to_empty"] == 60.0
 
 
-def test_totals_use_the_rates_the_broker_tells() -> None:
+def test_totals_use_the_rates_the_broker_reports() -> None:
     queues = (
         QueueDepth("a", ready=8, arrivals_per_second=1.0, deliveries_per_second=2.0),
         QueueDepth("b", ready=2, arrivals_per_second=3.0, deliveries_per_second=4.0),
@@ -231,11 +201,11 @@ def test_totals_use_the_rates_the_broker_tells() -> None:
 BUSY = WorkerAnswer(
     "w1@h", active=3, reserved=4, scheduled=1, revoked=2, pool_processes=4, memory_bytes=500
 )
-SHY = WorkerAnswer("w2@h", pool_processes=2, memory_bytes=900)
+TERSE = WorkerAnswer("w2@h", pool_processes=2, memory_bytes=900)
 
 
 def test_worker_totals_add_up_what_was_answered() -> None:
-    survey = Survey(workers=(BUSY, SHY), stalled=("w3@h",))
+    survey = Survey(workers=(BUSY, TERSE), stalled=("w3@h",))
 
     assert worker_totals(survey) == {
         "stalled": 1,
@@ -278,7 +248,7 @@ def test_answers_are_believed() -> None:
 
 
 def test_worker_values_are_of_each_that_answered_or_is_stalled() -> None:
-    survey = Survey(workers=(BUSY, SHY), stalled=("w3@h",))
+    survey = Survey(workers=(BUSY, TERSE), stalled=("w3@h",))
 
     assert worker_values(survey) == {
         "w1@h": {
