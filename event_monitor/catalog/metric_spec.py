@@ -88,7 +88,7 @@ DIMENSIONS: dict[Dimension, str] = {
 
 #: Dimension → the setting that chooses the metrics split by it. Those split by a dimension that is
 #: not here are so always: ``MetricSpec.always_by``.
-SPLIT_SETTINGS: dict[Dimension, Literal["by_task", "by_queue", "by_worker", "by_exception"]] = {
+SPLIT_SETTINGS: dict[str, Literal["by_task", "by_queue", "by_worker", "by_exception"]] = {
     "TaskName": "by_task",
     "QueueName": "by_queue",
     "WorkerName": "by_worker",

@@ -23,7 +23,7 @@ class Split:
     folded: int = 0
 
 
-def is_split(metric: MetricSpec, dimension: Dimension, settings: Settings) -> bool:
+def is_split(metric: MetricSpec, dimension: str, settings: Settings) -> bool:
     """Return whether these settings publish the metric per value of the dimension."""
     if dimension in metric.always_by:
         return True

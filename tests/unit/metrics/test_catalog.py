@@ -98,13 +98,14 @@ def test_every_split_of_the_catalog_is_computed_and_no_other() -> None:
 
 
 def test_every_split_of_the_catalog_is_published_when_asked_for() -> None:
-    """The settings' name of each split is that of a field."""
+    """Each is chosen by a field of the settings."""
     published = {
         (metric.name, metric.dimensions[0][0])
         for metric in metrics_from(FULL, EVERYTHING)
         if metric.dimensions
     }
     assert published == {(metric.name, split) for metric in CATALOG for split in metric.splits}
+    assert set(SPLIT_SETTINGS) <= set(DIMENSIONS)
     assert set(SPLIT_SETTINGS.values()) <= {field.name for field in fields(Settings)}
 
 
