@@ -34,7 +34,7 @@ def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> s
         if not getattr(settings, need):
             return f"{metric} needs `{need}`"
     one_of = spec(metric).needs_one_of
-    if one_of and not any(getattr(settings, need) for need in one_of):
+    if not _has_one_of(one_of, settings):
         return f"{metric} needs " + " or ".join(f"`{need}`" for need in one_of)
     if split and not is_split(spec(metric), split, settings):
         return f"`{SPLIT_SETTINGS[split]}` has no {metric}"
@@ -48,7 +48,11 @@ def is_published(metric: str, settings: Settings, *, split: str = "") -> bool:
 
 def has_queue_limits(settings: Settings) -> bool:
     """Return whether queues have limits, without which QueueStatus is not known."""
-    return bool(settings.queue_length_limits or settings.queue_age_limits)
+    return _has_one_of(spec("QueueStatus").needs_one_of, settings)
+
+
+def _has_one_of(needs: tuple[str, ...], settings: Settings) -> bool:
+    return not needs or any(getattr(settings, need) for need in needs)
 
 
 def published_series(
