@@ -1,4 +1,4 @@
-"""Metric spec: what the catalog says of one metric, and the names it may use."""
+"""Metric spec: what a catalog entry holds, and the names that it may use."""
 
 from __future__ import annotations
 

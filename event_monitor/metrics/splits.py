@@ -17,7 +17,7 @@ __all__ = ["Split", "is_split", "splits_of"]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Values by the labels of one dimension; ``folded`` labels found no place in the budget."""
+    """Values by label of one dimension, and the number of labels the budget had no place for."""
 
     values: dict[str, SourceValues] = field(default_factory=dict)
     folded: int = 0

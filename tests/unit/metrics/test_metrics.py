@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from event_monitor.catalog import CATALOG
 from event_monitor.distribution import Distribution
-from event_monitor.metrics import Metric, label_for, metrics_from
+from event_monitor.metrics import Metric, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
@@ -147,15 +147,6 @@ def test_excluded_tasks_have_no_series_and_still_count_in_the_totals() -> None:
     some = published(BUSY, Settings(exclude_tasks=("proj.mul",)))
     assert some["TasksSucceeded",] == 3
     assert ("TasksSucceeded", "proj.mul") not in some
-
-
-def test_include_names_the_only_tasks_with_series() -> None:
-    """A group wins over both."""
-    settings = Settings(
-        include_tasks=("proj.a*",), exclude_tasks=("proj.ab",), groups=(("g", ("other.*",)),)
-    )
-    names = ("proj.a", "proj.ab", "proj.b", "other.x")
-    assert [label_for(name, settings) for name in names] == ["proj.a", None, None, "g"]
 
 
 def test_the_budget_folds_the_latest_names_into_other_and_no_count_is_lost() -> None:
