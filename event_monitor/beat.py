@@ -4,19 +4,20 @@
     app.conf.beat_schedule = {**beat_schedule(seconds=60), ...}
 
 This is the usual recipe (Celery beat, ``inspect``, CloudWatch) without its faults: nothing is
-published that a task cannot know. Counts and times of tasks come from events only, so they need
-the monitor. So does the death of all workers: with them dies what would report it.
+published that a task cannot know; the catalog's ``from_survey`` marks what it can. Counts and times
+of tasks come from events only, so they need the monitor. So does the death of all workers: with
+them dies what would report it.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from celery import shared_task
 
+from .broker.protocols import CeleryApp
 from .catalog import CATALOG
 from .metrics import Metric, metrics_from
 from .settings import Settings, conf_of
@@ -31,27 +32,38 @@ log = logging.getLogger(__name__)
 
 TASK_NAME = "event_monitor.beat.publish_gauges"
 
-_BY_EVENTS_ONLY = frozenset({"WorkersOffline", "WorkersStalled", "LoadAverage"})
-_GAUGES = {
-    one.name for one in CATALOG if one.kind == "gauge" and one.group in ("workers", "queues")
-}
-_PUBLISHED = (_GAUGES - _BY_EVENTS_ONLY) | {"ProbeFailures"}
+_UNKNOWN_TO_A_TASK = tuple(metric.name for metric in CATALOG if not metric.from_survey)
 
 
-def beat_schedule(*, seconds: float = 60.0, queue: str | None = None) -> dict[str, Any]:
-    """An entry for ``app.conf.beat_schedule``: publish every so many seconds.
+class _Request(Protocol):
+    """``celery.app.task.Context``: the message a worker runs the task for."""
+
+    hostname: str | None  # the worker's nodename
+
+
+class _BoundTask(Protocol):
+    """``celery.Task``, as a task that is bound gets it."""
+
+    app: CeleryApp
+    request: _Request
+
+
+def beat_schedule(
+    *, seconds: float = 60.0, queue: str | None = None
+) -> dict[str, dict[str, object]]:
+    """Return an entry for ``app.conf.beat_schedule``: publish every so many seconds.
 
     Runs that found no worker in time expire. ``queue`` is where the task goes if not to the
-    app's default; on one that is backed up, what is published says so late or never.
+    app's default; if that queue is backed up, the gauges come late or never.
     """
-    options: dict[str, Any] = {"expires": seconds}
+    options: dict[str, object] = {"expires": seconds}
     if queue is not None:
         options["queue"] = queue
     return {"event-monitor-gauges": {"task": TASK_NAME, "schedule": seconds, "options": options}}
 
 
-def _publish_gauges(self: Any) -> int:
-    """Ask workers and broker once and publish what they say; returns how many metrics were sent.
+def _publish_gauges(self: _BoundTask) -> int:
+    """Ask workers and broker once, publish their answers, and return how many metrics were sent.
 
     Settings are those of the worker's environment and of ``app.conf.event_monitor``. The reply
     of the worker that runs this comes from its main process; a solo worker cannot answer then,
@@ -63,7 +75,7 @@ def _publish_gauges(self: Any) -> int:
     for sentence in report.unknown:
         log.warning("%s", sentence)
     survey = Survey(queues=report.queues, workers=report.workers, failures=len(report.unknown))
-    metrics = gauges_from(survey, settings, own=self.request.hostname, now=time.time())
+    metrics = gauges_from(survey, settings, own=self.request.hostname, now=report.at)
     sink = make_sink(settings)
     try:
         outcome = sink.send(metrics)
@@ -74,6 +86,7 @@ def _publish_gauges(self: Any) -> int:
     return len(metrics) - len(outcome.unsent) - outcome.dropped
 
 
+#: A ``celery.Task``, which has no types: users call its ``delay`` and ``apply_async``.
 publish_gauges: Any = shared_task(name=TASK_NAME, bind=True, ignore_result=True, acks_late=False)(
     _publish_gauges
 )
@@ -82,23 +95,22 @@ publish_gauges: Any = shared_task(name=TASK_NAME, bind=True, ignore_result=True,
 def gauges_from(
     survey: Survey, settings: Settings, *, own: str | None, now: float
 ) -> tuple[Metric, ...]:
-    """The metrics that can be told from one survey, taken at ``now``, seconds since the epoch.
+    """Return the metrics known from one survey, taken at ``now``, seconds since the epoch.
 
     ``own`` is the nodename of the worker that runs this: it is online even if it cannot answer,
     and counts once if it does. Pure.
     """
-    answers = {one.hostname: one for one in survey.workers or ()}
+    answers = {answer.hostname: answer for answer in survey.workers or ()}
     online = {**dict.fromkeys([own] if own else []), **answers}
     workers = tuple(
         WorkerStatus(hostname, WorkerState.ONLINE, 0.0, active=answer.active if answer else None)
         for hostname, answer in online.items()
     )
-    nobody_counted = survey.workers is None
+    workers_answered = survey.workers is not None
     snapshot = Snapshot(
         Window(now, now),
         workers,
-        link=BrokerLink.CONNECTING if nobody_counted else BrokerLink.LISTENING,
+        link=BrokerLink.LISTENING if workers_answered else BrokerLink.CONNECTING,
     )
-    without = tuple(one.name for one in CATALOG if one.name not in _PUBLISHED)
-    chosen = replace(settings, without=(*settings.without, *without))
+    chosen = replace(settings, without=(*settings.without, *_UNKNOWN_TO_A_TASK))
     return metrics_from(snapshot.with_survey(survey), chosen)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import ceil
 
-from ..catalog import spec
+from ..catalog import SPLIT_SETTINGS, spec
 from ..errors import SettingsError
-from ..metrics import Metric, label_for
+from ..metrics import Metric, is_split, label_for
 from ..settings import Settings
 from ..sinks.cloudwatch import encode
 from .model import Dimensions, Series
@@ -22,9 +22,6 @@ __all__ = [
     "unpublished_reason",
 ]
 
-#: Dimension → the setting that lists the metrics split by it.
-_SPLIT_SETTINGS = {"TaskName": "by_task", "QueueName": "by_queue", "WorkerName": "by_worker"}
-
 
 def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> str | None:
     """Return why the settings do not publish the metric; None if they do.
@@ -36,10 +33,11 @@ def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> s
     for need in spec(metric).needs:
         if not getattr(settings, need):
             return f"{metric} needs `{need}`"
-    if metric == "QueueStatus" and not has_queue_limits(settings):
-        return "QueueStatus needs `queue_length_limits` or `queue_age_limits`"
-    if split and metric not in getattr(settings, _SPLIT_SETTINGS[split]):
-        return f"`{_SPLIT_SETTINGS[split]}` has no {metric}"
+    one_of = spec(metric).needs_one_of
+    if not _has_one_of(one_of, settings):
+        return f"{metric} needs " + " or ".join(f"`{need}`" for need in one_of)
+    if split and not is_split(spec(metric), split, settings):
+        return f"`{SPLIT_SETTINGS[split]}` has no {metric}"
     return None
 
 
@@ -50,7 +48,11 @@ def is_published(metric: str, settings: Settings, *, split: str = "") -> bool:
 
 def has_queue_limits(settings: Settings) -> bool:
     """Return whether queues have limits, without which QueueStatus is not known."""
-    return bool(settings.queue_length_limits or settings.queue_age_limits)
+    return _has_one_of(spec("QueueStatus").needs_one_of, settings)
+
+
+def _has_one_of(needs: tuple[str, ...], settings: Settings) -> bool:
+    return not needs or any(getattr(settings, need) for need in needs)
 
 
 def published_series(

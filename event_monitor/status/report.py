@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
-from ..metrics.gauges import status_of
+from ..metrics.levels import Level, level_of
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
@@ -14,15 +13,6 @@ from ..text import printable
 from .phrases import duration, number, workers_answer
 
 __all__ = ["Level", "Report", "Verdict", "judge"]
-
-
-class Level(IntEnum):
-    """How bad it is: the exit codes of Nagios plugins."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
 
 
 _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
@@ -70,8 +60,7 @@ class Verdict:
 
 def judge(report: Report, settings: Settings, *, min_workers: int) -> Verdict:
     """Return what is wrong: queues at their limits, too few workers, what is unknown."""
-    levels = [status_of(queue, settings) for queue in report.queues or ()]
-    queues = tuple(None if level is None else Level(level) for level in levels)
+    queues = tuple(level_of(queue, settings) for queue in report.queues or ())
     problems = sorted(
         _problems(report, queues, min_workers=min_workers),
         key=lambda problem: _WORST_FIRST.index(problem[0]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from
+from event_monitor.catalog import CATALOG
 from event_monitor.settings import Settings
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
@@ -32,8 +33,8 @@ def published(
 ) -> dict[str, object]:
     """Name → value of the totals."""
     metrics = gauges_from(survey, settings, own=own, now=1_000.0)
-    assert {one.timestamp for one in metrics} == {1_000.0}
-    return {one.name: one.value for one in metrics if not one.dimensions}
+    assert {metric.timestamp for metric in metrics} == {1_000.0}
+    return {metric.name: metric.value for metric in metrics if not metric.dimensions}
 
 
 def test_all_that_a_task_can_know_is_published() -> None:
@@ -56,11 +57,20 @@ def test_all_that_a_task_can_know_is_published() -> None:
     }
 
 
+def test_the_catalog_marks_exactly_what_a_task_can_know() -> None:
+    """Where the broker reports rates and limits are set, all of it is published."""
+    queue = QueueDepth("celery", 12, 5, 1, 30.0, 1.0, 2.0)
+    limited = Settings(queue_length_limits=(("*", (1, 2)),))
+
+    names = set(published(Survey(queues=(queue,), workers=ANSWERS), settings=limited))
+    assert names == {metric.name for metric in CATALOG if metric.from_survey}
+
+
 def test_no_count_of_tasks_is_invented() -> None:
     """The well-known recipe says for ever that nothing succeeded, failed or was retried."""
     names = set(published(Survey(queues=QUEUES, workers=ANSWERS)))
 
-    assert not {one for one in names if one.endswith(("Succeeded", "Failed", "Retried", "Lost"))}
+    assert not {name for name in names if name.endswith(("Succeeded", "Failed", "Retried", "Lost"))}
     assert not {"MonitorHeartbeat", "BrokerConnected", "WorkersOffline"} & names
 
 
@@ -74,7 +84,7 @@ def test_memory_is_in_the_unit_it_is_labelled_with() -> None:
     """Bytes are Bytes."""
     metrics = gauges_from(Survey(workers=ANSWERS), SETTINGS, own=W1, now=1_000.0)
 
-    (memory,) = [one for one in metrics if one.name == "WorkerMemory"]
+    (memory,) = [metric for metric in metrics if metric.name == "WorkerMemory"]
     assert (memory.value, memory.unit) == (50_000_000, "Bytes")
 
 
@@ -83,7 +93,7 @@ def test_when_nobody_answers_only_its_own_worker_is_known() -> None:
     assert published(Survey(workers=())) == {"WorkersOnline": 1, "ProbeFailures": 0}
 
 
-def test_when_nothing_could_be_asked_only_the_failures_are_told() -> None:
+def test_when_nothing_could_be_asked_only_the_failures_are_published() -> None:
     """Unknown, not zero."""
     assert published(Survey(failures=2)) == {"ProbeFailures": 2}
 
@@ -93,8 +103,12 @@ def test_settings_hold_as_for_the_monitor() -> None:
     settings = Settings(without=("QueueUnacked",), by_worker=("TasksReserved", "PoolProcesses"))
     metrics = gauges_from(Survey(queues=QUEUES, workers=ANSWERS), settings, own=W1, now=1_000.0)
 
-    split = {(one.name, one.dimensions[0][1]): one.value for one in metrics if one.dimensions}
-    assert "QueueUnacked" not in {one.name for one in metrics}
+    split = {
+        (metric.name, metric.dimensions[0][1]): metric.value
+        for metric in metrics
+        if metric.dimensions
+    }
+    assert "QueueUnacked" not in {metric.name for metric in metrics}
     assert split["QueueLength", "celery"] == 12
     assert split["TasksReserved", W1] == 4
     assert split["PoolProcesses", W2] == 2

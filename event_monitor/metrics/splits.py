@@ -1,0 +1,150 @@
+"""Splits: the values per task, queue, worker, exception and event type, within the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+
+from ..catalog import SPLIT_SETTINGS, Dimension, MetricSpec
+from ..settings import Settings
+from ..snapshot import OTHER, Snapshot, TaskCounts, WorkerState, total
+from .gauges import queue_values, worker_values
+from .labels import label_for
+from .source_values import SourceValues, number_of, values_of_counts
+
+__all__ = ["Split", "is_split", "splits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Values by label of one dimension, and the number of labels the budget had no place for."""
+
+    values: dict[str, SourceValues] = field(default_factory=dict)
+    folded: int = 0
+
+
+def is_split(metric: MetricSpec, dimension: str, settings: Settings) -> bool:
+    """Return whether these settings publish the metric per value of the dimension."""
+    if dimension in metric.always_by:
+        return True
+    if dimension not in metric.splits or dimension not in SPLIT_SETTINGS:
+        return False
+    chosen: tuple[str, ...] | bool = getattr(settings, SPLIT_SETTINGS[dimension])
+    return chosen if isinstance(chosen, bool) else metric.name in chosen
+
+
+def splits_of(
+    snapshot: Snapshot, settings: Settings, *, total_count: int
+) -> dict[Dimension, Split]:
+    """Return the values by dimension. Tasks get what the totals and the others leave of the budget.
+
+    ``total_count`` is the number of totals published.
+    """
+    window = snapshot.window
+    by_queue = _by_queue(snapshot, settings)
+    by_worker = _by_worker(snapshot, settings)
+    taken = total_count
+    taken += len(by_queue.values) * len(settings.by_queue)
+    taken += len(by_worker.values) * len(settings.by_worker)
+    taken += len(window.exceptions) + len(window.custom_events)
+    return {
+        "TaskName": _by_task(snapshot, settings, budget=settings.series_budget - taken),
+        "QueueName": by_queue,
+        "WorkerName": by_worker,
+        "ExceptionType": Split({name: {"failed": count} for name, count in window.exceptions}),
+        "EventType": Split({name: {"custom_events": n} for name, n in window.custom_events}),
+    }
+
+
+def _by_task(snapshot: Snapshot, settings: Settings, *, budget: int) -> Split:
+    """Return the values per published TaskName; those beyond the budget are folded into ``other``.
+
+    ``budget`` is in series. Names keep their place in the order they were first seen, so that a
+    newcomer never pushes out a series that alarms already watch.
+    """
+    per_task = len(set(settings.by_task) - set(settings.without))
+    most = max(0, budget // per_task - 1) if per_task else 0  # one place is `other`'s
+    members: dict[str, list[TaskCounts]] = {}
+    for name, counts in snapshot.window.tasks:
+        label = label_for(name, settings)
+        if label is not None:
+            members.setdefault(label, []).append(counts)
+    kept: dict[str, list[TaskCounts]] = {}
+    folded = 0
+    for label, counts_of in members.items():
+        if label == OTHER or len(kept) - (OTHER in kept) < most:
+            kept.setdefault(label, []).extend(counts_of)
+        else:
+            folded += 1
+            kept.setdefault(OTHER, []).extend(counts_of)
+    labelled: dict[str, SourceValues] = {}
+    for label, counts_of in kept.items():
+        values = labelled[label] = values_of_counts(total(counts_of))
+        values["running"] = 0
+        values["oldest_running"] = 0.0
+    _add_running(labelled, snapshot, settings)
+    return Split(labelled, folded)
+
+
+def _add_running(labelled: dict[str, SourceValues], snapshot: Snapshot, settings: Settings) -> None:
+    """Add the running tasks to the values of their label, or of ``other`` if it has none."""
+    for running in snapshot.running:
+        label = label_for(running.name, settings)
+        if label is None:
+            continue
+        values = labelled.setdefault(label if label in labelled else OTHER, {})
+        values["running"] = number_of(values, "running") + running.count
+        values["oldest_running"] = max(number_of(values, "oldest_running"), running.oldest_seconds)
+
+
+def _by_queue(snapshot: Snapshot, settings: Settings) -> Split:
+    """Return the values per QueueName, for at most a quarter of the budget."""
+    if not settings.by_queue:
+        return Split()
+    survey, queues = snapshot.survey, snapshot.survey.queues or ()
+    most = settings.series_budget // 4 // len(settings.by_queue)
+    kept = {queue.name: queue_values(queue, survey, settings) for queue in queues[:most]}
+    return Split(kept, max(0, len(queues) - most))
+
+
+def _by_worker(snapshot: Snapshot, settings: Settings) -> Split:
+    """Return the values per WorkerName, for at most half the budget.
+
+    Gauges of several workers cannot be added up, so the workers beyond it are in the totals only.
+    """
+    if not settings.by_worker:
+        return Split()
+    labelled = _from_heartbeats(snapshot)
+    for hostname, values in worker_values(snapshot.survey).items():
+        if hostname in labelled:
+            labelled[hostname] |= values
+    for loss in snapshot.losses:
+        values = labelled.setdefault(loss.hostname, {})
+        values["lost"] = number_of(values, "lost") + int(not loss.said_goodbye)
+        values["orphaned"] = number_of(values, "orphaned") + len(loss.orphans)
+    for hostname, events_lost in snapshot.window.events_lost:
+        labelled.setdefault(hostname, {})["events_lost"] = events_lost
+    for hostname, counts in snapshot.window.by_worker:
+        labelled.setdefault(hostname, {}).update(values_of_counts(counts))
+    most = settings.series_budget // 2 // len(settings.by_worker)
+    return Split(dict(islice(labelled.items(), most)), max(0, len(labelled) - most))
+
+
+def _from_heartbeats(snapshot: Snapshot) -> dict[str, SourceValues]:
+    """Return what is known of each worker by its own events, with zeros for what can be added."""
+    labelled: dict[str, SourceValues] = {}
+    for worker in snapshot.workers:
+        is_online = worker.state is WorkerState.ONLINE
+        values: SourceValues = {
+            "online": int(is_online),
+            "offline": int(worker.state is WorkerState.OFFLINE),
+            "lost": 0,
+            "orphaned": 0,
+            "events_lost": 0,
+        }
+        if is_online and worker.active is not None:
+            values["active"] = worker.active
+        if is_online and worker.load_average is not None:
+            values["load_average"] = worker.load_average
+        labelled.setdefault(worker.hostname, {}).update(values)
+    return labelled

@@ -1,0 +1,65 @@
+"""Totals: the values of the whole cluster, and of the monitor itself."""
+
+from __future__ import annotations
+
+from ..settings import Settings
+from ..snapshot import Snapshot, WorkerState, total
+from .gauges import queue_totals, worker_totals
+from .source_values import SourceValues, known, values_of_counts
+
+__all__ = ["totals_of"]
+
+
+def totals_of(snapshot: Snapshot, settings: Settings, *, series_folded: int) -> SourceValues:
+    """Return the value of every metric's total, without those that are not known."""
+    totals = values_of_counts(total(counts for _, counts in snapshot.window.tasks))
+    totals |= _from_events(snapshot)
+    totals |= _of_monitor(snapshot, series_folded=series_folded)
+    totals |= queue_totals(snapshot, settings)
+    totals |= worker_totals(snapshot.survey)
+    return totals
+
+
+def _from_events(snapshot: Snapshot) -> SourceValues:
+    online = snapshot.online
+    actives = [worker.active for worker in online if worker.active is not None]
+    loads = [worker.load_average for worker in online if worker.load_average is not None]
+    values: SourceValues = {
+        "custom_events": sum(count for _, count in snapshot.window.custom_events),
+        "running": sum(running.count for running in snapshot.running),
+        "oldest_running": max(
+            (running.oldest_seconds for running in snapshot.running), default=0.0
+        ),
+        "tasks_in_flight": snapshot.tasks_in_flight,
+        "orphaned": sum(len(loss.orphans) for loss in snapshot.losses),
+        "online": len(online),
+        "offline": sum(worker.state is WorkerState.OFFLINE for worker in snapshot.workers),
+        "lost": sum(not loss.said_goodbye for loss in snapshot.losses),
+    }
+    # That no worker says what it runs is unknown, not zero; without workers it is zero.
+    return values | known(
+        {
+            "active": sum(actives) if actives or not online else None,
+            "load_average": max(loads, default=None),
+        }
+    )
+
+
+def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
+    window, publisher = snapshot.window, snapshot.publisher
+    values: SourceValues = {
+        "heartbeat": 1,
+        "connected": int(snapshot.link.is_connected),
+        "events_received": window.events_received,
+        "events_invalid": window.events_invalid,
+        "events_lost": sum(count for _, count in window.events_lost),
+        "disconnections": window.disconnections,
+        "event_delay": window.event_delay,
+        "tasks_forgotten": window.tasks_forgotten,
+        "series_folded": window.names_folded + series_folded,
+        "probe_failures": snapshot.survey.failures,
+        "publish_failures": publisher.failures,
+        "publish_ambiguous": publisher.ambiguous,
+        "datums_dropped": publisher.dropped,
+    }
+    return values | known({"flush_duration": publisher.flush_seconds})
