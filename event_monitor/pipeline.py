@@ -122,9 +122,9 @@ class Pipeline:
         if events and self.state.link is BrokerLink.STANDBY:
             self._begin_to_listen()
         self.state.observe(events, token)
-        if token is not None and self._durability is not None:
-            if self._durability.should_hurry(token):
-                self._hurry()
+        durability = self._durability
+        if token is not None and durability is not None and durability.should_hurry(token):
+            self._hurry()
 
     def on_invalid(self, error: InvalidEvent) -> None:
         """Count what arrived and was no event."""
