@@ -7,22 +7,31 @@ senders. Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import events as ev
 from ..settings import Settings
-from ..snapshot import OTHER, UNKNOWN, OrphanedTask, TaskInFlight, WorkerLoss
+from ..snapshot import OTHER, UNKNOWN, TaskInFlight
 from .cells import Cells
 from .in_flight import Details, InFlightTask, InFlightTasks
 from .loss_meter import LossMeter
 from .roster import Departure, Roster
 from .window import OpenWindow, TaskCounters
 
-__all__ = ["Aggregator"]
+__all__ = ["Aggregator", "Loss"]
 
 _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
+
+
+class Loss(NamedTuple):
+    """A worker that died, or left, and the tasks that were running there; when, by our clock."""
+
+    departure: Departure
+    orphans: tuple[InFlightTask, ...]
+    at: float
+
 
 #: A task that has just ended, and the event that ended it.
 Ending = tuple[InFlightTask, ev.TaskEvent]
@@ -31,15 +40,13 @@ Ending = tuple[InFlightTask, ev.TaskEvent]
 class Aggregator:
     """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
 
-    ``losses`` are the workers that died, or left, since they were last taken from here; ``gone``
-    are their nodenames, if no other process has them. ``ended`` are the tasks that ended, if
-    somebody wants them; else None.
+    ``losses`` are the workers that died, or left, since they were last taken from here. ``ended``
+    are the tasks that ended, if somebody wants them; else None.
     """
 
     def __init__(self, settings: Settings, *, wall: float, keep_ended: bool = False) -> None:
         self.window = OpenWindow(wall)
-        self.losses: list[WorkerLoss] = []
-        self.gone: set[str] = set()
+        self.losses: list[Loss] = []
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
         self.cells = Cells(
@@ -57,6 +64,7 @@ class Aggregator:
         self._note = self.in_flight.recently_ended.note
         # What belongs to the worker whose events are being counted:
         self._loss_meter = LossMeter()
+        self._sender = ""
         self._running: dict[str, InFlightTask] = {}
         self._sender_cells = self.cells.of_sender(None)
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
@@ -88,7 +96,7 @@ class Aggregator:
         for event in events:
             type_ = event.type
             if event.hostname != sender and type_ in _FROM_WORKERS:
-                sender = event.hostname
+                sender = self._sender = event.hostname
                 self._loss_meter = self.roster.task_event(sender, now=now)
                 running = running_on(sender)
                 self._running = self.in_flight.on_worker(sender) if running is None else running
@@ -129,23 +137,13 @@ class Aggregator:
                 in_flight.start(task, now=now - max(0.0, wall - known.running_since))
         in_flight.trim()
 
-    def judge(self, departures: Iterable[Departure]) -> None:
-        """Note who died, with the tasks that died with them."""
+    def judge(self, departures: Iterable[Departure], *, now: float) -> None:
+        """Note who died, with the tasks that died with them; ``now`` is our monotonic clock."""
         for departure in departures:
-            if departure.successor_pid is None:
-                self.gone.add(departure.hostname)
             orphans = self.in_flight.abandon(departure.hostname, spare_pid=departure.successor_pid)
-            if orphans or not departure.said_goodbye:
-                self.losses.append(
-                    WorkerLoss(
-                        hostname=departure.hostname,
-                        silent_seconds=departure.silent_seconds,
-                        orphans=tuple(
-                            OrphanedTask(task.uuid, task.name or UNKNOWN) for task in orphans
-                        ),
-                        said_goodbye=departure.said_goodbye,
-                    )
-                )
+            self.losses.append(Loss(departure, orphans, now))
+            if departure.hostname == self._sender:  # its running tasks are others now
+                self._running = self.in_flight.on_worker(self._sender)
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
@@ -163,15 +161,10 @@ class Aggregator:
         }
         return window
 
-    def take_losses(self) -> tuple[WorkerLoss, ...]:
+    def take_losses(self) -> tuple[Loss, ...]:
         """Return the workers that died, or left, since the last call."""
         losses, self.losses = tuple(self.losses), []
         return losses
-
-    def take_gone(self) -> frozenset[str]:
-        """Return the nodenames of the workers that are gone since the last call."""
-        gone, self.gone = frozenset(self.gone), set()
-        return gone
 
     def take_ended(self) -> list[Ending]:
         """Return the tasks that ended since the last call; none if nobody wants them."""
@@ -209,6 +202,9 @@ class Aggregator:
                 return
         details.sent_at = sent_at
         details.eta = ev.epoch_of(event.eta) if event.eta else None
+        waits = task.received_at is None or (task.started_at or sent_at) < sent_at
+        if waits and event.queue is not None:
+            self.in_flight.waiting.add(event.queue, uuid, sent_at=sent_at, eta=details.eta)
 
     def _on_received(self, event: ev.TaskEvent, now: float) -> None:
         del now
@@ -264,6 +260,8 @@ class Aggregator:
     ) -> None:
         """Record the queue time of a run, unless it has to wait for the run's task-sent."""
         details = task.detail()
+        if details.queue is not None:
+            self.in_flight.waiting.remove(details.queue, task.uuid)
         details.awaited_receipt = received_at
         if details.sent_at is None and task.name in self._announced:
             details.awaits_sent = True
@@ -316,7 +314,7 @@ class Aggregator:
     def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
         departure = self.roster.heartbeat(event, now=now)
         if departure is not None:
-            self.judge((departure,))
+            self.judge((departure,), now=now)
 
     def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
         self.roster.goodbye(event, now=now)
@@ -375,7 +373,7 @@ class Aggregator:
         if details.first_received_at is None:
             details.first_received_at = received_at
         if details.queue is not None and details.sent_at is not None:
-            self.in_flight.note_receipt(details.queue, details.sent_at)
+            self.in_flight.waiting.received(details.queue, uuid, sent_at=details.sent_at)
         if task.running_since is None:
             task.pid = event.pid
             self._move(task, hostname)
@@ -392,10 +390,11 @@ class Aggregator:
         else:
             if task.details is not None:
                 self._settle_queue_time(task)
-            if task.worker == event.hostname:
+            if task.details is None and task.worker == event.hostname:  # nearly always
                 self._running.pop(uuid, None)
             else:
                 self.in_flight.stop(task)
+            if task.worker != event.hostname:
                 task.cell = self.cells.find(task.name, event.hostname, self.window)
         cell = task.cell
         self._note(uuid, cell.name if task.details is None else task.name, how)

@@ -8,19 +8,20 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from itertools import chain, islice
+from heapq import heappop, heapreplace, nsmallest
+from itertools import islice
 
 import msgspec
 
 from ..snapshot import UNKNOWN, TaskInFlight
 from .cells import Cell
 from .recently_ended import RecentlyEnded
+from .waiting import WaitingTasks
 
 __all__ = ["Details", "InFlightTask", "InFlightTasks"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
-_MAX_QUEUES = 1_000
 _SLACK = (
     32  # tasks that have left a worker and are still in its list; 5,000 workers have such lists
 )
@@ -76,20 +77,6 @@ class InFlightTask(msgspec.Struct, gc=False):
             self.details = Details(first_received_at=self.received_at)
         return self.details
 
-    @property
-    def waits_since(self) -> tuple[str, float, float] | None:
-        """Return queue, time of sending and since when it waits there; None if it does not.
-
-        It waits since it was sent, or since its eta if that was later.
-        """
-        details = self.details
-        if details is None or details.queue is None or details.sent_at is None:
-            return None
-        if self.running_since is not None or (self.received_at and self.started_at is None):
-            return None
-        sent_at, eta = details.sent_at, details.eta
-        return details.queue, sent_at, sent_at if eta is None else max(sent_at, eta)
-
 
 class InFlightTasks(dict[str, InFlightTask]):
     """Tasks in flight by uuid; ``trim`` makes them ``limit`` at the most.
@@ -103,7 +90,7 @@ class InFlightTasks(dict[str, InFlightTask]):
         self._limit = limit
         self.recently_ended = RecentlyEnded()
         self.running_on: dict[str, dict[str, InFlightTask]] = {}  # nodename → uuid → task
-        self.received_up_to: dict[str, float] = {}  # queue → latest `sent_at` of a received task
+        self.waiting = WaitingTasks()
         self.evicted = 0
 
     def on_worker(self, hostname: str) -> dict[str, InFlightTask]:
@@ -124,18 +111,34 @@ class InFlightTasks(dict[str, InFlightTask]):
         task.running_since = None
         self._unindex(task)
 
-    def note_receipt(self, queue: str, sent_at: float) -> None:
-        """Note that a task which was sent to this queue then has been received."""
-        if sent_at > self.received_up_to.get(queue, 0.0):
-            if len(self.received_up_to) >= _MAX_QUEUES:
-                self.received_up_to.clear()
-            self.received_up_to[queue] = sent_at
-
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
         self.pop(task.uuid, None)
         self._unindex(task)
         self.recently_ended.note(task.uuid, task.name, None)
+
+    def give_up_orphan(self, task: InFlightTask, hostname: str, *, at: float) -> bool:
+        """Give up a task whose worker was gone ``at`` that time (our clock); return whether it was.
+
+        Not if it ended, or runs again, meanwhile.
+        """
+        since = task.running_since
+        if self.get(task.uuid) is not task or task.worker != hostname:
+            return False
+        if since is None or since > at:
+            return False
+        self.pop(task.uuid)
+        self.recently_ended.note(task.uuid, task.name, None)
+        return True
+
+    def give_up_unstarted(self, task: InFlightTask, hostnames: Container[str]) -> bool:
+        """Give up a task that one of these workers holds still; return whether it did."""
+        if self.get(task.uuid) is not task or task.running_since is not None:
+            return False
+        if task.worker not in hostnames:
+            return False
+        self.give_up(task)
+        return True
 
     def trim(self) -> None:
         """Have no more than ``limit``: the oldest go, running ones last, since they have an age."""
@@ -154,16 +157,27 @@ class InFlightTasks(dict[str, InFlightTask]):
         self.evicted += len(victims)
 
     def abandon(self, hostname: str, *, spare_pid: int | None = None) -> tuple[InFlightTask, ...]:
-        """Drop the tasks that were running on a worker that is gone, and return them.
+        """Return the tasks that were running on a worker that is gone, and run them no more.
 
-        They may be delivered again, so their names are remembered like those of ended tasks.
-        ``spare_pid`` is the process whose tasks stay.
+        They stay in flight until they are given up: here the time grows with the number of workers
+        that die, not with that of their tasks. ``spare_pid`` is the process whose tasks stay.
         """
-        running = self.running_on.get(hostname, {})
-        gone = [task for task in running.values() if spare_pid is None or task.pid != spare_pid]
-        for task in gone:
-            self.give_up(task)
-        return tuple(gone)
+        running = self.running_on.pop(hostname, None)
+        if not running:
+            return ()
+        if spare_pid is None:
+            return tuple(running.values())
+        spared = {uuid: task for uuid, task in running.items() if task.pid == spare_pid}
+        self.running_on[hostname] = spared
+        return tuple(task for uuid, task in running.items() if uuid not in spared)
+
+    def left_behind(self, hostnames: Container[str]) -> list[InFlightTask]:
+        """Return the tasks that these workers hold and have not started. Walks over all tasks."""
+        return [
+            task
+            for task in self.values()
+            if task.running_since is None and task.worker in hostnames
+        ]
 
     def drop_idle(self, idle_at: Mapping[str, float]) -> None:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.
@@ -186,9 +200,31 @@ class InFlightTasks(dict[str, InFlightTask]):
         for hostname in unknown:
             del self.running_on[hostname]
 
-    def running(self) -> list[InFlightTask]:
-        """Return the running tasks. Takes time that grows with them and the workers."""
-        return list(chain.from_iterable(map(dict.values, self.running_on.values())))
+    def oldest_running(self, most: int) -> list[InFlightTask]:
+        """Return the tasks that have been running longest, oldest first; at most so many.
+
+        Each worker's tasks are in the order of their starts, so the oldest are among those of the
+        workers with the oldest first task. Takes time that grows with the number of workers.
+        """
+        firsts = [
+            (next(iter(running.values())).running_since or 0.0, hostname)
+            for hostname, running in self.running_on.items()
+            if running
+        ]
+        heap = []
+        for number, (since, hostname) in enumerate(nsmallest(most, firsts)):
+            tasks = iter(self.running_on[hostname].values())
+            heap.append((since, number, next(tasks), tasks))
+        oldest: list[InFlightTask] = []
+        while heap and len(oldest) < most:
+            _, number, task, tasks = heap[0]
+            oldest.append(task)
+            following = next(tasks, None)
+            if following is None:
+                heappop(heap)
+            else:
+                heapreplace(heap, (following.running_since or 0.0, number, following, tasks))
+        return oldest
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Return every task as a value; ``wall_of`` turns our monotonic clock into wall time."""
@@ -198,6 +234,8 @@ class InFlightTasks(dict[str, InFlightTask]):
         running = self.running_on.get(task.worker) if task.worker is not None else None
         if running is not None:
             running.pop(task.uuid, None)
+        if task.details is not None and task.details.queue is not None:
+            self.waiting.remove(task.details.queue, task.uuid)
 
 
 def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:

@@ -28,12 +28,14 @@ _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 class Departure:
     """A process that is gone: the tasks it was running will not end there.
 
-    ``successor_pid`` is the pid of the process that runs under the same name now, if one does.
+    ``is_replaced``: another process has the name now. Its pid is ``successor_pid``, if it is not
+    the same (in containers it is).
     """
 
     hostname: str
     silent_seconds: float
     said_goodbye: bool = False
+    is_replaced: bool = False
     successor_pid: int | None = None
 
 
@@ -291,6 +293,7 @@ class Roster:
             worker.hostname,
             silent_seconds=now - worker.last_seen,
             said_goodbye=worker.state is WorkerState.OFFLINE,
+            is_replaced=True,
             successor_pid=event.pid if new_pid else None,
         )
         already_told = worker.judged

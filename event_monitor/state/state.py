@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import nsmallest
 from typing import Any
 
 from celery.events.state import State as CeleryState
@@ -18,12 +17,11 @@ from .. import events as ev
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..settings import Settings
-from ..snapshot import AckToken, BrokerLink, EndedTask, Live, RunningTask, TaskInFlight
+from ..snapshot import UNKNOWN, AckToken, BrokerLink, EndedTask, Live, RunningTask, TaskInFlight
 from ..text import printable
-from .aggregator import Aggregator
+from .aggregator import Aggregator, Loss
 from .ended import ended_task
 from .exposure import Exposure
-from .in_flight import InFlightTask
 from .window import totals_by_name
 
 __all__ = ["State", "TaskConsumer"]
@@ -31,7 +29,7 @@ __all__ = ["State", "TaskConsumer"]
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
-_MAX_GIVEN_UP = 1_000  # tasks dropped while the lock is held: about a millisecond
+_MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
 #: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
@@ -150,16 +148,16 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def expose(self) -> Exposure:
         """Close the window and copy what the snapshot needs. The caller holds the lock.
 
-        Takes time that grows with the number of names and workers, and of the tasks that die with
-        a worker. Of the others only references are copied (a few ns each), unless a durable queue's
-        checkpoint needs them all.
+        Takes time that grows with the number of names, queues and workers, not of tasks; unless a
+        durable queue's checkpoint needs all tasks in flight.
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
         in_flight, roster = aggregator.in_flight, aggregator.roster
         is_listening = self._link is BrokerLink.LISTENING
         aggregator.judge(
-            roster.sweep(now=now, listening_since=self._link_since if is_listening else None)
+            roster.sweep(now=now, listening_since=self._link_since if is_listening else None),
+            now=now,
         )
         in_flight.drop_idle(roster.idle())
         in_flight.forget_workers(roster)
@@ -170,13 +168,12 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             known_names=tuple(aggregator.cells.names),
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
-            running=in_flight.running(),
-            tasks=tuple(in_flight.values()),
-            gone=aggregator.take_gone(),
-            give_up=self._give_up,
-            received_up_to=dict(in_flight.received_up_to),
+            waiting=tuple(in_flight.waiting.oldest()),
             now=now,
             link=self._link,
+            tasks_in_flight=len(in_flight),
+            running=self._running_by_name,
+            give_up=self._give_up,
             in_flight=in_flight.export(lambda at: wall - (now - at))
             if self._has_checkpoints
             else (),
@@ -189,34 +186,63 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             aggregator = self._aggregator
             opened_at, link = aggregator.window.opened_at, self._link
             counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
-            running = aggregator.in_flight.running()
-            tasks_in_flight = len(aggregator.in_flight)
-        starts = [
-            (since, number)
-            for number, task in enumerate(running)
-            if (since := task.running_since) is not None and since <= now
-        ]
-        oldest = [(since, running[number]) for since, number in nsmallest(_MAX_LIVE_TASKS, starts)]
+            in_flight = aggregator.in_flight
+            oldest = in_flight.oldest_running(_MAX_LIVE_TASKS)
+            running = [(task, task.running_since or now) for task in oldest]
+            running_count = sum(map(len, in_flight.running_on.values()))
+            tasks_in_flight = len(in_flight)
         return Live(
             taken_at=wall,
             opened_at=opened_at,
             tasks=totals_by_name(counted),
             running=tuple(
                 RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
-                for since, task in oldest
+                for task, since in running
             ),
-            running_count=len(starts),
+            running_count=running_count,
             tasks_in_flight=tasks_in_flight,
             link=link,
         )
 
-    def _give_up(self, tasks: Sequence[InFlightTask]) -> None:
-        """Drop tasks that wait on workers that are gone, a few at a time."""
-        for start in range(0, len(tasks), _MAX_GIVEN_UP):
+    # -- after a shot, a little at a time so that no event has to wait --------------------------
+
+    def _running_by_name(self, now: float) -> dict[str, list[float]]:
+        """Return for each name since when its tasks are running; those that were at ``now``."""
+        since_by_name: dict[str, list[float]] = {}
+        running_on = self._aggregator.in_flight.running_on
+        with self._mutex:
+            hostnames = list(running_on)
+        for hostname in hostnames:
             with self._mutex:
-                for task in tasks[start : start + _MAX_GIVEN_UP]:
-                    if task.running_since is None:
-                        self._aggregator.in_flight.give_up(task)
+                tasks = tuple(running_on.get(hostname, {}).values())
+            for task in tasks:
+                since = task.running_since
+                if since is not None and since <= now:
+                    since_by_name.setdefault(task.name or UNKNOWN, []).append(since)
+        return since_by_name
+
+    def _give_up(self, losses: Sequence[Loss]) -> int:
+        """Take tasks out of flight that their worker will not end any more; return how many.
+
+        Those that it had not started will be delivered again, under the name they have.
+        """
+        in_flight = self._aggregator.in_flight
+        given_up = 0
+        for loss in losses:
+            for start in range(0, len(loss.orphans), _MAX_GIVEN_UP):
+                with self._mutex:
+                    for task in loss.orphans[start : start + _MAX_GIVEN_UP]:
+                        given_up += in_flight.give_up_orphan(
+                            task, loss.departure.hostname, at=loss.at
+                        )
+        gone = {loss.departure.hostname for loss in losses if not loss.departure.is_replaced}
+        with self._mutex:
+            left_behind = in_flight.left_behind(gone) if gone else []
+        for start in range(0, len(left_behind), _MAX_GIVEN_UP):
+            with self._mutex:
+                for task in left_behind[start : start + _MAX_GIVEN_UP]:
+                    given_up += in_flight.give_up_unstarted(task, gone)
+        return given_up
 
 
 def _with_wire_timestamp(fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -82,13 +82,17 @@ def test_the_goodbye_of_a_process_already_replaced_is_out_of_date(roster: Roster
 def test_a_new_pid_under_the_same_name_means_that_the_old_process_died(roster: Roster) -> None:
     """A restart faster than the grace is still a death, if nobody said goodbye."""
     roster.heartbeat(online(pid=7), now=0)
-    assert roster.heartbeat(online(pid=8), now=9) == Departure(W1, 9.0, successor_pid=8)
+    assert roster.heartbeat(online(pid=8), now=9) == Departure(
+        W1, 9.0, is_replaced=True, successor_pid=8
+    )
 
 
 def test_in_a_container_the_falling_processed_count_tells_of_the_restart(roster: Roster) -> None:
     """There the pid is always the same."""
     roster.heartbeat(beat(pid=1, processed=10), now=0)
-    assert roster.heartbeat(online(pid=1, processed=0), now=9) == Departure(W1, 9.0)
+    assert roster.heartbeat(online(pid=1, processed=0), now=9) == Departure(
+        W1, 9.0, is_replaced=True
+    )
 
 
 def test_a_reconnect_of_the_same_process_is_no_departure(roster: Roster) -> None:
@@ -113,7 +117,12 @@ def test_two_workers_that_share_a_name_are_warned_of_and_not_counted_as_deaths(
     roster.heartbeat(online(pid=7), now=0)
     with caplog.at_level(logging.WARNING):
         departures = [roster.heartbeat(beat(pid=pid), now=1) for pid in (8, 7, 8, 7)]
-    assert departures == [Departure(W1, 1.0, successor_pid=8), None, None, None]
+    assert departures == [
+        Departure(W1, 1.0, is_replaced=True, successor_pid=8),
+        None,
+        None,
+        None,
+    ]
     assert "two workers share the name celery@one" in caplog.text
 
 
