@@ -31,9 +31,12 @@ _STAR = "published by default; the other splits are for the settings to ask for.
 
 def _metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
     """Return name, unit, statistic, splits and meaning; ``*`` marks a split that is the default."""
-    splits = (
-        f"{split}*" if split == "TaskName" and spec.by_task else split for split in spec.splits
-    )
+    by_default = {
+        *spec.always_by,
+        *(["TaskName"] if spec.by_task else []),
+        *(["QueueName"] if spec.by_queue else []),
+    }
+    splits = (f"{split}*" if split in by_default else split for split in spec.splits)
     return spec.name, spec.unit, spec.statistic, ", ".join(splits) or "–", spec.meaning
 
 

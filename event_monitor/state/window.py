@@ -7,6 +7,7 @@ it belongs to the snapshot alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from ..distribution import Recorder
 from ..snapshot import AckToken, TaskCounts, Window, total
@@ -67,18 +68,8 @@ class TaskCounters:
 
     def freeze(self) -> TaskCounts:
         """Return all of it as a value."""
-        return TaskCounts(
-            sent=self.sent,
-            received=self.received,
-            started=self.started,
-            succeeded=self.succeeded,
-            failed=self.failed,
-            retried=self.retried,
-            revoked=self.revoked,
-            expired=self.expired,
-            terminated=self.terminated,
-            rejected=self.rejected,
-            cancelled=self.cancelled,
+        return replace(
+            self.counts(),
             runtime=self.runtime.freeze(),
             queue_time=self.queue_time.freeze(),
             prefetch_time=self.prefetch_time.freeze(),
