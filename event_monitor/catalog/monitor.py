@@ -21,7 +21,8 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         kind="gauge",
         unit="Count",
         source="connected",
-        meaning="1 while the monitor is connected to the broker, else 0; workers are not judged meanwhile.",
+        meaning="1 while the monitor is connected to the broker, else 0; workers are not judged "
+        "meanwhile.",
         worst_is_low=True,
     ),
     MetricSpec(
