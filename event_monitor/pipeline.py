@@ -19,7 +19,7 @@ from .probes.learner import Learner
 from .probes.prober import Prober
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
-from .receiver.durability import Durability
+from .receiver.exactly_once import ExactlyOnce
 from .receiver.transports import carries_events
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot
@@ -33,7 +33,7 @@ _LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
 class Pipeline:
     """What comes from one broker: events into ``state``, answers into each snapshot.
 
-    ``durability`` is for a queue that outlives us. ``hurry`` asks for a shot ahead of time, and
+    ``exactly_once`` is for a queue that outlives us. ``hurry`` asks for a shot ahead of time, and
     ``before_leaving`` is called while still connected, on a graceful shutdown; both are called in
     the receiving thread, as ``on_events``, ``on_invalid`` and ``on_connection`` are. ``complete``
     belongs to the thread that takes the shot. ``stop`` is safe in a signal handler.
@@ -48,14 +48,14 @@ class Pipeline:
         online: Callable[[], Sequence[str]],
         hurry: Callable[[], None],
         before_leaving: Callable[[], None],
-        durability: Durability | None = None,
+        exactly_once: ExactlyOnce | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.state = state
         self.receiver: Receiver | None = None
         self._app = app
         self._settings = settings
-        self._durability = durability
+        self._exactly_once = exactly_once
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._clock = clock
@@ -110,8 +110,8 @@ class Pipeline:
                 **options: Any,
             ) -> None:
                 super().__init__(channel, _of_the_user(handlers), **options)
-                if pipeline._durability is not None:
-                    self.durable = pipeline._durability.queue
+                if pipeline._exactly_once is not None:
+                    self.durable = pipeline._exactly_once.queue
                 pipeline.receiver = self
                 pipeline.state.await_broker()
 
@@ -122,8 +122,8 @@ class Pipeline:
         if events and self.state.link is BrokerLink.STANDBY:
             self._begin_to_listen()
         self.state.observe(events, token)
-        durability = self._durability
-        if token is not None and durability is not None and durability.should_hurry(token):
+        exactly_once = self._exactly_once
+        if token is not None and exactly_once is not None and exactly_once.should_hurry(token):
             self._hurry()
 
     def on_invalid(self, error: InvalidEvent) -> None:
@@ -134,7 +134,7 @@ class Pipeline:
         """Note that the broker is there, or not. A durable queue may be another monitor's still."""
         if not connected:
             self.state.change_link(self.state.link.lost())
-        elif self._durability is not None:
+        elif self._exactly_once is not None:
             self.state.change_link(BrokerLink.STANDBY)
             self._send_own_event()
         else:

@@ -22,9 +22,9 @@ from .liveness import Liveness
 from .notices import Notices
 from .pipeline import Pipeline, require_events
 from .publisher import Publisher, Spool
-from .publisher.publishing import Publishing
+from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
-from .receiver.durability import Durability
+from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
@@ -79,7 +79,7 @@ class Service:
             clock=clock,
             on_crash=self.crashed,
         )
-        self._durability = Durability(settings) if settings.durable_queue else None
+        self._exactly_once = ExactlyOnce(settings) if settings.durable_queue else None
         self._liveness = Liveness(settings.state_dir, clock=clock)
         latest = Latest()
         if isinstance(state, State):
@@ -98,10 +98,10 @@ class Service:
             complete=self._complete,
             consumers=(
                 latest,
-                Publishing(
+                SnapshotPublisher(
                     self._publisher,
                     settings,
-                    checkpoint=self._durability.checkpoint if self._durability else None,
+                    checkpoint=self._exactly_once.checkpoint if self._exactly_once else None,
                     acknowledge=lambda token: self.pipeline.acknowledge(token),
                 ),
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
@@ -118,7 +118,7 @@ class Service:
             online=latest.online,
             hurry=self.camera.hurry,
             before_leaving=self.shoot_last,
-            durability=self._durability,
+            exactly_once=self._exactly_once,
             clock=clock,
         )
         self._signals_before: dict[int, Any] = {}
@@ -148,10 +148,10 @@ class Service:
         """
         self._spool.open()
         try:
-            if self._durability is not None:
+            if self._exactly_once is not None:
                 checkpoint = Checkpoint.decode(self._spool.checkpoint())
                 self.camera.state.learn(checkpoint.in_flight)
-                self._durability.restore(checkpoint)
+                self._exactly_once.restore(checkpoint)
             _tune_garbage_collection()
             self._publisher.start()
             self.pipeline.open()

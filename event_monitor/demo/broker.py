@@ -23,7 +23,7 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
 
 from ..clock import SYSTEM_CLOCK
-from .run import LONG_QUEUE, WORK_QUEUE, Run
+from .identity import LONG_QUEUE, WORK_QUEUE, Run
 
 __all__ = ["Transport", "clean_up"]
 

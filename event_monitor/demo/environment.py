@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .cloudwatch import NAMESPACE, REGION
-from .run import Run
+from .identity import Run
 
 __all__ = ["process_environ", "user_settings_hidden"]
 

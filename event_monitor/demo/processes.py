@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from .run import Run
+from .identity import Run
 
 __all__ = ["Process", "ProcessState", "Processes"]
 

@@ -22,8 +22,8 @@ from ..errors import EXIT_CHECK_FAILED, EXIT_OK, UnavailableError
 from .broker import clean_up
 from .cloudwatch import CloudWatch
 from .environment import process_environ, user_settings_hidden
+from .identity import Run
 from .processes import Processes
-from .run import Run
 from .scenario import MONITOR, DemoError, Scenario
 from .screen import Screen, verdict_tables
 from .verdict import Verdict

@@ -14,8 +14,8 @@ from kombu.exceptions import KombuError
 from ..clock import SYSTEM_CLOCK, Clock
 from . import ledger
 from .cloudwatch import CloudWatch
+from .identity import LONG_QUEUE, WORK_QUEUE, Run
 from .processes import Process, Processes
-from .run import LONG_QUEUE, WORK_QUEUE, Run
 from .screen import Screen, View
 from .verdict import Verdict, compare, has_arrived
 from .workload import SampleTask, sample_tasks

@@ -14,7 +14,7 @@ from celery import Celery, Task
 
 from ..clock import SYSTEM_CLOCK
 from . import ledger
-from .run import Run
+from .identity import Run
 
 __all__ = ["app"]
 

@@ -22,9 +22,9 @@ from event_monitor.clock import SYSTEM_CLOCK, Clock
 from event_monitor.demo import ledger, run_demo
 from event_monitor.demo.cloudwatch import CloudWatch, Reading
 from event_monitor.demo.environment import process_environ
+from event_monitor.demo.identity import Run
 from event_monitor.demo.ledger import GroundTruth
 from event_monitor.demo.processes import Processes
-from event_monitor.demo.run import Run
 from event_monitor.demo.scenario import DemoError, Scenario
 from event_monitor.demo.screen import Screen
 from event_monitor.demo.verdict import Comparison, compare, has_arrived

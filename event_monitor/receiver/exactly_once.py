@@ -1,4 +1,4 @@
-"""Durability: what a queue that outlives us demands of the pipeline.
+"""Exactly once: what a queue that outlives us demands of the pipeline.
 
 Counts are written down before their messages are acknowledged, with what must be known to go on.
 """
@@ -11,10 +11,10 @@ from .checkpoint import Checkpoint
 from .durable import DurableQueue
 from .ledger import Ledger
 
-__all__ = ["Durability"]
+__all__ = ["ExactlyOnce"]
 
 
-class Durability:
+class ExactlyOnce:
     """Goes on from a checkpoint, and makes the next ones. ``restore`` it before use.
 
     ``queue`` is for the subscription. ``should_hurry`` belongs to the receiving thread,

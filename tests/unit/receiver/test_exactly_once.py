@@ -1,9 +1,9 @@
-"""Durability: what is remembered of messages counted stays bounded, over any number of restarts."""
+"""Exactly once: what is remembered of messages stays bounded, over any number of restarts."""
 
 from __future__ import annotations
 
 from event_monitor.receiver.checkpoint import Checkpoint
-from event_monitor.receiver.durability import Durability
+from event_monitor.receiver.exactly_once import ExactlyOnce
 from event_monitor.receiver.ledger import Ledger
 from event_monitor.settings import Settings
 from event_monitor.snapshot import AckToken, Snapshot, TaskInFlight, Window
@@ -11,11 +11,11 @@ from event_monitor.snapshot import AckToken, Snapshot, TaskInFlight, Window
 PREFETCH = 100
 
 
-def resumed(checkpoint: Checkpoint) -> Durability:
+def resumed(checkpoint: Checkpoint) -> ExactlyOnce:
     settings = Settings(durable_queue="q", state_dir="/x", durable_prefetch=PREFETCH)
-    durability = Durability(settings)
-    durability.restore(checkpoint)
-    return durability
+    process = ExactlyOnce(settings)
+    process.restore(checkpoint)
+    return process
 
 
 def snapshot(first: int, count: int) -> Snapshot:

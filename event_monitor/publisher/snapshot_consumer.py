@@ -1,4 +1,4 @@
-"""Publishing: a snapshot becomes metrics in the spool, then its messages are acknowledged."""
+"""Snapshot consumer: a snapshot becomes metrics in the spool; then its messages are settled."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..settings import Settings
 from ..snapshot import AckToken, Snapshot
 from .publisher import Publisher
 
-__all__ = ["Publishing"]
+__all__ = ["SnapshotPublisher"]
 
 
-class Publishing:
+class SnapshotPublisher:
     """Publishes each snapshot, as a ``SnapshotConsumer``; waits for no network. One shot at a time.
 
     ``checkpoint`` makes what has to be written with the counts before their messages may be

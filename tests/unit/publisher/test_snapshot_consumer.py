@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from event_monitor.publisher import Publisher, Spool
-from event_monitor.publisher.publishing import Publishing
+from event_monitor.publisher.snapshot_consumer import SnapshotPublisher
 from event_monitor.settings import Settings
 from event_monitor.snapshot import AckToken, Snapshot, Window
 from event_monitor.testing import MemorySink
@@ -30,7 +30,7 @@ def test_what_a_disk_did_not_take_is_acknowledged_when_it_has(tmp_path: Path) ->
         acknowledged.append(token)
         return True
 
-    publishing = Publishing(
+    publishing = SnapshotPublisher(
         Publisher(MemorySink(), spool),
         Settings(),
         checkpoint=lambda _snapshot: b"checkpoint",
@@ -55,7 +55,7 @@ def test_without_messages_to_acknowledge_no_checkpoint_is_made(tmp_path: Path) -
     """A broker that keeps nothing needs none."""
     spool = Spool(str(tmp_path))
     spool.open()
-    Publishing(Publisher(MemorySink(), spool), Settings())(snapshot())
+    SnapshotPublisher(Publisher(MemorySink(), spool), Settings())(snapshot())
     assert len(spool) > 0
     assert spool.checkpoint() is None
     spool.close()
