@@ -1,4 +1,4 @@
-"""Identity: what makes one demo its own. Its name, its folder and its broker, and nothing shared."""
+"""Identity: what makes one demo its own: its name, folder and broker, and nothing shared."""
 
 from __future__ import annotations
 
