@@ -175,7 +175,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def _tick(self) -> None:
         cleaned_at = self.clock.monotonic()
-        while self._wait_for_boundary():
+        while self.wait_for_boundary():
             try:
                 if self._hurried:
                     self._hurried = False
@@ -191,7 +191,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                     self._on_crash(error)
                     return
 
-    def _wait_for_boundary(self) -> bool:
+    def wait_for_boundary(self) -> bool:
         """Sleep until the wall clock shows a multiple of the interval, or until hurried.
 
         Return False if asked to stop.

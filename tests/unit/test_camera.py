@@ -206,7 +206,7 @@ def test_a_clock_stepped_back_does_not_stop_the_shots(app: Celery) -> None:
             return next(self.readings)
 
     camera = Camera(State(), freq=60, app=app, settings=Settings(), clock=SteppedBack())
-    assert camera._wait_for_boundary() is True
+    assert camera.wait_for_boundary() is True
 
 
 def test_peek_shows_what_runs_without_closing_the_window(app: Celery) -> None:
