@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from event_monitor.cli.documentation import (
     settings_markdown,
     settings_text,
 )
+from event_monitor.provision.task_definition import HEALTH_CHECK
 from event_monitor.settings import Settings, options
+from event_monitor.sinks.permission import put_metric_data_statement
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -82,3 +86,11 @@ def test_a_password_in_a_url_is_not_shown() -> None:
     shown = settings_text(settings, sources, width=200)
     assert "http://user:**@host:15672" in shown
     assert "secret" not in shown
+
+
+def test_the_readmes_permission_and_health_check_are_those_that_are_provisioned() -> None:
+    """Each is written once in the code; the README's copies must not drift."""
+    blocks = re.findall(r"```json\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    permission, health_check = blocks
+    assert json.loads(permission) == put_metric_data_statement("Celery")
+    assert json.loads(f"{{{health_check}}}") == {"healthCheck": HEALTH_CHECK}
