@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .clock import SYSTEM_CLOCK, Clock
-from .snapshot import Snapshot, WorkerLoss
+from .snapshot import Snapshot, WorkerLoss, WorkerStatus
 from .text import printable
 
 __all__ = ["Notice", "NoticeKind", "Notices"]
@@ -18,18 +18,33 @@ log = logging.getLogger(__name__)
 _REPEAT_SECONDS = 3_600.0  # a lasting condition is logged once in this time
 _MAX_NAMED = 20  # unfinished tasks that a notice names
 
-NoticeKind = Literal["worker-lost", "worker-left", "worker-stalled", "no-task-events"]
+NoticeKind = Literal[
+    "worker-lost",
+    "worker-leaving",
+    "worker-left",
+    "worker-stalled",
+    "name-shared",
+    "no-heartbeats",
+    "no-task-events",
+]
 
 _TEXTS: Mapping[NoticeKind, str] = {
     "worker-lost": "worker {worker} is lost (silent for {seconds:.0f} s), "
     "unfinished tasks: {tasks}{named}",
-    "worker-left": "worker {worker} left (silent for {seconds:.0f} s), "
-    "unfinished tasks: {tasks}{named}",
+    "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",
+    "worker-left": "worker {worker} shut down {seconds:.0f} s ago and has not ended "
+    "its tasks: {tasks}{named}",
+    "name-shared": "several live workers share the name {worker}, so none of them can be judged: "
+    "start each with its own -n",
+    "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers",
     "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "
     "has begun no task and runs none, while work waits in its queues; restart it",
     "no-task-events": "worker {worker} runs tasks but sends NO TASK EVENTS, so they are not "
     "counted: start it with -E, or set worker_send_task_events, or run this with --enable-events",
 }
+
+
+_GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset({"worker-leaving", "no-heartbeats"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +71,43 @@ class Notice:
 class Notices:
     """Logs what is worth a line in each snapshot, as a ``SnapshotConsumer``; one thread at a time.
 
-    A worker that stalls is logged when it begins to; one that sends no task events once an hour.
+    A worker that stalls is logged when it begins to; what keeps one from being counted or judged
+    once an hour.
     """
 
     def __init__(self, *, stalled_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._stalled_seconds = stalled_seconds
         self._clock = clock
         self._stalled: frozenset[str] = frozenset()
-        self._logged_at: dict[str, float] = {}  # worker without task events → our clock
+        self._logged_at: dict[tuple[str, NoticeKind], float] = {}  # worker, what → our clock
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Log the notices of this snapshot, each as a WARNING."""
+        """Log the notices of this snapshot."""
         for notice in self.find(snapshot):
             facts = {"notice": notice.kind, "worker": notice.worker, "tasks": notice.tasks}
-            log.warning("%s", notice.text, extra=facts)
+            level = logging.INFO if notice.kind in _GOOD_TO_KNOW else logging.WARNING
+            log.log(level, "%s", notice.text, extra=facts)
 
     def find(self, snapshot: Snapshot) -> tuple[Notice, ...]:
         """Return the notices of this snapshot; what was found is remembered for the next."""
         return (
+            *(_of_loss(loss, "worker-leaving") for loss in snapshot.leaving),
             *(_of_loss(loss) for loss in snapshot.losses),
-            *self._without_task_events(snapshot),
+            *self._of_workers(snapshot),
             *self._newly_stalled(snapshot),
         )
 
-    def _without_task_events(self, snapshot: Snapshot) -> Iterator[Notice]:
-        """Say loudly when workers work but send no task events: -E is the commonest mistake."""
+    def _of_workers(self, snapshot: Snapshot) -> Iterator[Notice]:
+        """Say loudly what keeps a worker from being counted or judged; -E is forgotten most."""
         now = self._clock.monotonic()
         for worker in snapshot.online:
-            logged_at = self._logged_at.get(worker.hostname)
-            is_due = logged_at is None or now - logged_at >= _REPEAT_SECONDS
-            if not worker.sends_task_events and is_due:
-                self._logged_at[worker.hostname] = now
-                yield Notice(kind="no-task-events", worker=worker.hostname)
+            for kind in _conditions(worker):
+                logged_at = self._logged_at.get((worker.hostname, kind))
+                if logged_at is None or now - logged_at >= _REPEAT_SECONDS:
+                    self._logged_at[worker.hostname, kind] = now
+                    yield Notice(kind=kind, worker=worker.hostname)
         known = {worker.hostname for worker in snapshot.workers}
-        self._logged_at = {name: at for name, at in self._logged_at.items() if name in known}
+        self._logged_at = {key: at for key, at in self._logged_at.items() if key[0] in known}
 
     def _newly_stalled(self, snapshot: Snapshot) -> Iterator[Notice]:
         stalled = frozenset(snapshot.survey.stalled or ())
@@ -98,11 +116,20 @@ class Notices:
         self._stalled = stalled
 
 
-def _of_loss(loss: WorkerLoss) -> Notice:
+def _conditions(worker: WorkerStatus) -> Iterator[NoticeKind]:
+    if worker.is_shared:
+        yield "name-shared"
+    if not worker.sends_heartbeats:
+        yield "no-heartbeats"
+    if not worker.sends_task_events:
+        yield "no-task-events"
+
+
+def _of_loss(loss: WorkerLoss, kind: NoticeKind | None = None) -> Notice:
     names = ", ".join(f"{task.name}[{task.uuid}]" for task in loss.orphans[:_MAX_NAMED])
     more = ", …" if len(loss.orphans) > _MAX_NAMED else ""
     return Notice(
-        kind="worker-left" if loss.said_goodbye else "worker-lost",
+        kind=kind or ("worker-left" if loss.said_goodbye else "worker-lost"),
         worker=loss.hostname,
         seconds=loss.silent_seconds,
         tasks=len(loss.orphans),

@@ -99,6 +99,7 @@ class Pipeline:
             on_events = staticmethod(pipeline.on_events)
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
+            on_reading = staticmethod(pipeline.state.note_reading)
             on_stop = staticmethod(pipeline._before_leaving)
             enable_events = pipeline._settings.enable_events
             time_source = pipeline._clock
@@ -155,7 +156,11 @@ class Pipeline:
         """Return the snapshot with what broker and workers last answered."""
         if self.state.link is BrokerLink.STANDBY:
             self._send_own_event()
-        snapshot = snapshot.with_survey(self._prober.survey())
+        survey = self._prober.survey()
+        if survey.workers:
+            answered = [worker.hostname for worker in survey.workers]
+            self.state.note_answers(answered, age_seconds=survey.workers_age_seconds or 0.0)
+        snapshot = snapshot.with_survey(survey)
         stalled = self._stalled.judge(
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()
         )

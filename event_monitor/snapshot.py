@@ -50,6 +50,7 @@ class TaskCounts:
     terminated: int = 0  # of the revoked: killed while they ran
     rejected: int = 0
     cancelled: int = 0
+    vanished: int = 0  # given up: the worker runs it no more, and no event told its end
     runtime: Distribution = NO_VALUES
     queue_time: Distribution = NO_VALUES
     prefetch_time: Distribution = NO_VALUES
@@ -126,6 +127,9 @@ class WorkerStatus:
     processed: int | None = None
     load_average: float | None = None  # over one minute
     sends_task_events: bool = True  # False: it works (`processed` grows) but no task event comes
+    sends_heartbeats: bool = True  # False: it is judged by its answers
+    is_shared: bool = False  # several live processes have this name
+    processes: int = 1  # as far as they can be told apart; more only if the name is shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,8 @@ class Snapshot:
     waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
     link: BrokerLink = BrokerLink.LISTENING
     tasks_in_flight: int = 0
+    draining: int = 0  # tasks that run on workers that said goodbye
+    leaving: tuple[WorkerLoss, ...] = ()  # workers that said goodbye, with the tasks they still run
     survey: Survey = NOT_ASKED
     publisher: PublisherReport = PublisherReport()
     ack_tokens: tuple[AckToken, ...] = ()

@@ -27,6 +27,7 @@ Source = Literal[
     "terminated",
     "rejected",
     "cancelled",
+    "vanished",
     "custom_events",
     # times
     "runtime",
@@ -36,6 +37,7 @@ Source = Literal[
     "running",
     "oldest_running",
     "tasks_in_flight",
+    "draining",
     "orphaned",
     # workers
     "online",

@@ -110,6 +110,15 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         splits=("TaskName", "WorkerName"),
     ),
     MetricSpec(
+        name="TasksVanished",
+        group="counts",
+        kind="count",
+        unit="Count",
+        source="vanished",
+        meaning="Tasks that no worker runs any more though no event told their end (`Ignore`).",
+        splits=("TaskName", "WorkerName"),
+    ),
+    MetricSpec(
         name="CustomEvents",
         group="counts",
         kind="count",
@@ -184,12 +193,22 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         needs_listening=True,
     ),
     MetricSpec(
+        name="TasksDraining",
+        group="tasks now",
+        kind="gauge",
+        unit="Count",
+        source="draining",
+        meaning="Of the running: those on workers that said goodbye and have not ended them yet.",
+        needs_listening=True,
+    ),
+    MetricSpec(
         name="TasksOrphaned",
         group="tasks now",
         kind="count",
         unit="Count",
         source="orphaned",
-        meaning="Tasks that were running on a worker when it was lost, each counted once.",
+        meaning="Tasks that were running on a worker when it was lost, or when their time to drain "
+        "was over; each counted once.",
         splits=("WorkerName",),
     ),
 )

@@ -39,6 +39,7 @@ def values_of_counts(counts: TaskCounts) -> SourceValues:
         "terminated": counts.terminated,
         "rejected": counts.rejected,
         "cancelled": counts.cancelled,
+        "vanished": counts.vanished,
         "runtime": counts.runtime,
         "queue_time": counts.queue_time,
         "prefetch_time": counts.prefetch_time,

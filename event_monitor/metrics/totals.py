@@ -31,8 +31,9 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
             (running.oldest_seconds for running in snapshot.running), default=0.0
         ),
         "tasks_in_flight": snapshot.tasks_in_flight,
+        "draining": snapshot.draining,
         "orphaned": sum(len(loss.orphans) for loss in snapshot.losses),
-        "online": len(online),
+        "online": sum(worker.processes for worker in online),
         "offline": sum(worker.state is WorkerState.OFFLINE for worker in snapshot.workers),
         "lost": sum(not loss.said_goodbye for loss in snapshot.losses),
     }

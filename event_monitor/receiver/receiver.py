@@ -50,6 +50,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_events: Callable[[Sequence[ev.Event], AckToken | None], None] | None = None
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
+    on_reading: Callable[[], None] | None = None  # before each read, at least twice a second
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
@@ -149,6 +150,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         """Acknowledge what is settled, then read once; return the events and their ack token."""
         if self._settled:
             subscription.acknowledge(self._settled.pop())
+        if self.on_reading is not None:
+            self.on_reading()
         reading = subscription.read(_READ_SECONDS)
         received = ev.decode(reading.bodies, on_invalid=self._invalid)
         if self.enable_events and any(event.type == "worker-online" for event in received):

@@ -129,6 +129,11 @@ class Settings:
         number(2, 1_000, unit="heartbeats"),
         "The same in the worker's own heartbeats; the longer of the two counts.",
     )
+    worker_drain_seconds: float = _setting(
+        3_600.0,
+        number(1, _WEEK, unit="seconds"),
+        "How long the tasks of a worker that said goodbye may go on before they are orphaned.",
+    )
     worker_forget_seconds: float = _setting(
         3_600.0, number(60, _WEEK, unit="seconds"), "When a lost or offline worker is forgotten."
     )

@@ -22,6 +22,8 @@ __all__ = ["Aggregator", "Loss"]
 
 _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
+_REJECT = b'"reject requeue='  # how the repr of Celery's `Reject` begins, in JSON
+_ANSWERS = 3  # questions in a row that a worker without heartbeats may leave unanswered
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
@@ -33,6 +35,11 @@ class Loss(NamedTuple):
     at: float
 
 
+def _is_undecided(loss: Loss, hostname: str) -> bool:
+    departure = loss.departure
+    return departure.hostname == hostname and departure.undecided_seconds > 0
+
+
 #: A task that has just ended, and the event that ended it.
 Ending = tuple[InFlightTask, ev.TaskEvent]
 
@@ -41,12 +48,14 @@ class Aggregator:
     """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
 
     ``losses`` are the workers that died, or left, since they were last taken from here. ``ended``
-    are the tasks that ended, if somebody wants them; else None.
+    are the tasks that ended, if somebody wants them; else None. ``leaving`` are the workers that
+    said goodbye, with the tasks they still run.
     """
 
     def __init__(self, settings: Settings, *, wall: float, keep_ended: bool = False) -> None:
         self.window = OpenWindow(wall)
         self.losses: list[Loss] = []
+        self.leaving: list[Loss] = []
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
         self.cells = Cells(
@@ -59,7 +68,9 @@ class Aggregator:
             grace_beats=settings.worker_grace_beats,
             forget_seconds=settings.worker_forget_seconds,
             max_workers=settings.max_workers,
+            answers_grace_seconds=_ANSWERS * max(settings.interval, settings.probe_seconds),
         )
+        self._drain_seconds = settings.worker_drain_seconds
         self._find, self._take = self.in_flight.get, self.in_flight.pop
         self._note = self.in_flight.recently_ended.note
         # What belongs to the worker whose events are being counted:
@@ -142,8 +153,7 @@ class Aggregator:
         for departure in departures:
             orphans = self.in_flight.abandon(departure.hostname, spare_pid=departure.successor_pid)
             self.losses.append(Loss(departure, orphans, now))
-            if departure.hostname == self._sender:  # its running tasks are others now
-                self._running = self.in_flight.on_worker(self._sender)
+            self._refresh_running(departure.hostname)
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
@@ -161,10 +171,42 @@ class Aggregator:
         }
         return window
 
-    def take_losses(self) -> tuple[Loss, ...]:
-        """Return the workers that died, or left, since the last call."""
-        losses, self.losses = tuple(self.losses), []
-        return losses
+    def sweep(self, *, now: float, listening_since: float | None) -> None:
+        """Judge workers and tasks by what did not come; see ``Roster.sweep``."""
+        in_flight, roster = self.in_flight, self.roster
+        running_on = in_flight.running_on
+        departures = roster.sweep(
+            now=now,
+            listening_since=listening_since,
+            is_running=lambda hostname: bool(running_on.get(hostname)),
+        )
+        self.judge(departures, now=now)
+        if listening_since is not None:
+            for draining in in_flight.take_drained(before=now - self._drain_seconds):
+                departure = Departure(draining.hostname, now - draining.since, said_goodbye=True)
+                self.losses.append(Loss(departure, tuple(draining.tasks.values()), now))
+        for task in in_flight.drop_idle(roster.idle()):
+            (task.cell.counters or self.cells.open(task.cell, self.window)).vanished += 1
+        in_flight.forget_workers(roster)
+
+    def take_losses(self, *, now: float) -> tuple[Loss, ...]:
+        """Return the workers that died, or left, since the last call, as far as it is certain."""
+        due = [loss for loss in self.losses if now - loss.at >= loss.departure.undecided_seconds]
+        self.losses = [loss for loss in self.losses if loss not in due]
+        return tuple(
+            loss._replace(orphans=tuple(filter(self._is_in_flight, loss.orphans)))
+            if loss.departure.undecided_seconds
+            else loss
+            for loss in due
+        )
+
+    def take_leaving(self) -> tuple[Loss, ...]:
+        """Return the workers that said goodbye, while they ran tasks, since the last call."""
+        leaving, self.leaving = tuple(self.leaving), []
+        return leaving
+
+    def _is_in_flight(self, task: InFlightTask) -> bool:
+        return self._find(task.uuid) is task
 
     def take_ended(self) -> list[Ending]:
         """Return the tasks that ended since the last call; none if nobody wants them."""
@@ -184,8 +226,10 @@ class Aggregator:
             self._announced.add(name)
         task = self._find(uuid)
         if task is None:
-            if self.in_flight.recently_ended.find(uuid):
-                return  # a short task: its events overtook the producer's
+            ended = self.in_flight.recently_ended.find(uuid)
+            if ended is not None and not ended.was_sent:  # a short task overtook its task-sent
+                self._note(uuid, ended.name, ended.how, was_sent=True)
+                return
             task = self._enter(uuid, name, None)
         elif task.name != name:
             self._rename(task, name)
@@ -243,8 +287,8 @@ class Aggregator:
         cell = task.cell
         counters = cell.counters or self.cells.open(cell, self.window)
         counters.started += 1
-        if held is not None:
-            counters.prefetch_time.record(held)
+        if held is not None and (details is None or details.eta is None):
+            counters.prefetch_time.record(held)  # with an eta the worker holds it on purpose
         self._running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
         if details is None and cell.name not in self._announced:  # nearly always
@@ -278,6 +322,8 @@ class Aggregator:
 
     def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         del now
+        if bytes(memoryview(event.exception)[: len(_REJECT)]) == _REJECT:
+            return  # task-rejected follows, and says what becomes of the task
         counters = self._end(event)
         if counters is None:
             return
@@ -299,7 +345,10 @@ class Aggregator:
 
     def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        counters = self._interrupt(event) if event.requeue else self._end(event)
+        if event.requeue:
+            self._interrupt(event).rejected += 1
+            return
+        counters = self._end(event)
         if counters is not None:
             counters.rejected += 1
 
@@ -312,12 +361,39 @@ class Aggregator:
         self._interrupt(event).cancelled += 1
 
     def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
-        departure = self.roster.heartbeat(event, now=now)
+        roster = self.roster
+        departure = roster.heartbeat(event, now=now)
         if departure is not None:
             self.judge((departure,), now=now)
+        if roster.refuted or roster.resumed:
+            self._take_back(event.hostname)
 
     def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
-        self.roster.goodbye(event, now=now)
+        if self.roster.goodbye(event, now=now):
+            tasks = self.in_flight.drain(event.hostname, now=now)
+            if tasks:
+                self.leaving.append(
+                    Loss(Departure(event.hostname, 0.0, said_goodbye=True), tasks, now)
+                )
+            self._refresh_running(event.hostname)
+
+    def _take_back(self, hostname: str) -> None:
+        """Let run again what seemed to have died with its process, or drained with it."""
+        if hostname in self.roster.refuted:
+            undecided = [loss for loss in self.losses if _is_undecided(loss, hostname)]
+            for loss in undecided:
+                self.losses.remove(loss)
+                self.in_flight.restore(loss.orphans, hostname, at=loss.at)
+        if hostname in self.roster.resumed:
+            self.in_flight.resume(hostname)
+        self.roster.refuted.clear()
+        self.roster.resumed.clear()
+        self._refresh_running(hostname)
+
+    def _refresh_running(self, hostname: str) -> None:
+        """Look up the running tasks again, if they are of the worker whose events are counted."""
+        if hostname == self._sender:
+            self._running = self.in_flight.on_worker(hostname)
 
     def _on_custom(self, event: ev.CustomEvent, now: float) -> None:
         counts = self.window.custom_events
@@ -391,13 +467,18 @@ class Aggregator:
             if task.details is not None:
                 self._settle_queue_time(task)
             if task.details is None and task.worker == event.hostname:  # nearly always
-                self._running.pop(uuid, None)
+                if self._running.pop(uuid, None) is None and self.in_flight.draining:
+                    self.in_flight.end_draining(uuid)
             else:
                 self.in_flight.stop(task)
             if task.worker != event.hostname:
                 task.cell = self.cells.find(task.name, event.hostname, self.window)
         cell = task.cell
-        self._note(uuid, cell.name if task.details is None else task.name, how)
+        details = task.details
+        if details is None:  # nearly always
+            self._note(uuid, cell.name, how)
+        else:
+            self._note(uuid, task.name, how, was_sent=details.first_sent_at is not None)
         if self.ended is not None:
             self.ended.append((task, event))
         return cell.counters or self.cells.open(cell, self.window)

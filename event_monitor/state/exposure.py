@@ -33,17 +33,19 @@ class Exposure:
     known_names: tuple[str, ...]
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
+    leaving: tuple[Loss, ...]
     waiting: tuple[tuple[str, float], ...]  # queue, since when the oldest task waits (wall clock)
     now: float  # our monotonic clock
     link: BrokerLink
     tasks_in_flight: int
+    draining: int
     in_flight: tuple[TaskInFlight, ...]  # for a checkpoint
     running: Callable[[float], Mapping[str, Sequence[float]]]  # name → since when, our clock
     give_up: Callable[[Sequence[Loss]], int]
 
     def develop(self) -> Snapshot:
         """Return the snapshot."""
-        losses = tuple(self._worker_losses())  # while the orphans still have their names
+        losses = tuple(_worker_losses(self.losses))  # while the orphans still have their names
         given_up = self.give_up(self.losses)
         return Snapshot(
             window=self.window.freeze(self.closed_at, self.known_names),
@@ -58,18 +60,19 @@ class Exposure:
             ),
             link=self.link,
             tasks_in_flight=self.tasks_in_flight - given_up,
+            draining=self.draining,
+            leaving=tuple(_worker_losses(self.leaving)),
             ack_tokens=tuple(self.window.ack_tokens),
             in_flight=self.in_flight,
         )
 
-    def _worker_losses(self) -> Iterator[WorkerLoss]:
-        for departure, orphans, _ in self.losses:
-            if orphans or not departure.said_goodbye:
-                yield WorkerLoss(
-                    hostname=departure.hostname,
-                    silent_seconds=departure.silent_seconds,
-                    orphans=tuple(
-                        OrphanedTask(task.uuid, task.name or UNKNOWN) for task in orphans
-                    ),
-                    said_goodbye=departure.said_goodbye,
-                )
+
+def _worker_losses(losses: Sequence[Loss]) -> Iterator[WorkerLoss]:
+    for departure, orphans, _ in losses:
+        if orphans or not departure.said_goodbye:
+            yield WorkerLoss(
+                hostname=departure.hostname,
+                silent_seconds=departure.silent_seconds,
+                orphans=tuple(OrphanedTask(task.uuid, task.name or UNKNOWN) for task in orphans),
+                said_goodbye=departure.said_goodbye,
+            )

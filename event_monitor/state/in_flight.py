@@ -7,9 +7,10 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from heapq import heappop, heapreplace, nsmallest
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from .cells import Cell
 from .recently_ended import RecentlyEnded
 from .waiting import WaitingTasks
 
-__all__ = ["Details", "InFlightTask", "InFlightTasks"]
+__all__ = ["Details", "Draining", "InFlightTask", "InFlightTasks"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
@@ -78,6 +79,14 @@ class InFlightTask(msgspec.Struct, gc=False):
         return self.details
 
 
+class Draining(NamedTuple):
+    """The tasks that a worker was running when it said goodbye; they go on until they end."""
+
+    hostname: str
+    since: float  # our monotonic clock
+    tasks: dict[str, InFlightTask]
+
+
 class InFlightTasks(dict[str, InFlightTask]):
     """Tasks in flight by uuid; ``trim`` makes them ``limit`` at the most.
 
@@ -90,6 +99,7 @@ class InFlightTasks(dict[str, InFlightTask]):
         self._limit = limit
         self.recently_ended = RecentlyEnded()
         self.running_on: dict[str, dict[str, InFlightTask]] = {}  # nodename → uuid → task
+        self.draining: list[Draining] = []
         self.waiting = WaitingTasks()
         self.evicted = 0
 
@@ -110,6 +120,11 @@ class InFlightTasks(dict[str, InFlightTask]):
         """Note that the task is not running any more."""
         task.running_since = None
         self._unindex(task)
+
+    def end_draining(self, uuid: str) -> None:
+        """Note that the task is not running any more, if it was draining."""
+        for draining in self.draining:
+            draining.tasks.pop(uuid, None)
 
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
@@ -171,6 +186,33 @@ class InFlightTasks(dict[str, InFlightTask]):
         self.running_on[hostname] = spared
         return tuple(task for uuid, task in running.items() if uuid not in spared)
 
+    def drain(self, hostname: str, *, now: float) -> tuple[InFlightTask, ...]:
+        """Note that this worker says goodbye; return the tasks it runs, which go on."""
+        running = self.running_on.pop(hostname, None)
+        if running:
+            self.draining.append(Draining(hostname, now, running))
+        return tuple((running or {}).values())
+
+    def resume(self, hostname: str) -> None:
+        """Note that the worker that said goodbye is back as it was, with the tasks it runs."""
+        for draining in [entry for entry in self.draining if entry.hostname == hostname]:
+            self.draining.remove(draining)
+            self.on_worker(hostname).update(draining.tasks)
+
+    def take_drained(self, *, before: float) -> list[Draining]:
+        """Return what has been draining since before that time, and wait for it no longer."""
+        due = [draining for draining in self.draining if draining.since < before]
+        self.draining = [draining for draining in self.draining if draining.since >= before]
+        return [draining for draining in due if draining.tasks]
+
+    def restore(self, tasks: Iterable[InFlightTask], hostname: str, *, at: float) -> None:
+        """Let tasks run again whose worker seemed to be gone ``at`` that time, and was not."""
+        for task in tasks:
+            since = task.running_since
+            is_same_run = since is not None and since <= at and task.worker == hostname
+            if self.get(task.uuid) is task and is_same_run:
+                self.on_worker(hostname)[task.uuid] = task
+
     def left_behind(self, hostnames: Container[str]) -> list[InFlightTask]:
         """Return the tasks that these workers hold and have not started. Walks over all tasks."""
         return [
@@ -179,16 +221,19 @@ class InFlightTasks(dict[str, InFlightTask]):
             if task.running_since is None and task.worker in hostnames
         ]
 
-    def drop_idle(self, idle_at: Mapping[str, float]) -> None:
+    def drop_idle(self, idle_at: Mapping[str, float]) -> list[InFlightTask]:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.
 
         ``Ignore`` ends a task without an event, and an event may be lost. ``idle_at`` is nodename →
-        our clock when it said so.
+        our clock when it said so. Return the tasks that were dropped.
         """
+        dropped: list[InFlightTask] = []
         for hostname, said_at in idle_at.items():
             for task in tuple(self.running_on.get(hostname, {}).values()):
                 if task.running_since is None or task.running_since + _LAG_SECONDS < said_at:
                     self.give_up(task)
+                    dropped.append(task)
+        return dropped
 
     def forget_workers(self, known: Container[str]) -> None:
         """Drop the indexes of workers that are not known any more and run nothing."""
@@ -206,14 +251,15 @@ class InFlightTasks(dict[str, InFlightTask]):
         Each worker's tasks are in the order of their starts, so the oldest are among those of the
         workers with the oldest first task. Takes time that grows with the number of workers.
         """
+        groups = [*self.running_on.values(), *(draining.tasks for draining in self.draining)]
         firsts = [
-            (next(iter(running.values())).running_since or 0.0, hostname)
-            for hostname, running in self.running_on.items()
+            (next(iter(running.values())).running_since or 0.0, place)
+            for place, running in enumerate(groups)
             if running
         ]
         heap = []
-        for number, (since, hostname) in enumerate(nsmallest(most, firsts)):
-            tasks = iter(self.running_on[hostname].values())
+        for number, (since, place) in enumerate(nsmallest(most, firsts)):
+            tasks = iter(groups[place].values())
             heap.append((since, number, next(tasks), tasks))
         oldest: list[InFlightTask] = []
         while heap and len(oldest) < most:
@@ -232,8 +278,8 @@ class InFlightTasks(dict[str, InFlightTask]):
 
     def _unindex(self, task: InFlightTask) -> None:
         running = self.running_on.get(task.worker) if task.worker is not None else None
-        if running is not None:
-            running.pop(task.uuid, None)
+        if running is not None and running.pop(task.uuid, None) is None:
+            self.end_draining(task.uuid)
         if task.details is not None and task.details.queue is not None:
             self.waiting.remove(task.details.queue, task.uuid)
 

@@ -50,6 +50,11 @@ class LossMeter:
         else:
             self._seen_since += 1
 
+    @property
+    def started_since(self) -> int:
+        """Return how many task-started were dated after the latest heartbeat."""
+        return self._seen_since
+
     def heartbeat(self, at: float, processed: int) -> int:
         """Compare at a heartbeat; return how many task-started events are found to be lost."""
         if self._base_at is None:

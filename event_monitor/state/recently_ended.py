@@ -20,12 +20,13 @@ class Ended(NamedTuple):
 
     name: str | None
     how: str | None  # the event's type; None: it was given up, and may end yet
+    was_sent: bool  # its task-sent has come: another one is that of a next task with this id
 
 
 class _Page:
     """Tasks in the order in which they ended."""
 
-    __slots__ = ("hashes", "hows", "index", "indexed", "names")
+    __slots__ = ("hashes", "hows", "index", "indexed", "names", "sent")
 
     def __init__(self) -> None:
         self.hashes = array("q")
@@ -33,6 +34,7 @@ class _Page:
         self.hows: list[str | None] = []
         self.index: dict[int, int] = {}  # hash → the place of its last ending
         self.indexed = 0  # how many are in the index
+        self.sent: set[int] = set()  # places of those whose task-sent has come
 
 
 class RecentlyEnded:
@@ -41,9 +43,11 @@ class RecentlyEnded:
     def __init__(self) -> None:
         self._young, self._old = _Page(), _Page()
 
-    def note(self, uuid: str, name: str | None, how: str | None) -> None:
+    def note(self, uuid: str, name: str | None, how: str | None, *, was_sent: bool = False) -> None:
         """Remember that this task has ended."""
         page = self._young
+        if was_sent:
+            page.sent.add(len(page.names))
         page.hashes.append(hash(uuid))
         page.names.append(name)
         page.hows.append(how)
@@ -62,7 +66,7 @@ class RecentlyEnded:
             if found is not None:
                 if page.hows[found] == _FORGOTTEN:
                     return None
-                return Ended(page.names[found], page.hows[found])
+                return Ended(page.names[found], page.hows[found], found in page.sent)
         return None
 
     def forget(self, uuid: str) -> None:

@@ -1,27 +1,28 @@
 """Roster: which workers are online, offline (said goodbye) or lost (went silent).
 
 Judged on the monitor's own monotonic clock by when events *arrive*; what a worker's clock or time
-zone says changes nothing. Pure: every method is told the time. Not thread-safe.
+zone says changes nothing. A verdict needs evidence that no healthy system gives: a name shared by
+several processes, a heartbeat after a goodbye, or silence while we were away is none. Pure: every
+method is told the time. Not thread-safe.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..events import WorkerEvent
 from ..snapshot import WorkerState, WorkerStatus
 from .loss_meter import LossMeter
+from .worker import DEFAULT_FREQ, Suspicion, Worker
 
 __all__ = ["Departure", "Roster"]
 
-log = logging.getLogger(__name__)
-
-_BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
 _IDLE_BEATS = 3  # heartbeats without work, after which no task event is to be waited for
+_MOST_SUSPECTS = 15  # processes under one name that are remembered
 _SETTLE_SECONDS = 5.0  # after a goodbye: task events sent before it may still be on their way
+_MISSED_BEATS = 2.0  # a process silent for longer than that has missed a heartbeat
 _LOST = WorkerState.LOST  # looked up once: an enum's members are slow to reach
-_DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Departure:
     """A process that is gone: the tasks it was running will not end there.
 
     ``is_replaced``: another process has the name now. Its pid is ``successor_pid``, if it is not
-    the same (in containers it is).
+    the same (in containers it is). For ``undecided_seconds`` it may yet turn out to live.
     """
 
     hostname: str
@@ -37,64 +38,16 @@ class Departure:
     said_goodbye: bool = False
     is_replaced: bool = False
     successor_pid: int | None = None
-
-
-class _Worker:
-    __slots__ = (
-        "active",
-        "beats",
-        "beats_without_task_events",
-        "changed_at",
-        "former_pid",
-        "freq",
-        "hostname",
-        "idle_at",
-        "idle_beats",
-        "judged",
-        "last_seen",
-        "load_average",
-        "loss_meter",
-        "missing",
-        "pid",
-        "processed",
-        "processed_at_first",
-        "sends",
-        "state",
-    )
-
-    def __init__(self, hostname: str, now: float) -> None:
-        self.hostname = hostname
-        self.state = WorkerState.ONLINE
-        self.changed_at = now  # when the state began
-        self.last_seen = now
-        self.beats = False  # has sent a heartbeat of its own; else it cannot be judged
-        self.sends = False  # has sent a task event since its loss meter counts
-        self.judged = False  # a goodbye whose unfinished tasks were already dealt with
-        self.freq = _DEFAULT_FREQ
-        self.pid: int | None = None
-        self.former_pid: int | None = None
-        self.active: int | None = None
-        self.idle_at: float | None = None  # when a heartbeat last said that no task runs
-        self.processed: int | None = None
-        self.processed_at_first: int | None = None
-        self.beats_without_task_events = 0  # since it began to work, or since the last one
-        self.idle_beats = 0  # in a row
-        self.load_average: float | None = None
-        self.loss_meter = LossMeter()
-        self.missing = 0  # events that are lost, unless it was asked not to send them
-
-    @property
-    def sends_task_events(self) -> bool:
-        return self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
-
-    def become(self, state: WorkerState, now: float) -> None:
-        self.state, self.changed_at, self.judged = state, now, False
+    undecided_seconds: float = 0.0
 
 
 class Roster:
     """All workers seen lately, by full nodename.
 
-    ``grace_seconds`` and ``grace_beats``: the longer silence of the two makes a worker lost.
+    ``grace_seconds`` and ``grace_beats``: the longer silence of the two makes a worker lost; one
+    without heartbeats that answers questions is given ``answers_grace_seconds``. ``refuted`` are
+    names under which a process thought to be replaced turned out to live, ``resumed`` those of
+    workers that came back as they were after a goodbye; the caller takes them.
     """
 
     def __init__(
@@ -104,20 +57,26 @@ class Roster:
         grace_beats: float,
         forget_seconds: float,
         max_workers: int,
+        answers_grace_seconds: float = 180.0,
     ) -> None:
         self._grace_seconds = grace_seconds
+        self._answers_grace_seconds = max(grace_seconds, answers_grace_seconds)
         self._grace_beats = grace_beats
         self._forget_seconds = forget_seconds
         self._max_workers = max_workers
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._refused: set[str] = set()
         self._lost_events: dict[str, int] = {}
+        self.refuted: set[str] = set()
+        self.resumed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._workers)
 
     def __contains__(self, hostname: object) -> bool:
         return hostname in self._workers
+
+    # -- evidence ------------------------------------------------------------------------------
 
     def task_event(self, hostname: str, *, now: float) -> LossMeter:
         """Note that a task event arrived from this worker, so it is alive.
@@ -139,6 +98,18 @@ class Roster:
             worker.become(WorkerState.ONLINE, now)
         return worker.loss_meter
 
+    def note_answers(self, hostnames: Iterable[str], *, now: float) -> None:
+        """Note that these workers answered a question then: alive, with heartbeats or without."""
+        for hostname in hostnames:
+            worker = self._workers.get(hostname) or self._join(hostname, now)
+            if worker is None:
+                continue
+            if worker.answered_at is None or now > worker.answered_at:
+                worker.answered_at = now
+                worker.last_seen = max(worker.last_seen, now)
+                if worker.state is _LOST and now >= worker.changed_at:
+                    worker.become(WorkerState.ONLINE, now)
+
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Departure | None:
         """Note a worker-online or worker-heartbeat event.
 
@@ -147,7 +118,28 @@ class Roster:
         worker = self._workers.get(event.hostname) or self._join(event.hostname, now)
         if worker is None:
             return None
-        departure = self._replaced(worker, event, now)
+        if worker.is_shared(now):
+            self._share(worker, event, now)
+            return None
+        is_another = worker.is_of_another_process(event)
+        if worker.suspects:
+            oldest = now - self._grace(worker)  # what comes later is no word of such a process
+            worker.suspects = [
+                suspect for suspect in worker.suspects if suspect.suspected_at >= oldest
+            ]
+        if any(suspect.is_refuted_by(worker, event) for suspect in worker.suspects):
+            self.refuted.add(worker.hostname)
+            pids = {worker.pid, event.pid, *(suspect.pid for suspect in worker.suspects)}
+            worker.pids = {pid: now for pid in pids if pid is not None}
+            worker.shared_at = now
+            self._share(worker, event, now)
+            return None
+        if worker.state is WorkerState.OFFLINE and not is_another:
+            worker.last_seen = now
+            if event.type != "worker-online":
+                return None  # gevent and eventlet beat on until their last task has ended
+            self.resumed.add(worker.hostname)
+        departure = self._replace(worker, event, now) if is_another else None
         if worker.state is not WorkerState.ONLINE:
             worker.become(WorkerState.ONLINE, now)
         worker.last_seen = now
@@ -155,72 +147,67 @@ class Roster:
             worker.pid = event.pid
         if event.processed is not None:  # a reply to a broadcast has none, and an untrue freq
             worker.beats = True
-            worker.freq = event.freq or _DEFAULT_FREQ
+            worker.last_beat = now
+            worker.freq = event.freq or DEFAULT_FREQ
             worker.active = event.active
             worker.idle_at = now if event.active == 0 else None
             worker.load_average = event.loadavg[0] if event.loadavg else None
             self._count_missing(worker, event.timestamp, event.processed)
         return departure
 
-    def _count_missing(self, worker: _Worker, at: float, processed: int) -> None:
-        """Find out what is lost, and whether the worker sends task events at all.
+    def goodbye(self, event: WorkerEvent, *, now: float) -> bool:
+        """Note a worker-offline event; one of a process already replaced is out of date.
 
-        What is missing counts as lost when a later task event shows that events are sent, or when
-        there is no work that would bring one.
+        Return whether the worker is leaving now: the tasks it runs go on until they end.
         """
-        if worker.processed_at_first is None:
-            worker.processed_at_first = processed
-        progress = worker.processed is not None and processed > worker.processed
-        worker.processed = processed
-        worker.idle_beats = 0 if progress else worker.idle_beats + 1
-        if progress or (not worker.sends and processed > worker.processed_at_first):
-            worker.beats_without_task_events += 1
-        worker.missing += worker.loss_meter.heartbeat(at, processed)
-        if not worker.sends_task_events:
-            worker.missing, worker.sends = 0, False
-        elif worker.missing and worker.idle_beats >= _IDLE_BEATS:
-            self._lose(worker)
-
-    def goodbye(self, event: WorkerEvent, *, now: float) -> None:
-        """Note a worker-offline event; one of a process already replaced is out of date."""
         worker = self._workers.get(event.hostname)
         if worker is None:
-            return
+            return False
+        if worker.is_shared(now):
+            if event.pid is not None and len(worker.pids) > 1:
+                worker.pids.pop(event.pid, None)
+            worker.last_seen = now
+            return False
         if None not in (event.pid, worker.pid) and event.pid != worker.pid:
-            return
+            return False
         worker.last_seen = now
         if event.processed is not None:
             worker.missing += worker.loss_meter.heartbeat(event.timestamp, event.processed)
-        if worker.state is not WorkerState.OFFLINE:
-            worker.become(WorkerState.OFFLINE, now)
+            worker.processed = event.processed
+        if worker.state is WorkerState.OFFLINE:
+            return False
+        worker.become(WorkerState.OFFLINE, now)
+        return True
 
-    def sweep(self, *, now: float, listening_since: float | None) -> tuple[Departure, ...]:
-        """Judge all workers; return each death, and each goodbye that lasts, exactly once.
+    # -- verdicts ------------------------------------------------------------------------------
+
+    def sweep(
+        self,
+        *,
+        now: float,
+        listening_since: float | None,
+        is_running: Callable[[str], bool] = lambda _hostname: False,
+    ) -> tuple[Departure, ...]:
+        """Judge all workers; return each death exactly once.
 
         ``listening_since`` is when we began to listen; None while we do not, when no worker can be
-        judged.
+        judged. ``is_running`` tells whether a task runs on a worker.
         """
         if listening_since is None:
             return ()
         departures = []
         for worker in tuple(self._workers.values()):
             silent = now - max(worker.last_seen, listening_since)
-            grace = max(self._grace_seconds, self._grace_beats * worker.freq)
             if worker.state is WorkerState.ONLINE:
-                if worker.beats and silent > grace:
+                if silent > self._grace(worker) and self._is_evidence(worker, is_running):
                     worker.become(WorkerState.LOST, now)
-                    worker.judged = True
                     departures.append(Departure(worker.hostname, silent))
-                elif silent > self._forget_seconds:  # never sent a heartbeat: nothing to judge by
-                    del self._workers[worker.hostname]
-                    departures.append(Departure(worker.hostname, silent, said_goodbye=True))
+                elif silent > self._forget_seconds and not is_running(worker.hostname):
+                    del self._workers[worker.hostname]  # never sent a heartbeat: nothing to judge
                 continue
             if silent > _SETTLE_SECONDS:
                 worker.missing += worker.loss_meter.settle()
                 self._lose(worker)
-            if not worker.judged and silent > grace:
-                worker.judged = True
-                departures.append(Departure(worker.hostname, silent, said_goodbye=True))
             if now - worker.changed_at > self._forget_seconds:
                 del self._workers[worker.hostname]
         return tuple(departures)
@@ -237,6 +224,9 @@ class Roster:
                 processed=worker.processed,
                 load_average=worker.load_average,
                 sends_task_events=worker.sends_task_events,
+                sends_heartbeats=worker.beats or worker.answered_at is None,
+                processes=worker.processes(now, within=self._grace(worker)),
+                is_shared=worker.is_shared(now),
             )
             for _, worker in sorted(self._workers.items())
         )
@@ -259,59 +249,102 @@ class Roster:
         lost, self._lost_events = self._lost_events, {}
         return lost
 
-    def _lose(self, worker: _Worker) -> None:
+    # -- one worker ----------------------------------------------------------------------------
+
+    def _grace(self, worker: Worker) -> float:
+        if not worker.beats and worker.answered_at is not None:
+            return self._answers_grace_seconds
+        return max(self._grace_seconds, self._grace_beats * worker.freq)
+
+    @staticmethod
+    def _is_evidence(worker: Worker, is_running: Callable[[str], bool]) -> bool:
+        """Return whether this worker's silence means that it is dead.
+
+        One that never sent a heartbeat is judged by its answers, if it ever answered; a solo pool
+        does not answer while it runs a task.
+        """
+        if worker.beats:
+            return True
+        return worker.answered_at is not None and not is_running(worker.hostname)
+
+    def _share(self, worker: Worker, event: WorkerEvent, now: float) -> None:
+        """Note a heartbeat of one of several processes; what they count cannot be told apart."""
+        is_another = worker.is_of_another_process(event)
+        if is_another or (event.pid is not None and len(worker.pids) > 1):
+            worker.shared_at = now
+        if worker.suspects or is_another:
+            self._lost_events.pop(worker.hostname, None)
+        worker.suspects = []
+        worker.begin_process(event.pid)
+        worker.processed = event.processed
+        worker.sends = True  # nobody can say otherwise
+        worker.beats = worker.beats or event.processed is not None
+        worker.last_seen = worker.last_beat = now
+        worker.freq = event.freq if event.freq and event.processed is not None else worker.freq
+        if event.pid is not None:
+            worker.pids[event.pid] = now
+        if worker.state is not WorkerState.ONLINE:
+            worker.become(WorkerState.ONLINE, now)
+
+    def _replace(self, worker: Worker, event: WorkerEvent, now: float) -> Departure | None:
+        """Give the name to another process; return the departure of the one that had it.
+
+        It is certain if that one has missed a heartbeat, or said goodbye. Else it may live: then
+        its next heartbeat shows that the name is shared.
+        """
+        silent = now - worker.last_seen
+        has_missed = now - worker.last_beat > _MISSED_BEATS * worker.freq
+        said_goodbye = worker.state is WorkerState.OFFLINE
+        is_new_pid = None not in (worker.pid, event.pid) and worker.pid != event.pid
+        was_judged = worker.state is not WorkerState.ONLINE  # lost already, or it drains
+        if not said_goodbye:
+            worker.suspects = [*worker.suspects[-_MOST_SUSPECTS:], Suspicion(worker, now)]
+        if has_missed or said_goodbye:
+            worker.missing += worker.loss_meter.settle()
+            self._lose(worker)
+        worker.begin_process(event.pid)
+        if was_judged:
+            return None
+        return Departure(
+            worker.hostname,
+            silent_seconds=silent,
+            is_replaced=True,
+            successor_pid=event.pid if is_new_pid else None,
+            undecided_seconds=0.0 if has_missed else _MISSED_BEATS * worker.freq,
+        )
+
+    def _count_missing(self, worker: Worker, at: float, processed: int) -> None:
+        """Find out what is lost, and whether the worker sends task events at all.
+
+        What is missing counts as lost when a later task event shows that events are sent, or when
+        there is no work that would bring one.
+        """
+        if worker.processed_at_first is None:
+            worker.processed_at_first = processed
+        progress = worker.processed is not None and processed > worker.processed
+        worker.processed = processed
+        worker.idle_beats = 0 if progress else worker.idle_beats + 1
+        if progress or (not worker.sends and processed > worker.processed_at_first):
+            worker.beats_without_task_events += 1
+        worker.missing += worker.loss_meter.heartbeat(at, processed)
+        if not worker.sends_task_events:
+            worker.missing, worker.sends = 0, False
+        elif worker.missing and worker.idle_beats >= _IDLE_BEATS:
+            self._lose(worker)
+
+    def _lose(self, worker: Worker) -> None:
         """Count what is missing as lost, if the worker sends task events at all."""
         if worker.missing and worker.sends:
             before = self._lost_events.get(worker.hostname, 0)
             self._lost_events[worker.hostname] = before + worker.missing
         worker.missing = 0
 
-    def _replaced(self, worker: _Worker, event: WorkerEvent, now: float) -> Departure | None:
-        """Find out whether this heartbeat comes from a new process under the old name.
-
-        A new pid says so. In containers the pid is always the same; then a smaller `processed`,
-        which a process only ever counts up, says so.
-        """
-        new_pid = None not in (worker.pid, event.pid) and worker.pid != event.pid
-        restarted = (
-            event.processed is not None
-            and worker.processed is not None
-            and event.processed < worker.processed
-        )
-        if not (new_pid or restarted):
-            return None
-        if new_pid and event.pid == worker.former_pid and worker.state is WorkerState.ONLINE:
-            log.warning(
-                "two workers share the name %s (pids %s and %s): start each with its own -n",
-                worker.hostname,
-                worker.pid,
-                event.pid,
-            )
-            worker.former_pid = worker.pid
-            return None
-        departure = Departure(
-            worker.hostname,
-            silent_seconds=now - worker.last_seen,
-            said_goodbye=worker.state is WorkerState.OFFLINE,
-            is_replaced=True,
-            successor_pid=event.pid if new_pid else None,
-        )
-        already_told = worker.judged
-        worker.former_pid = worker.pid if new_pid else None
-        worker.missing += worker.loss_meter.settle()
-        self._lose(worker)
-        worker.loss_meter = LossMeter()
-        worker.processed = worker.processed_at_first = None
-        worker.beats_without_task_events = worker.idle_beats = 0
-        worker.sends = False
-        return None if already_told else departure
-
-    def _join(self, hostname: str, now: float) -> _Worker | None:
+    def _join(self, hostname: str, now: float) -> Worker | None:
         if len(self._workers) >= self._max_workers and not self._make_room():
             if len(self._refused) < self._max_workers:
                 self._refused.add(hostname)
             return None
-        worker = self._workers[hostname] = _Worker(hostname, now)
+        worker = self._workers[hostname] = Worker(hostname, now)
         return worker
 
     def _make_room(self) -> bool:

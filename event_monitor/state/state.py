@@ -29,6 +29,7 @@ __all__ = ["State", "TaskConsumer"]
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
+_ABSENCE_SECONDS = 5.0  # the receiver runs twice a second, or something keeps us from running
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
@@ -62,6 +63,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         )
         self._link = BrokerLink.LISTENING
         self._link_since = clock.monotonic()
+        self._read_at: float | None = None  # when the receiver last ran, if it tells
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -143,6 +145,30 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             self._link = BrokerLink.CONNECTING
 
+    def note_reading(self) -> None:
+        """Note that the receiver runs. If it did not for a while, silence counts anew from now.
+
+        A process that was stopped, frozen or swapped out finds everybody silent; it was not they.
+        """
+        now, last = self._clock.monotonic(), self._read_at
+        self._read_at = now
+        if last is not None and now - last > _ABSENCE_SECONDS:
+            with self._mutex:
+                self._link_since = now
+
+    def note_answers(self, hostnames: Iterable[str], *, age_seconds: float) -> None:
+        """Note that these workers answered a question so long ago."""
+        with self._mutex:
+            answered_at = self._clock.monotonic() - age_seconds
+            self._aggregator.roster.note_answers(hostnames, now=answered_at)
+
+    def _listening_since(self, now: float) -> float | None:
+        """Return since when silence is evidence; None while it is none."""
+        was_absent = self._read_at is not None and now - self._read_at > _ABSENCE_SECONDS
+        if was_absent or self._link is not BrokerLink.LISTENING:
+            return None
+        return self._link_since
+
     # -- the way out ---------------------------------------------------------------------------
 
     def expose(self) -> Exposure:
@@ -153,25 +179,21 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
-        in_flight, roster = aggregator.in_flight, aggregator.roster
-        is_listening = self._link is BrokerLink.LISTENING
-        aggregator.judge(
-            roster.sweep(now=now, listening_since=self._link_since if is_listening else None),
-            now=now,
-        )
-        in_flight.drop_idle(roster.idle())
-        in_flight.forget_workers(roster)
+        in_flight = aggregator.in_flight
+        aggregator.sweep(now=now, listening_since=self._listening_since(now))
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
             window=window,
             closed_at=wall,
             known_names=tuple(aggregator.cells.names),
-            workers=roster.collect(now=now),
-            losses=aggregator.take_losses(),
+            workers=aggregator.roster.collect(now=now),
+            losses=aggregator.take_losses(now=now),
             waiting=tuple(in_flight.waiting.oldest()),
             now=now,
             link=self._link,
             tasks_in_flight=len(in_flight),
+            leaving=aggregator.take_leaving(),
+            draining=sum(len(draining.tasks) for draining in in_flight.draining),
             running=self._running_by_name,
             give_up=self._give_up,
             in_flight=in_flight.export(lambda at: wall - (now - at))
@@ -190,6 +212,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             oldest = in_flight.oldest_running(_MAX_LIVE_TASKS)
             running = [(task, task.running_since or now) for task in oldest]
             running_count = sum(map(len, in_flight.running_on.values()))
+            running_count += sum(len(draining.tasks) for draining in in_flight.draining)
             tasks_in_flight = len(in_flight)
         return Live(
             taken_at=wall,
@@ -209,12 +232,15 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def _running_by_name(self, now: float) -> dict[str, list[float]]:
         """Return for each name since when its tasks are running; those that were at ``now``."""
         since_by_name: dict[str, list[float]] = {}
-        running_on = self._aggregator.in_flight.running_on
+        in_flight = self._aggregator.in_flight
         with self._mutex:
-            hostnames = list(running_on)
-        for hostname in hostnames:
+            groups = [
+                *in_flight.running_on.values(),
+                *(draining.tasks for draining in in_flight.draining),
+            ]
+        for group in groups:
             with self._mutex:
-                tasks = tuple(running_on.get(hostname, {}).values())
+                tasks = tuple(group.values())
             for task in tasks:
                 since = task.running_since
                 if since is not None and since <= now:

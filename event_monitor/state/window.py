@@ -33,13 +33,14 @@ class TaskCounters:
         "started",
         "succeeded",
         "terminated",
+        "vanished",
     )
 
     def __init__(self) -> None:
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
-        self.rejected = self.cancelled = 0
+        self.rejected = self.cancelled = self.vanished = 0
         self.runtime = Recorder()
         self.queue_time = Recorder()
         self.prefetch_time = Recorder()
@@ -64,6 +65,7 @@ class TaskCounters:
             terminated=self.terminated,
             rejected=self.rejected,
             cancelled=self.cancelled,
+            vanished=self.vanished,
         )
 
     def freeze(self) -> TaskCounts:

@@ -136,6 +136,7 @@ def test_what_needs_listening_is_unknown_before() -> None:
     assert needy == {
         "TasksRunning",
         "OldestRunningTaskAge",
+        "TasksDraining",
         "TasksInFlight",
         "WorkersOnline",
         "WorkersOffline",

@@ -12,7 +12,9 @@ def test_an_ending_is_found_whenever_it_is_looked_for() -> None:
     endings = RecentlyEnded()
     for number in range(500):
         endings.note(f"u{number}", f"name-{number}", "task-succeeded")
-        assert endings.find(f"u{number // 2}") == Ended(f"name-{number // 2}", "task-succeeded")
+        assert endings.find(f"u{number // 2}") == Ended(
+            f"name-{number // 2}", "task-succeeded", False
+        )
     assert endings.find("u500") is None
 
 
@@ -23,7 +25,7 @@ def test_the_last_ending_counts() -> None:
         if number % 7_000 == 0:
             endings.note("again", "job", f"task-{number}")
         if number % 3_000 == 0:
-            assert endings.find("again") == Ended("job", f"task-{number // 7_000 * 7_000}")
+            assert endings.find("again") == Ended("job", f"task-{number // 7_000 * 7_000}", False)
         endings.note(f"u{number}", "job", "task-succeeded")
 
 
@@ -34,7 +36,7 @@ def test_what_is_forgotten_was_never_there() -> None:
     endings.forget("u")
     assert endings.find("u") is None
     endings.note("u", "job", "task-succeeded")
-    assert endings.find("u") == Ended("job", "task-succeeded")
+    assert endings.find("u") == Ended("job", "task-succeeded", False)
 
 
 def test_the_last_ten_thousand_are_remembered_and_older_ones_forgotten() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from event_monitor.snapshot import WorkerState
@@ -62,13 +60,25 @@ def test_a_worker_that_comes_back_is_online_again_and_can_be_lost_again(roster: 
 
 
 def test_a_goodbye_is_offline_and_never_lost(roster: Roster) -> None:
-    """What is returned later is only that it has not come back, for the sake of its tasks."""
+    """However long it is silent after it."""
     roster.heartbeat(online(), now=0)
-    roster.goodbye(offline(), now=5)
-    assert states(roster, 5) == {W1: "offline"}
-    assert roster.sweep(now=66, listening_since=0) == (Departure(W1, 61.0, said_goodbye=True),)
+    assert roster.goodbye(offline(), now=5) is True
+    assert roster.goodbye(offline(), now=6) is False
+    assert states(roster, 6) == {W1: "offline"}
     assert roster.sweep(now=67, listening_since=0) == ()
     assert states(roster, 67) == {W1: "offline"}
+
+
+def test_heartbeats_after_a_goodbye_do_not_revive(roster: Roster) -> None:
+    """gevent and eventlet beat on until their last task has ended; a hello revives."""
+    roster.heartbeat(online(), now=0)
+    roster.goodbye(offline(), now=5)
+    roster.heartbeat(beat(), now=7)
+    assert states(roster, 7) == {W1: "offline"}
+    assert roster.sweep(now=200, listening_since=0) == ()
+    roster.heartbeat(online(), now=201)
+    assert states(roster, 201) == {W1: "online"}
+    assert roster.resumed == {W1}
 
 
 def test_the_goodbye_of_a_process_already_replaced_is_out_of_date(roster: Roster) -> None:
@@ -110,20 +120,24 @@ def test_a_restart_after_the_loss_was_told_is_not_told_again(roster: Roster) -> 
     assert roster.heartbeat(online(pid=8), now=101) is None
 
 
-def test_two_workers_that_share_a_name_are_warned_of_and_not_counted_as_deaths(
-    roster: Roster, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Their pids alternate; only the first change can look like a restart."""
+def test_several_processes_that_share_a_name_are_no_deaths(roster: Roster) -> None:
+    """Their pids alternate; what seemed to be a restart is taken back."""
     roster.heartbeat(online(pid=7), now=0)
-    with caplog.at_level(logging.WARNING):
-        departures = [roster.heartbeat(beat(pid=pid), now=1) for pid in (8, 7, 8, 7)]
-    assert departures == [
-        Departure(W1, 1.0, is_replaced=True, successor_pid=8),
-        None,
-        None,
-        None,
-    ]
-    assert "two workers share the name celery@one" in caplog.text
+    departure = roster.heartbeat(beat(pid=8), now=1)
+    assert departure is not None
+    assert departure.undecided_seconds == 4.0
+    assert [roster.heartbeat(beat(pid=pid), now=2) for pid in (7, 8, 7, 8)] == [None] * 4
+    assert roster.refuted == {W1}
+    (status,) = roster.collect(now=3)
+    assert (status.is_shared, status.processes, status.sends_task_events) == (True, 2, True)
+
+
+def test_a_shared_name_is_lost_when_all_its_processes_are_silent(roster: Roster) -> None:
+    """Nobody is left then, however many they were."""
+    roster.heartbeat(online(pid=7), now=0)
+    for pid in (8, 7, 8):
+        roster.heartbeat(beat(pid=pid), now=1)
+    assert len(roster.sweep(now=62, listening_since=0)) == 1
 
 
 def test_two_workers_on_one_host_are_two_workers(roster: Roster) -> None:
