@@ -191,14 +191,18 @@ class Aggregator:
 
     def take_losses(self, *, now: float) -> tuple[Loss, ...]:
         """Return the workers that died, or left, since the last call, as far as it is certain."""
-        due = [loss for loss in self.losses if now - loss.at >= loss.departure.undecided_seconds]
-        self.losses = [loss for loss in self.losses if loss not in due]
-        return tuple(
-            loss._replace(orphans=tuple(filter(self._is_in_flight, loss.orphans)))
-            if loss.departure.undecided_seconds
-            else loss
-            for loss in due
-        )
+        losses, self.losses = self.losses, []
+        certain: list[Loss] = []
+        for loss in losses:
+            undecided_seconds = loss.departure.undecided_seconds
+            if not undecided_seconds:
+                certain.append(loss)
+            elif now - loss.at < undecided_seconds:
+                self.losses.append(loss)
+            else:  # what ended meanwhile is no orphan
+                orphans = tuple(filter(self._is_in_flight, loss.orphans))
+                certain.append(loss._replace(orphans=orphans))
+        return tuple(certain)
 
     def take_leaving(self) -> tuple[Loss, ...]:
         """Return the workers that said goodbye, while they ran tasks, since the last call."""
