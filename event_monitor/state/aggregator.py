@@ -6,7 +6,7 @@ senders. Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .. import events as ev
@@ -31,7 +31,7 @@ class Loss(NamedTuple):
     """A worker that died, or left, and the tasks that were running there; when, by our clock."""
 
     departure: Departure
-    orphans: tuple[InFlightTask, ...]
+    orphans: Collection[InFlightTask]
     at: float
 
 

@@ -7,7 +7,7 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from heapq import heappop, heapreplace, nsmallest
 from itertools import islice
 from typing import NamedTuple
@@ -171,7 +171,7 @@ class InFlightTasks(dict[str, InFlightTask]):
             self.recently_ended.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
-    def abandon(self, hostname: str, *, spare_pid: int | None = None) -> tuple[InFlightTask, ...]:
+    def abandon(self, hostname: str, *, spare_pid: int | None = None) -> Collection[InFlightTask]:
         """Return the tasks that were running on a worker that is gone, and run them no more.
 
         They stay in flight until they are given up: here the time grows with the number of workers
@@ -181,7 +181,7 @@ class InFlightTasks(dict[str, InFlightTask]):
         if not running:
             return ()
         if spare_pid is None:
-            return tuple(running.values())
+            return running.values()
         spared = {uuid: task for uuid, task in running.items() if task.pid == spare_pid}
         self.running_on[hostname] = spared
         return tuple(task for uuid, task in running.items() if uuid not in spared)

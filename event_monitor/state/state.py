@@ -255,9 +255,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         in_flight = self._aggregator.in_flight
         given_up = 0
         for loss in losses:
-            for start in range(0, len(loss.orphans), _MAX_GIVEN_UP):
+            orphans = tuple(loss.orphans)
+            for start in range(0, len(orphans), _MAX_GIVEN_UP):
                 with self._mutex:
-                    for task in loss.orphans[start : start + _MAX_GIVEN_UP]:
+                    for task in orphans[start : start + _MAX_GIVEN_UP]:
                         given_up += in_flight.give_up_orphan(
                             task, loss.departure.hostname, at=loss.at
                         )
