@@ -27,7 +27,7 @@ class Condition:
     sentence: str
 
 
-Script = Generator[Condition, None, object]
+Script = Generator[Condition, None, None]
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Director:
     def start_all(self) -> None:
         """Start a worker in every slot."""
         for slot in self._slots:
-            self._begin(self._alone(slot, self._start(slot)))
+            self._begin(self._alone(slot, self._arrive(slot)))
 
     def begin(self, action: Action) -> bool:
         """Begin an action; return False if there is no worker to do it to just now."""
@@ -127,6 +127,9 @@ class Director:
         self._busy.add(slot.name)
         yield from script
         self._busy.discard(slot.name)
+
+    def _arrive(self, slot: Slot) -> Script:
+        yield from self._start(slot)
 
     def _start(self, slot: Slot) -> Generator[Condition, None, Worker]:
         worker = self._fleet.start(slot)

@@ -38,8 +38,9 @@ def make_plan(seed: int, *, seconds: float, first_at: float) -> tuple[Action, ..
 
 def _for_workers(rng: random.Random, *, seconds: float, first_at: float) -> Iterator[Action]:
     at = first_at
+    first = rng.sample(list(WEIGHTS), len(WEIGHTS))  # so that a short soak has each of them
     while at < seconds:
-        kind = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        kind = first.pop() if first else rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         lasts = rng.uniform(*TWIN_SECONDS) if kind == "twin" else rng.choice(RESTART_SECONDS)
         yield Action(at, kind, lasts, older=rng.random() < 0.5, kills=rng.random() < 0.5)
         at += rng.uniform(*SPACING_SECONDS)

@@ -14,13 +14,13 @@ ENDINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the soak needs of a raw event. ``number`` is ``processed``, of heartbeats."""
+    """What the soak needs of a raw event. ``processed`` is the worker's own count of begun runs."""
 
     type: str
     hostname: str
     pid: int
     uuid: str = ""
-    number: int | None = None
+    processed: int | None = None
 
 
 def parse(line: str) -> Event:
@@ -37,24 +37,23 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.events: list[Event] = []
-        self.is_recording = False
         self.task_events = 0
         self._online: set[int] = set()
         self._goodbyes: set[int] = set()
         self._running: dict[int, set[str]] = {}  # pid → uuids
         self._offset = 0
 
-    def read(self) -> None:
-        """Take in the lines that are complete."""
+    def read(self) -> bool:
+        """Take in the lines that are complete; return whether the recorder has subscribed."""
         if not self.path.exists():
-            return
+            return False
         with self.path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
         data = data[: data.rfind(b"\n") + 1]
         self._offset += len(data)
-        self.is_recording = self.is_recording or bool(data)
         self._take(parse(line) for line in data.decode().splitlines() if line)
+        return self._offset > 0
 
     def is_online(self, pid: int) -> bool:
         """Return whether the worker process with that pid has said hello."""

@@ -6,13 +6,12 @@ import time
 
 from celery import Celery
 
-from ..support.endpoint import Endpoint
 from ..support.waiting import wait_until
 from .app import QUEUE, SHORT_QUEUE, app
 from .director import Director
 from .fleet import Fleet
 from .recording import Recording
-from .stage import DRAIN_SECONDS, GRACE_SECONDS, INTERVAL_SECONDS
+from .stage import GRACE_SECONDS, INTERVAL_SECONDS, Stage
 
 REST_SECONDS = 60.0  # deadline for queues and workers to come to rest
 HEARTBEAT_SECONDS = 2.0  # Celery's default
@@ -46,7 +45,7 @@ def _waiting(client: Celery) -> int:
     return ready
 
 
-def wait_for_verdicts(fleet: Fleet, published: Endpoint) -> None:
+def wait_for_verdicts(fleet: Fleet, on: Stage) -> None:
     """Wait until the monitor has published a window that closed after the last silence was long.
 
     A worker that was killed is due after the grace, or, if it had said goodbye, after the longer
@@ -55,11 +54,11 @@ def wait_for_verdicts(fleet: Fleet, published: Endpoint) -> None:
     due = [time.time() + SETTLE_HEARTBEATS * HEARTBEAT_SECONDS]
     for life in fleet.lives:
         if life.killed_at is not None:
-            patience = GRACE_SECONDS if life.stopped_at is None else DRAIN_SECONDS
+            patience = GRACE_SECONDS if life.stopped_at is None else on.drain_seconds
             due.append(life.killed_at + patience + 1)
     wait_until(
         lambda: (
-            (shots := published.series("MonitorHeartbeat"))
+            (shots := on.cloudwatch.series("MonitorHeartbeat"))
             and shots[-1].timestamp + INTERVAL_SECONDS >= max(due)
         ),
         max(due) - time.time() + 6 * INTERVAL_SECONDS,

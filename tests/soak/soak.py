@@ -40,42 +40,47 @@ def soak(
 
     Raises AssertionError when something does not come to its end.
     """
-    with stage(folder, broker=broker) as on:
+    longest = 12.0 if seconds <= SHORT_SOAK_SECONDS else max(LONG_SECONDS)
+    with stage(folder, broker=broker, longest_task_seconds=longest) as on:
         fleet = Fleet(folder, on.environ, on.recording)
-        longest = 12.0 if seconds <= SHORT_SOAK_SECONDS else max(LONG_SECONDS)
         producer = Producer(seed, longest_seconds=longest)
         director = Director(fleet, slots(), on.monitor, on.recording)
         started_at = time.time()
         try:
             _act(director, producer, seed=seed, seconds=seconds, say=say)
             come_to_rest(director, fleet, on.recording)
-            say("at rest; waiting for the last verdicts")
-            wait_for_verdicts(fleet, on.cloudwatch)
+            say("at rest, waiting for the last verdicts")
+            wait_for_verdicts(fleet, on)
             for process in (on.monitor, on.recorder):
                 assert process.exit_code is None, process.output
             exit_code = on.monitor.stop()
             on.recording.read()
             truth = _truth(fleet, producer, on)
+            return _report(truth, fleet, on, director, exit_code=exit_code, since=started_at)
         finally:
             producer.stop()
             fleet.close()
-        wrong = [f"the monitor ended with {exit_code}"] if exit_code else []
-        wrong += [f"contradiction: {sentence}" for sentence in truth.contradictions]
-        if cut_off := on.cut_off():
-            wrong.append(f"Redis cut off {cut_off} slow subscribers: EventsLost is not known")
-        rows = tuple(compare(truth, on.cloudwatch))
-        done = ", ".join(f"{times} × {kind}" for kind, times in sorted(director.done.items()))
-        text = "\n".join(
-            [
-                f"{len(fleet.lives)} worker processes, {len(producer.names)} tasks sent; {done}",
-                *_never_sent(truth),
-                "",
-                table(rows),
-                *_by_worker(truth, on, fleet, started_at=started_at),
-                *wrong,
-            ]
-        )
-        return Result(text, is_right=not wrong and not any(row.differs for row in rows))
+
+
+def _report(
+    truth: Truth, fleet: Fleet, on: Stage, director: Director, *, exit_code: int, since: float
+) -> Result:
+    wrong = [f"the monitor ended with {exit_code}"] if exit_code else []
+    wrong += [f"contradiction: {sentence}" for sentence in truth.contradictions]
+    if cut_off := on.cut_off():
+        wrong.append(f"Redis cut off {cut_off} slow subscribers: EventsLost is not known")
+    rows = tuple(compare(truth, on.cloudwatch))
+    done = ", ".join(f"{times} × {kind}" for kind, times in sorted(director.done.items()))
+    sent = truth.counts["TasksSent"].total()
+    lines = [
+        f"{len(fleet.lives)} worker processes, {sent} messages; {done}",
+        *_never_sent(truth),
+        "",
+        table(rows),
+        *_by_worker(truth, on, fleet, since=since),
+        *wrong,
+    ]
+    return Result("\n".join(lines), is_right=not wrong and not any(row.differs for row in rows))
 
 
 def _act(director: Director, producer: Producer, *, seed: int, seconds: float, say: Say) -> None:
@@ -123,7 +128,7 @@ def _never_sent(truth: Truth) -> Iterator[str]:
         )
 
 
-def _by_worker(truth: Truth, on: Stage, fleet: Fleet, *, started_at: float) -> Iterator[str]:
+def _by_worker(truth: Truth, on: Stage, fleet: Fleet, *, since: float) -> Iterator[str]:
     """Yield where the numbers differ by worker, with what happened to its processes."""
     lives = fleet.lives
     rows: dict[str, list[Row]] = {}
@@ -131,4 +136,4 @@ def _by_worker(truth: Truth, on: Stage, fleet: Fleet, *, started_at: float) -> I
         rows.setdefault(worker, []).append(row)
     for worker, differing in rows.items():
         yield f"\n{table(differing)}"
-        yield biography((life for life in lives if life.name == worker), since=started_at)
+        yield biography((life for life in lives if life.name == worker), since=since)

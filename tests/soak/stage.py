@@ -19,12 +19,11 @@ from .recording import Recording
 
 INTERVAL_SECONDS = 4
 GRACE_SECONDS = 10
-DRAIN_SECONDS = 25  # longer than the longest task: what runs beyond it was killed
+BEYOND_SECONDS = 5  # a task of a stopped worker that runs this much too long was killed
 
 SETTINGS = {
     "EVENT_MONITOR_INTERVAL": str(INTERVAL_SECONDS),
     "EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS),
-    "EVENT_MONITOR_WORKER_DRAIN_SECONDS": str(DRAIN_SECONDS),
     "EVENT_MONITOR_BY_TASK": "all",
     "EVENT_MONITOR_BY_WORKER": "WorkersLost,TasksOrphaned,EventsLost",
 }
@@ -41,10 +40,14 @@ class CloudWatch(Endpoint):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is there before the first worker; ``environ`` is for every process."""
+    """What is there before the first worker; ``environ`` is for every process.
+
+    ``drain_seconds``: how long the tasks of a worker that said goodbye may go on.
+    """
 
     folder: Path
     environ: dict[str, str]
+    drain_seconds: float
     cloudwatch: CloudWatch
     recording: Recording
     recorder: Process
@@ -52,7 +55,7 @@ class Stage:
     server: Server
 
     def cut_off(self) -> int:
-        """Return how many slow subscribers Redis has cut off: what they missed is nobody's fault."""
+        """Return how many slow subscribers Redis has cut off, which then missed something."""
         if not isinstance(self.server, RedisServer):
             return 0
         with redis.Redis(port=self.server.port) as client:
@@ -60,15 +63,18 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, *, broker: str) -> Iterator[Stage]:
+def stage(folder: Path, *, broker: str, longest_task_seconds: float) -> Iterator[Stage]:
     """Start all of it, and end all of it."""
+    drain_seconds = longest_task_seconds + BEYOND_SECONDS
     with ExitStack() as stack:
         server = SERVERS[broker](folder)
         stack.callback(server.stop)
         url = server.fresh_url()
         app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = url
-        cloudwatch = stack.enter_context(CloudWatch())
+        cloudwatch = CloudWatch()
+        stack.enter_context(cloudwatch)
         environ = _environ(url, cloudwatch, folder, durable=broker == "rabbitmq")
+        environ["EVENT_MONITOR_WORKER_DRAIN_SECONDS"] = str(drain_seconds)
         recording = Recording(folder / "events.jsonl")
         record = ["python", "-m", "tests.soak.recorder", str(recording.path)]
         recorder = Process(record, environ, folder / "recorder.log")
@@ -77,10 +83,10 @@ def stage(folder: Path, *, broker: str) -> Iterator[Stage]:
         monitor = Process(command, environ, folder / "monitor.log")
         stack.callback(monitor.kill)
         monitor.wait_for_output(LISTENS)
-        wait_until(
-            lambda: recording.read() or recording.is_recording, 30, "the recorder has subscribed"
+        wait_until(recording.read, 30, "the recorder has subscribed")
+        yield Stage(
+            folder, environ, drain_seconds, cloudwatch, recording, recorder, monitor, server
         )
-        yield Stage(folder, environ, cloudwatch, recording, recorder, monitor, server)
 
 
 def _environ(url: str, endpoint: Endpoint, folder: Path, *, durable: bool) -> dict[str, str]:

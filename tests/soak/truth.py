@@ -87,6 +87,7 @@ def find_truth(
 ) -> Truth:
     """Return the truth; ``ledgers`` are by the number of a life, ``names`` by the id of a task."""
     recorded = _recorded_runs(events)
+    processed = {event.pid: event.processed for event in events if event.processed is not None}
     goodbyes = {event.pid for event in events if event.type == "worker-offline"}
     lost: Counter[str] = Counter()
     orphaned: Counter[str] = Counter()
@@ -94,17 +95,14 @@ def find_truth(
     never_sent: list[NeverSent] = []
     contradictions: list[str] = []
     for life in lives:
-        was_killed = life.killed_at is not None
         runs = recorded.pop((life.name, life.pid), _Runs())
         ledger = _ledger_runs(ledgers.get(life.number, ()))
-        missing = list(_missing(life, runs, ledger, names))
-        never_sent += missing
-        if was_killed:
+        never_sent += _missing(life, runs, ledger, names)
+        if life.killed_at is not None:
             lost[life.name] += life.pid not in goodbyes
             orphaned[life.name] += runs.open.total()
-        else:
-            # It lived on, so its own count in the next heartbeats shows what never came.
-            events_lost[life.name] += sum(event.what == "begin" for event in missing)
+        # Begun by its own count, as far as a heartbeat says so, and never seen by anyone.
+        events_lost[life.name] += max(0, processed.get(life.pid, 0) - runs.begun.total())
         contradictions += _contradictions(life, runs, ledger)
     contradictions += [f"events of {name}, pid {pid}: not ours" for name, pid in recorded]
     return Truth(
