@@ -3,99 +3,82 @@
 from __future__ import annotations
 
 import pytest
-from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.processes import Processes, require_containers
-from ..support.verdicts import (
-    IMPATIENT,
-    beats_since,
-    begin,
-    none_but,
-    outlast_the_grace,
-    verdicts,
-    wait_for_last,
-    wait_for_sum,
-)
+from ..support.processes import require_containers
+from ..support.verdicts import Verdicts, lines_with
 from ..support.waiting import wait_until
 from ..support.witness import Witness
 
-NAME = "w1@host1"
+CONTAINER, HOST = "w1@container", "w1@host"  # each process is pid 1, or has a pid of its own
 REMEDY = "start each with its own -n"
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 
-@pytest.mark.parametrize("in_container", [True, False], ids=["pid 1", "two pids"])
 def test_two_living_workers_under_one_name_are_well(
-    in_container: bool,
-    processes: Processes,
-    client: Celery,
-    witness: Witness,
-    cloudwatch: CloudWatch,
+    verdicts: Verdicts, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
-    """Nobody is dead, orphaned or unheard; one WARNING says what to do."""
-    # Given two workers under one name, one of which has worked alone for a while
-    if in_container:
-        require_containers()
-    monitor = processes.monitor("run", environ=IMPATIENT)
-    processes.worker(NAME, concurrency=1, in_container=in_container)
-    for _ in range(10):
-        client.tasks["proj.succeed"].delay()
-    wait_for_sum(cloudwatch, "TasksSucceeded", 10)
-    processes.worker(NAME, concurrency=1, in_container=in_container)
+    """Nobody is dead, no task orphaned and no event lost; one WARNING names each name."""
+    # Given a worker of each kind that has worked alone, and then a second one of its name
+    require_containers()
+    monitor = verdicts.monitor()
+    for name in (CONTAINER, HOST):
+        verdicts.worker(name, in_container=name == CONTAINER)
+        for _ in range(10):
+            verdicts.send("succeed", to=name)
+    verdicts.wait_for_sum("TasksSucceeded", 20)
+    for name in (CONTAINER, HOST):
+        verdicts.worker(name, in_container=name == CONTAINER)
+    beats = [verdicts.beats_since_now(name) for name in (CONTAINER, HOST)]
 
-    # When both run tasks, short ones and some longer than a heartbeat, and beat for a while
-    beats, sent = beats_since(witness, NAME), 0
+    # When all run tasks, short ones and some of several heartbeats, while they beat
+    long = [verdicts.send("sleep_for", 4, to=name) for name in (CONTAINER, HOST) * 2]
+    sent = 20 + len(long)
 
-    def both_beat_on() -> bool:
+    def all_beat_on() -> bool:
         nonlocal sent
-        client.tasks["proj.succeed"].delay()
-        sent += 1
-        return beats() >= 12
+        for name in (CONTAINER, HOST):
+            verdicts.send("succeed", to=name)
+            sent += 1
+        return min(count() for count in beats) >= 14
 
-    long = [client.tasks["proj.sleep_for"].delay(5).id for _ in range(2)]
-    wait_until(both_beat_on, 40, "both beat", poll_seconds=0.5)
+    wait_until(all_beat_on, 40, "they beat", poll_seconds=0.5)
     for uuid in long:
         witness.wait_for(20, uuid=uuid, type="task-succeeded")
-    wait_for_sum(cloudwatch, "TasksSucceeded", 10 + sent + len(long))
-    outlast_the_grace(cloudwatch)
+    verdicts.wait_for_sum("TasksSucceeded", sent)
+    verdicts.outlast_the_grace()
 
     # Then
     assert monitor.stop() == 0
-    assert verdicts(cloudwatch) == none_but()
-    assert cloudwatch.sum("TasksSucceeded") == 10 + sent + len(long)
-    assert cloudwatch.last("WorkersOnline") in (1, 2)
-    assert monitor.output.count(REMEDY) == 1
-    warning = next(line for line in monitor.output.splitlines() if REMEDY in line)
-    assert "WARNING" in warning
-    assert NAME in warning
+    assert verdicts.found == {}
+    assert cloudwatch.sum("TasksSucceeded") == sent
+    assert cloudwatch.last("TasksRunning") == 0
+    assert cloudwatch.last("WorkersOnline") in (2, 3, 4)
+    warnings = lines_with(monitor, "WARNING", REMEDY)
+    assert [[name for name in (CONTAINER, HOST) if name in line] for line in sorted(warnings)] in (
+        [[CONTAINER], [HOST]],
+        [[HOST], [CONTAINER]],
+    )
 
 
-@pytest.mark.parametrize("in_container", [True, False], ids=["pid 1", "new pids"])
-def test_each_death_in_a_crash_loop_counts(
-    in_container: bool,
-    processes: Processes,
-    client: Celery,
-    witness: Witness,
-    cloudwatch: CloudWatch,
-) -> None:
+def test_each_death_in_a_crash_loop_counts(verdicts: Verdicts) -> None:
     """Each of four workers of one name dies within a heartbeat of starting its task."""
     # Given
-    if in_container:
-        require_containers()
-    monitor = processes.monitor("run", environ=IMPATIENT)
+    require_containers()
+    monitor = verdicts.monitor()
 
     # When
     for _ in range(4):
-        worker = processes.worker(NAME, concurrency=1, in_container=in_container)
-        begin(client, witness, seconds=600)
-        worker.kill()
-    wait_for_sum(cloudwatch, "WorkersLost", 4)
-    wait_for_last(cloudwatch, "WorkersOnline", 0)
-    outlast_the_grace(cloudwatch)
+        for name in (CONTAINER, HOST):
+            worker = verdicts.worker(name, in_container=name == CONTAINER)
+            verdicts.begin(600, on=name)
+            worker.kill()
+    verdicts.wait_for_sum("WorkersLost", 8)
+    verdicts.wait_for_last("WorkersOnline", 0)
 
     # Then
     assert monitor.stop() == 0
-    assert verdicts(cloudwatch) == none_but(WorkersLost=4, TasksOrphaned=4)
-    assert REMEDY not in monitor.output
+    four = {CONTAINER: 4, HOST: 4}
+    assert verdicts.found == {"WorkersLost": four, "TasksOrphaned": four}
+    assert lines_with(monitor, REMEDY) == []

@@ -5,110 +5,86 @@ from __future__ import annotations
 import signal
 
 import pytest
-from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.processes import Processes
 from ..support.verdicts import (
+    BEAT_SECONDS,
     GRACE_SECONDS,
-    IMPATIENT,
-    beats_since,
-    begin,
-    none_but,
-    outlast_the_grace,
-    verdicts,
-    wait_for_last,
-    wait_for_sum,
+    LONG_SECONDS,
+    Verdicts,
+    lines_with,
 )
 from ..support.waiting import wait_until
 from ..support.witness import Witness
-
-NAME = "w1@host1"
-TASK_SECONDS = 3 * GRACE_SECONDS
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 
 @on_redis
-def test_a_worker_without_heartbeats_lives_while_it_answers(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+def test_workers_without_heartbeats_live_while_they_answer(
+    verdicts: Verdicts, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
-    """It is online, also with no event for longer than the grace; killed, it is lost."""
+    """Solo cannot answer while its task runs, and is not judged meanwhile; killed, all are lost."""
     # Given
-    monitor = processes.monitor("run", environ=IMPATIENT)
-    worker = processes.worker(NAME, heartbeats=False)
-    wait_for_last(cloudwatch, "WorkersOnline", 1)
+    monitor = verdicts.monitor()
+    names = ("prefork@host1", "solo@host1")
+    workers = [
+        verdicts.worker(name, pool=name.partition("@")[0], heartbeats=False) for name in names
+    ]
+    verdicts.wait_for_last("WorkersOnline", len(names))
 
-    # When it runs a task longer than the grace
-    uuid, _ = begin(client, witness, seconds=TASK_SECONDS)
-    wait_for_last(cloudwatch, "TasksRunning", 1)
-    witness.wait_for(TASK_SECONDS + 15, uuid=uuid, type="task-succeeded")
-    wait_for_sum(cloudwatch, "TasksSucceeded", 1)
-    outlast_the_grace(cloudwatch)
+    # When they run tasks longer than the grace
+    for uuid in [verdicts.begin(LONG_SECONDS, on=name) for name in names]:
+        witness.wait_for(LONG_SECONDS + 15, uuid=uuid, type="task-succeeded")
+    verdicts.wait_for_sum("TasksSucceeded", len(names))
+    verdicts.outlast_the_grace()
 
-    # Then nothing is wrong, and one line says that it has no heartbeats
-    assert verdicts(cloudwatch) == none_but()
-    assert cloudwatch.last("WorkersOnline") == 1
-    said = [line for line in monitor.output.splitlines() if "heartbeat" in line and NAME in line]
-    assert len(said) == 1
+    # Then nothing is wrong, and for each one line says that it has no heartbeats
+    assert verdicts.found == {}
+    assert cloudwatch.last("WorkersOnline") == len(names)
+    assert [len(lines_with(monitor, "heartbeat", name)) for name in names] == [1, 1]
 
-    # And when it is killed, its answers stop coming
-    worker.kill()
-    wait_for_sum(cloudwatch, "WorkersLost", 1)
-    wait_for_last(cloudwatch, "WorkersOnline", 0)
+    # And when they are killed, their answers stop coming
+    for worker in workers:
+        worker.kill()
+    verdicts.wait_for_sum("WorkersLost", len(names))
+    verdicts.wait_for_last("WorkersOnline", 0)
     assert monitor.stop() == 0
-    assert verdicts(cloudwatch) == none_but(WorkersLost=1)
-
-
-@on_redis
-def test_a_solo_worker_without_heartbeats_is_not_judged_while_its_task_runs(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
-) -> None:
-    """It can neither beat nor answer then."""
-    # Given
-    monitor = processes.monitor("run", environ=IMPATIENT)
-    processes.worker(NAME, pool="solo", concurrency=1, heartbeats=False)
-    wait_for_last(cloudwatch, "WorkersOnline", 1)
-
-    # When
-    uuid, _ = begin(client, witness, seconds=TASK_SECONDS)
-    witness.wait_for(TASK_SECONDS + 15, uuid=uuid, type="task-succeeded")
-    wait_for_sum(cloudwatch, "TasksSucceeded", 1)
-    outlast_the_grace(cloudwatch)
-
-    # Then
-    assert monitor.stop() == 0
-    assert verdicts(cloudwatch) == none_but()
-    assert cloudwatch.last("WorkersOnline") == 1
+    assert verdicts.found == {"WorkersLost": dict.fromkeys(names, 1)}
 
 
 def test_a_monitor_that_was_frozen_judges_nobody_for_it(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    verdicts: Verdicts, cloudwatch: CloudWatch
 ) -> None:
-    """It reads what waits first, and begins anew; who dies then is lost all the same."""
+    """It reads what waits first, and begins anew; who dies afterwards is lost all the same."""
     # Given
-    monitor = processes.monitor("run", environ=IMPATIENT)
-    names = [f"w{number}@host1" for number in range(4)]
-    workers = [processes.worker(name, concurrency=1) for name in names]
-    wait_for_last(cloudwatch, "WorkersOnline", len(names))
-    begin(client, witness, seconds=600)
+    monitor = verdicts.monitor()
+    names = ("w1@host1", "w2@host1", "w3@host1")
+    workers = [verdicts.worker(name) for name in names]
+    verdicts.begin(600, on=names[0])
+    verdicts.wait_for_last("WorkersOnline", len(names))
+    verdicts.wait_for_last("TasksRunning", 1)
 
-    # When it is frozen while each worker beats for much longer than the grace
+    # When it is frozen while each worker beats for twice the grace
     monitor.send(signal.SIGSTOP)
-    beats = [beats_since(witness, name) for name in names]
-    wait_until(lambda: min(count() for count in beats) >= GRACE_SECONDS, 40, "they beat")
+    beats = [verdicts.beats_since_now(name) for name in names]
+    enough = 2 * GRACE_SECONDS // BEAT_SECONDS
+    wait_until(lambda: min(count() for count in beats) >= enough, 40, "they beat")
     monitor.send(signal.SIGCONT)
-    outlast_the_grace(cloudwatch)
+    verdicts.outlast_the_grace()
 
     # Then
-    assert (cloudwatch.sum("WorkersLost"), cloudwatch.sum("TasksOrphaned")) == (0, 0)
+    assert verdicts.found == {}
     assert cloudwatch.last("WorkersOnline") == len(names)
     assert cloudwatch.last("TasksRunning") == 1
 
     # And who dies afterwards is lost
     for worker in workers:
         worker.kill()
-    wait_for_sum(cloudwatch, "WorkersLost", len(names))
-    wait_for_last(cloudwatch, "WorkersOnline", 0)
+    verdicts.wait_for_sum("WorkersLost", len(names))
+    verdicts.wait_for_last("WorkersOnline", 0)
     assert monitor.stop() == 0
-    assert verdicts(cloudwatch) == none_but(WorkersLost=len(names), TasksOrphaned=1)
+    assert verdicts.found == {
+        "WorkersLost": dict.fromkeys(names, 1),
+        "TasksOrphaned": {names[0]: 1},
+    }

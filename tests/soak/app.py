@@ -25,6 +25,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
     worker_enable_soft_shutdown_on_idle=False,
+    # As Celery before 5.6: else RabbitMQ refuses the second worker of a name.
+    control_queue_exclusive=False,
     # The recorder's own queue on RabbitMQ must keep what a busy machine reads late.
     event_queue_ttl=600.0,
 )

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -129,29 +129,35 @@ class Processes:
         *,
         pool: str = "prefork",
         concurrency: int = 2,
+        queues: Sequence[str] = QUEUES,
         events: bool = True,
-        heartbeats: bool = True,
+        heartbeat_seconds: int | None = 2,
         in_container: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a worker, such as ``w1@host1``; return when it takes tasks."""
         command = ["celery", "-A", PROJECT, "worker", "--hostname", name, "--pool", pool]
-        command += ["--concurrency", str(concurrency), "--queues", ",".join(QUEUES)]
+        command += ["--concurrency", str(concurrency), "--queues", ",".join(queues)]
         command += ["--loglevel", "INFO", "--without-mingle"]
         command += ["--task-events"] if events else []
-        command += [] if heartbeats else ["--without-heartbeat"]
+        if heartbeat_seconds is None:
+            command += ["--without-heartbeat"]
+        else:
+            command += ["--heartbeat-interval", str(heartbeat_seconds)]
         process = self.start(command, environ, in_container=in_container)
         process.wait_for_output(f"{name} ready.")
         return process
 
-    def monitor(self, way: str, *, environ: Mapping[str, str] | None = None) -> Process:
+    def monitor(
+        self, way: str, *, interval_seconds: int = 2, environ: Mapping[str, str] | None = None
+    ) -> Process:
         """Start the monitor in one of the ``WAYS``; return when it receives events."""
         command = {
             "celery-events": [
                 *("celery", "-A", PROJECT, "events"),
-                *("-c", "event_monitor.CloudWatchCam", "-F", "2", "-l", "INFO"),
+                *("-c", "event_monitor.CloudWatchCam", "-F", str(interval_seconds), "-l", "INFO"),
             ],
-            "run": ["event-monitor", "run", "-A", PROJECT, "--interval", "2"],
+            "run": ["event-monitor", "run", "-A", PROJECT, "--interval", str(interval_seconds)],
         }[way]
         process = self.start(command, environ)
         process.wait_for_output(LISTENS)
