@@ -103,9 +103,13 @@ class Verdicts:
 
     def wait_for_sum(self, metric: str, value: float, *, seconds: float = SOON) -> None:
         """Wait until so many were counted, or more."""
-        wait_until(
-            lambda: self._cloudwatch.sum(metric) >= value, seconds, f"{metric} comes to {value:g}"
-        )
+        try:
+            wait_until(lambda: self._cloudwatch.sum(metric) >= value, seconds, "")
+        except AssertionError:
+            counted = self._cloudwatch.sum(metric)
+            raise AssertionError(
+                f"{metric} came to {counted:g}, not {value:g}, in {seconds:g} s; {self.found}"
+            ) from None
 
     def outlast_the_grace(self) -> None:
         """Wait until the monitor has published windows for longer than a silence may last."""
