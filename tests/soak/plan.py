@@ -29,10 +29,12 @@ class Action:
     kills: bool = False
 
 
-def make_plan(seed: int, *, seconds: float, first_at: float) -> tuple[Action, ...]:
-    """Return the actions of a soak of so many ``seconds``, in their order."""
+def make_plan(
+    seed: int, *, seconds: float, first_at: float, longest_pause: float = PAUSE_SECONDS[1]
+) -> tuple[Action, ...]:
+    """Return the actions of so many ``seconds``, in their order."""
     workers = _for_workers(random.Random(f"{seed} workers"), seconds=seconds, first_at=first_at)
-    pauses = _pauses(random.Random(f"{seed} pauses"), seconds=seconds)
+    pauses = _pauses(random.Random(f"{seed} pauses"), seconds=seconds, longest=longest_pause)
     return tuple(sorted([*workers, *pauses], key=lambda action: action.at))
 
 
@@ -46,11 +48,10 @@ def _for_workers(rng: random.Random, *, seconds: float, first_at: float) -> Iter
         at += rng.uniform(*SPACING_SECONDS)
 
 
-def _pauses(rng: random.Random, *, seconds: float) -> Iterator[Action]:
+def _pauses(rng: random.Random, *, seconds: float, longest: float) -> Iterator[Action]:
     at = FIRST_PAUSE_SECONDS
     while True:
-        # In a short soak the shortest pause, so that something is left to see afterwards.
-        lasts = rng.uniform(*PAUSE_SECONDS) if seconds > 120 else PAUSE_SECONDS[0]
+        lasts = rng.uniform(PAUSE_SECONDS[0], longest)
         if at + lasts > seconds:
             return
         yield Action(at, "pause", lasts)

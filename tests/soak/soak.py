@@ -11,14 +11,15 @@ from pathlib import Path
 from .comparison import Row, biography, compare, differing_workers, table
 from .director import Director
 from .fleet import Fleet, slots
-from .plan import make_plan
+from .plan import PAUSE_SECONDS, make_plan
 from .producer import LONG_SECONDS, Producer
 from .rest import come_to_rest, wait_for_verdicts
 from .stage import Stage, stage
 from .truth import Note, Truth, find_truth
 
 TICK_SECONDS = 0.1
-SHORT_SOAK_SECONDS = 120.0  # up to here: no task longer than 12 s, so that the end comes soon
+SHORT_SOAK_SECONDS = 120.0  # up to here: shorter tasks and pauses, so that the end comes soon
+SHORT_TASK_SECONDS, SHORT_PAUSE_SECONDS = 12.0, 20.0  # still longer than the grace
 FIRST_ACTION_SECONDS = 12.0  # about when the workers are ready
 LAST_ACTION_SECONDS = 18.0  # before the end: what was begun takes its time
 
@@ -40,7 +41,7 @@ def soak(
 
     Raises AssertionError when something does not come to its end.
     """
-    longest = 12.0 if seconds <= SHORT_SOAK_SECONDS else max(LONG_SECONDS)
+    longest = SHORT_TASK_SECONDS if seconds <= SHORT_SOAK_SECONDS else max(LONG_SECONDS)
     with stage(folder, broker=broker, longest_task_seconds=longest) as on:
         fleet = Fleet(folder, on.environ, on.recording)
         producer = Producer(seed, longest_seconds=longest)
@@ -87,7 +88,14 @@ def _act(director: Director, producer: Producer, *, seed: int, seconds: float, s
     """Do what the plan says, and wait for the end of what was begun."""
     start = time.monotonic()
     plan = list(
-        make_plan(seed, seconds=seconds - LAST_ACTION_SECONDS, first_at=FIRST_ACTION_SECONDS)
+        make_plan(
+            seed,
+            seconds=seconds - LAST_ACTION_SECONDS,
+            first_at=FIRST_ACTION_SECONDS,
+            longest_pause=(
+                SHORT_PAUSE_SECONDS if seconds <= SHORT_SOAK_SECONDS else PAUSE_SECONDS[1]
+            ),
+        )
     )
     director.start_all()
     producer.start()

@@ -150,9 +150,9 @@ def test_what_cannot_be_is_said() -> None:
 
 def test_a_plan_follows_its_seed() -> None:
     """And even a minute has each kind of action in it."""
-    plan = make_plan(7, seconds=42, first_at=12)
+    plan = make_plan(7, seconds=42, first_at=12, longest_pause=20)
 
-    assert plan == make_plan(7, seconds=42, first_at=12)
-    assert plan != make_plan(8, seconds=42, first_at=12)
+    assert plan == make_plan(7, seconds=42, first_at=12, longest_pause=20)
+    assert plan != make_plan(8, seconds=42, first_at=12, longest_pause=20)
     assert {action.kind for action in plan} == {*WEIGHTS, "pause"}
     assert all(12 <= action.at < 42 for action in plan)
