@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
+from ..support.processes import Processes
+from ..support.verdicts import Verdicts
+from ..support.witness import Witness
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with a string, many times
 
@@ -32,3 +36,11 @@ def cloudwatch(_endpoint: CloudWatch) -> CloudWatch:
     """Return an empty CloudWatch endpoint."""
     _endpoint.reset()
     return _endpoint
+
+
+@pytest.fixture
+def verdicts(
+    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+) -> Verdicts:
+    """Return what starts an impatient monitor and lively workers, and knows the verdicts."""
+    return Verdicts(processes, client, witness, cloudwatch)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from .proj import QUEUES
 from .servers import kill_group
@@ -19,16 +22,41 @@ PROJECT = "tests.support.proj"
 WAYS = ("celery-events", "run")
 LISTENS = "receiving events from "
 
+#: A process namespace, as a container has one: what it starts is pid 1, and dies with it.
+_CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def require_containers() -> None:
+    """Skip the test where no process namespace can be made; fail it in CI."""
+    command = shutil.which(_CONTAINER[0])
+    if (
+        command
+        and subprocess.run([*_CONTAINER, "true"], check=False, capture_output=True).returncode == 0
+    ):
+        return
+    sentence = "only root can start a process as pid 1, as containers do"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
 
 class Process:
     """One command in a process group of its own, and what it writes."""
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        in_container: bool = False,
+    ) -> None:
         self.command = command
         self._log = log
+        self._in_container = in_container
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                [str(BIN / command[0]), *command[1:]],
+                [*(_CONTAINER if in_container else ()), str(BIN / command[0]), *command[1:]],
                 cwd=ROOT,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
@@ -65,7 +93,10 @@ class Process:
 
     def send(self, number: int) -> None:
         """Send a signal to the process only, not to its children."""
-        os.kill(self.pid, number)
+        pid = self.pid
+        if self._in_container:  # the one outside only waits for it
+            pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        os.kill(pid, number)
 
     def wait(self, deadline_seconds: float = 30) -> int:
         """Wait for its end and return the exit code."""
@@ -98,34 +129,51 @@ class Processes:
         *,
         pool: str = "prefork",
         concurrency: int = 2,
+        queues: Sequence[str] = QUEUES,
         events: bool = True,
+        heartbeat_seconds: int | None = 2,
+        in_container: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a worker, such as ``w1@host1``; return when it takes tasks."""
         command = ["celery", "-A", PROJECT, "worker", "--hostname", name, "--pool", pool]
-        command += ["--concurrency", str(concurrency), "--queues", ",".join(QUEUES)]
+        command += ["--concurrency", str(concurrency), "--queues", ",".join(queues)]
         command += ["--loglevel", "INFO", "--without-mingle"]
-        process = self.start([*command, "--task-events"] if events else command, environ)
+        command += ["--task-events"] if events else []
+        if heartbeat_seconds is None:
+            command += ["--without-heartbeat"]
+        else:
+            command += ["--heartbeat-interval", str(heartbeat_seconds)]
+        process = self.start(command, environ, in_container=in_container)
         process.wait_for_output(f"{name} ready.")
         return process
 
-    def monitor(self, way: str, *, environ: Mapping[str, str] | None = None) -> Process:
+    def monitor(
+        self, way: str, *, interval_seconds: int = 2, environ: Mapping[str, str] | None = None
+    ) -> Process:
         """Start the monitor in one of the ``WAYS``; return when it receives events."""
         command = {
             "celery-events": [
                 *("celery", "-A", PROJECT, "events"),
-                *("-c", "event_monitor.CloudWatchCam", "-F", "2", "-l", "INFO"),
+                *("-c", "event_monitor.CloudWatchCam", "-F", str(interval_seconds), "-l", "INFO"),
             ],
-            "run": ["event-monitor", "run", "-A", PROJECT, "--interval", "2"],
+            "run": ["event-monitor", "run", "-A", PROJECT, "--interval", str(interval_seconds)],
         }[way]
         process = self.start(command, environ)
         process.wait_for_output(LISTENS)
         return process
 
-    def start(self, command: list[str], environ: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self,
+        command: list[str],
+        environ: Mapping[str, str] | None = None,
+        *,
+        in_container: bool = False,
+    ) -> Process:
         """Start any command of the virtual environment; it is ended with the test."""
         log = self._folder / f"{len(self._started)}-{command[0]}.log"
-        process = Process(command, {**self._environ, **(environ or {})}, log)
+        merged = {**self._environ, **(environ or {})}
+        process = Process(command, merged, log, in_container=in_container)
         self._started.append(process)
         return process
 

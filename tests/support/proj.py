@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 
 QUEUES = ("celery", "elsewhere")
 RETRIES = 2
@@ -44,6 +44,15 @@ def reject() -> None:
     raise Reject("as planned", requeue=False)
 
 
+def ignore() -> None:
+    """Give up in silence: no event says that this run is over."""
+    raise Ignore
+
+
+def silent() -> None:
+    """Return; no event is sent for any run of it."""
+
+
 def sleep_for(seconds: float) -> None:
     """Sleep, as a slow task does."""
     time.sleep(seconds)
@@ -64,9 +73,10 @@ def build(environ: Mapping[str, str]) -> Celery:
         broker_connection_retry_on_startup=True,
         worker_enable_soft_shutdown_on_idle=False,
     )
-    for function in (succeed, elsewhere, fail, sleep_for):
+    for function in (succeed, elsewhere, fail, ignore, sleep_for):
         app.task(function, name=f"proj.{function.__name__}")
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
+    app.task(silent, name="proj.silent", send_events=False)
     # Only a message that is not acknowledged yet can be rejected.
     app.task(reject, name="proj.reject", acks_late=True)
     app.task(overrun, name="proj.overrun", time_limit=HARD_LIMIT_SECONDS)

@@ -1,4 +1,8 @@
-"""Servers: a private Redis and a private RabbitMQ on free loopback ports, in temporary folders."""
+"""Servers: a private Redis and a private RabbitMQ on free loopback ports, in temporary folders.
+
+``TEST_SERVERS_ROOT`` names the root of another system, whose servers are then run from there with
+``chroot`` (``scripts/test-debian-13`` makes one); it must see the same temporary folders.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ REDIS_DATABASES = 256
 SENTINEL_MASTER = "tests"
 
 #: Debian's /usr/sbin/rabbitmq-server insists on its own user and folders; this is the server's own.
-_RABBIT_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_RABBIT_SCRIPT = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 _RABBIT_CONFIG = """\
 listeners.tcp.default = 127.0.0.1:{amqp}
@@ -42,6 +46,22 @@ def missing(server: str) -> NoReturn:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+def server_command(*executables: str) -> list[str] | None:
+    """Return how to start the first of these that is there, by name or by path; else None."""
+    root = os.environ.get("TEST_SERVERS_ROOT")
+    for executable in executables:
+        if root is None:
+            found = shutil.which(executable)
+            if found is not None:
+                return [found]
+            continue
+        for folder in ("/usr/bin", "/usr/sbin"):
+            path = Path(folder, executable)  # an absolute path stays as it is
+            if Path(root + str(path)).exists():
+                return ["chroot", root, str(path)]
+    return None
 
 
 def free_port() -> int:
@@ -70,11 +90,11 @@ class RedisServer:
     """``redis-server`` without persistence. ``fresh_url()`` is an empty database of its own."""
 
     def __init__(self, folder: Path) -> None:
-        executable = shutil.which("redis-server") or missing("redis-server")
+        executable = server_command("redis-server") or missing("redis-server")
         self._numbers = count()
         self.port = free_port()
         self._command = [
-            *(executable, "--port", str(self.port), "--bind", "127.0.0.1"),
+            *(*executable, "--port", str(self.port), "--bind", "127.0.0.1"),
             *("--save", "", "--appendonly", "no", "--dir", str(folder)),
             *("--databases", str(REDIS_DATABASES)),
         ]
@@ -109,7 +129,7 @@ class SentinelServer:
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
             f"sentinel monitor {SENTINEL_MASTER} 127.0.0.1 {self._redis.port} 1\n"
         )
-        self._command = [shutil.which("redis-server") or "", str(config), "--sentinel"]
+        self._command = [*(server_command("redis-server") or ()), str(config), "--sentinel"]
         self._log = folder / "sentinel.log"
         self.start()
 
@@ -140,11 +160,11 @@ class RabbitServer:
     """
 
     def __init__(self, folder: Path) -> None:
-        script = str(_RABBIT_SCRIPT) if _RABBIT_SCRIPT.exists() else shutil.which("rabbitmq-server")
-        epmd = shutil.which("epmd")
+        script = server_command(_RABBIT_SCRIPT, "rabbitmq-server")
+        epmd = server_command("epmd")
         if script is None or epmd is None:
             missing("rabbitmq-server")
-        self._script, self._epmd_path = script, epmd
+        self._script, self._epmd = script, epmd
         self._numbers = count(1)
         self._folder = folder
         self.port, self.http_port, self._epmd_port = free_port(), free_port(), free_port()
@@ -176,11 +196,11 @@ class RabbitServer:
 
     def start(self) -> None:
         """Start it, with what it stored before; return when it answers."""
-        mapper = [self._epmd_path, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
+        mapper = [*self._epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
         try:
             self._spawn(mapper, self._environ)
             wait_until(lambda: listens(self._epmd_port), 10, "epmd listens")
-            self._spawn([self._script], self._environ)
+            self._spawn(self._script, self._environ)
             wait_until(self._answers, 90, f"rabbitmq-server answers, see {self._folder}")
         except BaseException:
             self.stop()

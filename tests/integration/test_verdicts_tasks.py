@@ -1,0 +1,78 @@
+"""Tasks: runs that end in an unusual way are counted for what they are, and nobody is stalled."""
+
+from __future__ import annotations
+
+import pytest
+from celery import Celery
+
+from ..support.cloudwatch import CloudWatch
+from ..support.verdicts import INTERVAL_SECONDS, Verdicts, lines_with
+from ..support.waiting import wait_until
+from ..support.witness import Witness
+
+STALLED_SECONDS = 10  # the least that can be set
+LIMITED, PAUSED = "limited@host1", "paused@host1"
+
+pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+def test_runs_that_end_in_an_unusual_way(
+    verdicts: Verdicts, witness: Witness, cloudwatch: CloudWatch
+) -> None:
+    """Rejected is not failed as well, given up is counted as such, silent on purpose is no loss."""
+    # Given
+    monitor = verdicts.monitor()
+    verdicts.worker("w1@host1")
+
+    # When
+    sent = {
+        task: [verdicts.send(task, to="w1@host1") for _ in range(times)]
+        for task, times in (("reject", 2), ("ignore", 3), ("silent", 5), ("succeed", 5))
+    }
+    for uuid in sent["reject"]:
+        witness.wait_for(20, uuid=uuid, type="task-rejected")
+    for uuid in sent["ignore"]:
+        witness.wait_for(20, uuid=uuid, type="task-started")
+    verdicts.wait_for_sum("TasksSucceeded", 5)
+    verdicts.wait_for_sum("TasksVanished", 3)
+    verdicts.outlast_the_grace()
+
+    # Then
+    assert monitor.stop() == 0
+    endings = ("Rejected", "Failed", "Vanished", "Succeeded")
+    assert {ending: cloudwatch.sum(f"Tasks{ending}") for ending in endings} == {
+        "Rejected": 2,
+        "Failed": 0,
+        "Vanished": 3,
+        "Succeeded": 5,
+    }
+    assert verdicts.found == {}
+    assert cloudwatch.last("TasksRunning") == 0
+
+
+def test_a_worker_that_is_held_back_is_not_stalled(
+    verdicts: Verdicts, client: Celery, cloudwatch: CloudWatch
+) -> None:
+    """By a rate limit, or because it was told to read its queue no more."""
+    # Given
+    monitor = verdicts.monitor(worker_stalled_seconds=STALLED_SECONDS)
+    for name in (LIMITED, PAUSED):
+        verdicts.worker(name)
+    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
+    client.control.cancel_consumer(PAUSED, destination=[PAUSED], reply=True, timeout=5)
+    verdicts.wait_for_last("WorkersOnline", 2)
+
+    # When more tasks wait than they may begin, for longer than is allowed
+    for name in (LIMITED, PAUSED):
+        for _ in range(10):
+            verdicts.send("succeed", to=name)
+    verdicts.wait_for_sum("TasksReceived", 4)
+    shots = cloudwatch.count("WorkersStalled") + STALLED_SECONDS // INTERVAL_SECONDS + 4
+    wait_until(lambda: cloudwatch.count("WorkersStalled") >= shots, 60, "windows are published")
+
+    # Then
+    assert monitor.stop() == 0
+    assert max(cloudwatch.values("WorkersStalled")) == 0
+    assert lines_with(monitor, "is stalled") == []
+    assert (cloudwatch.last("QueueLength") or 0) > 0, "else nothing was tried"
+    assert verdicts.found == {}

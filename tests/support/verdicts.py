@@ -1,0 +1,135 @@
+"""Verdicts: an impatient monitor and lively workers, so that a verdict takes seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from celery import Celery
+
+from .cloudwatch import CloudWatch
+from .processes import Process, Processes
+from .waiting import wait_until
+from .witness import Witness
+
+BEAT_SECONDS = 1
+GRACE_SECONDS = 4
+INTERVAL_SECONDS = 1
+LONG_SECONDS = 9.0  # of a task: twice the grace, and the time until somebody looks
+#: What is due shows within the grace and two windows; the rest is for a slow machine.
+SOON = GRACE_SECONDS + 2 * INTERVAL_SECONDS + 12
+
+VERDICTS = ("WorkersLost", "TasksOrphaned", "EventsLost")
+
+_IMPATIENT = {
+    "EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS),
+    "EVENT_MONITOR_WORKER_GRACE_BEATS": "2",
+    "EVENT_MONITOR_PROBE_SECONDS": "1",
+    "EVENT_MONITOR_BY_WORKER": ",".join(VERDICTS),
+}
+
+ByWorker = dict[str, float]
+
+
+class Verdicts:
+    """A monitor, the workers it watches, and what it has published about them."""
+
+    def __init__(
+        self, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    ) -> None:
+        self._processes = processes
+        self._client = client
+        self._witness = witness
+        self._cloudwatch = cloudwatch
+
+    def monitor(self, **settings: object) -> Process:
+        """Start ``event-monitor run`` with these settings; return when it receives events."""
+        environ = {f"EVENT_MONITOR_{name.upper()}": str(value) for name, value in settings.items()}
+        return self._processes.monitor(
+            "run", interval_seconds=INTERVAL_SECONDS, environ={**_IMPATIENT, **environ}
+        )
+
+    def worker(
+        self,
+        name: str,
+        *,
+        pool: str = "prefork",
+        heartbeats: bool = True,
+        in_container: bool = False,
+    ) -> Process:
+        """Start a worker that runs one task at a time (gevent more), from a queue of its name."""
+        return self._processes.worker(
+            name,
+            pool=pool,
+            concurrency=10 if pool == "gevent" else 1,
+            queues=(name,),
+            heartbeat_seconds=BEAT_SECONDS if heartbeats else None,
+            in_container=in_container,
+        )
+
+    def send(self, task: str, *args: float, to: str) -> str:
+        """Send a task to the worker, or workers, of that name; return its id."""
+        sent = self._client.tasks[f"proj.{task}"].apply_async(args, queue=to)
+        return str(sent.id)
+
+    def begin(self, seconds: float, *, on: str) -> str:
+        """Return the id of a task that takes so long, when it has started."""
+        uuid = self.send("sleep_for", seconds, to=on)
+        self._witness.wait_for(20, uuid=uuid, type="task-started")
+        return uuid
+
+    @property
+    def found(self) -> dict[str, ByWorker]:
+        """Return verdict → worker → sum, where it is not zero."""
+        found = {}
+        for metric in VERDICTS:
+            by_worker = {
+                dimensions[0][1]: value
+                for dimensions, value in self._cloudwatch.series(metric).items()
+                if dimensions and value
+            }
+            assert sum(by_worker.values()) == self._cloudwatch.sum(metric)
+            if by_worker:
+                found[metric] = by_worker
+        return found
+
+    def wait_for_last(self, metric: str, value: float) -> None:
+        """Wait until the newest value of a metric is this one."""
+        wait_until(
+            lambda: self._cloudwatch.last(metric) == value,
+            SOON,
+            f"{metric} is {value:g}, not {self._cloudwatch.values(metric)}",
+        )
+
+    def wait_for_sum(self, metric: str, value: float, *, seconds: float = SOON) -> None:
+        """Wait until so many were counted, or more."""
+        try:
+            wait_until(lambda: self._cloudwatch.sum(metric) >= value, seconds, "")
+        except AssertionError:
+            counted = self._cloudwatch.sum(metric)
+            raise AssertionError(
+                f"{metric} came to {counted:g}, not {value:g}, in {seconds:g} s; {self.found}"
+            ) from None
+
+    def outlast_the_grace(self) -> None:
+        """Wait until the monitor has published windows for longer than a silence may last."""
+        count = self._cloudwatch.count
+        shots = count("MonitorHeartbeat") + GRACE_SECONDS // INTERVAL_SECONDS + 2
+        wait_until(lambda: count("MonitorHeartbeat") >= shots, SOON + 10, "windows are published")
+
+    def beats_since_now(self, name: str) -> Callable[[], int]:
+        """Return a function that counts the heartbeats of a name from now on."""
+        events = self._witness.events
+        before = len(events(type="worker-heartbeat", hostname=name))
+        return lambda: len(events(type="worker-heartbeat", hostname=name)) - before
+
+
+def lines_with(process: Process, *texts: str) -> list[str]:
+    """Return the lines a process has written that hold all these texts."""
+    return [line for line in process.output.splitlines() if all(text in line for text in texts)]
+
+
+def stopwatch() -> Callable[[], float]:
+    """Return a function that returns the seconds since now."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start
