@@ -68,6 +68,7 @@ class Aggregator:
             grace_beats=settings.worker_grace_beats,
             forget_seconds=settings.worker_forget_seconds,
             max_workers=settings.max_workers,
+            asks=settings.probe_workers,
             answers_grace_seconds=_ANSWERS * max(settings.interval, settings.probe_seconds),
         )
         self._drain_seconds = settings.worker_drain_seconds

@@ -45,7 +45,8 @@ class Roster:
     """All workers seen lately, by full nodename.
 
     ``grace_seconds`` and ``grace_beats``: the longer silence of the two makes a worker lost; one
-    without heartbeats that answers questions is given ``answers_grace_seconds``. ``refuted`` are
+    without heartbeats that answers questions is given ``answers_grace_seconds``, and is not judged
+    if nobody ``asks``. ``refuted`` are
     names under which a process thought to be replaced turned out to live, ``resumed`` those of
     workers that came back as they were after a goodbye; the caller takes them.
     """
@@ -58,7 +59,9 @@ class Roster:
         forget_seconds: float,
         max_workers: int,
         answers_grace_seconds: float = 180.0,
+        asks: bool = True,
     ) -> None:
+        self._asks = asks
         self._grace_seconds = grace_seconds
         self._answers_grace_seconds = max(grace_seconds, answers_grace_seconds)
         self._grace_beats = grace_beats
@@ -146,7 +149,8 @@ class Roster:
         if event.pid is not None:
             worker.pid = event.pid
         if event.processed is not None:  # a reply to a broadcast has none, and an untrue freq
-            worker.beats = True
+            worker.beats |= event.type == "worker-heartbeat"
+            worker.said_hello = True
             worker.last_beat = now
             worker.freq = event.freq or DEFAULT_FREQ
             worker.active = event.active
@@ -256,16 +260,15 @@ class Roster:
             return self._answers_grace_seconds
         return max(self._grace_seconds, self._grace_beats * worker.freq)
 
-    @staticmethod
-    def _is_evidence(worker: Worker, is_running: Callable[[str], bool]) -> bool:
+    def _is_evidence(self, worker: Worker, is_running: Callable[[str], bool]) -> bool:
         """Return whether this worker's silence means that it is dead.
 
-        One that never sent a heartbeat is judged by its answers, if it ever answered; a solo pool
-        does not answer while it runs a task.
+        One that never sent a heartbeat is judged by its answers; a solo pool does not answer while
+        it runs a task. If it has said nothing but hello, it has died before it could answer.
         """
         if worker.beats:
             return True
-        return worker.answered_at is not None and not is_running(worker.hostname)
+        return self._asks and worker.is_genuine and not is_running(worker.hostname)
 
     def _share(self, worker: Worker, event: WorkerEvent, now: float) -> None:
         """Note a heartbeat of one of several processes; what they count cannot be told apart."""
@@ -278,7 +281,7 @@ class Roster:
         worker.begin_process(event.pid)
         worker.processed = event.processed
         worker.sends = True  # nobody can say otherwise
-        worker.beats = worker.beats or event.processed is not None
+        worker.beats |= event.type == "worker-heartbeat" and event.processed is not None
         worker.last_seen = worker.last_beat = now
         worker.freq = event.freq if event.freq and event.processed is not None else worker.freq
         if event.pid is not None:
@@ -348,11 +351,11 @@ class Roster:
         return worker
 
     def _make_room(self) -> bool:
-        """Forget the longest-silent worker that is gone or never beat; a live one never."""
+        """Forget the longest-silent worker that is gone or may be made up; a live one never."""
         expendable = [
             worker
             for worker in self._workers.values()
-            if worker.state is not WorkerState.ONLINE or not worker.beats
+            if worker.state is not WorkerState.ONLINE or not worker.is_genuine
         ]
         if not expendable:
             return False

@@ -35,6 +35,7 @@ class Worker:
         "pids",
         "processed",
         "processed_at_first",
+        "said_hello",
         "sends",
         "shared_at",
         "state",
@@ -49,6 +50,7 @@ class Worker:
         self.last_beat = now
         self.answered_at: float | None = None  # when it last answered the monitor's question
         self.beats = False  # has sent a heartbeat of its own; else silence is no evidence
+        self.said_hello = False  # has sent worker-online, which comes without heartbeats too
         self.freq = DEFAULT_FREQ
         self.load_average: float | None = None
         self.pids: dict[int, float] = {}  # while the name is shared: when each was last heard of
@@ -72,6 +74,11 @@ class Worker:
     def become(self, state: WorkerState, now: float) -> None:
         """Change the state."""
         self.state, self.changed_at = state, now
+
+    @property
+    def is_genuine(self) -> bool:
+        """Return whether it has sent more than task events, which name any worker they like."""
+        return self.beats or self.said_hello or self.answered_at is not None
 
     @property
     def sends_task_events(self) -> bool:
