@@ -24,6 +24,7 @@ _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
 _REJECT = b'"reject requeue='  # how the repr of Celery's `Reject` begins, in JSON
 _ANSWERS = 3  # questions in a row that a worker without heartbeats may leave unanswered
+_SHORTEST_PERIOD_SECONDS = 5.0  # workers are not asked more often
 _MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
@@ -69,7 +70,8 @@ class Aggregator:
             forget_seconds=settings.worker_forget_seconds,
             max_workers=settings.max_workers,
             asks=settings.probe_workers,
-            answers_grace_seconds=_ANSWERS * max(settings.interval, settings.probe_seconds),
+            answers_grace_seconds=_ANSWERS
+            * max(settings.interval, settings.probe_seconds, _SHORTEST_PERIOD_SECONDS),
         )
         self._drain_seconds = settings.worker_drain_seconds
         self._find, self._take = self.in_flight.get, self.in_flight.pop
