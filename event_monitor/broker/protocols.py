@@ -6,7 +6,7 @@ reached through one of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -29,10 +29,17 @@ __all__ = [
 Errors = tuple[type[BaseException], ...]  # what an ``except`` clause takes
 
 
+class Implements(Protocol):
+    """``kombu.transport.base.Implements``: what a transport can do."""
+
+    exchange_type: Collection[str]  # direct, topic, fanout, headers
+
+
 class Transport(Protocol):
     """``kombu.transport.base.Transport``: the kind of broker."""
 
     driver_type: str  # redis, amqp, sqs, memory, …
+    implements: Implements
 
 
 class QueueDeclared(Protocol):

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..broker.capabilities import carries_events
 from ..broker.protocols import CeleryApp, Connection, Dispatcher, Errors
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import OWN_EVENT, CustomEvent
 from ..probes.inspect import replies_of
-from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..text import one_line
 from .finding import Finding

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..broker.capabilities import carries_events
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
-from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth
