@@ -184,9 +184,9 @@ class AppEvents(Protocol):
     receiver_cls: object  # a class, or its name
 
     def Dispatcher(  # noqa: N802  Celery's own name
-        self, connection: Connection
+        self, connection: Connection, *, buffer_while_offline: bool = True
     ) -> AbstractContextManager[Dispatcher]:
-        """Make a dispatcher on that connection."""
+        """Make a dispatcher on that connection; it may keep what cannot be sent for later."""
         ...
 
 
