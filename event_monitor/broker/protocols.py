@@ -169,6 +169,10 @@ class Conf(Protocol):
         """Return a setting."""
         ...
 
+    def update(self, changes: Mapping[str, object]) -> object:
+        """Change settings."""
+        ...
+
 
 class Dispatcher(Protocol):
     """``celery.events.EventDispatcher``."""
@@ -248,6 +252,10 @@ class CeleryApp(Protocol):
     amqp: AppAmqp
     control: Control
     events: AppEvents
+
+    def config_from_object(self, settings: object) -> object:
+        """Read the configuration from a module's variables."""
+        ...
 
     def connection_for_read(self) -> Connection:
         """Return a connection to where messages are consumed, not connected."""
