@@ -75,6 +75,7 @@ def examine_broker(
         turned_on=answers.turned_on,
         listened_seconds=listened_seconds,
         exchange=app.conf.event_exchange,
+        asked=answers.problem is None,
         judged_by_answers=settings.probe_workers,
     )
     yield from examine_queues(app, settings, needs, consumed=answers.queues, clock=clock)

@@ -11,26 +11,28 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..broker.management import Management
 from ..broker.protocols import CeleryApp, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 
-__all__ = ["Place", "find_workers_elsewhere"]
+if TYPE_CHECKING:
+    from redis import ConnectionPool
+
+__all__ = ["Address", "Place", "address_of", "find_workers_elsewhere"]
 
 _CONNECT_SECONDS = 5.0
 _OVERHEAR_SECONDS = 2.5  # each worker sends a heartbeat every two
 _MOST_DATABASES = 32
-_MOST_ROUNDS = 50  # of SCAN, in one database
-_SCAN_COUNT = "1000"
+_SCAN_SECONDS = 3.0
+_SCAN_COUNT = 1_000  # keys that the server looks at in one go
 _MOST_PLACES = 5
 _LONGEST = 100  # characters of a prefix or an exchange: whoever may publish makes them up
 _HEARTBEATS = "*worker.*"
 _TOPIC = re.compile(r"(?P<prefix>.*?)(?:/(?P<database>\d+)\.)?(?P<exchange>[^/]+)/worker\.[a-z]+")
 _BINDING = "_kombu.binding."
-_DATABASE = re.compile(rb"db(\d+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,25 +63,15 @@ def find_workers_elsewhere(
 # -- Redis ---------------------------------------------------------------------------------------
 
 
-class _RedisConnection(Protocol):
-    """``redis.Connection``: one connection of redis-py's, outside its pool."""
-
-    def connect(self) -> object: ...
-    def disconnect(self) -> object: ...
-    def send_command(self, *command: str) -> object: ...
-    def can_read(self, timeout: float = 0) -> bool: ...
-    def read_response(self) -> object: ...
-
-
 @dataclass(frozen=True, slots=True)
-class _Address:
+class Address:
     """What tells apart those who share a Redis server. None: unknown, or not in use."""
 
     prefix: str
     database: int | None
     exchange: str | None
 
-    def other_than(self, own: _Address) -> Place | None:
+    def other_than(self, own: Address) -> Place | None:
         """Return in which way it is another place; None if it is not."""
         where, remedy = [], []
         if self.database is None:
@@ -101,7 +93,25 @@ class _Address:
         return Place(" ".join(where), " and ".join(remedy))
 
 
+def address_of(topic: str) -> Address | None:
+    """Return the address whose workers' events are published on this channel; None if it is none.
+
+    Such as ``prod:/3.celeryev/worker.heartbeat``.
+    """
+    found = _TOPIC.fullmatch(topic)
+    if found is None:
+        return None
+    database = found["database"]
+    return Address(
+        found["prefix"][:_LONGEST],
+        int(database) if database else None,
+        found["exchange"][:_LONGEST],
+    )
+
+
 def _on_redis(app: CeleryApp, *, clock: Clock) -> Iterator[Place]:
+    from redis.exceptions import RedisError
+
     source = app.connection_for_read()
     options = {
         **source.transport_options,
@@ -111,72 +121,62 @@ def _on_redis(app: CeleryApp, *, clock: Clock) -> Iterator[Place]:
     with source.clone(connect_timeout=_CONNECT_SECONDS, transport_options=options) as connection:
         channel: RedisChannel = connection.default_channel
         database = str(connection.virtual_host or "0").strip("/")
-        own = _Address(
+        own = Address(
             prefix=channel.global_keyprefix,
             database=int(database) if database.isdigit() else 0,
             exchange=app.conf.event_exchange,
         )
-        found: set[_Address] = set()
+        found: set[Address] = set()
         for look in (_overheard, _with_bindings):
             if not found:  # keys outlive their workers, so they are the second choice
-                redis: _RedisConnection = channel.pool.make_connection()
-                try:
-                    redis.connect()
-                    found.update(look(redis, clock=clock))
-                except Exception:  # noqa: BLE001, S112  not allowed to this user: look elsewhere
-                    continue
-                finally:
-                    redis.disconnect()
+                with suppress(RedisError):  # this user may not look there
+                    found.update(look(channel.pool, clock=clock))
         for address in found:
             place = address.other_than(own)
             if place is not None:
                 yield place
 
 
-def _overheard(redis: _RedisConnection, *, clock: Clock) -> Iterator[_Address]:
+def _overheard(pool: ConnectionPool, *, clock: Clock) -> Iterator[Address]:
     """Yield where the heartbeats come from that are published now."""
-    redis.send_command("PSUBSCRIBE", _HEARTBEATS)
-    deadline = clock.monotonic() + _OVERHEAR_SECONDS
-    while (seconds := deadline - clock.monotonic()) > 0 and redis.can_read(timeout=seconds):
-        message = redis.read_response()
-        if not isinstance(message, list) or message[0] != b"pmessage":
-            continue
-        topic = _TOPIC.fullmatch(bytes(message[2]).decode("utf-8", "replace"))
-        if topic is not None:
-            database = topic["database"]
-            yield _Address(
-                topic["prefix"][:_LONGEST],
-                int(database) if database else None,
-                topic["exchange"][:_LONGEST],
-            )
+    from redis import Redis
+
+    with Redis(connection_pool=pool).pubsub() as subscriber:  # type: ignore[no-untyped-call]
+        subscriber.psubscribe(_HEARTBEATS)
+        deadline = clock.monotonic() + _OVERHEAR_SECONDS
+        while (seconds := deadline - clock.monotonic()) > 0:
+            message = subscriber.get_message(timeout=seconds)
+            if message is not None and message["type"] == "pmessage":
+                address = address_of(_text(message["channel"]))
+                if address is not None:
+                    yield address
 
 
-def _with_bindings(redis: _RedisConnection, *, clock: Clock) -> Iterator[_Address]:
+def _with_bindings(pool: ConnectionPool, *, clock: Clock) -> Iterator[Address]:
     """Yield the databases and prefixes that hold what workers leave to take commands."""
-    del clock
-    redis.send_command("INFO", "keyspace")
-    keyspace = redis.read_response()
-    databases = _DATABASE.findall(keyspace) if isinstance(keyspace, bytes) else ()
-    for number in map(int, databases[:_MOST_DATABASES]):
-        redis.send_command("SELECT", str(number))
-        redis.read_response()
-        for key in _scan(redis, f"*{_BINDING}*.pidbox"):
-            prefix, _, exchange = key.partition(_BINDING)
-            if not exchange.startswith("reply."):
-                yield _Address(prefix[:_LONGEST], number, None)
+    from redis import Redis
+
+    deadline = clock.monotonic() + _SCAN_SECONDS
+    client = Redis(connection_pool=pool, single_connection_client=True)
+    try:
+        for name in list(client.info("keyspace"))[:_MOST_DATABASES]:
+            number = int(name.removeprefix("db"))
+            client.execute_command("SELECT", number)  # type: ignore[no-untyped-call]
+            cursor = -1
+            while cursor and clock.monotonic() < deadline:
+                cursor, keys = client.scan(
+                    max(0, cursor), match=f"*{_BINDING}*.pidbox", count=_SCAN_COUNT
+                )
+                for key in keys:
+                    prefix, _, exchange = _text(key).partition(_BINDING)
+                    if not exchange.startswith("reply."):
+                        yield Address(prefix[:_LONGEST], number, None)
+    finally:
+        pool.disconnect()  # else somebody finds his connection in another database
 
 
-def _scan(redis: _RedisConnection, pattern: str) -> Iterator[str]:
-    cursor = "0"
-    for _ in range(_MOST_ROUNDS):
-        redis.send_command("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-        answer = redis.read_response()
-        if not isinstance(answer, list):
-            return
-        cursor = bytes(answer[0]).decode()
-        yield from (bytes(key).decode("utf-8", "replace") for key in answer[1])
-        if cursor == "0":
-            return
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
 
 
 # -- RabbitMQ ------------------------------------------------------------------------------------

@@ -53,9 +53,9 @@ class Needs:
 def missing_right(error: BaseException, need: Need) -> str | None:
     """Return what the broker's user may not do, and how to allow it; None if it is no refusal.
 
-    The error may be the cause of the one that is handed in.
+    The refusal may be the cause of the error that is handed in.
     """
-    for cause in _causes(error):
+    for cause in reversed(list(_causes(error))):  # the driver's own says more
         text = str(cause)
         right = _of_rabbitmq(cause, text) or _of_redis(text, need)
         if right is not None:

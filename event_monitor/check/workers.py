@@ -26,16 +26,18 @@ def judge_workers(
     turned_on: Collection[str] | None,
     listened_seconds: float,
     exchange: str = "celeryev",
+    asked: bool = True,
     judged_by_answers: bool = True,
 ) -> Iterator[Finding]:
     """Yield findings on the workers; on none there is nothing to say.
 
     ``turned_on``: whose task events were just turned on; None if nobody was asked to. ``exchange``:
-    where this monitor listens. ``judged_by_answers``: whether workers will be asked regularly.
+    where this monitor listens. ``asked``: whether the workers could be asked now.
+    ``judged_by_answers``: whether they will be regularly.
     """
     if not workers:
         return
-    yield from _judge_answers(workers)
+    yield from _judge_answers(workers, asked=asked)
     yield from _judgelisted(workers)
     yield from _judge_receipt(workers, exchange)
     received = [worker for worker in workers if worker.events]
@@ -55,7 +57,14 @@ def judge_workers(
         )
 
 
-def _judge_answers(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
+def _judge_answers(workers: Sequence[WorkerEvidence], *, asked: bool) -> Iterator[Finding]:
+    if not asked:
+        yield Finding(
+            "workers",
+            "ok",
+            f"{len(workers)} send events: {listed([worker.hostname for worker in workers])}",
+        )
+        return
     answering = [worker.hostname for worker in workers if worker.answers]
     silent = [worker.hostname for worker in workers if not worker.answers]
     if answering:

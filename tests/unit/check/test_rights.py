@@ -78,6 +78,15 @@ def test_the_cause_of_an_error_is_looked_at_too() -> None:
     assert missing_right(error, NEED) == "this user may not run LLEN (ACL rule: +llen)"
 
 
+def test_the_drivers_own_error_says_more_than_the_sentence_about_it() -> None:
+    """Only it has the method."""
+    text = "ACCESS_REFUSED - access to exchange 'x' in vhost 'v' refused for user 'ro'"
+    error = ConnectionError(f"the workers cannot be asked: Exchange.declare: (403) {text}")
+    error.__cause__ = AccessRefused(text, (40, 10), "Exchange.declare")
+
+    assert missing_right(error, NEED) == "this user may not configure the exchange 'x' on vhost 'v'"
+
+
 def test_what_is_no_refusal_is_none() -> None:
     """A broker that is away refuses nothing."""
     assert missing_right(ConnectionError("Connection refused"), NEED) is None

@@ -60,6 +60,15 @@ def worker(
     )
 
 
+def test_who_could_not_be_asked_is_known_by_events() -> None:
+    """Their silence is ours."""
+    findings = list(
+        judge_workers([worker(answers=False)], turned_on=None, listened_seconds=5.0, asked=False)
+    )
+
+    assert only("workers", findings) == [Finding("workers", "ok", "1 send events: celery@a")]
+
+
 def test_a_name_that_several_processes_have_is_a_warning() -> None:
     """Their counts stay exact; who of them died nobody can say."""
     findings = judged(worker(shared="pids 7 and 8 take turns"), worker("celery@b"))
