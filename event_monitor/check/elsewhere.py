@@ -19,7 +19,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 
 if TYPE_CHECKING:
-    from redis import ConnectionPool
+    from redis import ConnectionPool, Redis
 
 __all__ = ["Address", "Place", "address_of", "find_workers_elsewhere"]
 
@@ -159,8 +159,8 @@ def _with_bindings(pool: ConnectionPool, *, clock: Clock) -> Iterator[Address]:
     deadline = clock.monotonic() + _SCAN_SECONDS
     client = Redis(connection_pool=pool, single_connection_client=True)
     try:
-        for name in list(client.info("keyspace"))[:_MOST_DATABASES]:
-            number = int(name.removeprefix("db"))
+        databases = [int(name.removeprefix("db")) for name in client.info("keyspace")]
+        for number in _in_use(client, databases)[:_MOST_DATABASES]:
             client.execute_command("SELECT", number)  # type: ignore[no-untyped-call]
             cursor = -1
             while cursor and clock.monotonic() < deadline:
@@ -173,6 +173,13 @@ def _with_bindings(pool: ConnectionPool, *, clock: Clock) -> Iterator[Address]:
                         yield Address(prefix[:_LONGEST], number, None)
     finally:
         pool.disconnect()  # else somebody finds his connection in another database
+
+
+def _in_use(client: Redis, databases: list[int]) -> list[int]:
+    """Return those databases from which somebody waits for messages: keys outlive their workers."""
+    clients = client.client_list()
+    waiting = {int(each["db"]) for each in clients if each.get("cmd") == "brpop"}
+    return [number for number in databases if number in waiting]
 
 
 def _text(name: bytes | str) -> str:
