@@ -17,6 +17,7 @@ from ..broker.management import Management
 from ..broker.protocols import CeleryApp, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
+from ..text import printable
 
 if TYPE_CHECKING:
     from redis import ConnectionPool, Redis
@@ -84,10 +85,10 @@ class Address:
             where.append(
                 f"under the key prefix {self.prefix!r}" if self.prefix else "without a key prefix"
             )
-            remedy.append(f"--transport-option global_keyprefix={self.prefix}")
+            remedy.append(f"--transport-option global_keyprefix={printable(self.prefix)}")
         if self.exchange is not None and self.exchange != own.exchange:
             where.append(f"on the exchange {self.exchange!r}")
-            remedy.append(f"--event-exchange {self.exchange}")
+            remedy.append(f"--event-exchange {printable(self.exchange)}")
         if not where:
             return None
         return Place(" ".join(where), " and ".join(remedy))

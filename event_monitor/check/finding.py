@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..text import printable
+
 __all__ = ["Finding", "Status", "listed"]
 
 _MOST_NAMES = 5  # in one line of the report
@@ -26,7 +28,7 @@ class Finding:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    shown = ", ".join(names[:_MOST_NAMES])
+    """Return the first names, safe for a terminal, and how many more there are."""
+    shown = ", ".join(map(printable, names[:_MOST_NAMES]))
     more = len(names) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from ..text import printable
 from .evidence import WorkerEvidence
 from .finding import Finding, listed
 
 __all__ = ["judge_workers"]
 
 SKEW_WARNING_SECONDS = 60.0
-_MOST_NAMES = 5  # in one line of the report
 _TWO_HEARTBEATS_SECONDS = 4.0  # Celery's default; who was silent for less may just not be due
 
 _TURN_ON = (
@@ -114,7 +114,7 @@ def _judge_receipt(workers: Sequence[WorkerEvidence], exchange: str) -> Iterator
                 "failed",
                 f"sent to the exchange {other!r} by {listed(hostnames)}; "
                 f"this monitor listens to {exchange!r}",
-                f"Add --event-exchange {other}, or set event_exchange in the app.",
+                f"Add --event-exchange {printable(other)}, or set event_exchange in the app.",
             )
 
 
@@ -142,7 +142,7 @@ def _judge_task_events(
         names = listed([worker.hostname for worker in sending])
         yield Finding("task events", "ok", f"sent by {names}")
     if missing:
-        ran = ", ".join(f"{worker.hostname} ran {worker.ran:,}" for worker in missing[:_MOST_NAMES])
+        ran = listed([f"{worker.hostname} ran {worker.ran:,}" for worker in missing])
         yield Finding(
             "task events",
             "failed",
@@ -213,7 +213,7 @@ def _judge_clocks(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
     }
     off = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_WARNING_SECONDS}
     if off:
-        shown = ", ".join(f"{name} {skew:+.0f} s" for name, skew in list(off.items())[:_MOST_NAMES])
+        shown = listed([f"{name} {skew:+.0f} s" for name, skew in off.items()])
         yield Finding(
             "worker clocks",
             "warning",

@@ -213,3 +213,15 @@ def test_many_workers_are_not_all_named() -> None:
     (finding,) = only("workers", judged(*(worker(f"w{number}") for number in range(12))))
 
     assert finding.message == "12 answer: w0, w1, w2, w3, w4 and 7 more"
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    """They come from whoever may write to the broker."""
+    findings = judged(
+        worker("w\x1b[2J", ran=3, shared="x", skew_seconds=900.0),
+        worker("w\x07", exchange="\x1b", events=0),
+    )
+
+    for finding in findings:
+        assert finding.message.isprintable(), finding
+        assert finding.remedy.replace("\n", "").isprintable(), finding
