@@ -9,6 +9,7 @@ from typing import Any
 
 from celery.events.state import State as CeleryState
 
+from .broker.capabilities import carries_events
 from .broker.control import send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
@@ -20,7 +21,6 @@ from .probes.prober import Prober
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
 from .receiver.exactly_once import ExactlyOnce
-from .receiver.transports import carries_events
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot
 from .state import State

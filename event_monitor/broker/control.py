@@ -17,7 +17,9 @@ from kombu import Consumer, Message, Producer
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import OWN_EVENT
+from .capabilities import answers_remote_control
 from .connections import connect, socket_deadline, without_decompression
+from .outstanding import Outstanding
 from .protocols import CeleryApp, Channel, Connection, Mailbox
 
 __all__ = ["Arguments", "Reply", "broadcast", "collect_replies", "mailbox_of", "send_own_event"]
@@ -25,7 +27,6 @@ __all__ = ["Arguments", "Reply", "broadcast", "collect_replies", "mailbox_of", "
 log = logging.getLogger(__name__)
 
 _SECONDS = 5.0  # to connect, and for Redis to answer; on AMQP a dead peer shows by TCP keepalive
-_MOST_WORKERS = 5_000  # whose replies are taken in one round; a bound against made-up names
 _PICKLE = frozenset({"pickle", "application/x-python-serialize"})  # runs whatever code it holds
 _LONGEST_NAME = 255  # characters of a nodename; a longer one cannot be a worker's
 
@@ -45,8 +46,11 @@ class Reply:
 def broadcast(app: CeleryApp, source: Connection, *commands: str) -> None:
     """Send commands without a reply, such as ``heartbeat``, to all workers; in a thread.
 
-    Connects to the broker of ``source``. Returns at once; a failure is logged.
+    Connects to the broker of ``source``. Returns at once; a failure is logged. Does nothing where
+    workers take no commands.
     """
+    if not answers_remote_control(source):
+        return
 
     def send() -> None:
         with mailbox_of(app, source) as mailbox:
@@ -84,6 +88,7 @@ def collect_replies(
     expected: Collection[str] = (),
     quiet_seconds: float | None = None,
     arguments: Arguments | None = None,
+    on_unreadable: Callable[[], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Reply]:
     """Send several commands in one round, and yield the workers' replies as they come.
@@ -95,16 +100,24 @@ def collect_replies(
     outstanding; without these, at the deadline.
 
     Pickled replies are not read, whatever the app accepts: workers of an app whose
-    ``task_serializer`` is pickle stay unknown.
+    ``task_serializer`` is pickle stay unknown. ``on_unreadable`` is called for each reply that is
+    not read; where only some workers are asked, it is the answer of one of them.
     """
     channel: Channel = mailbox.connection.default_channel
     tickets = {uuid(): command for command in commands}
     received: list[Reply] = []
+    replies = Outstanding(commands, destination=destination, expected=expected)
 
     def on_reply(body: object, message: Message) -> None:
         reply = _reply_of(body, tickets.get(str(message.headers.get("ticket"))))
         if reply is not None:
             received.append(reply)
+
+    def on_decode_error(message: Message, _error: Exception) -> None:
+        if str(message.headers.get("ticket")) in tickets:
+            replies.unreadable += 1
+            if on_unreadable is not None:
+                on_unreadable()
 
     inbox = mailbox.reply_queue(channel)
     consumer = Consumer(
@@ -112,10 +125,9 @@ def collect_replies(
         [inbox],
         callbacks=[on_reply],
         accept=[accepted for accepted in mailbox.accept or ("json",) if accepted not in _PICKLE],
-        on_decode_error=lambda _message, _error: None,  # ignored, as if it had not come
+        on_decode_error=on_decode_error,
         no_ack=True,
     )
-    replies = _Outstanding(commands, awaited={*destination, *expected})
     with consumer:
         _publish(
             mailbox,
@@ -134,7 +146,7 @@ def collect_replies(
             with suppress(TimeoutError):
                 mailbox.connection.drain_events(timeout=seconds)
             batch, received[:] = received[:], ()
-            yield from (reply for reply in batch if replies.accept(reply))
+            yield from (reply for reply in batch if replies.accept(reply.hostname, reply.command))
             if quiet_seconds is not None and batch:
                 quiet_at = clock.monotonic() + quiet_seconds
     channel.after_reply_message_received(inbox.name)  # else Redis keeps its binding for ever
@@ -146,9 +158,12 @@ def mailbox_of(
 ) -> Iterator[Mailbox]:
     """Yield Celery's mailbox on a clone of the connection ``source``, closed at the end.
 
+    Raises ``ConnectionError`` where workers take no commands, before anything is created there.
     Connecting is tried once per URL of the broker. With ``seconds`` everything has to be done
     within that time: py-amqp waits for each answer without limit, so its socket is shut down then.
     """
+    if not answers_remote_control(source):
+        raise ConnectionError(f"{source.transport.driver_type} has no remote control of workers")
     limit = seconds or _SECONDS
     options = dict(source.transport_options)
     if source.transport.driver_type == "redis":
@@ -166,36 +181,6 @@ def mailbox_of(
         mailbox.producer_pool = None  # publish on this connection, not on the pool's
         yield mailbox
         connection.release()  # within the deadline: it sends a close, and waits for the answer
-
-
-class _Outstanding:
-    """Which replies of a round have not come yet, of the workers known so far."""
-
-    def __init__(self, commands: Collection[str], *, awaited: Collection[str]) -> None:
-        self._commands = commands
-        self._someone_is_awaited = bool(awaited)
-        self._workers = set(awaited)
-        self._outstanding = {(worker, command) for worker in awaited for command in commands}
-
-    @property
-    def are_outstanding(self) -> bool:
-        """Return whether a known worker has still to reply to a command."""
-        return bool(self._outstanding)
-
-    @property
-    def are_complete(self) -> bool:
-        """Return whether the workers that were awaited, and all others known, have replied."""
-        return self._someone_is_awaited and not self._outstanding
-
-    def accept(self, reply: Reply) -> bool:
-        """Take note of a reply; return False if it is from one worker too many."""
-        if reply.hostname not in self._workers:
-            if len(self._workers) >= _MOST_WORKERS:
-                return False
-            self._workers.add(reply.hostname)
-            self._outstanding.update((reply.hostname, command) for command in self._commands)
-        self._outstanding.discard((reply.hostname, reply.command))
-        return True
 
 
 def _in_a_thread(send: Callable[[], None], failure: str) -> None:

@@ -37,11 +37,21 @@ class Management:
             cert_reqs="CERT_REQUIRED",
         )
 
-    def queues(self, vhost: str, *, columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
-        """Yield the queues of a virtual host, at most 10,000, with only these columns of each."""
-        url = f"{self._base}/api/queues/{quote(vhost, safe='')}"
+    def queues(
+        self, vhost: str | None, *, columns: Sequence[str], name: str = ""
+    ) -> Iterator[Mapping[str, object]]:
+        """Yield the queues of a virtual host, at most 10,000, with only these columns of each.
+
+        Without a virtual host they are those of all that this user may see. ``name`` is a regular
+        expression that their names match.
+        """
+        url = f"{self._base}/api/queues"
+        if vhost is not None:
+            url += f"/{quote(vhost, safe='')}"
         for page in range(1, _MOST_PAGES + 1):
             fields = {"page": str(page), "page_size": str(_PAGE), "columns": ",".join(columns)}
+            if name:
+                fields |= {"name": name, "use_regex": "true"}
             answer = self._get(url, fields)
             items = answer.get("items") if isinstance(answer, dict) else answer
             if not isinstance(items, list):

@@ -6,7 +6,7 @@ reached through one of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -29,10 +29,17 @@ __all__ = [
 Errors = tuple[type[BaseException], ...]  # what an ``except`` clause takes
 
 
+class Implements(Protocol):
+    """``kombu.transport.base.Implements``: what a transport can do."""
+
+    exchange_type: Collection[str]  # direct, topic, fanout, headers
+
+
 class Transport(Protocol):
     """``kombu.transport.base.Transport``: the kind of broker."""
 
     driver_type: str  # redis, amqp, sqs, memory, …
+    implements: Implements
 
 
 class QueueDeclared(Protocol):
@@ -162,6 +169,10 @@ class Conf(Protocol):
         """Return a setting."""
         ...
 
+    def update(self, changes: Mapping[str, object]) -> object:
+        """Change settings."""
+        ...
+
 
 class Dispatcher(Protocol):
     """``celery.events.EventDispatcher``."""
@@ -177,9 +188,9 @@ class AppEvents(Protocol):
     receiver_cls: object  # a class, or its name
 
     def Dispatcher(  # noqa: N802  Celery's own name
-        self, connection: Connection
+        self, connection: Connection, *, buffer_while_offline: bool = True
     ) -> AbstractContextManager[Dispatcher]:
-        """Make a dispatcher on that connection."""
+        """Make a dispatcher on that connection; it may keep what cannot be sent for later."""
         ...
 
 
@@ -241,6 +252,10 @@ class CeleryApp(Protocol):
     amqp: AppAmqp
     control: Control
     events: AppEvents
+
+    def config_from_object(self, settings: object) -> object:
+        """Read the configuration from a module's variables."""
+        ...
 
     def connection_for_read(self) -> Connection:
         """Return a connection to where messages are consumed, not connected."""

@@ -13,13 +13,12 @@ from ..broker.management import Management
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from .finding import Finding
+from .finding import Finding, listed
 
 __all__ = ["examine_abandoned_queues"]
 
 _SECONDS = 5.0
 _CONFIRM_SECONDS = 2.0  # until the second look: a reader may just be coming or going
-_MOST_NAMES = 5  # in one line of the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +65,11 @@ def _judge(abandoned: list[_Queue]) -> Finding:
     if not abandoned:
         return Finding("event queues", "ok", "none is abandoned")
     messages = sum(queue.messages for queue in abandoned)
-    names = ", ".join(queue.name for queue in abandoned[:_MOST_NAMES])
     return Finding(
         "event queues",
         "warning",
-        f"{len(abandoned)} without a reader, holding {messages} messages: {names}",
+        f"{len(abandoned)} without a reader, holding {messages} messages: "
+        f"{listed([queue.name for queue in abandoned])}",
         "Delete them, or set event_queue_expires in whatever made them.",
     )
 

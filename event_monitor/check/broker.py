@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from ..broker.protocols import CeleryApp, Connection, Dispatcher, Errors
+from ..broker.capabilities import carries_events
+from ..broker.protocols import CeleryApp, Connection
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import OWN_EVENT, CustomEvent
-from ..probes.inspect import replies_of
-from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..text import one_line
+from .answers import ask_workers
+from .echo import examine_echo, examine_subscription
+from .elsewhere import find_workers_elsewhere
+from .evidence import evidence_of
 from .finding import Finding
 from .listener import Listener
-from .workers import evidence_of, judge_workers
+from .queues import examine_queues
+from .rights import needs_of
+from .workers import judge_workers
 
 __all__ = ["examine_broker", "judge_transport"]
 
 _CONNECT_SECONDS = 5.0
-_ECHO_SECONDS = 5.0
-_RESEND_SECONDS = 0.5  # Redis forgets what is published before a subscription has arrived
-_POLL_SECONDS = 0.005
-_REPLY_SECONDS = 2.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
@@ -36,34 +35,79 @@ def examine_broker(
     listen_seconds: float,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Finding]:
-    """Yield findings on transport, broker, event exchange and workers."""
+    """Yield findings on transport, broker, event exchange, workers and queues."""
     transport = judge_transport(app)
     yield transport
     if transport.status == "failed":
         yield Finding("workers", "skipped", "without events nothing is known of them")
         return
-    broker = _reach(app.connection_for_read(), clock=clock)
+    source = app.connection_for_read()
+    broker = _reach(source, clock=clock)
     yield broker
     if broker.status == "failed":
         yield Finding("events", "skipped", "the broker has to be reached first")
         return
     yield _judge_format(app)
+    needs = needs_of(app, source)
+    unreceived = examine_subscription(app, needs, clock=clock)
+    if unreceived is not None:
+        yield unreceived
+        yield Finding("workers", "skipped", "without events nothing is known of them")
+        return
     with Listener(app, clock=clock) as listener:
         started_at = clock.wall()
-        yield _echo(app, listener, clock=clock)
-        try:
-            answers = _ask_workers(app, enable_events=settings.enable_events, clock=clock)
-        except ConnectionError as error:
-            yield Finding("workers", "failed", one_line(error))
-            return
+        yield examine_echo(app, listener, needs, clock=clock)
+        answers = ask_workers(app, needs, enable_events=settings.enable_events, clock=clock)
+        if answers.problem is not None:
+            yield answers.problem
         clock.sleep(max(0.0, started_at + listen_seconds - clock.wall()))
         until = clock.wall()
         if answers.configurations:
             clock.sleep(_SETTLE_SECONDS)
-        workers = evidence_of(answers.configurations, listener.received(), until=until)
+        workers = evidence_of(
+            answers.configurations, listener.received(), until=until, replies=answers.replies
+        )
+    listened_seconds = until - started_at
+    if not workers:
+        yield _judge_absence(app, settings, listened_seconds=listened_seconds, clock=clock)
     yield from judge_workers(
-        workers, turned_on=answers.turned_on, listened_seconds=until - started_at
+        workers,
+        turned_on=answers.turned_on,
+        listened_seconds=listened_seconds,
+        exchange=app.conf.event_exchange,
+        asked=answers.problem is None,
+        judged_by_answers=settings.probe_workers,
     )
+    yield from examine_queues(app, settings, needs, consumed=answers.queues, clock=clock)
+
+
+def _judge_absence(
+    app: CeleryApp, settings: Settings, *, listened_seconds: float, clock: Clock
+) -> Finding:
+    """Return that there is no worker where this app looks, and where there are some."""
+    silence = f"none answers, and no event of one came in {listened_seconds:.0f} s"
+    places = find_workers_elsewhere(app, settings, clock=clock)
+    if places:
+        where = ", and ".join(place.where for place in places)
+        return Finding(
+            "workers",
+            "failed",
+            f"{silence}; on this server there are workers {where}",
+            "\n".join(f"To watch them, give {place.remedy}." for place in places),
+        )
+    connection = app.connection_for_read()
+    own = f"the exchange {app.conf.event_exchange!r}"
+    if connection.transport.driver_type == "amqp":
+        own = f"vhost {connection.virtual_host or '/'!r} and {own}"
+        hint = "" if settings.management_url else "\nWith --management-url check finds others."
+        remedy = f"Start one, or compare the workers' broker URL: this is {own}.{hint}"
+    elif connection.transport.driver_type == "redis":
+        prefix = connection.transport_options.get("global_keyprefix", "")
+        own = f"database {connection.virtual_host or 0}, key prefix {prefix!r} and {own}"
+        remedy = f"Start one, or compare the workers' settings: this is {own}."
+    else:
+        remedy = "Start one, or check that this is the broker the workers use."
+    return Finding("workers", "failed", silence, remedy)
 
 
 def judge_transport(app: CeleryApp) -> Finding:
@@ -139,80 +183,3 @@ def _judge_format(app: CeleryApp) -> Finding:
         f"event_serializer is {serializer!r}; the monitor reads json and nothing else",
         "Remove event_serializer from the app's configuration: json is the default.",
     )
-
-
-def _echo(app: CeleryApp, listener: Listener, *, clock: Clock) -> Finding:
-    """Send an event of our own through the exchange, and wait until it is received."""
-    if not listener.wait(_ECHO_SECONDS):
-        return Finding(
-            "events",
-            "failed",
-            f"could not subscribe to {app.conf.event_exchange!r} within {_ECHO_SECONDS:.0f} s",
-            "May this user declare queues and bind them to that exchange?",
-        )
-    with app.connection_for_write().clone(connect_timeout=_CONNECT_SECONDS) as connection:
-        lost: Errors = (*connection.connection_errors, *connection.channel_errors, OSError)
-        try:
-            with app.events.Dispatcher(connection) as dispatcher:
-                seconds = _seconds_to_return(dispatcher, listener, clock=clock)
-        except lost as error:
-            return Finding(
-                "events",
-                "failed",
-                f"could not send an event: {one_line(error)}",
-                "May this user publish to the exchange "
-                f"{app.conf.event_exchange!r}? Workers have to.",
-            )
-    if seconds is None:
-        return Finding(
-            "events",
-            "failed",
-            f"an event of our own did not come back within {_ECHO_SECONDS:.0f} s",
-            "Do read and write URL of the broker, or its replicas, differ?",
-        )
-    milliseconds = seconds * 1_000
-    return Finding("events", "ok", f"an event of our own came back ({milliseconds:.0f} ms)")
-
-
-def _seconds_to_return(dispatcher: Dispatcher, listener: Listener, *, clock: Clock) -> float | None:
-    """Send our own event, again and again, until one is received; None if none ever is."""
-    deadline = clock.monotonic() + _ECHO_SECONDS
-    while clock.monotonic() < deadline:
-        sent_at = clock.monotonic()
-        dispatcher.send(OWN_EVENT)
-        while clock.monotonic() < sent_at + _RESEND_SECONDS:
-            if _has_own_event(listener):
-                return clock.monotonic() - sent_at
-            clock.sleep(_POLL_SECONDS)
-    return None
-
-
-def _has_own_event(listener: Listener) -> bool:
-    return any(
-        isinstance(received.event, CustomEvent) and received.event.type == OWN_EVENT
-        for received in listener.received()
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """What the workers answered, by nodename."""
-
-    configurations: Mapping[str, object]
-    turned_on: frozenset[str] | None  # had task events turned on by us; None: not asked to
-
-
-def _ask_workers(app: CeleryApp, *, enable_events: bool, clock: Clock) -> _Answers:
-    """Ask the workers for their configuration and, if wanted, to send task events from now on."""
-    commands = ("conf", "enable_events") if enable_events else ("conf",)
-    arguments = {"conf": {"with_defaults": True}}
-    configurations: dict[str, object] = {}
-    turned_on: set[str] = set()
-    for reply in replies_of(
-        app, commands, timeout=_REPLY_SECONDS, arguments=arguments, clock=clock
-    ):
-        if reply.command == "conf":
-            configurations[reply.hostname] = reply.body
-        elif isinstance(reply.body, Mapping) and reply.body.get("ok") == "task events enabled":
-            turned_on.add(reply.hostname)
-    return _Answers(configurations, frozenset(turned_on) if enable_events else None)

@@ -10,9 +10,10 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Event
 from ..receiver import Receiver
+from ..receiver.transports import subscription_to
 from ..snapshot import AckToken
 
-__all__ = ["Listener", "ReceivedEvent"]
+__all__ = ["Listener", "ReceivedEvent", "subscription_error"]
 
 _MOST_EVENTS = 200_000  # a few seconds of a busy cluster; later events are not needed
 
@@ -67,3 +68,21 @@ class Listener:
     def _on_connection(self, connected: bool) -> None:
         if connected:
             self._subscribed.set()
+
+
+def subscription_error(app: CeleryApp, *, clock: Clock = SYSTEM_CLOCK) -> BaseException | None:
+    """Subscribe once as the receiver does; return why that fails, None if it does not.
+
+    The receiver itself only logs it, and tries again for ever.
+    """
+    receiver = Receiver(app.connection_for_read(), app=app)
+    subscription = subscription_to(
+        receiver.connection, queue=receiver.queue, on_invalid=lambda _error: None, clock=clock
+    )
+    try:
+        subscription.open()
+    except subscription.gone as error:
+        return error
+    finally:
+        subscription.close()
+    return None

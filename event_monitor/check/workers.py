@@ -1,25 +1,17 @@
-"""Workers: which answer, which send task events, and whose clock is wrong. Judging is pure.
-
-No read-only command reports whether a worker was started with -E: ``inspect`` shows the
-configuration, which the flag does not change, and stats and heartbeats are the same with and
-without it. So the evidence is what is received: a task event proves it, and a worker whose
-heartbeats count tasks while none of its task events come disproves it. An idle worker stays
-unknown, unless it is asked to turn task events on: its reply says whether they were off.
-"""
+"""Workers: which answer, which send events, and whose clock is wrong. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 
-from ..events import TaskEvent, WorkerEvent
-from .finding import Finding
-from .listener import ReceivedEvent
+from ..text import printable
+from .evidence import WorkerEvidence
+from .finding import Finding, listed
 
-__all__ = ["WorkerEvidence", "evidence_of", "judge_workers"]
+__all__ = ["judge_workers"]
 
 SKEW_WARNING_SECONDS = 60.0
-_MOST_NAMES = 5  # in one line of the report
+_TWO_HEARTBEATS_SECONDS = 4.0  # Celery's default; who was silent for less may just not be due
 
 _TURN_ON = (
     "Start the workers with -E:         celery -A proj worker -E\n"
@@ -28,89 +20,30 @@ _TURN_ON = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEvidence:
-    """What is known of one worker.
-
-    ``ran``: how far its heartbeats' ``processed`` grew; None when fewer than two came.
-    ``skew_seconds``: our clock minus its own, at the freshest event.
-    """
-
-    hostname: str
-    answers: bool = False
-    configured: bool = False  # worker_send_task_events
-    sends_sent: bool = False  # task_send_sent_event
-    serializer: str = "json"
-    heartbeats: int = 0
-    task_events: int = 0
-    ran: int | None = None
-    skew_seconds: float | None = None
-
-
-def evidence_of(
-    configurations: Mapping[str, object], received: Sequence[ReceivedEvent], *, until: float
-) -> tuple[WorkerEvidence, ...]:
-    """Join the replies to ``inspect conf`` and the events into one record per worker.
-
-    Heartbeats later than ``until`` are left out, since the task events that belong to them may
-    still be on their way.
-    """
-    processed: dict[str, list[int]] = {}
-    task_events: dict[str, int] = {}
-    skews: dict[str, float] = {}
-    for each in received:
-        event = each.event
-        if isinstance(event, WorkerEvent):
-            counts = processed.setdefault(event.hostname, [])
-            if event.processed is not None and each.received_at <= until:
-                counts.append(event.processed)
-            skew = each.received_at - event.timestamp
-            skews[event.hostname] = min(skews.get(event.hostname, skew), skew, key=abs)
-        elif isinstance(event, TaskEvent) and event.type != "task-sent":
-            task_events[event.hostname] = task_events.get(event.hostname, 0) + 1
-    evidence = []
-    for hostname in sorted({*configurations, *processed, *task_events}):
-        configuration = configurations.get(hostname)
-        conf = configuration if isinstance(configuration, Mapping) else {}
-        counts = processed.get(hostname, [])
-        evidence.append(
-            WorkerEvidence(
-                hostname=hostname,
-                answers=hostname in configurations,
-                configured=bool(conf.get("worker_send_task_events")),
-                sends_sent=bool(conf.get("task_send_sent_event")),
-                serializer=str(conf.get("event_serializer") or "json"),
-                heartbeats=len(counts),
-                task_events=task_events.get(hostname, 0),
-                ran=counts[-1] - counts[0] if len(counts) > 1 else None,
-                skew_seconds=skews.get(hostname),
-            )
-        )
-    return tuple(evidence)
-
-
 def judge_workers(
     workers: Sequence[WorkerEvidence],
     *,
     turned_on: Collection[str] | None,
     listened_seconds: float,
+    exchange: str = "celeryev",
+    asked: bool = True,
+    judged_by_answers: bool = True,
 ) -> Iterator[Finding]:
-    """Yield findings on the workers.
+    """Yield findings on the workers; on none there is nothing to say.
 
-    ``turned_on``: whose task events were just turned on; None if nobody was asked to.
+    ``turned_on``: whose task events were just turned on; None if nobody was asked to. ``exchange``:
+    where this monitor listens. ``asked``: whether the workers could be asked now.
+    ``judged_by_answers``: whether they will be regularly.
     """
     if not workers:
-        yield Finding(
-            "workers",
-            "warning",
-            f"none answers, and no event of one came in {listened_seconds:.0f} s",
-            "Start one, or check that this is the broker the workers use.",
-        )
         return
-    yield from _judge_answers(workers)
-    yield from _judge_task_events(workers, turned_on, listened_seconds)
+    yield from _judge_answers(workers, asked=asked)
+    yield from _judgelisted(workers)
+    yield from _judge_receipt(workers, exchange)
+    received = [worker for worker in workers if worker.events]
+    yield from _judge_task_events(received, turned_on, listened_seconds)
     yield from _judge_formats(workers)
-    yield from _judge_heartbeats(workers, listened_seconds)
+    yield from _judge_heartbeats(received, listened_seconds, judged_by_answers=judged_by_answers)
     yield from _judge_clocks(workers)
     if any(worker.answers for worker in workers) and not any(
         worker.sends_sent for worker in workers
@@ -124,19 +57,65 @@ def judge_workers(
         )
 
 
-def _judge_answers(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
+def _judge_answers(workers: Sequence[WorkerEvidence], *, asked: bool) -> Iterator[Finding]:
+    if not asked:
+        yield Finding(
+            "workers",
+            "ok",
+            f"{len(workers)} send events: {listed([worker.hostname for worker in workers])}",
+        )
+        return
     answering = [worker.hostname for worker in workers if worker.answers]
     silent = [worker.hostname for worker in workers if not worker.answers]
     if answering:
-        yield Finding("workers", "ok", f"{len(answering)} answer: {_names(answering)}")
+        yield Finding("workers", "ok", f"{len(answering)} answer: {listed(answering)}")
     if silent:
         yield Finding(
             "workers",
             "warning",
-            f"{len(silent)} send events but do not answer: {_names(silent)}",
+            f"{len(silent)} send events but do not answer: {listed(silent)}",
             "Harmless if worker_enable_remote_control is off, the pool is solo and busy, or "
             "task_serializer is pickle: such answers are not read.",
         )
+
+
+def _judgelisted(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
+    shared = [worker for worker in workers if worker.shared]
+    if shared:
+        proofs = listed([f"{worker.hostname} ({worker.shared})" for worker in shared])
+        yield Finding(
+            "worker names",
+            "warning",
+            f"several processes run under one name: {proofs}",
+            "Start each with its own -n: celery -A proj worker -n worker1@%h\n"
+            "In containers with one fixed hostname: -n worker-$RANDOM@%h",
+        )
+
+
+def _judge_receipt(workers: Sequence[WorkerEvidence], exchange: str) -> Iterator[Finding]:
+    """Whoever answers is there; if no event of it comes, it cannot be monitored."""
+    unreceived = [worker for worker in workers if worker.answers and not worker.events]
+    elsewhere: dict[str | None, list[str]] = {}
+    for worker in unreceived:
+        other = worker.exchange if worker.exchange != exchange else None
+        elsewhere.setdefault(other, []).append(worker.hostname)
+    for other, hostnames in elsewhere.items():
+        if other is None:
+            yield Finding(
+                "worker events",
+                "failed",
+                f"none came of any type, though they answer: {listed(hostnames)}",
+                "Do they run with --without-heartbeat and --without-gossip? Start them with -E.\n"
+                "Do their broker user's rights include publishing events?",
+            )
+        else:
+            yield Finding(
+                "worker events",
+                "failed",
+                f"sent to the exchange {other!r} by {listed(hostnames)}; "
+                f"this monitor listens to {exchange!r}",
+                f"Add --event-exchange {printable(other)}, or set event_exchange in the app.",
+            )
 
 
 def _judge_task_events(
@@ -150,24 +129,24 @@ def _judge_task_events(
             yield Finding(
                 "task events",
                 "ok",
-                f"turned on just now, until a restart, in {_names(sorted(turned_on))}",
+                f"turned on just now, until a restart, in {listed(sorted(turned_on))}",
                 "For good: start workers with -E, or set worker_send_task_events = True.",
             )
         if already:
-            yield Finding("task events", "ok", f"on already in {_names(already)}")
+            yield Finding("task events", "ok", f"on already in {listed(already)}")
     others = [worker for worker in workers if worker.hostname not in enabled]
     sending = [worker for worker in others if worker.task_events or worker.configured]
     missing = [worker for worker in others if worker not in sending and worker.ran]
     unknown = [worker for worker in others if worker not in sending and worker not in missing]
     if sending:
-        names = _names([worker.hostname for worker in sending])
+        names = listed([worker.hostname for worker in sending])
         yield Finding("task events", "ok", f"sent by {names}")
     if missing:
-        ran = ", ".join(f"{worker.hostname} ran {worker.ran:,}" for worker in missing[:_MOST_NAMES])
+        ran = listed([f"{worker.hostname} ran {worker.ran:,}" for worker in missing])
         yield Finding(
             "task events",
             "failed",
-            f"NOT SENT by {_names([worker.hostname for worker in missing])}: {ran} "
+            f"NOT SENT by {listed([worker.hostname for worker in missing])}: {ran} "
             f"tasks in {listened_seconds:.0f} s and not one event came; they will not be counted",
             _TURN_ON,
         )
@@ -175,7 +154,7 @@ def _judge_task_events(
         yield Finding(
             "task events",
             "warning",
-            f"not seen from {_names([worker.hostname for worker in unknown])}: no task ran there "
+            f"not seen from {listed([worker.hostname for worker in unknown])}: no task ran there "
             f"in {listened_seconds:.0f} s, and Celery does not say whether -E was given",
             _TURN_ON + "\nor be sure right now:              event-monitor check --enable-events",
         )
@@ -187,24 +166,43 @@ def _judge_formats(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
         yield Finding(
             "event format",
             "failed",
-            f"event_serializer is not json on {_names(wrong)}",
+            f"event_serializer is not json on {listed(wrong)}",
             "Remove event_serializer from the workers' configuration: json is the default.",
         )
 
 
 def _judge_heartbeats(
-    workers: Sequence[WorkerEvidence], listened_seconds: float
+    workers: Sequence[WorkerEvidence], listened_seconds: float, *, judged_by_answers: bool
 ) -> Iterator[Finding]:
-    quiet = [worker.hostname for worker in workers if not worker.heartbeats]
-    if quiet:
+    quiet = [worker for worker in workers if not worker.heartbeats]
+    if not quiet:
+        if workers:
+            yield Finding("heartbeats", "ok", f"received from all {len(workers)}")
+        return
+    surely = listened_seconds >= _TWO_HEARTBEATS_SECONDS
+    without = [worker.hostname for worker in quiet if worker.answers and surely]
+    unknown = [worker.hostname for worker in quiet if worker.hostname not in without]
+    if without:
+        is_one = len(without) == 1
+        they, their = ("it is", "its") if is_one else ("they are", "their")
+        silence = (
+            f"{listed(without)} {'sends' if is_one else 'send'} no heartbeats (--without-heartbeat)"
+        )
+        if judged_by_answers:
+            yield Finding("heartbeats", "note", f"{silence}: {they} judged by {their} answers")
+        else:
+            yield Finding(
+                "heartbeats",
+                "warning",
+                f"{silence}: {they} not judged, since probe_workers is off",
+            )
+    if unknown:
         yield Finding(
             "heartbeats",
             "warning",
-            f"none in {listened_seconds:.0f} s from {_names(quiet)}, which would be taken for lost",
-            "Start workers without --without-heartbeat. (A solo pool is silent while it works.)",
+            f"none in {listened_seconds:.0f} s from {listed(unknown)}",
+            "A solo pool is silent while it works. Listen longer to be sure: --listen 30",
         )
-    else:
-        yield Finding("heartbeats", "ok", f"received from all {len(workers)}")
 
 
 def _judge_clocks(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
@@ -215,7 +213,7 @@ def _judge_clocks(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
     }
     off = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_WARNING_SECONDS}
     if off:
-        shown = ", ".join(f"{name} {skew:+.0f} s" for name, skew in list(off.items())[:_MOST_NAMES])
+        shown = listed([f"{name} {skew:+.0f} s" for name, skew in off.items()])
         yield Finding(
             "worker clocks",
             "warning",
@@ -225,9 +223,3 @@ def _judge_clocks(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:
     elif skews:
         most = max(abs(skew) for skew in skews.values())
         yield Finding("worker clocks", "ok", f"within {most:.1f} s of ours")
-
-
-def _names(hostnames: Sequence[str]) -> str:
-    shown = ", ".join(hostnames[:_MOST_NAMES])
-    more = len(hostnames) - _MOST_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown

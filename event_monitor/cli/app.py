@@ -5,8 +5,8 @@ Says in one sentence why an app cannot be loaded. Celery is imported only when o
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +15,9 @@ import click
 from ..errors import SettingsError, UnavailableError
 from ..settings import Settings, Source, conf_of, use_broker
 from ..text import one_line
+from .broker_url import require_broker
+from .celery_settings import CelerySettings, celery_settings_of, configure_from
+from .failure import described, place, raised_by_celery
 from .logs import log_to_stderr, stay_audible
 from .options import given_flags
 
@@ -33,14 +36,14 @@ def load_app_and_settings(
     that warnings are seen. Raises ``SettingsError`` and ``UnavailableError``.
     """
     _log(values)
-    name, broker, given = _wanted(ctx, values)
-    if not name and not broker and given is None:
+    wanted = _wanted(ctx, values)
+    if not wanted.is_anything:
         raise SettingsError(
             "there is no app to watch: say -A proj (or EVENT_MONITOR_APP=proj), or name the "
             "broker with -b redis://host:6379/0 (or EVENT_MONITOR_BROKER)."
         )
-    app = _load(name, broker=broker, given=given)
-    _require_broker(app)
+    app = _load(wanted)
+    require_broker(app, named=wanted.broker)
     return app, Settings.load(flags=given_flags(values), conf=conf_of(app))
 
 
@@ -49,42 +52,64 @@ def load_settings(
 ) -> tuple[Settings, dict[str, Source]]:
     """Return the settings, and where each came from; of an app only if one is named."""
     _log(values)
-    name, broker, given = _wanted(ctx, values)
-    conf: Mapping[str, object] = {}
-    if name or broker or given:
-        conf = conf_of(_load(name, broker=broker, given=given))
+    wanted = _wanted(ctx, values)
+    conf = conf_of(_load(wanted)) if wanted.is_anything else {}
     return Settings.load_with_sources(flags=given_flags(values), conf=conf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Which app. ``given`` is the one that ``celery`` has loaded already."""
+
+    name: str | None
+    broker: str | None
+    given: CeleryApp | None
+    celery: CelerySettings
+
+    @property
+    def is_anything(self) -> bool:
+        return bool(self.name or self.broker or self.given or self.celery.config)
 
 
 def _log(values: Mapping[str, object]) -> None:
     log_to_stderr(cast("str", values["loglevel"]))
 
 
-def _wanted(
-    ctx: click.Context, values: Mapping[str, object]
-) -> tuple[str | None, str | None, CeleryApp | None]:
-    """Return the app's name, the broker's URL, and the app that ``celery`` has loaded already."""
+def _wanted(ctx: click.Context, values: Mapping[str, object]) -> _Wanted:
+    """Return what was asked for. Raises ``SettingsError`` for what does not go together."""
     name, broker = cast("str | None", values["app"]), cast("str | None", values["broker"])
+    given = None
     if isinstance(ctx.obj, dict):  # of `main`
-        return name or ctx.obj["app"], broker or ctx.obj["broker"], None
-    return name, broker, None if ctx.obj is None else ctx.obj.app  # of `celery`
+        name, broker = name or ctx.obj["app"], broker or ctx.obj["broker"]
+    elif ctx.obj is not None:  # of `celery`
+        given = ctx.obj.app
+    celery = celery_settings_of(values)
+    if celery.config and (name or given):
+        raise SettingsError(
+            "--config is for a broker without an app: an app brings its own configuration."
+        )
+    return _Wanted(name=name, broker=broker, given=given, celery=celery)
 
 
-def _load(name: str | None, *, broker: str | None, given: CeleryApp | None) -> CeleryApp:
+def _load(wanted: _Wanted) -> CeleryApp:
     """Return the app that ``celery -A name -b broker`` would take.
 
     Without a name it is the given one; without that, an app without tasks.
     """
-    if broker:
-        use_broker(broker)
-    if name:
-        app = _configured(_find(name))
-    elif given is not None:
-        app = _configured(given)
+    if wanted.broker:
+        use_broker(wanted.broker)
+    if wanted.name:
+        app = _configured(_find(wanted.name))
+    elif wanted.given is not None:
+        app = _configured(wanted.given)
     else:
         from celery import Celery
 
-        app = Celery("event_monitor", broker=broker, set_as_current=False)
+        app = Celery("event_monitor", broker=wanted.broker, set_as_current=False)
+        if wanted.celery.config:
+            configure_from(app, wanted.celery.config)
+            app = _configured(app)
+    wanted.celery.apply(app)
     stay_audible()
     return app
 
@@ -109,11 +134,11 @@ def _find(name: str) -> CeleryApp:
                 "among the installed packages."
             ) from error
         raise UnavailableError(
-            f"cannot load the app {name!r}: {_place(error)} imports {missing!r}, which is not "
+            f"cannot load the app {name!r}: {place(error)} imports {missing!r}, which is not "
             "installed; run this where the project's code runs, or use -b instead of -A."
         ) from error
     except AttributeError as error:
-        if _raised_by_celery(error):
+        if raised_by_celery(error):
             raise UnavailableError(
                 f"cannot load the app {name!r}: there is no Celery app in it ({one_line(error)})."
             ) from error
@@ -128,17 +153,6 @@ def _find(name: str) -> CeleryApp:
     return cast("CeleryApp", found)
 
 
-def _require_broker(app: CeleryApp) -> None:
-    """Raise ``UnavailableError`` if the app's broker URL can never work. Connects to nothing."""
-    try:
-        app.connection_for_read().transport  # noqa: B018  imports what the URL's scheme needs
-    except Exception as error:
-        raise UnavailableError(
-            f"the broker URL cannot be used: {one_line(error)}; it begins with redis://, "
-            "rediss://, amqp:// or amqps://."
-        ) from error
-
-
 def _configured(app: CeleryApp) -> CeleryApp:
     """Make the app read its configuration now, where a mistake in it can be reported."""
     try:
@@ -146,41 +160,12 @@ def _configured(app: CeleryApp) -> CeleryApp:
     except Exception as error:
         raise UnavailableError(
             f"the configuration of the app {app.main or 'given'!r} cannot be loaded: "
-            f"{_described(error)}."
+            f"{described(error)}."
         ) from error
     return app
 
 
 def _broken(name: str, error: BaseException) -> UnavailableError:
     return UnavailableError(
-        f"cannot load the app {name!r}: {_place(error)} raises {_described(error)}."
+        f"cannot load the app {name!r}: {place(error)} raises {described(error)}."
     )
-
-
-def _described(error: BaseException) -> str:
-    """Return the class of an error and what it says, as the last line of a traceback has it."""
-    name, text = type(error).__name__, one_line(error)
-    return name if text == name else f"{name}: {text}"
-
-
-def _raised_by_celery(error: BaseException) -> bool:
-    """Return whether Celery raised it, looking for the app, and not the user's module."""
-    folders = Path(_frames(error)[-1].filename).parts[-4:-1]
-    return bool({"celery", "kombu"} & set(folders))
-
-
-def _place(error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno},"
-    last = _frames(error)[-1]
-    return f"{last.filename}, line {last.lineno},"
-
-
-def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return where it came through, without the import system and frozen modules such as ``os``."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [
-        frame
-        for frame in frames
-        if "importlib" not in frame.filename and not frame.filename.startswith("<frozen ")
-    ]

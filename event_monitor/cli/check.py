@@ -18,6 +18,7 @@ __all__ = ["check"]
         "event-monitor check -A proj",
         "event-monitor check -A proj --enable-events",
         "event-monitor check -b amqp://guest@localhost// --sink console --format json",
+        "event-monitor check -b redis://cache/3 --transport-option global_keyprefix=prod:",
     ),
 )
 @watching
@@ -36,7 +37,12 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
     """Prove that events arrive and CloudWatch takes data.
 
     It sends one event to itself and puts one datum, MonitorCheck. With --enable-events it also
-    turns task events on in every worker. Exits with 1 if something failed.
+    turns task events on in every worker.
+
+    Ready means that events came of every worker that answers, and that there is one: where none
+    is, it looks for workers in other databases, under other key prefixes and on other virtual
+    hosts. A user of the broker who may only read is ready; what is missing then is a warning.
+    Exits with 0 if nothing failed, else with 1.
     """
     app, settings = load_app_and_settings(ctx, values)
     from ..check import check as examine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -13,9 +13,12 @@ from .logs import log_to_stderr
 from .options import given_flags, loglevel, watching
 from .verdict import VerdictCommand
 
+if TYPE_CHECKING:  # --monitor imports nothing slow
+    from ..status.worker_health import WorkerHealth
+
 __all__ = ["healthcheck"]
 
-_HEALTHY, _UNHEALTHY = 0, 1  # Docker reserves 2
+_HEALTHY, _UNHEALTHY, _UNKNOWN = 0, 1, 3  # Docker reserves 2
 
 
 class _HealthCommand(VerdictCommand):
@@ -43,6 +46,11 @@ class _HealthCommand(VerdictCommand):
     is_flag=True,
     help="A worker is healthy while the broker cannot be reached: a restart would not help.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 3, not 0, where a worker cannot be asked or its answer not be read.",
+)
 @watching
 @loglevel("WARNING")
 @click.pass_context
@@ -53,9 +61,15 @@ def healthcheck(
     worker: str | None,
     monitor: bool,
     ignore_broker: bool,
+    strict: bool,
     **values: object,
 ) -> None:
     """Exit with 0 if a worker or the monitor is healthy, else 1.
+
+    A worker of which nothing can be known (on SQS, with worker_enable_remote_control off, or with
+    answers in pickle) ends with 0 too, and stderr says why: a restart would change nothing. With
+    --strict that is 3. A worker that a rate limit holds back, or whose queues were cancelled, is
+    healthy.
 
     Meant for the health check of its container. --monitor looks for the file that the monitor
     writes after every shot, in state_dir or among the temporary files, and takes no longer than
@@ -66,11 +80,18 @@ def healthcheck(
     if bool(worker) == monitor:
         raise click.UsageError("say either --worker NAME or --monitor.", ctx)
     if worker:
-        problem = _examine_worker(ctx, worker, values, ignore_broker=ignore_broker)
+        health = _examine_worker(ctx, worker, values, ignore_broker=ignore_broker)
+        problem = health.sentence
+        code = {
+            "healthy": _HEALTHY,
+            "unhealthy": _UNHEALTHY,
+            "unknown": _UNKNOWN if strict else _HEALTHY,
+        }[health.verdict]
     else:
-        problem = _examine_monitor(values)
+        problem = _examine_monitor(values) or ""
+        code = _UNHEALTHY if problem else _HEALTHY
     click.echo(problem or "healthy", err=bool(problem))
-    ctx.exit(_UNHEALTHY if problem else _HEALTHY)
+    ctx.exit(code)
 
 
 def _examine_monitor(values: dict[str, object]) -> str | None:
@@ -84,7 +105,7 @@ def _examine_monitor(values: dict[str, object]) -> str | None:
 
 def _examine_worker(
     ctx: click.Context, worker: str, values: dict[str, object], *, ignore_broker: bool
-) -> str | None:
+) -> WorkerHealth:
     app, settings = load_app_and_settings(ctx, values)
     from ..status.worker_health import examine_worker, nodename
 

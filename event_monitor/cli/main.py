@@ -40,7 +40,7 @@ Exit codes:
   4   stopped as asked, but some metrics were not sent
   70  a thread of the monitor died
 
-`status` ends like a Nagios plugin, `healthcheck` with 0 or 1: see their --help.
+`status` ends like a Nagios plugin, `healthcheck` with 0 or 1, and 3 if --strict: see their --help.
 """
 
 

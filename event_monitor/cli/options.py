@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from ..settings import Option, options
+from .celery_settings import parse_transport_options
 from .logs import LEVELS
 
 __all__ = ["Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
@@ -52,19 +53,52 @@ def watching(command: Decorated) -> Decorated:
     """Add the options of a command that looks at a cluster: app, broker, and every setting."""
     for option in reversed(options()):
         command = _flag(option)(command)
-    broker = click.option(
-        *("-b", "--broker"),
-        metavar="URL",
-        allow_from_autoenv=False,
-        help="URL of the broker; wins over the app's.  [env: EVENT_MONITOR_BROKER]",
-    )
-    app = click.option(
+    for add in reversed(_CLUSTER):
+        command = add(command)
+    return command
+
+
+#: Which app, which broker, and what of its configuration.
+_CLUSTER: tuple[Callable[[Decorated], Decorated], ...] = (
+    click.option(
         *("-A", "--app"),
         metavar="MODULE",
         allow_from_autoenv=False,
         help="The Celery app, as in celery -A.  [env: EVENT_MONITOR_APP, CELERY_APP]",
-    )
-    return app(broker(command))
+    ),
+    click.option(
+        *("-b", "--broker"),
+        metavar="URL",
+        allow_from_autoenv=False,
+        help="URL of the broker; wins over the app's.  [env: EVENT_MONITOR_BROKER]",
+    ),
+    click.option(
+        "--config",
+        metavar="FILE",
+        allow_from_autoenv=False,
+        help="Celery's settings where there is no app: a Python file or module.",
+    ),
+    click.option(
+        *("--transport-option", "transport_options"),
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=parse_transport_options,
+        allow_from_autoenv=False,
+        help="One of broker_transport_options, as JSON or text; may be repeated.",
+    ),
+    click.option(
+        "--event-exchange",
+        metavar="NAME",
+        allow_from_autoenv=False,
+        help="Exchange of the events, if not the app's event_exchange, or celeryev.",
+    ),
+    click.option(
+        "--event-queue-prefix",
+        metavar="NAME",
+        allow_from_autoenv=False,
+        help="Beginning of the event queue's name, if not the app's event_queue_prefix.",
+    ),
+)
 
 
 def given_flags(values: Mapping[str, object]) -> dict[str, object]:

@@ -16,6 +16,7 @@ __all__ = ["run"]
         "event-monitor run -A proj",
         "event-monitor run -b redis://localhost:6379/0 --dry-run --interval 10",
         "event-monitor run -A proj --namespace Shop --dimensions Environment=prod",
+        "event-monitor run --config celeryconfig.py",
         "celery -A proj event-monitor run --enable-events",
     ),
 )

@@ -42,8 +42,9 @@ def status(ctx: click.Context, /, *, min_workers: int, json_wanted: bool, **valu
     The first line and the exit code are those of a Nagios plugin, unlike the other commands':
     0 ok, 1 warning, 2 critical, 3 unknown. Critical is a queue at its upper limit, by
     --queue-length-limits or --queue-age-limits, and too few workers that answer; a warning is a
-    queue at its lower limit; unknown is a broker that cannot be asked, and a mistake in flags or
-    settings.
+    queue at its lower limit. Unknown are a broker that cannot be asked, workers that cannot (on
+    SQS, with worker_enable_remote_control off, or with answers in pickle), and a mistake in flags
+    or settings.
     """
     app, settings = load_app_and_settings(ctx, values)
     from ..status.ask import take_report

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from kombu.exceptions import KombuError
 
+from ..broker.capabilities import answers_remote_control
 from ..broker.control import Arguments, Reply, collect_replies, mailbox_of
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
@@ -44,6 +45,7 @@ def look_at_workers(
     destination: Collection[str] = (),
     expected: Collection[str] = (),
     quiet_seconds: float | None = None,
+    on_unreadable: Callable[[], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> tuple[tuple[WorkerAnswer, ...], tuple[TaskInFlight, ...]]:
     """Return the answers as ``ask_workers`` does, and the tasks that are running.
@@ -59,6 +61,7 @@ def look_at_workers(
         destination=destination,
         expected=expected,
         quiet_seconds=quiet_seconds,
+        on_unreadable=on_unreadable,
         clock=clock,
     ):
         if reply.command == "active":
@@ -77,6 +80,7 @@ def replies_of(
     expected: Collection[str] = (),
     quiet_seconds: float | None = None,
     arguments: Arguments | None = None,
+    on_unreadable: Callable[[], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Reply]:
     """Yield the replies to these commands as they come, on a connection of its own.
@@ -99,6 +103,7 @@ def replies_of(
                 expected=expected,
                 quiet_seconds=quiet_seconds,
                 arguments=arguments,
+                on_unreadable=on_unreadable,
                 clock=clock,
             )
     except lost as error:
@@ -114,8 +119,11 @@ def tasks_in_flight(
     """Return every task that a worker runs, has reserved or has scheduled.
 
     Takes ``timeout`` seconds at most, less when no reply has come for a third of that. Workers
-    that do not answer are left out. Raises ``ConnectionError`` as ``ask_workers`` does.
+    that do not answer are left out; where none takes commands, nobody is asked. Raises
+    ``ConnectionError`` as ``ask_workers`` does.
     """
+    if not answers_remote_control(app.connection_for_read()):
+        return ()
     replies = list(
         replies_of(app, _HOLDING, timeout=timeout, quiet_seconds=timeout / 3, clock=clock)
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
@@ -149,7 +150,11 @@ class Prober:
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
-        if self._settings.probe_workers and not self._closing.is_set():
+        if (
+            self._settings.probe_workers
+            and answers_remote_control(self._app.connection_for_read())
+            and not self._closing.is_set()
+        ):
             self._try("ask the workers", self._probe_workers)
         if self._settings.probe_queues and not self._closing.is_set():
             self._try("ask the broker for its queues", self._probe_queues)

@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 
     from .durable import DurableQueue
 
-__all__ = ["carries_events", "subscription_to"]
-
-_WITHOUT_EVENTS = frozenset({"gcpubsub", "sql", "sqs", "zookeeper"})  # kombu's driver types
+__all__ = ["subscription_to"]
 
 _REDIS = frozenset({"redis", "rediss", "redis+socket", "sentinel"})  # schemes of a broker's URL
 _AMQP = frozenset({"amqp", "amqps", "pyamqp"})
-
-
-def carries_events(connection: Connection) -> bool:
-    """Return whether Celery sends events over the transport of this connection."""
-    return connection.transport.driver_type not in _WITHOUT_EVENTS
 
 
 def subscription_to(

@@ -6,10 +6,10 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
-from ..receiver.transports import carries_events
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth
+from .readable import PICKLED, why_nobody_answers
 from .report import Report
 
 __all__ = ["read_queues", "take_report"]
@@ -22,13 +22,20 @@ def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLO
     unknown: list[str] = []
     workers, queues = None, None
     running: tuple[TaskInFlight, ...] = ()
-    if settings.probe_workers and carries_events(app.connection_for_read()):
+    unreadable = (why_nobody_answers(app) or "") if settings.probe_workers else ""
+    if settings.probe_workers and not unreadable:
+        pickled: list[None] = []
         try:
             workers, running = look_at_workers(
-                app, timeout=settings.probe_seconds, quiet_seconds=_QUIET_SECONDS
+                app,
+                timeout=settings.probe_seconds,
+                quiet_seconds=_QUIET_SECONDS,
+                on_unreadable=lambda: pickled.append(None),
             )
         except ConnectionError as error:
             unknown.append(str(error))
+        if pickled:  # partly known is unknown
+            workers, running, unreadable = None, (), PICKLED
     if settings.probe_queues:
         consumed = {name for worker in workers or () for name in worker.queues or ()}
         names = tuple(sorted({*queue_names(app, settings), *consumed}))
@@ -37,7 +44,12 @@ def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLO
         except ConnectionError as error:
             unknown.append(str(error))
     return Report(
-        at=clock.wall(), workers=workers, running=running, queues=queues, unknown=tuple(unknown)
+        at=clock.wall(),
+        workers=workers,
+        running=running,
+        queues=queues,
+        unknown=tuple(unknown),
+        unreadable=unreadable,
     )
 
 

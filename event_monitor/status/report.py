@@ -22,6 +22,7 @@ _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
 class Report:
     """The cluster now. None is unknown; ``unknown`` has a sentence for each such thing.
 
+    ``unreadable`` is why the workers cannot be known, however often one asks; else empty.
     ``running`` are the tasks that run; ``at`` is wall-clock seconds since the epoch.
     """
 
@@ -30,6 +31,7 @@ class Report:
     running: tuple[TaskInFlight, ...] = ()
     queues: tuple[QueueDepth, ...] | None = None
     unknown: tuple[str, ...] = ()
+    unreadable: str = ""
 
     def oldest(self) -> tuple[TaskInFlight, float] | None:
         """Return the task that has been running longest, and for how many seconds.
@@ -78,6 +80,12 @@ def _problems(
     # Workers and queues are on one broker: what else is unknown is so for the same reason.
     for sentence in report.unknown[:1]:
         yield Level.UNKNOWN, sentence
+    if report.unreadable:
+        yield (
+            Level.UNKNOWN,
+            f"nothing is known of the workers: {report.unreadable}; "
+            "--no-probe-workers leaves them out",
+        )
     if report.workers is not None and len(report.workers) < min_workers:
         few = f"{workers_answer(report.workers)}, fewer than {min_workers}"
         yield Level.CRITICAL, few if report.workers else "no worker answers"

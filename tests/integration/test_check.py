@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Queue
 
 from ..support.cloudwatch import CloudWatch
-from ..support.processes import PROJECT, Process, Processes
+from ..support.processes import BIN, PROJECT, ROOT, Process, Processes
 from ..support.servers import RabbitServer, Server
 
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 CHECK = ["event-monitor", "check", "-A", PROJECT, "--format", "json"]
 
 
@@ -89,16 +95,19 @@ def test_check_turns_task_events_on_when_asked_to(processes: Processes) -> None:
 
 
 def test_celerys_own_command_line_has_the_same_commands(processes: Processes) -> None:
-    """``celery -A proj event-monitor check`` takes the app from Celery."""
+    """``celery -A proj event-monitor check`` takes the app from Celery; no worker is not ready."""
     command = ["celery", "-A", PROJECT, "event-monitor", "check", "--sink", "console"]
 
     check = processes.start([*command, "--listen", "0", "--format", "json"])
 
-    assert check.wait() == 0, check.output
-    assert [status for status, _ in findings(check)["events"]] == ["ok"]
+    assert check.wait() == 1, check.output
+    found = findings(check)
+    assert [status for status, _ in found["events"]] == ["ok"]
+    assert found["workers"][0][0] == "failed"
+    assert found["workers"][0][1].startswith("none answers, and no event of one came in ")
 
 
-@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+@on_rabbitmq
 def test_check_finds_event_queues_that_nobody_reads(
     server: Callable[[str], Server], processes: Processes, client: Celery
 ) -> None:
@@ -120,3 +129,311 @@ def test_check_finds_event_queues_that_nobody_reads(
     assert status == "warning"
     assert message.startswith("1 without a reader")
     assert message.endswith("celeryev.left-behind")
+
+
+# -- workers that a check used to get wrong --------------------------------------------------------
+
+
+def start_worker(
+    processes: Processes,
+    *arguments: str,
+    name: str = "w1@check",
+    before: tuple[str, ...] = (),
+    environ: dict[str, str] | None = None,
+    app: str = PROJECT,
+) -> Process:
+    """Start a worker with these arguments; return when it takes tasks."""
+    celery = "celery" if not before else str(BIN / "celery")
+    command = [*before, celery, "-A", app, "worker", "-E", "-n", name, "-c", "1"]
+    command += ["--loglevel", "INFO", "--without-mingle", *arguments]
+    process = processes.start(command, environ)
+    process.wait_for_output(f"{name} ready.")
+    return process
+
+
+@on_redis  # RabbitMQ locks the queue of commands: the second worker ends (Celery 5.7)
+@pytest.mark.parametrize("own_pid_space", [False, True], ids=["pids", "containers"])
+def test_a_name_that_two_workers_have_is_found(
+    own_pid_space: bool, processes: Processes, client: Celery
+) -> None:
+    """By their pids, or in containers, where both are pid 1, by what they count and how often."""
+    # Given two workers at work, without -E, under one name
+    before: tuple[str, ...] = ()
+    if own_pid_space:
+        if os.geteuid() != 0:
+            pytest.skip("needs root, to give each worker a pid space of its own")
+        unshare = "import os, sys; os.execvp('unshare', ['unshare', *sys.argv[1:]])"
+        before = ("python", "-c", unshare, "-pf", "--mount-proc", "--kill-child")
+    for _ in range(2):
+        start_worker(processes, before=before)
+    for _ in range(20):
+        client.send_task("proj.sleep_for", [0.1])
+
+    # When
+    check = processes.start([*CHECK, "--sink", "console", "--listen", "8"])
+    code = check.wait(60)
+
+    # Then
+    assert code == 0, check.output
+    ((status, message),) = findings(check)["worker names"]
+    assert status == "warning"
+    assert message.startswith("several processes run under one name: w1@check (")
+    assert "ran -" not in check.output
+    assert "Start each with its own -n" in check.output
+
+
+def test_a_worker_without_heartbeats_is_judged_by_its_answers(processes: Processes) -> None:
+    """As CloudAMQP advises to start them."""
+    start_worker(processes, "--without-heartbeat")
+
+    check = processes.start([*CHECK, "--sink", "console"])
+
+    assert check.wait() == 0, check.output
+    assert findings(check)["heartbeats"] == [
+        (
+            "note",
+            "w1@check sends no heartbeats (--without-heartbeat): it is judged by its answers",
+        )
+    ]
+
+
+# -- where the workers are elsewhere ---------------------------------------------------------------
+
+
+def check_broker(
+    processes: Processes, url: str, *arguments: str
+) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
+    """Type check -b; return its exit code, its findings and all it wrote."""
+    command = ["event-monitor", "check", "-b", url, "--sink", "console", "--format", "json"]
+    check = processes.start([*command, *arguments])
+    code = check.wait(60)
+    return code, findings(check), check.output
+
+
+@pytest.fixture
+def configured(processes: Processes, tmp_path: Path) -> Callable[..., Process]:
+    """Start a worker whose app has these settings."""
+
+    def start(settings: str) -> Process:
+        (tmp_path / "elsewhere.py").write_text(
+            "import os\nfrom tests.support.proj import build\napp = build(os.environ)\n"
+            f"app.conf.update({settings})\n"
+        )
+        return start_worker(
+            processes, app="elsewhere", environ={"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+        )
+
+    return start
+
+
+@on_redis
+@pytest.mark.parametrize("heartbeats", [True, False], ids=["heard", "bound"])
+def test_another_database_and_another_key_prefix_are_named(
+    heartbeats: bool,
+    broker: str,
+    processes: Processes,
+    configured: Callable[[str], Process],
+    server: Callable[[str], Server],
+) -> None:
+    """By the heartbeats of the workers there, or by what they leave in the keys."""
+    # Given workers in this database, with a prefix, and a check that looks into another
+    worker = configured("broker_transport_options={'global_keyprefix': 'prod:'}")
+    if not heartbeats:
+        worker.send(signal.SIGSTOP)
+    database = broker.rpartition("/")[2]
+    other = server("redis").fresh_url()
+
+    # When
+    code, found, output = check_broker(processes, other)
+
+    # Then
+    assert code == 1, output
+    ((status, message),) = found["workers"]
+    assert status == "failed"
+    assert f"there are workers in database {database} under the key prefix 'prod:'" in message
+    assert f"a broker URL that ends in /{database}" in output
+    assert "--transport-option global_keyprefix=prod:" in output
+
+    # And with these it is ready
+    worker.send(signal.SIGCONT)
+    code, _, output = check_broker(
+        processes, broker, "--transport-option", "global_keyprefix=prod:"
+    )
+    assert code == 0, output
+
+
+def test_another_exchange_is_named(
+    broker: str, processes: Processes, configured: Callable[[str], Process]
+) -> None:
+    """The workers answer, and say themselves where their events go."""
+    configured("event_exchange='other'")
+
+    code, found, output = check_broker(processes, broker)
+
+    assert code == 1, output
+    assert found["worker events"] == [
+        ("failed", "sent to the exchange 'other' by w1@check; this monitor listens to 'celeryev'")
+    ]
+    code, _, output = check_broker(processes, broker, "--event-exchange", "other")
+    assert code == 0, output
+
+
+@on_rabbitmq
+def test_another_virtual_host_is_named(
+    broker: str, processes: Processes, server: Callable[[str], Server]
+) -> None:
+    """By the management API; without it, what to compare."""
+    # Given
+    start_worker(processes)
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    other, vhost = rabbitmq.fresh_url(), broker.rpartition("/")[2]
+    management = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
+
+    # When
+    code, _, output = check_broker(processes, other)
+    knowing = check_broker(processes, other, "--management-url", management)
+
+    # Then
+    assert code == 1, output
+    assert "With --management-url check finds others." in output
+    ((_, message),) = knowing[1]["workers"]
+    assert f"on this server there are workers on vhost {vhost!r}" in message
+    assert f"a broker URL that ends in /{vhost}" in knowing[2]
+
+
+# -- rights ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis_user(broker: str) -> Iterator[Callable[..., str]]:
+    """Make a user with these rights; return the URL of the broker for that user."""
+    names: list[str] = []
+    with redis.Redis.from_url(broker) as admin:
+
+        def make(*rules: str) -> str:
+            names.append(f"user{len(names)}")
+            admin.execute_command(
+                "ACL", "SETUSER", names[-1], "on", ">geheim", "resetkeys", "resetchannels", *rules
+            )
+            return broker.replace("redis://", f"redis://{names[-1]}:geheim@")
+
+        yield make
+        for name in names:
+            admin.execute_command("ACL", "DELUSER", name)
+
+
+@on_redis
+def test_a_redis_user_who_may_only_read_is_ready_and_what_is_missing_is_named(
+    broker: str, processes: Processes, redis_user: Callable[..., str]
+) -> None:
+    """Nothing may be published, nobody asked, no queue read; events come all the same."""
+    # Given
+    start_worker(processes)
+    channel = f"&/{broker.rpartition('/')[2]}.celeryev/*"
+    url = redis_user("+@connection", "+psubscribe", channel)
+
+    # When
+    code, found, output = check_broker(processes, url)
+
+    # Then
+    assert code == 0, output
+    assert found["events"] == [
+        (
+            "warning",
+            "may be received, but not sent: this user may not run PUBLISH (ACL rule: +publish)",
+        )
+    ]
+    asked, known = found["workers"]
+    assert asked[0] == "warning"
+    assert asked[1].startswith("cannot be asked: this user may not run ")
+    assert known == ("ok", "1 send events: w1@check")
+    ((status, message),) = found["queues"]
+    assert (status, message[:15]) == ("warning", "cannot be read:")
+    assert "geheim" not in output
+
+
+@on_redis
+@pytest.mark.parametrize(
+    ("rules", "right"),
+    [
+        (["~*", "+@all", "&other"], "this user may not use a channel (ACL rule: &{channel})"),
+        (
+            ["~*", "&*", "+@all", "-psubscribe"],
+            "this user may not run PSUBSCRIBE (ACL rule: +psubscribe)",
+        ),
+    ],
+)
+def test_a_redis_user_who_may_not_receive_events_is_not_ready(
+    rules: list[str],
+    right: str,
+    broker: str,
+    processes: Processes,
+    redis_user: Callable[..., str],
+) -> None:
+    """The one right without which nothing can be counted."""
+    channel = f"/{broker.rpartition('/')[2]}.celeryev/*"
+
+    code, found, output = check_broker(processes, redis_user(*rules))
+
+    assert code == 1, output
+    assert found["events"] == [("failed", "cannot be received: " + right.format(channel=channel))]
+
+
+@on_rabbitmq
+@pytest.mark.parametrize(
+    ("rights", "code", "name", "message"),
+    [
+        (
+            {"configure": "^celeryev", "write": r"^celeryev\.", "read": "^celeryev"},
+            0,
+            "events",
+            "may be received, but not sent: "
+            "this user may not write the exchange 'celeryev' on vhost '{vhost}'",
+        ),
+        (
+            {"configure": "", "write": ".*", "read": ".*"},
+            1,
+            "events",
+            "cannot be received: "
+            "this user may not configure the exchange 'celeryev' on vhost '{vhost}'",
+        ),
+        (
+            {"configure": ".*", "write": ".*", "read": "^$"},
+            1,
+            "events",
+            "cannot be received: this user may not read the exchange 'celeryev' on vhost '{vhost}'",
+        ),
+    ],
+    ids=["read only", "no configure", "no read"],
+)
+def test_a_right_that_rabbitmq_refuses_is_named(
+    rights: dict[str, str],
+    code: int,
+    name: str,
+    message: str,
+    broker: str,
+    processes: Processes,
+    server: Callable[[str], Server],
+) -> None:
+    """Which of the three, and on what; who may only read is ready."""
+    # Given
+    start_worker(processes)
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    vhost = broker.rpartition("/")[2]
+    rabbitmq.management("PUT", "users/reader", {"password": "geheim", "tags": ""})
+    rabbitmq.management("PUT", f"permissions/{vhost}/reader", rights)
+
+    # When
+    ended, found, output = check_broker(processes, broker.replace("guest:guest@", "reader:geheim@"))
+
+    # Then
+    assert ended == code, output
+    assert found[name][0][1] == message.format(vhost=vhost)
+    if code == 0:
+        assert found["workers"][0][1] == (
+            f"cannot be asked: this user may not configure the exchange 'reply.celery.pidbox' "
+            f"on vhost {vhost!r}"
+        )
+    assert "geheim" not in output

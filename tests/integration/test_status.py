@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.processes import PROJECT, Process, Processes
+from ..support.processes import PROJECT, ROOT, Process, Processes
 from ..support.proj import QUEUES
 from ..support.waiting import wait_until
 
@@ -121,9 +122,9 @@ def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
     processes: Processes, client: Celery, healthcheck: Callable[..., Process], tmp_path: Path
 ) -> None:
     """It answers and runs nothing, while messages wait in its queue for longer than allowed."""
-    # Given a worker whose rate limit keeps it from doing anything, as a lost consumer would
-    processes.worker("w1@health", concurrency=1)
-    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
+    # Given a worker that has lost its queues and does not know it
+    worker(processes, "--include", "tests.support.lost_consumer")
+    client.control.broadcast("lose_consumer", reply=True, timeout=5)
     for _ in range(20):
         client.send_task("proj.succeed")
     arguments = ("--worker-stalled-seconds", "10")
@@ -144,6 +145,117 @@ def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
     # And again when nothing waits any more
     client.control.purge()
     assert healthcheck("w1@health", *arguments).exit_code == 0
+
+
+@on_redis
+@pytest.mark.parametrize("held_back", ["by a rate limit", "by its operator"])
+def test_a_worker_that_is_held_back_on_purpose_is_healthy(
+    held_back: str, processes: Processes, client: Celery, healthcheck: Callable[..., Process]
+) -> None:
+    """Work waits, and it begins nothing for longer than a stall takes; a restart would not help."""
+    # Given
+    worker(processes)
+    if held_back == "by a rate limit":
+        client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
+    else:
+        for queue in QUEUES:
+            client.control.cancel_consumer(queue, reply=True, timeout=5)
+    for _ in range(20):
+        client.send_task("proj.succeed")
+    arguments = ("--worker-stalled-seconds", "10")
+    wait_until(
+        lambda: json.loads(status(processes, "--json").output)["queues"][0]["ready"],
+        SOON,
+        "messages wait",
+    )
+
+    # When it was looked at for longer than that
+    until = time.monotonic() + 14
+    while time.monotonic() < until:
+        look = healthcheck("w1@health", *arguments)
+
+        # Then
+        assert (look.exit_code, look.output) == (0, "healthy\n")
+
+
+@pytest.mark.parametrize("unreadable", ["pickle", "no remote control"])
+def test_a_worker_that_cannot_be_read_is_not_restarted(unreadable: str, unread: Unread) -> None:
+    """It ends with 0 and says why; --strict is 3, and so is the status: unknown, not critical."""
+    reason = unread.start(unreadable)
+
+    look = unread.typed("healthcheck", "--worker", "w1@health")
+    strict = unread.typed("healthcheck", "--worker", "w1@health", "--strict")
+    report = unread.typed("status", "--json")
+
+    sentence = f"nothing is known of w1@health: {reason}.\n"
+    assert (look.exit_code, look.output) == (0, sentence)
+    assert (strict.exit_code, strict.output) == (3, sentence)
+    assert report.exit_code == 3, report.output
+    assert json.loads(report.output)["problems"] == [
+        f"nothing is known of the workers: {reason}; --no-probe-workers leaves them out"
+    ]
+
+
+def test_a_worker_in_pickle_that_is_gone_is_unhealthy(unread: Unread) -> None:
+    """It cannot be read, and yet it is known whether it answers."""
+    unread.start("pickle")
+
+    look = unread.typed("healthcheck", "--worker", "w2@health", "--probe-seconds", "2")
+
+    assert look.exit_code == 1
+    assert look.output.startswith("w2@health does not answer within 2 s.")
+
+
+class Unread:
+    """A worker whose answers are not to be had, and commands that know its app."""
+
+    def __init__(self, processes: Processes, environ: dict[str, str], folder: Path) -> None:
+        self._processes = processes
+        self._environ = environ
+        self._folder = folder
+        self._app = ""
+
+    def start(self, unreadable: str) -> str:
+        """Start the worker; return the reason that is expected."""
+        self._app = "tests.support.pickled"
+        reason = "workers answer in pickle (task_serializer), which is never read"
+        if unreadable == "no remote control":
+            (self._folder / "uncontrolled.py").write_text(
+                "import os\nfrom tests.support.proj import build\napp = build(os.environ)\n"
+                "app.conf.worker_enable_remote_control = False\n"
+            )
+            self._environ = {**self._environ, "PYTHONPATH": f"{self._folder}:{ROOT}"}
+            self._app, reason = "uncontrolled", "worker_enable_remote_control is off"
+        worker(self._processes, app=self._app, environ=self._environ)
+        return reason
+
+    def typed(self, command: str, *arguments: str) -> Process:
+        """Type a command with that app and wait for its end."""
+        process = self._processes.start(
+            ["event-monitor", command, "-A", self._app, *arguments], self._environ
+        )
+        done(process)
+        return process
+
+
+@pytest.fixture
+def unread(processes: Processes, environ: dict[str, str], tmp_path: Path) -> Unread:
+    """Return one that has not started its worker yet."""
+    return Unread(processes, {**environ, "C_FORCE_ROOT": "1"}, tmp_path)
+
+
+def worker(
+    processes: Processes,
+    *arguments: str,
+    app: str = PROJECT,
+    environ: dict[str, str] | None = None,
+) -> Process:
+    """Start w1@health with these arguments; return when it takes tasks."""
+    command = ["celery", "-A", app, "worker", "-E", "--hostname", "w1@health", "-c", "1"]
+    command += ["--queues", ",".join(QUEUES), "--loglevel", "INFO", "--without-mingle"]
+    process = processes.start([*command, *arguments], environ)
+    process.wait_for_output("w1@health ready.")
+    return process
 
 
 # -- beat ----------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock"},
     # beside the flow
-    "check": GROUND | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot"},
+    "check": GROUND
+    | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "demo": {"clock", "distribution", "errors"},
     "provision": {"catalog", "errors", "metrics", "settings", "sinks"},
     "status": GROUND

@@ -15,7 +15,7 @@ from event_monitor.snapshot import Snapshot
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
-from ..support.making import W1, online, task
+from ..support.making import W1, beat, online, task
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_lost_worker_and_its_unfinished_tasks_are_named_in_the_log(
     clock = FakeClock()
     state = State(Settings(), clock=clock)
     camera = Camera(state, freq=3_600, app=app, settings=Settings())
-    state.observe([online(), task("received", "u9"), task("started", "u9")])
+    state.observe([online(), beat(), task("received", "u9"), task("started", "u9")])
     clock.advance(61)
     camera.capture()
     (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]

@@ -1,82 +1,31 @@
-"""Workers: what is known of them is evidence, and evidence is judged without any broker."""
+"""Workers: evidence is judged without any broker."""
 
 from __future__ import annotations
 
 import pytest
 
 from event_monitor.check import Finding
-from event_monitor.check.listener import ReceivedEvent
-from event_monitor.check.workers import WorkerEvidence, evidence_of, judge_workers
-from event_monitor.events import TaskEvent, WorkerEvent
+from event_monitor.check.evidence import WorkerEvidence
+from event_monitor.check.workers import judge_workers
 
 from .making import only
 
 
-def beat(at: float, processed: int | None, *, hostname: str = "celery@a") -> ReceivedEvent:
-    event = WorkerEvent(
-        type="worker-heartbeat", hostname=hostname, timestamp=at, processed=processed
+def judged(
+    *workers: WorkerEvidence,
+    turned_on: frozenset[str] | None = None,
+    listened_seconds: float = 5.0,
+    judged_by_answers: bool = True,
+) -> list[Finding]:
+    return list(
+        judge_workers(
+            workers,
+            turned_on=turned_on,
+            listened_seconds=listened_seconds,
+            exchange="celeryev",
+            judged_by_answers=judged_by_answers,
+        )
     )
-    return ReceivedEvent(event, at)
-
-
-def test_evidence_joins_replies_heartbeats_and_task_events() -> None:
-    """One record for each worker that answered or sent an event, by hostname."""
-    # Given
-    replies = {
-        "celery@b": {
-            "worker_send_task_events": True,
-            "task_send_sent_event": True,
-            "event_serializer": "pickle",
-        },
-        "celery@a": {"error": "no conf for you"},
-    }
-    started = TaskEvent(type="task-started", hostname="celery@c", timestamp=10.0, uuid="1")
-    sent = TaskEvent(type="task-sent", hostname="gen1@web", timestamp=10.0, uuid="1", name="t")
-    events = [
-        beat(10.0, 7),
-        beat(12.0, 9),
-        beat(19.0, 30),  # its task events may still be on their way
-        ReceivedEvent(started, 10.0),
-        ReceivedEvent(started, 10.0),
-        ReceivedEvent(sent, 10.0),  # a producer is no worker
-    ]
-
-    # When
-    evidence = evidence_of(replies, events, until=15.0)
-
-    # Then
-    assert evidence == (
-        WorkerEvidence(hostname="celery@a", answers=True, heartbeats=2, ran=2, skew_seconds=0.0),
-        WorkerEvidence(
-            hostname="celery@b",
-            answers=True,
-            configured=True,
-            sends_sent=True,
-            serializer="pickle",
-        ),
-        WorkerEvidence(hostname="celery@c", task_events=2),
-    )
-
-
-def test_an_answer_to_the_heartbeat_broadcast_is_no_heartbeat() -> None:
-    """It carries no counts, and comes from workers that send no heartbeats of their own, too."""
-    (evidence,) = evidence_of({}, [beat(10.0, None), beat(12.0, 5)], until=15.0)
-
-    assert (evidence.heartbeats, evidence.ran) == (1, None)
-
-
-def test_the_skew_is_that_of_the_freshest_event() -> None:
-    """A late event says nothing about a clock."""
-    late = ReceivedEvent(beat(10.0, 1).event, 40.0)
-    fresh = ReceivedEvent(beat(38.0, 1).event, 40.0)
-
-    (evidence,) = evidence_of({}, [late, fresh], until=50.0)
-
-    assert evidence.skew_seconds == 2.0
-
-
-def judged(*workers: WorkerEvidence, turned_on: frozenset[str] | None = None) -> list[Finding]:
-    return list(judge_workers(workers, turned_on=turned_on, listened_seconds=5.0))
 
 
 def worker(
@@ -86,9 +35,12 @@ def worker(
     configured: bool = False,
     sends_sent: bool = True,
     serializer: str = "json",
+    exchange: str | None = "celeryev",
+    events: int = 3,
     heartbeats: int = 3,
     task_events: int = 0,
     ran: int | None = None,
+    shared: str = "",
     skew_seconds: float | None = 0.0,
 ) -> WorkerEvidence:
     """A worker that nothing is wrong with but what is given."""
@@ -98,11 +50,55 @@ def worker(
         configured=configured,
         sends_sent=sends_sent,
         serializer=serializer,
+        exchange=exchange,
+        events=events,
         heartbeats=heartbeats,
         task_events=task_events,
         ran=ran,
+        shared=shared,
         skew_seconds=skew_seconds,
     )
+
+
+def test_who_could_not_be_asked_is_known_by_events() -> None:
+    """Their silence is ours."""
+    findings = list(
+        judge_workers([worker(answers=False)], turned_on=None, listened_seconds=5.0, asked=False)
+    )
+
+    assert only("workers", findings) == [Finding("workers", "ok", "1 send events: celery@a")]
+
+
+def test_a_name_that_several_processes_have_is_a_warning() -> None:
+    """Their counts stay exact; who of them died nobody can say."""
+    findings = judged(worker(shared="pids 7 and 8 take turns"), worker("celery@b"))
+
+    (finding,) = only("worker names", findings)
+    assert only("worker names", judged(worker())) == []
+    assert (finding.status, finding.message) == (
+        "warning",
+        "several processes run under one name: celery@a (pids 7 and 8 take turns)",
+    )
+    assert finding.remedy.startswith("Start each with its own -n")
+
+
+def test_a_worker_that_answers_and_is_not_received_is_a_failure() -> None:
+    """Ready is who receives everybody that is there; an exchange that differs is named."""
+    findings = judged(
+        worker("celery@a"),
+        worker("celery@b", exchange="other", events=0, heartbeats=0),
+        worker("celery@c", events=0, heartbeats=0),
+    )
+
+    reported = [(each.status, each.message) for each in only("worker events", findings)]
+    assert reported == [
+        (
+            "failed",
+            "sent to the exchange 'other' by celery@b; this monitor listens to 'celeryev'",
+        ),
+        ("failed", "none came of any type, though they answer: celery@c"),
+    ]
+    assert only("heartbeats", findings) == [Finding("heartbeats", "ok", "received from all 1")]
 
 
 def test_a_worker_that_runs_tasks_without_an_event_is_a_failure() -> None:
@@ -164,12 +160,30 @@ def test_turning_events_on_shows_which_were_off() -> None:
     assert [status for status, _ in reported] == ["ok", "ok", "failed"]
 
 
-def test_a_worker_without_heartbeats_is_a_warning() -> None:
-    """It would be taken for lost."""
-    (finding,) = only("heartbeats", judged(worker(), worker("celery@b", heartbeats=0)))
+def test_a_worker_without_heartbeats_is_judged_by_its_answers() -> None:
+    """It is not taken for lost; unless nobody will ask it."""
+    workers = (worker(), worker("celery@b", heartbeats=0))
+    silence = "celery@b sends no heartbeats (--without-heartbeat)"
+
+    asked = only("heartbeats", judged(*workers))
+    not_asked = only("heartbeats", judged(*workers, judged_by_answers=False))
+
+    assert asked == [Finding("heartbeats", "note", f"{silence}: it is judged by its answers")]
+    assert not_asked == [
+        Finding("heartbeats", "warning", f"{silence}: it is not judged, since probe_workers is off")
+    ]
+
+
+@pytest.mark.parametrize(("answers", "listened_seconds"), [(False, 5.0), (True, 1.0)])
+def test_who_was_silent_may_just_be_busy_or_not_due(answers: bool, listened_seconds: float) -> None:
+    """A solo worker neither beats nor answers while it works."""
+    (finding,) = only(
+        "heartbeats",
+        judged(worker(answers=answers, heartbeats=0), listened_seconds=listened_seconds),
+    )
 
     assert finding.status == "warning"
-    assert "celery@b" in finding.message
+    assert finding.message == f"none in {listened_seconds:.0f} s from celery@a"
 
 
 def test_a_worker_whose_clock_is_off_is_a_warning() -> None:
@@ -199,3 +213,15 @@ def test_many_workers_are_not_all_named() -> None:
     (finding,) = only("workers", judged(*(worker(f"w{number}") for number in range(12))))
 
     assert finding.message == "12 answer: w0, w1, w2, w3, w4 and 7 more"
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    """They come from whoever may write to the broker."""
+    findings = judged(
+        worker("w\x1b[2J", ran=3, shared="x", skew_seconds=900.0),
+        worker("w\x07", exchange="\x1b", events=0),
+    )
+
+    for finding in findings:
+        assert finding.message.isprintable(), finding
+        assert finding.remedy.replace("\n", "").isprintable(), finding

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from event_monitor.cli.app import load_app_and_settings
+from event_monitor.cli.options import loglevel, watching
+from event_monitor.settings import Settings
 
 from .terminal import PROJECT, complaint, module, namespace_of, typed
 
@@ -169,3 +177,163 @@ def test_a_named_broker_wins_over_the_apps(desk: Path) -> None:
     assert result.exit_code == 1
     assert "redis://:**@127.0.0.1:1/7 cannot be used" in " ".join(result.output.split())
     assert "hidden" not in result.output
+
+
+# -- what a broker without an app is given ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("localhost:6379/0", "localhost:6379/0 has no scheme: write redis://localhost:6379/0"),
+        ("redis:6379/0", "redis:6379/0 has no scheme: write redis://redis:6379/0"),
+        ("redis:/localhost/0", "redis:/localhost/0 has no scheme: write redis://localhost/0"),
+        ("//mq:5671/prod", "//mq:5671/prod has no scheme: write amqps://mq:5671/prod"),
+        ("rabbit.internal", "rabbit.internal has no scheme: write amqp://rabbit.internal"),
+        (":geheim@cache:6379/0", "**@cache:6379/0 has no scheme: write redis://**@cache:6379/0"),
+        ("redis://a:6379;b:6379", "b:6379 has no scheme: write redis://b:6379"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check", "healthcheck"])
+def test_a_forgotten_scheme_is_said_and_not_retried(command: str, url: str, sentence: str) -> None:
+    """Celery would take it for RabbitMQ's and try for ever."""
+    arguments = ("--worker", "w1") if command == "healthcheck" else ("--sink", "console")
+
+    result = typed(command, "-b", url, *arguments)
+
+    code = 1 if command == "healthcheck" else 3
+    assert complaint(result, code=code) == (
+        f"the broker URL {sentence}, or another of redis://, rediss://, amqp:// or amqps://."
+    )
+    assert "geheim" not in result.output
+
+
+def test_an_apps_url_without_a_scheme_is_rabbitmqs_unless_it_looks_like_redis(desk: Path) -> None:
+    """As Celery has it."""
+    source = "from celery import Celery\napp = Celery('shop', broker={!r})\n"
+    module(desk, "rabbit", source=source.format("127.0.0.1:1"))
+    module(desk, "cache", source=source.format("127.0.0.1:6379/0"))
+
+    assert "amqp" in typed("check", "-A", "rabbit", "--sink", "console").stdout
+    assert complaint(typed("check", "-A", "cache"), code=3).startswith(
+        "the broker URL 127.0.0.1:6379/0 has no scheme"
+    )
+
+
+def test_a_transport_whose_library_is_missing_is_named_with_its_pip_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one that Celery's documentation gives."""
+    monkeypatch.setitem(sys.modules, "pymongo", None)
+    monkeypatch.delitem(sys.modules, "kombu.transport.mongodb", raising=False)
+
+    sentence = complaint(typed("run", "-b", "mongodb://127.0.0.1:1/x"), code=3)
+
+    assert sentence.startswith("the transport mongodb needs a library that is not installed (")
+    assert sentence.endswith('): pip install "celery[mongodb]".')
+
+
+def test_transport_options_are_json_or_text_and_win_over_the_apps(desk: Path) -> None:
+    """Those that are not named stay."""
+    module(
+        desk,
+        "optional",
+        source=PROJECT + "app.conf.broker_transport_options = {'sep': ':', 'priority_steps': [0]}\n"
+        "app.conf.event_exchange = 'events'\n",
+    )
+
+    _, app = loaded(
+        "-A",
+        "optional",
+        *("--transport-option", "global_keyprefix=prod:"),
+        *("--transport-option", "priority_steps=[0, 5]"),
+        *("--transport-option", "fanout_prefix=false"),
+        *("--event-queue-prefix", "mine"),
+    )
+
+    assert app.conf.broker_transport_options == {
+        "sep": ":",
+        "priority_steps": [0, 5],
+        "global_keyprefix": "prod:",
+        "fanout_prefix": False,
+    }
+    assert (app.conf.event_exchange, app.conf.event_queue_prefix) == ("events", "mine")
+
+
+def test_a_transport_option_needs_a_key_and_a_value() -> None:
+    """click's exit 2; the value may be a password and is not shown."""
+    result = typed("run", "-b", "memory://", "--transport-option", "geheim")
+
+    assert result.exit_code == 2
+    assert "it must be KEY=VALUE." in result.stderr
+    assert "geheim" not in result.output
+
+
+@pytest.mark.parametrize("named", ["celeryconfig.py", "./celeryconfig.py", "celeryconfig"])
+def test_a_config_is_enough_to_look_at_a_cluster(desk: Path, named: str) -> None:
+    """A file, or a module; our own settings may be in it too."""
+    module(
+        desk,
+        "celeryconfig",
+        source="broker_url = 'memory://'\nevent_exchange = 'events'\n"
+        "event_monitor = {'namespace': 'FromConfig'}\n",
+    )
+
+    settings, app = loaded("--config", named)
+
+    assert app.conf.broker_url == "memory://"
+    assert app.conf.event_exchange == "events"
+    assert settings.namespace == "FromConfig"
+    sys.modules.pop("celeryconfig", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "source", "reason"),
+    [
+        ("none.py", None, "there is no such file."),
+        ("none", None, "there is no such module in {desk} or among the installed packages."),
+        (
+            "bad.py",
+            "\n1 / 0\n",
+            "{desk}/bad.py, line 2, raises ZeroDivisionError: division by zero.",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_loaded(
+    desk: Path, config: str, source: str | None, reason: str
+) -> None:
+    """Name, place and the real error."""
+    if source is not None:
+        (desk / config).write_text(source)
+
+    sentence = complaint(typed("run", "--config", config), code=3)
+
+    assert sentence.startswith(f"cannot load --config {config!r}: ")
+    assert sentence.endswith(reason.format(desk=desk))
+
+
+def test_an_app_brings_its_own_configuration(desk: Path) -> None:
+    """Two of them would be one too many."""
+    module(desk, "shop4", source=PROJECT)
+
+    assert complaint(typed("run", "-A", "shop4", "--config", "x.py"), code=2) == (
+        "--config is for a broker without an app: an app brings its own configuration."
+    )
+
+
+def loaded(*arguments: str) -> tuple[Settings, Any]:
+    """Return the settings and the app that a command would get."""
+    taken: list[tuple[Settings, Any]] = []
+
+    @click.command()
+    @watching
+    @loglevel("ERROR")
+    @click.pass_context
+    def look(ctx: click.Context, /, **values: object) -> None:
+        ctx.obj = {"app": None, "broker": None}
+        app, settings = load_app_and_settings(ctx, values)
+        taken.append((settings, app))
+
+    result = CliRunner().invoke(look, list(arguments))
+    assert result.exit_code == 0, result.output
+    return taken[0]

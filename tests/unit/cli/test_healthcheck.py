@@ -89,3 +89,15 @@ def test_an_outage_of_the_broker_need_not_restart_the_worker() -> None:
     assert result.exit_code == 0
     assert "cannot be asked" in result.stderr
     assert "geheim" not in result.output
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--strict"], 3)])
+def test_a_worker_of_which_nothing_can_be_known_is_not_restarted(
+    flags: list[str], code: int
+) -> None:
+    """One line on stderr says why; whoever wants to know asks for the 3."""
+    result = typed("healthcheck", "-b", "sqs://", "--worker", "w1@host", *flags)
+
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr == ("nothing is known of w1@host: sqs has no remote control of workers.\n")

@@ -37,3 +37,14 @@ def test_a_broker_that_is_away_is_unknown(flags: list[str]) -> None:
     else:
         (line,) = result.stdout.splitlines()
         assert line.startswith("UNKNOWN: the workers on redis://user:**@127.0.0.1:1/0 cannot be")
+
+
+def test_workers_that_take_no_commands_are_unknown() -> None:
+    """On SQS nobody is asked, and nobody is called missing."""
+    result = typed("status", "-b", "sqs://", "--no-probe-queues")
+
+    assert result.exit_code == 3
+    assert result.stdout == (
+        "UNKNOWN: nothing is known of the workers: sqs has no remote control of workers; "
+        "--no-probe-workers leaves them out\n"
+    )

@@ -13,7 +13,7 @@ from event_monitor.receiver.durable import DurableQueue, DurableSubscription
 from event_monitor.receiver.kombu import QueueSubscription
 from event_monitor.receiver.ledger import Ledger
 from event_monitor.receiver.redis import RedisSubscription
-from event_monitor.receiver.transports import carries_events, subscription_to
+from event_monitor.receiver.transports import subscription_to
 
 QUEUE = Queue("celeryev.x", Exchange("celeryev", type="topic"), routing_key="#")
 DURABLE = DurableQueue(
@@ -45,16 +45,6 @@ def test_the_subscription_suits_the_broker_and_connects_to_nothing_yet(
 
     assert type(subscription) is subscription_class
     subscription.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "carries"),
-    [("redis://", True), ("amqp://", True), ("memory://", True), ("sqs://", False)],
-)
-def test_whether_a_broker_carries_events_is_known_without_connecting(
-    url: str, carries: bool
-) -> None:
-    assert carries_events(Connection(url)) is carries
 
 
 def test_choosing_imports_no_driver() -> None:

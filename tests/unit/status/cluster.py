@@ -40,9 +40,17 @@ def report(
     queues: tuple[QueueDepth, ...] | None = (queue(),),
     running: tuple[TaskInFlight, ...] = (),
     unknown: tuple[str, ...] = (),
+    unreadable: str = "",
 ) -> Report:
     """Return a report on one worker and one quiet queue, unless said otherwise."""
-    return Report(at=1_000.0, workers=workers, queues=queues, running=running, unknown=unknown)
+    return Report(
+        at=1_000.0,
+        workers=workers,
+        queues=queues,
+        running=running,
+        unknown=unknown,
+        unreadable=unreadable,
+    )
 
 
 def judged(found: Report) -> Verdict:

@@ -53,6 +53,20 @@ def test_every_problem_has_a_sentence_and_every_queue_a_level() -> None:
     )
 
 
+def test_workers_that_cannot_be_read_are_unknown_not_missing() -> None:
+    """Nobody is called dead; queues are judged all the same."""
+    found = report(workers=None, unreadable="sqs has no remote control of workers")
+
+    assert judged(found) == Verdict(
+        level=Level.UNKNOWN,
+        problems=(
+            "nothing is known of the workers: sqs has no remote control of workers; "
+            "--no-probe-workers leaves them out",
+        ),
+        queues=(Level.OK,),
+    )
+
+
 def test_how_many_workers_there_have_to_be() -> None:
     """A number of the user's."""
     few = judge(report(), SETTINGS, min_workers=2)

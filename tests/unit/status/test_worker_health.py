@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from event_monitor.probes.stalled import Idle, Look
-from event_monitor.status.worker_health import IdleNote, look_at, nodename
+from event_monitor.settings import Settings
+from event_monitor.status.ask import take_report
+from event_monitor.status.worker_health import (
+    IdleNote,
+    WorkerHealth,
+    examine_worker,
+    longest_pause,
+    look_at,
+    nodename,
+)
 from event_monitor.survey import QueueDepth, WorkerAnswer
 
 ANSWER = WorkerAnswer(
@@ -48,6 +58,65 @@ def test_a_worker_that_reads_no_queue_has_no_work_waiting() -> None:
 
     assert look_at(idle, (), uptime_seconds=60.0, now=0.0).work_waits is False
     assert look_at(silent, (), uptime_seconds=60.0, now=0.0).work_waits is None
+
+
+def test_what_waits_for_a_rate_limit_is_no_work_that_a_worker_leaves() -> None:
+    """It may start nothing for as long as a stall takes, and be well."""
+    look = look_at(
+        ANSWER,
+        (QueueDepth("celery", ready=5), EMPTY),
+        uptime_seconds=60.0,
+        may_wait_for_a_limit=True,
+        now=0.0,
+    )
+
+    assert look.work_waits is False
+
+
+@pytest.mark.parametrize(
+    ("registered", "seconds"),
+    [
+        (["proj.a [rate_limit=1/h]", "proj.b [rate_limit=10/m]", "proj.c"], 3_600.0),
+        (["proj.a [rate_limit=0.5]"], 2.0),
+        (["proj.a [rate_limit=0]"], 0.0),  # none, to Celery
+        (["proj.a"], 0.0),
+        (["proj.a [rate_limit=x/y]", "proj.b [rate_limit=nan]", 3, None], 0.0),
+        ("1/h", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_the_longest_pause_is_that_of_the_strictest_limit(
+    registered: object, seconds: float
+) -> None:
+    assert longest_pause(registered) == pytest.approx(seconds)
+
+
+# -- where nothing can be known --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broker", "conf", "reason"),
+    [
+        ("sqs://", {}, "sqs has no remote control of workers"),
+        (
+            "redis://127.0.0.1:1/0",
+            {"worker_enable_remote_control": False},
+            "worker_enable_remote_control is off",
+        ),
+    ],
+)
+def test_where_nobody_answers_nobody_is_asked(
+    broker: str, conf: dict[str, object], reason: str
+) -> None:
+    """The verdict is that there is none; no connection is made."""
+    app = Celery("proj", broker=broker, set_as_current=False)
+    app.conf.update(conf)
+
+    health = examine_worker(app, Settings(), "w1@host")
+    report = take_report(app, Settings(probe_queues=False))
+
+    assert health == WorkerHealth("unknown", f"nothing is known of w1@host: {reason}.")
+    assert (report.workers, report.unknown, report.unreadable) == (None, (), reason)
 
 
 # -- the note --------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""Answers: what the workers reply when all of them are asked once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..broker.capabilities import answers_remote_control
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..probes.inspect import replies_of
+from ..probes.replies import with_reply
+from ..survey import WorkerAnswer
+from ..text import one_line
+from .finding import Finding
+from .rights import Needs, missing_right
+
+__all__ = ["Answers", "ask_workers"]
+
+_REPLY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the workers answered, by nodename.
+
+    ``replies``: how many came to one question. ``turned_on``: who had task events turned on by us;
+    None if nobody was asked to. ``queues``: those that workers read. ``problem``: why nobody could
+    be asked.
+    """
+
+    configurations: Mapping[str, object] = field(default_factory=dict)
+    replies: Mapping[str, int] = field(default_factory=dict)
+    turned_on: frozenset[str] | None = None
+    queues: frozenset[str] = frozenset()
+    problem: Finding | None = None
+
+
+def ask_workers(
+    app: CeleryApp, needs: Needs, *, enable_events: bool, clock: Clock = SYSTEM_CLOCK
+) -> Answers:
+    """Ask the workers for their configuration and, if wanted, to send task events from now on."""
+    if not answers_remote_control(app.connection_for_read()):
+        return Answers()
+    try:
+        return _ask(app, enable_events=enable_events, clock=clock)
+    except ConnectionError as error:
+        right = missing_right(error, needs.answers)
+        if right is None:
+            return Answers(problem=Finding("workers", "failed", one_line(error)))
+        return Answers(
+            problem=Finding(
+                "workers",
+                "warning",
+                f"cannot be asked: {right}",
+                "Counting needs no more. Missing then: what only workers tell (PoolProcesses, "
+                "TasksActive, TasksReserved, WorkerMemory), the names of tasks that already run "
+                "at the start, enable_events, and workers without heartbeats.",
+            )
+        )
+
+
+def _ask(app: CeleryApp, *, enable_events: bool, clock: Clock) -> Answers:
+    commands = ["conf", "active_queues", *(["enable_events"] * enable_events)]
+    configurations: dict[str, object] = {}
+    replies: Counter[str] = Counter()
+    turned_on: set[str] = set()
+    queues: set[str] = set()
+    for reply in replies_of(
+        app,
+        commands,
+        timeout=_REPLY_SECONDS,
+        arguments={"conf": {"with_defaults": True}},
+        clock=clock,
+    ):
+        if reply.command == "conf":
+            configurations[reply.hostname] = reply.body
+            replies[reply.hostname] += 1
+        elif reply.command == "active_queues":
+            queues.update(with_reply(WorkerAnswer(reply.hostname), reply).queues or ())
+        elif isinstance(reply.body, Mapping) and reply.body.get("ok") == "task events enabled":
+            turned_on.add(reply.hostname)
+    return Answers(
+        configurations=configurations,
+        replies=replies,
+        turned_on=frozenset(turned_on) if enable_events else None,
+        queues=frozenset(queues),
+    )

@@ -1,0 +1,109 @@
+"""Broker URL: why one can never work, in one sentence that never holds a password.
+
+Connects to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..broker.protocols import CeleryApp
+from ..errors import UnavailableError
+from ..text import one_line
+
+__all__ = ["require_broker"]
+
+_SCHEMES = "redis://, rediss://, amqp:// or amqps://"
+_MISTYPED = re.compile(r"(?P<scheme>rediss?|amqps?|sentinel|sqs):?/+(?=[^/])")  # as in redis:/host
+_PORT = re.compile(r":(\d+)(?:/|$)")
+_SCHEME_OF_PORT = {"6379": "redis", "6380": "rediss", "26379": "sentinel", "5671": "amqps"}
+#: What brings a transport's library, by the scheme of the URL.
+_PIP = {
+    "azureservicebus": "kombu[azureservicebus]",
+    "azurestoragequeues": "kombu[azurestoragequeues]",
+    "confluentkafka": "kombu[confluentkafka]",
+    "consul": "celery[consul]",
+    "etcd": "python-etcd",
+    "gcpubsub": "celery[gcpubsub]",
+    "librabbitmq": "celery[librabbitmq]",
+    "mongodb": "celery[mongodb]",
+    "pgmq": "kombu[pgmq]",
+    "pyro": "celery[pyro]",
+    "qpid": "kombu[qpid]",
+    "redis": "celery[redis]",
+    "rediss": "celery[redis]",
+    "sentinel": "celery[redis]",
+    "SLMQ": "celery[slmq]",
+    "sqla": "celery[sqlalchemy]",
+    "sqlalchemy": "celery[sqlalchemy]",
+    "sqs": "celery[sqs]",
+    "zookeeper": "celery[zookeeper]",
+}
+
+
+def require_broker(app: CeleryApp, *, named: str | None) -> None:
+    """Raise ``UnavailableError`` if the app's broker URL can never work.
+
+    ``named`` is the URL of the command line, which needs a scheme. Celery takes an app's URL
+    without one for RabbitMQ's: that is a mistake only where it looks like Redis.
+    """
+    for url in named.split(";") if named else ():
+        _require_scheme(url)
+    for url in _urls(app):
+        if _guess(url) in {"redis", "rediss", "sentinel"}:
+            _require_scheme(url)
+    try:
+        app.connection_for_read().transport  # noqa: B018  imports what the URL's scheme needs
+    except Exception as error:
+        scheme = _scheme(named or next(_urls(app), ""))
+        pip = _PIP.get(scheme)
+        if pip is not None and isinstance(error, (ImportError, NameError)):
+            raise UnavailableError(
+                f"the transport {scheme} needs a library that is not installed "
+                f'({one_line(error)}): pip install "{pip}".'
+            ) from error
+        raise UnavailableError(
+            f"the broker URL cannot be used: {one_line(error)}; it begins with {_SCHEMES}."
+        ) from error
+
+
+def _scheme(url: str) -> str:
+    """Return the scheme of a URL, of ``sqla+sqlite://`` the first part, as kombu does."""
+    return url.partition("://")[0].partition("+")[0]
+
+
+def _urls(app: CeleryApp) -> Iterator[str]:
+    """Yield the URLs that the app is configured with."""
+    for key in ("broker_url", "broker_read_url", "broker_write_url"):
+        value = app.conf.get(key)
+        values = value.split(";") if isinstance(value, str) else value
+        yield from (url for url in values or () if isinstance(url, str))
+
+
+def _require_scheme(url: str) -> None:
+    if "://" in url:
+        return
+    shown = _without_user(url)
+    rest = _MISTYPED.sub("", shown).lstrip("/")
+    raise UnavailableError(
+        f"the broker URL {shown} has no scheme: write {_guess(url) or 'amqp'}://{rest}, "
+        f"or another of {_SCHEMES}."
+    )
+
+
+def _guess(url: str) -> str | None:
+    """Return the scheme that a URL without one was meant to have; None if nothing tells."""
+    if "://" in url:
+        return None
+    mistyped = _MISTYPED.match(url)
+    if mistyped is not None:
+        return mistyped["scheme"]
+    port = _PORT.search(url.rpartition("@")[2])
+    return None if port is None else _SCHEME_OF_PORT.get(port[1])
+
+
+def _without_user(url: str) -> str:
+    """Return the URL with user and password masked, wherever they stand in it."""
+    _user, at, rest = url.rpartition("@")
+    return f"**@{rest}"[:200] if at else rest[:200]

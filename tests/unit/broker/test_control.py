@@ -1,0 +1,95 @@
+"""Control: who is asked, whose replies are read, and that nobody is asked where it would leak."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from event_monitor.broker.control import broadcast, collect_replies, mailbox_of
+from event_monitor.clock import SYSTEM_CLOCK
+
+DEADLINE_SECONDS = 30.0
+
+
+@contextmanager
+def worker(app: Celery, name: str, *, serializer: str) -> Iterator[None]:
+    """A worker inside this process that replies ``[]`` to everything."""
+    done = threading.Event()
+    connection = app.connection_for_read()
+    mailbox = app.control.mailbox(connection)
+
+    def reply(request: dict[str, Any], _message: object) -> None:
+        mailbox._publish_reply(
+            {name: []},
+            request["reply_to"]["exchange"],
+            request["reply_to"]["routing_key"],
+            request["ticket"],
+            channel=connection.default_channel,
+            serializer=serializer,
+        )
+
+    mailbox.Node(name, channel=connection.default_channel).listen(callback=reply)
+
+    def listen() -> None:
+        while not done.is_set():
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.05)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        connection.release()
+
+
+def asked(app: Celery, name: str, *commands: str) -> tuple[list[str], int]:
+    """Ask one worker; return the commands it replied to, and how many replies were unreadable."""
+    unreadable: list[None] = []
+    with mailbox_of(app, app.connection_for_read()) as mailbox:
+        replies = collect_replies(
+            mailbox,
+            commands,
+            deadline=SYSTEM_CLOCK.monotonic() + DEADLINE_SECONDS,
+            destination=(name,),
+            on_unreadable=lambda: unreadable.append(None),
+        )
+        return [reply.command for reply in replies], len(unreadable)
+
+
+def test_a_worker_that_was_asked_is_read_and_the_round_is_over() -> None:
+    app = Celery("proj", broker="memory://control/", set_as_current=False)
+
+    with worker(app, "w1@control", serializer="json"):
+        assert asked(app, "w1@control", "active", "stats") == (["active", "stats"], 0)
+
+
+def test_a_pickled_reply_is_not_read_and_still_an_answer() -> None:
+    """Whatever the app accepts; nobody waits for more than that worker can say."""
+    app = Celery("proj", broker="memory://control/", set_as_current=False)
+    app.conf.accept_content = ["json", "pickle"]
+
+    with worker(app, "w2@control", serializer="pickle"):
+        assert asked(app, "w2@control", "active", "stats") == ([], 2)
+
+
+def test_where_workers_take_no_commands_nobody_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+    """On SQS the attempt alone would create queues: no connection is made."""
+    app = Celery("proj", broker="sqs://", set_as_current=False)
+
+    broadcast(app, app.connection_for_read(), "heartbeat")
+    with (
+        pytest.raises(ConnectionError, match="sqs has no remote control"),
+        mailbox_of(app, app.connection_for_read()),
+    ):
+        pass
+
+    assert not any(thread.name == "control" for thread in threading.enumerate())
+    assert caplog.records == []
