@@ -24,6 +24,7 @@ __all__ = [
     "Snapshot",
     "TaskCounts",
     "TaskInFlight",
+    "UnreceivedTasks",
     "Window",
     "WorkerLoss",
     "WorkerState",
@@ -196,6 +197,18 @@ class EndedTask:
     exception: str | None = None  # the class of what a failed task raised
 
 
+@dataclass(frozen=True, slots=True)
+class UnreceivedTasks:
+    """The tasks that were sent to one queue and, as far as events report, not received yet.
+
+    ``since`` is when the oldest was sent, or its eta if that is later: wall-clock seconds since the
+    epoch, by its producer's clock. None if there is no task.
+    """
+
+    count: int
+    since: float | None = None
+
+
 class BrokerLink(Enum):
     """Whether the events of the workers reach us. Workers are judged only while LISTENING."""
 
@@ -241,7 +254,7 @@ class Snapshot:
     workers: tuple[WorkerStatus, ...] = ()
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
-    waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
+    waiting: tuple[tuple[str, float], ...] = ()  # queue, known age of its oldest message, seconds
     link: BrokerLink = BrokerLink.LISTENING
     tasks_in_flight: int = 0
     survey: Survey = NOT_ASKED

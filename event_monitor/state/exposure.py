@@ -33,7 +33,6 @@ class Exposure:
     known_names: tuple[str, ...]
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
-    waiting: tuple[tuple[str, float], ...]  # queue, since when the oldest task waits (wall clock)
     now: float  # our monotonic clock
     link: BrokerLink
     tasks_in_flight: int
@@ -52,9 +51,6 @@ class Exposure:
             running=tuple(
                 RunningTasks(name, len(starts), self.now - min(starts))
                 for name, starts in sorted(self.running(self.now).items())
-            ),
-            waiting=tuple(
-                (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
             ),
             link=self.link,
             tasks_in_flight=self.tasks_in_flight - given_up,
