@@ -15,6 +15,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, UnavailableError
 from .events import Event
 from .probes.inspect import tasks_in_flight
+from .probes.join import join_survey
 from .probes.learner import Learner
 from .probes.prober import Prober
 from .probes.stalled import StalledWorkers
@@ -155,7 +156,7 @@ class Pipeline:
         """Return the snapshot with what broker and workers last answered."""
         if self.state.link is BrokerLink.STANDBY:
             self._send_own_event()
-        snapshot = snapshot.with_survey(self._prober.survey())
+        snapshot = join_survey(snapshot, self._prober.survey())
         stalled = self._stalled.judge(
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()
         )

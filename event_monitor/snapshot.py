@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Literal
 
@@ -266,25 +266,6 @@ class Snapshot:
     def online(self) -> tuple[WorkerStatus, ...]:
         """Return the workers whose heartbeats come."""
         return tuple(worker for worker in self.workers if worker.state is WorkerState.ONLINE)
-
-    def with_survey(self, survey: Survey) -> Snapshot:
-        """Return this snapshot with the survey, read in the light of what the events report.
-
-        Where no message carries its age, the oldest task sent and not received stands in for it.
-        That nobody answered is not taken for "no workers" while some may be online.
-        """
-        if survey.queues is not None:
-            ages = dict(self.waiting)
-            queues = tuple(
-                replace(queue, oldest_seconds=ages.get(queue.name))
-                if queue.oldest_seconds is None
-                else queue
-                for queue in survey.queues
-            )
-            survey = replace(survey, queues=queues)
-        if survey.workers == () and (self.online or not self.link.has_listened):
-            survey = replace(survey, workers=None)
-        return replace(self, survey=survey)
 
 
 @dataclass(frozen=True, slots=True)
