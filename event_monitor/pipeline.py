@@ -60,7 +60,7 @@ class Pipeline:
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._clock = clock
-        self._prober = Prober(app, settings, online=online, clock=clock)
+        self._prober = Prober(app, settings, online=online, sent=state, clock=clock)
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
         self._learner = Learner(
             state.learn, ask=partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)

@@ -41,6 +41,11 @@ class DeclareProbe:
     """
 
     gone = GONE
+    age_hint = (
+        "RabbitMQ tells it only through management_url, while no message is unacknowledged, and "
+        "if event_monitor.stamp_tasks(app) is called in producers and workers; else all producers "
+        "have to send task-sent (task_send_sent_event), and all workers task events"
+    )
 
     def __init__(
         self,

@@ -67,6 +67,10 @@ class RedisProbe:
     """Reads queues on Redis, also through Sentinel. Redis does not know who consumes."""
 
     gone = GONE
+    age_hint = (
+        "its messages do not say when they were sent: call event_monitor.stamp_tasks(app) in "
+        "producers and workers"
+    )
 
     def __init__(
         self, connection: Connection, *, timeout_seconds: float, clock: Clock = SYSTEM_CLOCK

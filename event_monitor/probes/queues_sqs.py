@@ -40,6 +40,7 @@ class SqsProbe:
     """
 
     gone = GONE
+    age_hint = ""  # it is in CloudWatch already
 
     def __init__(self, connection: Connection, *, timeout_seconds: float) -> None:
         configured = connection.transport_options.get("client-config") or {}

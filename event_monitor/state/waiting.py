@@ -31,15 +31,19 @@ class _Queue:
 
     def add(self, uuid: str, sent_at: float, since: float) -> None:
         self.sent_at[uuid] = sent_at
-        if len(self.heap) > 2 * len(self.sent_at) + _SLACK:
-            self.heap = [entry for entry in self.heap if self._waits(entry)]
-            heapify(self.heap)
+        self._tidy()
         heappush(self.heap, (since, sent_at, uuid))
 
     def oldest(self) -> float | None:
+        self._tidy()
         while self.heap and not self._waits(self.heap[0]):
             heappop(self.heap)
         return self.heap[0][0] if self.heap else None
+
+    def _tidy(self) -> None:
+        if len(self.heap) > 2 * len(self.sent_at) + _SLACK:
+            self.heap = [entry for entry in self.heap if self._waits(entry)]
+            heapify(self.heap)
 
     def forget(self, before: float) -> None:
         # From the first that arrived to one that is newer: the lock is held, so no walk over all.
