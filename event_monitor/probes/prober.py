@@ -148,6 +148,8 @@ class Prober:
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join(deadline_seconds)
+        elif self._queue_probe is not None:  # it was asked by hand
+            self._queue_probe.close()
         return not self._thread.is_alive()
 
     def survey(self) -> Survey:

@@ -642,6 +642,15 @@ def test_close_does_not_wait_for_a_question_that_hangs(
     assert cluster.asked_for == []
 
 
+def test_a_prober_that_was_asked_by_hand_closes_its_probe_too(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    prober.ask()
+
+    assert prober.close()
+    assert cluster.closed.is_set()
+
+
 def test_nothing_to_ask_needs_no_thread(cluster: FakeCluster) -> None:
     """And is closed all the same."""
     prober = cluster.prober(Settings(probe_queues=False, probe_workers=False))
