@@ -127,8 +127,9 @@ def test_a_worker_that_waits_for_a_rate_limit_is_not_stalled(
 ) -> None:
     """One task an hour: it holds four that inspect does not show, and runs none."""
     # Given
+    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
     for _ in range(8):
-        client.send_task("limited")
+        client.send_task("proj.succeed")
     wait_until(lambda: idle(roster, processed=1), 20, "it has run one, and its heartbeat has come")
     wait_until(lambda: judged.ready() == 3, 20, "it holds four")
 

@@ -13,13 +13,7 @@ from celery.worker.control import control_command
 
 from .proj import build
 
-
-def limited() -> None:
-    """Return; the worker begins one an hour."""
-
-
 app = build(os.environ)
-app.task(limited, name="limited", rate_limit="1/h")
 
 
 @control_command()  # type: ignore[untyped-decorator]
