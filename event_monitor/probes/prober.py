@@ -20,6 +20,7 @@ from .inspect import ask_start_intervals, ask_workers
 from .known_queues import KnownQueues
 from .queues import QueueProbe, queue_names, queue_probe_to
 from .sent_ages import SentAges, SentTasks
+from .silent_workers import SilentWorkers
 from .start_intervals import StartIntervals
 from .unknown_ages import UnknownAges
 
@@ -130,6 +131,7 @@ class Prober:
         self._start_intervals = StartIntervals()
         self._sent_ages = None if sent is None else SentAges(sent)
         self._unknown_ages = UnknownAges()
+        self._silent_workers = SilentWorkers()
         self._queue_probe: QueueProbe | None = None
 
         self._closing = threading.Event()
@@ -232,6 +234,7 @@ class Prober:
         absent = tuple(
             AbsentWorker(name, self._reads.get(name)) for name in sorted(online - answered)
         )
+        self._silent_workers.note(absent, alive=self._alive)
         answers = self._start_intervals.complete(answers)
         with self._lock:
             self._workers = _Workers(answers, absent, now)

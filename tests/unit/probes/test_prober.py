@@ -252,6 +252,20 @@ def test_workers_that_are_online_and_do_not_answer_are_absent_with_the_queues_th
     assert prober.survey().absent == (AbsentWorker("w1@h"), AbsentWorker("w2@h"))
 
 
+def test_a_worker_that_never_answers_is_logged_once_with_what_is_unknown(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    prober = cluster.prober(online=lambda: ("w1@h", "w2@h", "w3@h"))
+    for _ in range(2):
+        prober.ask()
+    assert caplog.messages == []
+
+    for _ in range(3):
+        prober.ask()
+    (message,) = caplog.messages
+    assert message.startswith("no answer from w2@h, w3@h: while that lasts the totals of Pool")
+
+
 # -- rate limits -----------------------------------------------------------------------------------
 
 
