@@ -178,12 +178,14 @@ class Prober:
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
-        if self._settings.probe_workers and not self._closing.is_set():
-            self._try("ask the workers", self._probe_workers)
-        if self._settings.probe_queues and not self._closing.is_set():
-            self._try("ask the broker for its queues", self._probe_queues)
-            if self._settings.probe_workers and not self._closing.is_set():
-                self._try("ask the workers for their rate limits", self._probe_start_intervals)
+        workers_answered = self._settings.probe_workers and self._try(
+            "ask the workers", self._probe_workers
+        )
+        broker_answered = self._settings.probe_queues and self._try(
+            "ask the broker for its queues", self._probe_queues
+        )
+        if workers_answered and broker_answered:
+            self._try("ask the workers for their rate limits", self._probe_start_intervals)
 
     def seconds_to_next(self) -> float:
         """Return how long to wait before asking again: until shortly before the next snapshot.
@@ -200,8 +202,13 @@ class Prober:
         if self._queue_probe is not None:
             self._queue_probe.close()
 
-    def _try(self, what: str, question: Callable[[], None]) -> None:
-        """Ask; count a failure, and log the first failure in a row and its end."""
+    def _try(self, what: str, question: Callable[[], None]) -> bool:
+        """Ask, unless closing; return whether it was answered.
+
+        Counts a failure, and logs the first in a row and their end.
+        """
+        if self._closing.is_set():
+            return False
         try:
             question()
         except Exception as error:  # noqa: BLE001  whatever it is, the next period may be better
@@ -210,10 +217,11 @@ class Prober:
             if what not in self._failing:
                 self._failing.add(what)
                 log.warning("could not %s: %s", what, one_line(error))
-        else:
-            if what in self._failing:
-                self._failing.discard(what)
-                log.info("can %s again", what)
+            return False
+        if what in self._failing:
+            self._failing.discard(what)
+            log.info("can %s again", what)
+        return True
 
     def _probe_workers(self) -> None:
         """Ask the workers what they hold, and remember which queues they consume from."""

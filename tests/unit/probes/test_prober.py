@@ -304,13 +304,26 @@ def test_few_workers_at_a_time_are_asked_for_their_rate_limits(
     assert {asked[0] for asked in cluster.limits_asked} == {"idle@h"}
 
 
+def test_rate_limits_are_not_asked_for_while_workers_or_broker_do_not_answer(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    cluster.workers = ConnectionError("nobody is there")
+    prober.ask()
+    cluster.workers, cluster.ready = (W1,), OSError("it is away")
+    prober.ask()
+
+    assert cluster.limits_asked == []
+    assert prober.survey().failures == 2
+
+
 def test_rate_limits_that_cannot_be_had_leave_the_answers_known(
     prober: Prober, cluster: FakeCluster, logged: Logged
 ) -> None:
     cluster.intervals = ConnectionError("it hangs")
     prober.ask()
 
-    assert (prober.survey().workers, prober.survey().failures) == ((W1,), 0)
+    survey = prober.survey()
+    assert (survey.workers, survey.failures) == ((W1,), 1)
     assert logged() == [("WARNING", "could not ask the workers for their rate limits: it hangs")]
 
 
