@@ -20,6 +20,7 @@ from celery import shared_task
 from .broker.protocols import CeleryApp
 from .catalog import CATALOG
 from .metrics import Metric, metrics_from
+from .probes.join import join_survey
 from .settings import Settings, conf_of
 from .sinks.registry import make_sink
 from .snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
@@ -113,4 +114,4 @@ def gauges_from(
         link=BrokerLink.LISTENING if workers_answered else BrokerLink.CONNECTING,
     )
     chosen = replace(settings, without=(*settings.without, *_UNKNOWN_TO_A_TASK))
-    return metrics_from(snapshot.with_survey(survey), chosen)
+    return metrics_from(join_survey(snapshot, survey), chosen)

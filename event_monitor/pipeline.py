@@ -16,6 +16,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, UnavailableError
 from .events import Event
 from .probes.inspect import tasks_in_flight
+from .probes.join import join_survey
 from .probes.learner import Learner
 from .probes.prober import Prober
 from .probes.stalled import StalledWorkers
@@ -59,7 +60,7 @@ class Pipeline:
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._clock = clock
-        self._prober = Prober(app, settings, online=online, clock=clock)
+        self._prober = Prober(app, settings, online=online, sent=state, clock=clock)
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
         self._learner = Learner(
             state.learn, ask=partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)
@@ -160,7 +161,7 @@ class Pipeline:
         if survey.workers:
             answered = [worker.hostname for worker in survey.workers]
             self.state.note_answers(answered, age_seconds=survey.workers_age_seconds or 0.0)
-        snapshot = snapshot.with_survey(survey)
+        snapshot = join_survey(snapshot, survey)
         stalled = self._stalled.judge(
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()
         )

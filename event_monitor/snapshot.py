@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ __all__ = [
     "Snapshot",
     "TaskCounts",
     "TaskInFlight",
+    "UnreceivedTasks",
     "Window",
     "WorkerLoss",
     "WorkerState",
@@ -200,6 +201,18 @@ class EndedTask:
     exception: str | None = None  # the class of what a failed task raised
 
 
+@dataclass(frozen=True, slots=True)
+class UnreceivedTasks:
+    """The tasks that were sent to one queue and, as far as events report, not received yet.
+
+    ``since`` is when the oldest was sent, or its eta if that is later: wall-clock seconds since the
+    epoch, by its producer's clock. None if there is no task.
+    """
+
+    count: int
+    since: float | None = None
+
+
 class BrokerLink(Enum):
     """Whether the events of the workers reach us. Workers are judged only while LISTENING."""
 
@@ -245,7 +258,7 @@ class Snapshot:
     workers: tuple[WorkerStatus, ...] = ()
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
-    waiting: tuple[tuple[str, float], ...] = ()  # queue, age in seconds of its oldest sent task
+    waiting: tuple[tuple[str, float], ...] = ()  # queue, known age of its oldest message, seconds
     link: BrokerLink = BrokerLink.LISTENING
     tasks_in_flight: int = 0
     draining: int = 0  # tasks that run on workers that said goodbye
@@ -259,25 +272,6 @@ class Snapshot:
     def online(self) -> tuple[WorkerStatus, ...]:
         """Return the workers whose heartbeats come."""
         return tuple(worker for worker in self.workers if worker.state is WorkerState.ONLINE)
-
-    def with_survey(self, survey: Survey) -> Snapshot:
-        """Return this snapshot with the survey, read in the light of what the events report.
-
-        Where no message carries its age, the oldest task sent and not received stands in for it.
-        That nobody answered is not taken for "no workers" while some may be online.
-        """
-        if survey.queues is not None:
-            ages = dict(self.waiting)
-            queues = tuple(
-                replace(queue, oldest_seconds=ages.get(queue.name))
-                if queue.oldest_seconds is None
-                else queue
-                for queue in survey.queues
-            )
-            survey = replace(survey, queues=queues)
-        if survey.workers == () and (self.online or not self.link.has_listened):
-            survey = replace(survey, workers=None)
-        return replace(self, survey=survey)
 
 
 @dataclass(frozen=True, slots=True)

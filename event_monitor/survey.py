@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["NOT_ASKED", "QueueDepth", "Survey", "WorkerAnswer"]
+__all__ = ["NOT_ASKED", "AbsentWorker", "QueueDepth", "Survey", "WorkerAnswer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +15,20 @@ class QueueDepth:
     name: str
     ready: int | None = None  # messages waiting, of every priority
     unacked: int | None = None  # messages with a worker, not acknowledged yet
-    consumers: int | None = None
+    consumers: int | None = None  # workers that read it
     oldest_seconds: float | None = None  # since the oldest waiting message was published
     arrivals_per_second: float | None = None
     deliveries_per_second: float | None = None
     memory_bytes: int | None = None
     sampled: bool = False  # `unacked` is an estimate, from a part of what was too much to read
+    missing: bool = False  # the broker has no queue of that name, so no message waits there
+
+    @property
+    def is_unread(self) -> bool | None:
+        """Return whether it exists and nobody reads it; None if that is unknown."""
+        if self.missing:
+            return False
+        return None if self.consumers is None else self.consumers == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,29 @@ class WorkerAnswer:
     memory_bytes: int | None = None  # the main process's peak resident memory
     processed: tuple[tuple[str, int], ...] = ()  # task name → begun since the worker started
     queues: tuple[str, ...] | None = None  # it consumes from these
+    prefetch_count: int | None = None  # messages it may hold unacknowledged; 0 is without limit
+    scheduled_by_key: tuple[tuple[str, int], ...] = ()  # routing key → of the scheduled
+    start_interval_seconds: float | None = None  # between two starts, at its lowest rate limit
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentWorker:
+    """A worker that is online and did not answer: busy in a solo pool, too slow, or not asked."""
+
+    hostname: str
+    queues: tuple[str, ...] | None = None  # it consumed from these when it last answered
+
+    def may_read(self, names: Iterable[str]) -> bool:
+        """Return whether it may consume from one of these queues."""
+        return self.queues is None or not frozenset(self.queues).isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """The last complete answers of broker and workers, and how old they are.
 
-    ``queues`` and ``workers`` are None when nothing is known: never asked, or too long ago.
+    ``queues`` and ``workers`` are None when nothing is known: never asked, or too long ago. With
+    somebody ``absent`` the answers are a part of the truth, not the whole.
     """
 
     queues: tuple[QueueDepth, ...] | None = None
@@ -49,6 +74,7 @@ class Survey:
     ready_growth_per_second: float | None = None  # of all queues, between the last two answers
     workers: tuple[WorkerAnswer, ...] | None = None
     workers_age_seconds: float | None = None
+    absent: tuple[AbsentWorker, ...] = ()  # the rest of the workers: these did not answer
     stalled: tuple[str, ...] | None = None  # nodenames; None while no queue's depth is known
     failures: int = 0  # questions that failed since the last survey was taken
 

@@ -12,7 +12,7 @@ from celery.signals import before_task_publish
 from ..clock import SYSTEM_CLOCK
 from ..events import epoch_of
 
-__all__ = ["HEADER", "age_of", "stamp_tasks", "write_enqueued_at"]
+__all__ = ["HEADER", "stamp_tasks", "waiting_since", "write_enqueued_at", "write_timestamp"]
 
 HEADER = "event_monitor_sent_at"  # seconds since the epoch, by the producer's clock
 _SENTRY_HEADER = "sentry-task-enqueued-time"  # the same, by sentry-sdk's Celery integration
@@ -47,21 +47,32 @@ def write_enqueued_at(headers: object, *, now: float) -> None:
         headers["headers"] = {**nested, HEADER: headers[HEADER]}
 
 
-def age_of(headers: object, *, now: float) -> float | None:
-    """Return the seconds since a message was published, or since its eta if later; at least 0.
+def write_timestamp(properties: object, headers: object) -> None:
+    """Write into a message's AMQP properties since when it waits, unless they have a timestamp.
 
-    ``now`` is wall-clock time. None if the headers do not have the time of publishing.
+    RabbitMQ reports that of the message at the head of a classic queue; it reads no headers.
+    """
+    since = waiting_since(headers)
+    if isinstance(properties, dict) and since is not None:
+        properties.setdefault("timestamp", int(since))
+
+
+def waiting_since(headers: object) -> float | None:
+    """Return when a message was published, or its eta if that is later: wall-clock seconds.
+
+    None if the headers do not have the time of publishing.
     """
     if not isinstance(headers, Mapping):
         return None
     enqueued_at = _enqueued_at(headers)
     if enqueued_at is None:
         return None
-    return max(0.0, now - max(enqueued_at, epoch_of(headers.get("eta")) or 0.0))
+    return max(enqueued_at, epoch_of(headers.get("eta")) or 0.0)
 
 
-def _on_publish(headers: object = None, **_: object) -> None:
+def _on_publish(headers: object = None, properties: object = None, **_: object) -> None:
     write_enqueued_at(headers, now=SYSTEM_CLOCK.wall())
+    write_timestamp(properties, headers)
 
 
 def _enqueued_at(headers: Mapping[object, object]) -> float | None:

@@ -1,72 +1,77 @@
-"""Gauges: the values of what broker and workers answered. What is not known is left out."""
+"""Gauges: the values of what broker and workers answered.
+
+What is not known is left out, and so is a total that is known in part only: a smaller number would
+be taken for the whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..settings import Settings
 from ..snapshot import Snapshot
 from ..survey import QueueDepth, Survey, WorkerAnswer
-from .levels import age_of, level_of
+from .levels import Level, age_of, level_of
 from .source_values import SourceValues, known
 
-__all__ = ["queue_totals", "queue_values", "worker_totals", "worker_values"]
+__all__ = ["queue_totals", "queue_values", "values_by_queue", "worker_totals", "worker_values"]
+
+# `worker_direct` gives every worker a queue of its own (celery.utils.nodenames): of pods that come
+# and go it would make series without end.
+_DIRECT_SUFFIX = ".dq2"
+_DIRECT_LABEL = "worker_direct"
 
 
 def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> SourceValues:
     """Return the gauges of one queue."""
-    return known(
-        {
-            "queue_length": queue.ready,
-            "queue_unacked": queue.unacked,
-            "queue_consumers": _consumers(queue, survey),
-            "oldest_message": age_of(queue),
-            "queue_status": _status(queue, settings),
-            "backlog_per_worker": _backlog_per_worker((queue,), survey),
-            "arrival_rate": queue.arrivals_per_second,
-            "drain_rate": queue.deliveries_per_second,
-            "time_to_empty": _time_to_empty(
-                queue.ready, queue.arrivals_per_second, queue.deliveries_per_second
-            ),
-        }
-    )
+    return _values_of((queue,), survey, settings)
+
+
+def values_by_queue(survey: Survey, settings: Settings) -> dict[str, SourceValues]:
+    """Return the gauges by QueueName; the queues of single workers are one together."""
+    labelled: dict[str, list[QueueDepth]] = {}
+    for queue in survey.queues or ():
+        label = _DIRECT_LABEL if queue.name.endswith(_DIRECT_SUFFIX) else queue.name
+        labelled.setdefault(label, []).append(queue)
+    return {label: _values_of(queues, survey, settings) for label, queues in labelled.items()}
 
 
 def queue_totals(snapshot: Snapshot, settings: Settings) -> SourceValues:
-    """Return the gauges of all queues: lengths and rates are added up, the highest age counts."""
-    survey, queues = snapshot.survey, snapshot.survey.queues
+    """Return the gauges of all queues: lengths and rates are added up, the highest age counts.
+
+    Where the broker reports no rates they are computed: deliveries are the tasks that workers
+    received in the window, and arrivals are these plus the growth of what waits.
+    """
+    queues, window = snapshot.survey.queues, snapshot.window
     if queues is None:
         return {}
-    ready = _sum(queue.ready for queue in queues)
-    arrival, drain = _rates(snapshot, queues)
-    return known(
-        {
-            "queue_length": ready,
-            "queue_unacked": _sum(queue.unacked for queue in queues),
-            "queue_consumers": _sum(_consumers(queue, survey) for queue in queues),
-            "oldest_message": _max(age_of(queue) for queue in queues),
-            "queue_status": _max(_status(queue, settings) for queue in queues),
-            "backlog_per_worker": _backlog_per_worker(queues, survey),
-            "arrival_rate": arrival,
-            "drain_rate": drain,
-            "time_to_empty": _time_to_empty(ready, arrival, drain),
-        }
+    totals = _values_of(queues, snapshot.survey, settings)
+    seconds = window.closed_at - window.opened_at
+    is_reported = any(queue.deliveries_per_second is not None for queue in queues)
+    if is_reported or seconds <= 0 or not snapshot.link.has_listened:
+        return totals
+    drain = sum(counts.received for _, counts in window.tasks) / seconds
+    growth = snapshot.survey.ready_growth_per_second
+    arrival = None if growth is None else max(0.0, drain + growth)
+    time_to_empty = _time_to_empty(_sum(_ready(queues)), arrival, drain)
+    return totals | known(
+        {"arrival_rate": arrival, "drain_rate": drain, "time_to_empty": time_to_empty}
     )
 
 
 def worker_totals(survey: Survey) -> SourceValues:
-    """Return the gauges of all workers that answered."""
+    """Return the gauges of all workers; those of which one may have more to say are unknown."""
     totals = known({"stalled": None if survey.stalled is None else len(survey.stalled)})
     answers = survey.workers
-    if answers is None:
+    if answers is None or survey.absent:
         return totals
-    default = None if answers else 0  # without workers it is zero, not unknown
+    none = None if answers else 0  # without workers it is zero, not unknown
     return totals | known(
         {
-            "reserved": _sum((answer.reserved for answer in answers), default),
-            "scheduled": _sum((answer.scheduled for answer in answers), default),
-            "revoked_held": _sum((answer.revoked for answer in answers), default),
-            "pool_processes": _sum((answer.pool_processes for answer in answers), default),
+            "reserved": _sum((answer.reserved for answer in answers), none),
+            "scheduled": _sum((answer.scheduled for answer in answers), none),
+            "revoked_held": _sum((answer.revoked for answer in answers), none),
+            "pool_processes": _sum((answer.pool_processes for answer in answers), none),
             "utilization": _utilization(answers),
             "worker_memory": _max(answer.memory_bytes for answer in answers),
         }
@@ -94,70 +99,94 @@ def worker_values(survey: Survey) -> dict[str, SourceValues]:
     return values
 
 
-def _status(queue: QueueDepth, settings: Settings) -> int | None:
-    level = level_of(queue, settings)
-    return None if level is None else int(level)  # sinks and spool take plain numbers
-
-
-def _consumers(queue: QueueDepth, survey: Survey) -> int | None:
-    """Return the broker's number of consumers.
-
-    Redis has none: then it is the number of workers that say they read the queue, and None if
-    one of them did not say what it reads.
-    """
-    if queue.consumers is not None or survey.workers is None:
-        return queue.consumers
-    queues_of_workers = [answer.queues for answer in survey.workers]
-    if None in queues_of_workers:
-        return None
-    return sum(queue.name in (names or ()) for names in queues_of_workers)
-
-
-def _rates(snapshot: Snapshot, queues: Iterable[QueueDepth]) -> tuple[float | None, float | None]:
-    """Return arrivals and deliveries per second of all queues.
-
-    Where the broker reports no rates they are computed: deliveries are the tasks that workers
-    received in the window, and arrivals are these plus the growth of what waits.
-    """
-    window = snapshot.window
+def _values_of(queues: Sequence[QueueDepth], survey: Survey, settings: Settings) -> SourceValues:
+    """Return the gauges of these queues together; one that does not exist has nothing to add."""
+    queues = [queue for queue in queues if not queue.missing]
+    ready = _sum(_ready(queues))
     arrival = _sum(queue.arrivals_per_second for queue in queues)
     drain = _sum(queue.deliveries_per_second for queue in queues)
-    seconds = window.closed_at - window.opened_at
-    if drain is None and seconds > 0 and snapshot.link.has_listened:
-        drain = sum(counts.received for _, counts in window.tasks) / seconds
-        growth = snapshot.survey.ready_growth_per_second
-        if growth is not None:
-            arrival = max(0.0, drain + growth)
-    return arrival, drain
+    return known(
+        {
+            "queue_length": ready,
+            "queue_unacked": _sum(queue.unacked for queue in queues),
+            "queue_consumers": _sum(queue.consumers for queue in queues),
+            "oldest_message": _max(age_of(queue) for queue in queues),
+            "queue_status": _status(queues, settings),
+            "backlog_per_worker": _backlog_per_worker(queues, survey),
+            "arrival_rate": arrival,
+            "drain_rate": drain,
+            "time_to_empty": _time_to_empty(ready, arrival, drain),
+        }
+    )
 
 
-def _backlog_per_worker(queues: Iterable[QueueDepth], survey: Survey) -> float | None:
+def _ready(queues: Iterable[QueueDepth]) -> list[int | None]:
+    return [queue.ready for queue in queues if not queue.missing]
+
+
+def _status(queues: Iterable[QueueDepth], settings: Settings) -> int | None:
+    """Return the worst level; unknown queues may be worse, unless it is the worst there is."""
+    levels = [(level_of(queue, settings), queue.ready) for queue in queues]
+    worst = max((level for level, _ in levels if level is not None), default=None)
+    if worst is None:
+        return None
+    if worst < Level.CRITICAL and any(ready is None for _, ready in levels):
+        return None
+    return int(worst)  # sinks and spool take plain numbers
+
+
+def _backlog_per_worker(queues: Sequence[QueueDepth], survey: Survey) -> float | None:
     """Return the messages per pool process; without a process, as if there were one.
 
-    None while it is unknown how many processes serve the queues.
+    What workers hold until its eta is no backlog. None while it is unknown how many processes
+    serve the queues.
     """
-    counted = [queue for queue in queues if queue.ready is not None]
-    if not counted or survey.workers is None:
+    names = frozenset(queue.name for queue in queues)
+    ready, answers = _sum(queue.ready for queue in queues), survey.workers
+    if ready is None or answers is None or any(gone.may_read(names) for gone in survey.absent):
         return None
-    names = {queue.name for queue in counted}
-    pools = [
-        answer.pool_processes
-        for answer in survey.workers
-        if answer.queues is not None and names.intersection(answer.queues)
-    ]
-    if None in pools:
+    if any(answer.queues is None for answer in answers):
         return None
-    processes = sum(pool or 0 for pool in pools)
-    backlog = sum((queue.ready or 0) + (queue.unacked or 0) for queue in counted)
-    return backlog / max(1, processes)
+    readers = [answer for answer in answers if not names.isdisjoint(answer.queues or ())]
+    processes = _sum((answer.pool_processes for answer in readers), 0)
+    held = _held_for_now(queues, readers)
+    if processes is None or held is None:
+        return None
+    return (ready + held) / max(1, processes)
+
+
+def _held_for_now(queues: Sequence[QueueDepth], readers: Iterable[WorkerAnswer]) -> float | None:
+    """Return the unacknowledged messages that wait for no eta; None if that cannot be told.
+
+    Where the broker reports none of the unacknowledged, only what is ready counts.
+    """
+    if all(queue.unacked is None for queue in queues):
+        return 0
+    unacked = _sum(queue.unacked for queue in queues)
+    names = frozenset(queue.name for queue in queues)
+    scheduled = _sum((_scheduled_from(names, reader) for reader in readers), 0)
+    return None if unacked is None or scheduled is None else max(0, unacked - scheduled)
+
+
+def _scheduled_from(names: frozenset[str], reader: WorkerAnswer) -> int | None:
+    """Return how many tasks the worker took from these queues and holds until their eta.
+
+    A task came from the queue that its routing key names; if there is none of that name, from any
+    that the worker reads.
+    """
+    own = frozenset(reader.queues or ())
+    if not reader.scheduled or own <= names:
+        return reader.scheduled
+    by_queue = {key: count for key, count in reader.scheduled_by_key if key in own}
+    if sum(by_queue.values()) != reader.scheduled:
+        return None
+    return sum(count for name, count in by_queue.items() if name in names)
 
 
 def _utilization(answers: Iterable[WorkerAnswer]) -> float | None:
-    complete = [answer for answer in answers if answer.active is not None and answer.pool_processes]
-    processes = sum(answer.pool_processes or 0 for answer in complete)
-    if not processes:
-        return None
-    return 100.0 * sum(answer.active or 0 for answer in complete) / processes
+    active = _sum(answer.active for answer in answers)
+    processes = _sum(answer.pool_processes for answer in answers)
+    return None if active is None or not processes else 100.0 * active / processes
 
 
 def _time_to_empty(ready: float | None, arrival: float | None, drain: float | None) -> float | None:
@@ -168,10 +197,21 @@ def _time_to_empty(ready: float | None, arrival: float | None, drain: float | No
     return ready / (drain - arrival)
 
 
-def _sum(values: Iterable[float | None], default: float | None = None) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) if numbers else default
+def _sum(values: Iterable[float | None], of_none: float | None = None) -> float | None:
+    """Return the sum; None if one of them is unknown, and ``of_none`` of no values."""
+    total: float | None = of_none
+    for value in values:
+        if value is None:
+            return None
+        total = value if total is None else total + value
+    return total
 
 
 def _max(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+    """Return the highest; None if one of them is unknown, or there are none."""
+    highest: float | None = None
+    for value in values:
+        if value is None:
+            return None
+        highest = value if highest is None else max(highest, value)
+    return highest

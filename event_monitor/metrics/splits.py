@@ -8,7 +8,7 @@ from itertools import islice
 from ..catalog import SPLIT_SETTINGS, Dimension, MetricSpec
 from ..settings import Settings
 from ..snapshot import OTHER, Snapshot, TaskCounts, WorkerState, total
-from .gauges import queue_values, worker_values
+from .gauges import values_by_queue, worker_values
 from .labels import label_for
 from .source_values import SourceValues, number_of, values_of_counts
 
@@ -101,10 +101,9 @@ def _by_queue(snapshot: Snapshot, settings: Settings) -> Split:
     """Return the values per QueueName, for at most a quarter of the budget."""
     if not settings.by_queue:
         return Split()
-    survey, queues = snapshot.survey, snapshot.survey.queues or ()
+    labelled = values_by_queue(snapshot.survey, settings)
     most = settings.series_budget // 4 // len(settings.by_queue)
-    kept = {queue.name: queue_values(queue, survey, settings) for queue in queues[:most]}
-    return Split(kept, max(0, len(queues) - most))
+    return Split(dict(islice(labelled.items(), most)), max(0, len(labelled) - most))
 
 
 def _by_worker(snapshot: Snapshot, settings: Settings) -> Split:

@@ -13,9 +13,15 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import TaskInFlight
 from ..survey import WorkerAnswer
 from ..text import one_line
-from .replies import COMMANDS, known_tasks, with_reply
+from .replies import COMMANDS, known_tasks, start_interval, with_reply
 
-__all__ = ["ask_workers", "look_at_workers", "replies_of", "tasks_in_flight"]
+__all__ = [
+    "ask_start_intervals",
+    "ask_workers",
+    "look_at_workers",
+    "replies_of",
+    "tasks_in_flight",
+]
 
 _HOLDING = ("scheduled", "reserved", "active")  # where a task is in two of them, the last counts
 
@@ -69,6 +75,33 @@ def look_at_workers(
         answer = answers.get(reply.hostname) or WorkerAnswer(reply.hostname)
         answers[reply.hostname] = with_reply(answer, reply)
     return tuple(answers[hostname] for hostname in sorted(answers)), tuple(running)
+
+
+def ask_start_intervals(
+    app: CeleryApp,
+    destination: Collection[str],
+    *,
+    timeout: float,
+    clock: Clock = SYSTEM_CLOCK,
+) -> dict[str, float]:
+    """Return the seconds between two starts at its lowest rate limit, of each of these workers.
+
+    0 where no task has a limit. A worker that does not answer is left out. The reply lists all its
+    tasks, so this is for few workers. Raises ``ConnectionError`` as ``ask_workers`` does.
+    """
+    intervals = {}
+    for reply in replies_of(
+        app,
+        ("registered",),
+        timeout=timeout,
+        destination=destination,
+        arguments={"registered": {"taskinfoitems": ["rate_limit"]}},
+        clock=clock,
+    ):
+        interval = start_interval(reply.body)
+        if interval is not None and reply.hostname in destination:
+            intervals[reply.hostname] = interval
+    return intervals
 
 
 def replies_of(

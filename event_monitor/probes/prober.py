@@ -8,26 +8,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from ..survey import QueueDepth, Survey, WorkerAnswer
+from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 from ..text import one_line
-from .inspect import ask_workers
+from .inspect import ask_start_intervals, ask_workers
+from .known_queues import KnownQueues
 from .queues import QueueProbe, queue_names, queue_probe_to
+from .sent_ages import SentAges, SentTasks
+from .silent_workers import SilentWorkers
+from .start_intervals import StartIntervals
+from .unknown_ages import UnknownAges
 
-__all__ = ["AskWorkers", "MakeQueueProbe", "Prober"]
+__all__ = ["AskStartIntervals", "AskWorkers", "MakeQueueProbe", "Prober"]
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_PERIOD_SECONDS = 5.0  # each time costs every worker a reply: more often is not worth it
 _STALE_PERIODS = 3  # answers older than that do not describe the present
 _QUEUES_SECONDS = 2.0  # reserved for the queues, which are asked for after the workers
-_MOST_QUEUES = 10_000  # remembered of workers: who may write to the broker can make names up
 _CLOSE_SECONDS = 0.5  # `close` does not wait longer for a question under way
 
 
@@ -38,6 +42,16 @@ class AskWorkers(Protocol):
         self, app: CeleryApp, /, *, timeout: float, expected: Collection[str], clock: Clock
     ) -> tuple[WorkerAnswer, ...]:
         """Return the answers of the workers; raise any exception if they cannot be asked."""
+        ...
+
+
+class AskStartIntervals(Protocol):
+    """``probes.inspect.ask_start_intervals``."""
+
+    def __call__(
+        self, app: CeleryApp, destination: Collection[str], /, *, timeout: float, clock: Clock
+    ) -> dict[str, float]:
+        """Return what these workers reply; raise any exception if they cannot be asked."""
         ...
 
 
@@ -62,6 +76,7 @@ class _Workers:
     """The workers' answers, and when they were complete, on the monotonic clock."""
 
     answers: tuple[WorkerAnswer, ...]
+    absent: tuple[AbsentWorker, ...]
     at: float
 
 
@@ -71,8 +86,9 @@ class Prober:
     ``survey`` may be called from any thread and never waits for a broker. ``start`` and ``close``
     belong to the thread that made the prober, and ``ask`` to the prober's own.
 
-    ``online`` returns the nodenames of the workers known to be alive: nobody waits for others. It
-    is called in the prober's thread, as are ``ask_workers``, ``queue_names`` and
+    ``online`` returns the nodenames of the workers known to be alive: nobody waits for others.
+    ``sent`` are the tasks that producers sent, if their events are received. Both are called in
+    the prober's thread, as are ``ask_workers``, ``ask_start_intervals``, ``queue_names`` and
     ``make_queue_probe``. The one probe that is made is used and closed there, too.
     """
 
@@ -82,7 +98,9 @@ class Prober:
         settings: Settings,
         *,
         online: Callable[[], Collection[str]] = tuple,
+        sent: SentTasks | None = None,
         ask_workers: AskWorkers = ask_workers,
+        ask_start_intervals: AskStartIntervals = ask_start_intervals,
         queue_names: Callable[[CeleryApp, Settings], Collection[str]] = queue_names,
         make_queue_probe: MakeQueueProbe = queue_probe_to,
         clock: Clock = SYSTEM_CLOCK,
@@ -90,7 +108,9 @@ class Prober:
         self._app = app
         self._settings = settings
         self._online = online
+        self._sent = sent
         self._ask_workers = ask_workers
+        self._ask_start_intervals = ask_start_intervals
         self._queue_names = queue_names
         self._make_queue_probe = make_queue_probe
         self._clock = clock
@@ -106,7 +126,13 @@ class Prober:
 
         # The thread's own.
         self._failing: set[str] = set()  # the questions that failed when last asked
-        self._consumed_at: dict[str, float] = {}  # queue → when a worker last named it as its own
+        self._alive: frozenset[str] = frozenset()  # who is online, or answered last
+        self._reads: dict[str, tuple[str, ...]] = {}  # of them: the queues they last named
+        self._known_queues = KnownQueues(forget_seconds=settings.worker_forget_seconds)
+        self._start_intervals = StartIntervals()
+        self._sent_ages = None if sent is None else SentAges(sent)
+        self._unknown_ages = UnknownAges()
+        self._silent_workers = SilentWorkers()
         self._queue_probe: QueueProbe | None = None
 
         self._closing = threading.Event()
@@ -125,6 +151,8 @@ class Prober:
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join(deadline_seconds)
+        elif self._queue_probe is not None:  # it was asked by hand
+            self._queue_probe.close()
         return not self._thread.is_alive()
 
     def survey(self) -> Survey:
@@ -145,19 +173,22 @@ class Prober:
             ready_growth_per_second=_growth(before, queues),
             workers=workers.answers if workers else None,
             workers_age_seconds=now - workers.at if workers else None,
+            absent=workers.absent if workers else (),
             failures=failures,
         )
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
-        if (
+        workers_answered = (
             self._settings.probe_workers
             and answers_remote_control(self._app.connection_for_read())
-            and not self._closing.is_set()
-        ):
-            self._try("ask the workers", self._probe_workers)
-        if self._settings.probe_queues and not self._closing.is_set():
-            self._try("ask the broker for its queues", self._probe_queues)
+            and self._try("ask the workers", self._probe_workers)
+        )
+        broker_answered = self._settings.probe_queues and self._try(
+            "ask the broker for its queues", self._probe_queues
+        )
+        if workers_answered and broker_answered:
+            self._try("ask the workers for their rate limits", self._probe_start_intervals)
 
     def seconds_to_next(self) -> float:
         """Return how long to wait before asking again: until shortly before the next snapshot.
@@ -174,8 +205,13 @@ class Prober:
         if self._queue_probe is not None:
             self._queue_probe.close()
 
-    def _try(self, what: str, question: Callable[[], None]) -> None:
-        """Ask; count a failure, and log the first failure in a row and its end."""
+    def _try(self, what: str, question: Callable[[], None]) -> bool:
+        """Ask, unless closing; return whether it was answered.
+
+        Counts a failure, and logs the first in a row and their end.
+        """
+        if self._closing.is_set():
+            return False
         try:
             question()
         except Exception as error:  # noqa: BLE001  whatever it is, the next period may be better
@@ -184,52 +220,88 @@ class Prober:
             if what not in self._failing:
                 self._failing.add(what)
                 log.warning("could not %s: %s", what, one_line(error))
-        else:
-            if what in self._failing:
-                self._failing.discard(what)
-                log.info("can %s again", what)
+            return False
+        if what in self._failing:
+            self._failing.discard(what)
+            log.info("can %s again", what)
+        return True
 
     def _probe_workers(self) -> None:
         """Ask the workers what they hold, and remember which queues they consume from."""
+        online = frozenset(self._online())
         answers = self._ask_workers(
             self._app,
             timeout=self._settings.probe_seconds,
-            expected=self._online(),
+            expected=online,
             clock=self._clock,
         )
         now = self._clock.monotonic()
-        for worker in answers:
-            for queue in worker.queues or ():
-                if queue in self._consumed_at or len(self._consumed_at) < _MOST_QUEUES:
-                    self._consumed_at[queue] = now
+        answered = {answer.hostname for answer in answers}
+        self._alive = online | answered
+        reads = self._reads | {w.hostname: w.queues for w in answers if w.queues is not None}
+        self._reads = {name: queues for name, queues in reads.items() if name in self._alive}
+        for queues in self._reads.values():
+            self._known_queues.note(queues, now=now)
+        absent = tuple(
+            AbsentWorker(name, self._reads.get(name)) for name in sorted(online - answered)
+        )
+        self._silent_workers.note(absent, alive=self._alive)
+        answers = self._start_intervals.complete(answers)
         with self._lock:
-            self._workers = _Workers(answers, now)
+            self._workers = _Workers(answers, absent, now)
 
     def _probe_queues(self) -> None:
-        """Ask for the queues of app and settings, and for those workers lately consumed from."""
-        oldest = self._clock.monotonic() - self._settings.worker_forget_seconds
-        self._consumed_at = {queue: at for queue, at in self._consumed_at.items() if at >= oldest}
+        """Ask for the queues of app and settings, and those that workers or producers use."""
+        now = self._clock.monotonic()
+        sent = {} if self._sent is None else self._sent.unreceived()
+        self._known_queues.note((name for name, tasks in sent.items() if tasks.count), now=now)
         named = self._queue_names(self._app, self._settings)
-        queues = dict.fromkeys((*named, *self._consumed_at))  # a set that keeps the order
+        known = self._known_queues.names(workers=self._alive, now=now)
+        queues = dict.fromkeys((*named, *known))  # a set that keeps the order
         if self._queue_probe is None:
             self._queue_probe = self._make_queue_probe(self._app, self._settings, clock=self._clock)
         depths = self._queue_probe.read(tuple(queues))
+        if self._sent_ages is not None:
+            depths = self._sent_ages.complete(depths, before=sent, now=self._clock.wall())
+        self._known_queues.keep((depth.name for depth in depths if depth.ready), now=now)
+        self._unknown_ages.note(depths, hint=self._queue_probe.age_hint)
         with self._lock:
             self._queues_before = self._queues
             self._queues = _Queues(depths, self._clock.monotonic())
 
+    def _probe_start_intervals(self) -> None:
+        """Ask the workers for their rate limits, whose answers would else be taken for a stall."""
+        workers, queues = self._workers, self._queues
+        if workers is None or queues is None:
+            return
+        to_ask = self._start_intervals.to_ask(workers.answers, queues.depths)
+        intervals = {}
+        if to_ask:
+            intervals = self._ask_start_intervals(
+                self._app, to_ask, timeout=self._settings.probe_seconds, clock=self._clock
+            )
+        self._start_intervals.note(intervals, workers=self._alive)
+        answers = self._start_intervals.complete(workers.answers)
+        with self._lock:
+            self._workers = replace(workers, answers=answers)
+
 
 def _growth(before: _Queues | None, after: _Queues | None) -> float | None:
-    """Return by how many ready messages per second all queues have grown; None if unknown.
+    """Return by how many ready messages per second all queues have grown.
 
-    Only queues whose depth is known both times count.
+    None if the depth of one is not known both times. One that does not exist is empty.
     """
     if before is None or after is None or after.at <= before.at:
         return None
-    ready_before = {queue.name: queue.ready for queue in before.depths}
-    grown = [
-        queue.ready - earlier
-        for queue in after.depths
-        if queue.ready is not None and (earlier := ready_before.get(queue.name)) is not None
-    ]
-    return sum(grown) / (after.at - before.at) if grown else None
+    ready_before = {queue.name: _ready(queue) for queue in before.depths}
+    grown = 0
+    for queue in after.depths:
+        ready, earlier = _ready(queue), ready_before.get(queue.name)
+        if ready is None or earlier is None:
+            return None
+        grown += ready - earlier
+    return grown / (after.at - before.at)
+
+
+def _ready(queue: QueueDepth) -> int | None:
+    return 0 if queue.missing else queue.ready

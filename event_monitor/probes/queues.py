@@ -20,9 +20,14 @@ __all__ = ["QueueProbe", "queue_names", "queue_probe_to"]
 
 
 class QueueProbe(Protocol):
-    """The contract of every probe. ``gone``: what ``read`` raises if the broker cannot be asked."""
+    """The contract of every probe.
+
+    ``gone``: what ``read`` raises if the broker cannot be asked. ``age_hint``: a sentence on what
+    to do where the age of the oldest message is unknown; empty if nothing can be done.
+    """
 
     gone: Errors
+    age_hint: str
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
         """Return one depth per name, in that order. What is not known of a queue is None.

@@ -23,9 +23,12 @@ __all__ = ["DeclareProbe"]
 
 log = logging.getLogger(__name__)
 
+_NOT_FOUND = "404"  # AMQP: there is no such queue; 403 would be one that we may not see
 _TOO_MUCH = 1e18  # for any number read here
 _COLUMNS = (
     "name",
+    "type",
+    "arguments",
     "messages_unacknowledged",
     "memory",
     "head_message_timestamp",
@@ -41,6 +44,11 @@ class DeclareProbe:
     """
 
     gone = GONE
+    age_hint = (
+        "RabbitMQ tells it only through management_url, while no message is unacknowledged, and "
+        "if event_monitor.stamp_tasks(app) is called in producers and workers; else all producers "
+        "have to send task-sent (task_send_sent_event), and all workers task events"
+    )
 
     def __init__(
         self,
@@ -65,11 +73,16 @@ class DeclareProbe:
         self._missing.intersection_update(names)
         depths = self._link.ask(lambda connection: tuple(self._declared(connection, names)))
         details = self._details()
-        now = self._clock.wall()
-        return tuple(
-            _with_details(depth, details[depth.name], now=now) if depth.name in details else depth
-            for depth in depths
-        )
+        if details:
+            now = self._clock.wall()
+            has_rates = any(_rate(columns, "publish") is not None for columns in details.values())
+            depths = tuple(
+                _with_details(depth, details[depth.name], now=now, has_rates=has_rates)
+                if depth.name in details
+                else depth
+                for depth in depths
+            )
+        return depths
 
     def close(self) -> None:
         """Close the connection, and those to the management API."""
@@ -88,7 +101,7 @@ class DeclareProbe:
                 except connection.channel_errors as error:
                     # The server has closed the channel, and py-amqp has opened it again.
                     self._log_once(name, error)
-                    yield QueueDepth(name)
+                    yield QueueDepth(name, missing=_is_not_found(error))
                     continue
             self._missing.discard(name)
             yield QueueDepth(
@@ -125,13 +138,18 @@ class DeclareProbe:
         return details
 
 
-def _with_details(depth: QueueDepth, details: Mapping[str, object], *, now: float) -> QueueDepth:
+def _is_not_found(error: BaseException) -> bool:
+    return str(getattr(error, "reply_code", "")) == _NOT_FOUND  # text on kombu's own transports
+
+
+def _with_details(
+    depth: QueueDepth, details: Mapping[str, object], *, now: float, has_rates: bool
+) -> QueueDepth:
+    """Return the depth with the columns of the API; ``has_rates``: it measures some queue's."""
     arrivals, deliveries = (_rate(details, key) for key in ("publish", "deliver_get"))
-    if arrivals is not None or deliveries is not None:
-        # It leaves out what has never happened, but only where it measures rates at all.
+    if has_rates:  # it leaves out what has never happened
         arrivals, deliveries = arrivals or 0.0, deliveries or 0.0
-    # The producer's AMQP timestamp, which Celery does not set by itself.
-    published_at = _number(details.get("head_message_timestamp"))
+    published_at = _oldest_published_at(details)
     return replace(
         depth,
         unacked=_whole(details.get("messages_unacknowledged")),
@@ -140,6 +158,22 @@ def _with_details(depth: QueueDepth, details: Mapping[str, object], *, now: floa
         deliveries_per_second=deliveries,
         oldest_seconds=None if published_at is None else max(0.0, now - published_at),
     )
+
+
+def _oldest_published_at(details: Mapping[str, object]) -> float | None:
+    """Return when the oldest message that waits was published; None if that is not sure.
+
+    It is the producer's AMQP timestamp, which Celery does not set by itself, but `stamp_tasks`
+    does. The API reports that of the oldest message which waits or is unacknowledged, and of the
+    highest priority only.
+    """
+    arguments = details.get("arguments")
+    has_priorities = not isinstance(arguments, dict) or "x-max-priority" in arguments
+    if has_priorities or details.get("type", "classic") != "classic":
+        return None
+    if _whole(details.get("messages_unacknowledged")) != 0:
+        return None
+    return _number(details.get("head_message_timestamp"))
 
 
 def _rate(details: Mapping[str, object], key: str) -> float | None:

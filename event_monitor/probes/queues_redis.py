@@ -1,39 +1,41 @@
-"""Redis: the lists kombu keeps a queue in, and its hash of messages not acknowledged.
+"""Redis: the lists kombu keeps a queue in, one for each priority.
 
 Every command takes a bounded time, and none searches for keys: the queues are known by name.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import inf
 from typing import Protocol, cast
 
 import msgspec
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
-from ..broker.enqueued_at import age_of
+from ..broker.enqueued_at import waiting_since
 from ..broker.protocols import Connection, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
 from ..survey import QueueDepth
+from ..text import one_line
 from .link import GONE, Link
+from .unacked_redis import RedisHashes, Unacked, scan_unacked
 
 __all__ = ["RedisProbe"]
 
-# The hash of unacknowledged messages holds them whole, so no more of it is read in one go.
-_MOST_ENTRIES = 1_000
-_MOST_BYTES = 16 << 20
-_MOST_SCANS = 200  # a hash that has shrunk has many empty buckets
-_SCAN_BUCKETS = 5
+log = logging.getLogger(__name__)
+
+_MOST_BEHIND = 10  # messages looked at in a list whose oldest waits for its eta
+_MOST_REFUSED = 100  # refusals that are told apart in the log
 
 _WRONG_TYPE = "WRONGTYPE"  # the key exists, but is not what kombu keeps there
-_ROW = 3  # columns of kombu's table of bindings: routing key, pattern, queue
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_REFUSED = object()  # in the place of an answer that there is not
 
 
 class _Waiting(msgspec.Struct, gc=False):
@@ -43,8 +45,6 @@ class _Waiting(msgspec.Struct, gc=False):
 
 
 _decode_waiting = msgspec.json.Decoder(_Waiting).decode
-# As kombu's QoS stores it: the message, its exchange, its routing key.
-_decode_unacked = msgspec.json.Decoder(tuple[msgspec.Raw, str | None, str | None]).decode
 
 
 class _Pipeline(Protocol):
@@ -52,26 +52,47 @@ class _Pipeline(Protocol):
 
     def llen(self, name: str) -> object: ...
     def lindex(self, name: str, index: int) -> object: ...
+    def lrange(self, name: str, start: int, end: int) -> object: ...
     def execute(self, raise_on_error: bool = True) -> list[object]: ...
 
 
-class _Client(Protocol):
-    """``redis.Redis``, whose own types are those of its asynchronous twin, too."""
+class _Client(RedisHashes, Protocol):
+    """``redis.Redis``."""
 
     def pipeline(self, transaction: bool = True) -> _Pipeline: ...
-    def hscan(self, name: str, cursor: int, *, count: int) -> tuple[int, Mapping[bytes, bytes]]: ...
-    def hlen(self, name: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The messages of one priority.
+
+    ``since`` is when the oldest was sent, or its eta if that is later, wall clock: infinite if
+    there is none, None if unknown.
+    """
+
+    key: str
+    length: int | None
+    since: float | None
 
 
 class RedisProbe:
-    """Reads queues on Redis, also through Sentinel. Redis does not know who consumes."""
+    """Reads queues on Redis, also through Sentinel. Redis does not know who consumes.
+
+    An access control list may allow some keys only. What is refused is logged once, and costs no
+    more than itself.
+    """
 
     gone = GONE
+    age_hint = (
+        "its messages do not say when they were sent: call event_monitor.stamp_tasks(app) in "
+        "producers and workers"
+    )
 
     def __init__(
         self, connection: Connection, *, timeout_seconds: float, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._clock = clock
+        self._refused: set[str] = set()  # as far as the log knows
         limits: dict[str, object] = {
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
@@ -94,150 +115,138 @@ class RedisProbe:
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
         """Read ready and oldest of all queues in one round trip, then a part of the unacked."""
         return self._link.ask(
-            lambda connection: _read(connection.default_channel, tuple(names), clock=self._clock)
+            lambda connection: self._read(connection.default_channel, tuple(names))
         )
 
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
 
-
-def _read(channel: RedisChannel, names: tuple[str, ...], *, clock: Clock) -> tuple[QueueDepth, ...]:
-    # Not kombu's own client: with a key prefix it prefixes only half of these commands.
-    client = cast("_Client", redis.Redis(connection_pool=channel.pool))
-    prefix, steps = channel.global_keyprefix, tuple(channel.priority_steps)
-    pipeline = client.pipeline(transaction=False)
-    for name in names:
-        for step in steps:
-            key = prefix + channel._q_for_pri(name, step)  # noqa: SLF001  nobody else knows it
-            pipeline.llen(key)
-            pipeline.lindex(key, -1)  # kombu LPUSHes and BRPOPs, so the last is the oldest
-    replies = _checked(pipeline.execute(raise_on_error=False))
-    unacked = _read_unacked(client, channel, names) if channel.ack_emulation else None
-    now = clock.wall()
-    depths = []
-    for name in names:
-        lists = [(next(replies), next(replies)) for _ in steps]
-        lengths = [length for length, _ in lists if isinstance(length, int)]
-        ages = [age for _, oldest in lists if (age := _age_of(oldest, now)) is not None]
-        depths.append(
+    def _read(self, channel: RedisChannel, names: tuple[str, ...]) -> tuple[QueueDepth, ...]:
+        # Not kombu's own client: with a key prefix it prefixes only half of these commands.
+        client = cast("_Client", redis.Redis(connection_pool=channel.pool))
+        lists = self._read_lists(client, channel, names)
+        unacked = self._read_unacked(client, channel, names) if channel.ack_emulation else None
+        now = self._clock.wall()
+        return tuple(
             QueueDepth(
                 name,
-                ready=sum(lengths) if len(lengths) == len(steps) else None,
+                ready=_ready(lists[name]),
                 unacked=None if unacked is None else unacked.of(name),
-                oldest_seconds=max(ages, default=None),
+                oldest_seconds=_age(lists[name], now),
                 sampled=unacked is not None and unacked.is_sample,
             )
+            for name in names
         )
-    return tuple(depths)
 
+    def _read_lists(
+        self, client: _Client, channel: RedisChannel, names: tuple[str, ...]
+    ) -> dict[str, list[_List]]:
+        """Return the lists of each queue."""
+        queues = [
+            (name, channel.global_keyprefix + channel._q_for_pri(name, step))  # noqa: SLF001  nobody else knows it
+            for name in names
+            for step in channel.priority_steps
+        ]
+        pipeline = client.pipeline(transaction=False)
+        for _, key in queues:
+            pipeline.llen(key)
+            pipeline.lindex(key, -1)  # kombu LPUSHes and BRPOPs, so the last is the oldest
+        replies = [self._checked(reply) for reply in pipeline.execute(raise_on_error=False)]
+        now = self._clock.wall()
+        lists: dict[str, list[_List]] = {name: [] for name in names}
+        for (name, key), length, oldest in zip(queues, replies[::2], replies[1::2], strict=True):
+            since = inf if oldest is None else _since(oldest)
+            lists[name].append(_List(key, length if isinstance(length, int) else None, since))
+        hidden = [found for found in chain(*lists.values()) if _hides_others(found, now)]
+        if hidden:
+            behind = self._read_behind(client, hidden, now)
+            for found in lists.values():
+                found[:] = [behind.get(each.key, each) for each in found]
+        return lists
 
-def _checked(replies: list[object]) -> Iterator[object]:
-    """Return the replies; None for one whose key holds something else. Raises the other errors."""
-    checked = [None if _is_wrong_type(reply) else reply for reply in replies]
-    for reply in checked:
+    def _read_behind(self, client: _Client, hidden: list[_List], now: float) -> Mapping[str, _List]:
+        """Look a little further in lists whose oldest message waits for its eta."""
+        pipeline = client.pipeline(transaction=False)
+        for found in hidden:
+            pipeline.lrange(found.key, -_MOST_BEHIND, -1)
+        replies = pipeline.execute(raise_on_error=False)
+        return {
+            found.key: replace(found, since=_oldest(self._checked(reply), found, now))
+            for found, reply in zip(hidden, replies, strict=True)
+        }
+
+    def _read_unacked(
+        self, client: _Client, channel: RedisChannel, names: tuple[str, ...]
+    ) -> Unacked | None:
+        """Return what is unacknowledged; None if that may not be read, or is something else."""
+        try:
+            return scan_unacked(client, channel, names)
+        except ResponseError as error:
+            self._checked(error)  # raises it if it means something else
+            return None
+
+    def _checked(self, reply: object) -> object:
+        """Return the reply, or ``_REFUSED`` for no permission, or a key that holds something else.
+
+        Raises the other errors.
+        """
+        if isinstance(reply, NoPermissionError):
+            reason = one_line(reply)
+            if reason not in self._refused and len(self._refused) < _MOST_REFUSED:
+                self._refused.add(reason)
+                log.warning("a part of the queues is unknown: %s", reason)
+            return _REFUSED
+        if isinstance(reply, ResponseError) and str(reply).startswith(_WRONG_TYPE):
+            return _REFUSED
         if isinstance(reply, Exception):
             raise reply
-    return iter(checked)
+        return reply
 
 
-def _is_wrong_type(reply: object) -> bool:
-    return isinstance(reply, ResponseError) and str(reply).startswith(_WRONG_TYPE)
-
-
-def _age_of(message: object, now: float) -> float | None:
+def _since(message: object) -> float | None:
     if not isinstance(message, bytes):
         return None
     try:
-        return age_of(_decode_waiting(message).headers, now=now)
+        return waiting_since(_decode_waiting(message).headers)
     except _UNREADABLE:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Unacked:
-    """What was read of the hash of unacknowledged messages: ``read`` of its ``size`` entries."""
-
-    by_queue: Counter[str]
-    read: int
-    size: int
-
-    @property
-    def is_sample(self) -> bool:
-        return self.read < self.size
-
-    def of(self, name: str) -> int | None:
-        if not self.is_sample:
-            return self.by_queue[name]
-        return round(self.by_queue[name] * self.size / self.read) if self.read else None
+def _hides_others(found: _List, now: float) -> bool:
+    """Return whether the oldest message waits for its eta, and others stand behind it."""
+    return found.since is not None and now < found.since < inf and found.length != 1
 
 
-def _read_unacked(
-    client: _Client, channel: RedisChannel, names: tuple[str, ...]
-) -> _Unacked | None:
-    """Scan the hash, whose order is as good as random; None if the key holds something else."""
-    key = channel.global_keyprefix + channel.unacked_key
-    bindings = _Bindings(channel, names)
-    by_queue: Counter[str] = Counter()
-    tags: set[bytes] = set()  # a scan may return an entry twice
-    cursor = size_bytes = scans = 0
-    try:
-        while True:
-            cursor, entries = client.hscan(key, cursor, count=_SCAN_BUCKETS)
-            for tag, value in entries.items():
-                if tag not in tags:
-                    tags.add(tag)
-                    size_bytes += len(value)
-                    by_queue[bindings.queue_of(value)] += 1
-            scans += 1
-            if cursor == 0:
-                return _Unacked(by_queue, len(tags), len(tags))
-            if len(tags) >= _MOST_ENTRIES or size_bytes >= _MOST_BYTES or scans >= _MOST_SCANS:
-                return _Unacked(by_queue, len(tags), max(len(tags), client.hlen(key)))
-    except ResponseError as error:
-        if _is_wrong_type(error):
+def _oldest(messages: object, found: _List, now: float) -> float | None:
+    """Return since when the oldest of the last messages waits; None if that is unknown."""
+    times = [_since(message) for message in messages] if isinstance(messages, list) else []
+    known = [since for since in times if since is not None]
+    if not known or len(known) < len(times):
+        return None
+    is_all = found.length is not None and found.length <= len(times)
+    oldest = min(known)
+    return oldest if oldest <= now or is_all else None
+
+
+def _ready(lists: Iterable[_List]) -> int | None:
+    """Return the messages of all priorities; None if one of the lists is unknown."""
+    ready = 0
+    for found in lists:
+        if found.length is None:
             return None
-        raise
+        ready += found.length
+    return ready
 
 
-class _Bindings:
-    """Finds the queue a message was taken from, by the exchange and routing key stored with it."""
+def _age(lists: Iterable[_List], now: float) -> float | None:
+    """Return how old the oldest message is; None if one list may hold an older one, or no list any.
 
-    def __init__(self, channel: RedisChannel, names: tuple[str, ...]) -> None:
-        self._channel = channel
-        self._names = frozenset(names)
-        self._by_exchange: dict[str, tuple[tuple[str, ...], ...]] = {}
-        self._queues: dict[tuple[str, str], str] = {}  # by exchange and routing key
-
-    def queue_of(self, value: bytes) -> str:
-        """Return the queue's name; empty if it cannot be found out."""
-        try:
-            _, exchange, routing_key = _decode_unacked(value)
-        except _UNREADABLE:
-            return ""
-        route = exchange or "", routing_key or ""
-        if route not in self._queues:
-            self._queues[route] = self._bound(*route)
-        return self._queues[route]
-
-    def _bound(self, exchange: str, routing_key: str) -> str:
-        if not exchange:
-            return routing_key  # of the default exchange it is the queue's name
-        if exchange not in self._by_exchange:
-            self._by_exchange[exchange] = tuple(self._channel.get_table(exchange))
-        queues = [
-            row[2]
-            for row in self._by_exchange[exchange]
-            if len(row) == _ROW
-            and (row[0] == routing_key or _topic_matches(row[1], routing_key=routing_key))
-        ]
-        # Without a binding, or with several, the queues that are asked for are the likeliest.
-        return next((queue for queue in (*queues, routing_key) if queue in self._names), "")
-
-
-def _topic_matches(pattern: str, *, routing_key: str) -> bool:
-    """Return whether a topic binding's pattern, a regular expression in Redis, matches."""
-    try:
-        return bool(pattern) and re.match(pattern, routing_key) is not None
-    except re.error:
-        return False
+    Messages that wait for their eta have no age yet.
+    """
+    oldest = inf
+    for found in lists:
+        if found.since is None:
+            return None
+        oldest = min(oldest, found.since)
+    return None if oldest == inf else max(0.0, now - oldest)

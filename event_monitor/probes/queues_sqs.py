@@ -40,6 +40,7 @@ class SqsProbe:
     """
 
     gone = GONE
+    age_hint = ""  # it is in CloudWatch already
 
     def __init__(self, connection: Connection, *, timeout_seconds: float) -> None:
         configured = connection.transport_options.get("client-config") or {}
@@ -80,7 +81,7 @@ class SqsProbe:
             if name not in self._missing:
                 self._missing.add(name)
                 log.warning("nothing is known of queue %s: there is none of that name", name)
-            return QueueDepth(name)
+            return QueueDepth(name, missing=True)
         self._missing.discard(name)
         return QueueDepth(name, ready=int(found[_READY]), unacked=int(found[_UNACKED]))
 

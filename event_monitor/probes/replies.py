@@ -6,6 +6,8 @@ kept is bounded.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -13,13 +15,17 @@ from ..broker.control import Reply
 from ..snapshot import TaskInFlight
 from ..survey import WorkerAnswer
 
-__all__ = ["COMMANDS", "known_tasks", "with_reply"]
+__all__ = ["COMMANDS", "known_tasks", "start_interval", "with_reply"]
 
 #: What a worker is asked for one `WorkerAnswer`.
 COMMANDS = ("active", "reserved", "scheduled", "revoked", "stats", "active_queues")
 
 _MOST_NAMES = 2_000  # of tasks or queues taken from one worker
+_MOST_KEYS = 100  # routing keys of scheduled tasks told apart
 _LONGEST_NAME = 1_024  # characters, as in a CloudWatch dimension
+_LIMITED = re.compile(r" \[rate_limit=([\d.e+-]+)(?:/([smh]))?\]$")  # a task in `registered`
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0}
+_LONGEST_INTERVAL = 30 * 86_400.0  # seconds; one task a month is slow enough
 _LARGEST = 2**53  # whole numbers up to it are exact as a float, and no real count is beyond it
 
 
@@ -44,6 +50,30 @@ def known_tasks(worker: str, entries: object) -> Iterator[TaskInFlight]:
         yield TaskInFlight(uuid, name, worker, running_since=since)
 
 
+def start_interval(registered: object) -> float | None:
+    """Return the seconds between two starts of a task at the lowest rate limit; 0 without limits.
+
+    ``registered`` is the reply to that command, asked for ``rate_limit``. A worker holds tasks of
+    a limit back where inspect does not show them: neither as reserved nor as active.
+    """
+    if not isinstance(registered, list):
+        return None
+    return max((_interval(task) for task in registered if isinstance(task, str)), default=0.0)
+
+
+def _interval(task: str) -> float:
+    found = _LIMITED.search(task)
+    if found is None:
+        return 0.0
+    try:
+        starts_per_second = float(found[1]) / _SECONDS[found[2] or "s"]
+    except ValueError:
+        return 0.0
+    if starts_per_second <= 0:  # Celery takes 0 for no limit
+        return 0.0
+    return min(1 / starts_per_second, _LONGEST_INTERVAL)
+
+
 def _length(body: object) -> int | None:
     return len(body) if isinstance(body, list) else None
 
@@ -56,6 +86,7 @@ def _with_stats(answer: WorkerAnswer, body: object) -> WorkerAnswer:
         pool_processes=_pool_size(body.get("pool")),
         memory_bytes=_peak_memory(body.get("rusage")),
         processed=_processed(body.get("total")),
+        prefetch_count=_whole(body.get("prefetch_count")),
     )
 
 
@@ -99,6 +130,24 @@ def _peak_memory(rusage: object) -> int | None:
     return peak if is_macos else peak * 1_024
 
 
+def _with_scheduled(answer: WorkerAnswer, body: object) -> WorkerAnswer:
+    if not isinstance(body, list):
+        return replace(answer, scheduled=None)
+    keys = Counter(filter(None, map(_routing_key, body)))
+    return replace(
+        answer,
+        scheduled=len(body),
+        scheduled_by_key=tuple(sorted(keys.most_common(_MOST_KEYS))),
+    )
+
+
+def _routing_key(entry: object) -> str:
+    """Return the routing key that a scheduled task was sent with; empty if it is not known."""
+    for part in ("request", "delivery_info", "routing_key"):
+        entry = entry.get(part) if isinstance(entry, Mapping) else None
+    return entry if isinstance(entry, str) and _is_name(entry) else ""
+
+
 def _with_queues(answer: WorkerAnswer, body: object) -> WorkerAnswer:
     if not isinstance(body, list):
         return answer
@@ -130,7 +179,7 @@ def _whole(value: object) -> int | None:
 _READERS: Mapping[str, Callable[[WorkerAnswer, object], WorkerAnswer]] = {
     "active": lambda answer, body: replace(answer, active=_length(body)),
     "reserved": lambda answer, body: replace(answer, reserved=_length(body)),
-    "scheduled": lambda answer, body: replace(answer, scheduled=_length(body)),
+    "scheduled": _with_scheduled,
     "revoked": lambda answer, body: replace(answer, revoked=_length(body)),
     "stats": _with_stats,
     "active_queues": _with_queues,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..snapshot import WorkerState, WorkerStatus
-from ..survey import QueueDepth, Survey
+from ..survey import QueueDepth, Survey, WorkerAnswer
 
-__all__ = ["Idle", "Look", "StalledWorkers", "idle_after", "waiting_in", "work_waits"]
+__all__ = ["Idle", "Look", "StalledWorkers", "idle_after", "is_full", "waiting_in", "work_waits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +72,42 @@ def waiting_in(depths: Iterable[QueueDepth]) -> dict[str, bool]:
 def work_waits(queues: Iterable[str] | None, waiting: Mapping[str, bool]) -> bool | None:
     """Return whether messages are ready for a worker that reads these queues; None if unknown.
 
-    Of a worker whose own queues are unknown it is only certain if some are ready in every queue.
+    A worker whose consumers were cancelled reads none, and no work waits for it.
     """
     if queues is None:
-        return True if waiting and all(waiting.values()) else None
+        return None
     known = [waiting.get(name) for name in queues]
     if any(known):
         return True
     return None if None in known else False
 
 
+def is_full(answer: WorkerAnswer) -> bool:
+    """Return whether the worker holds as many tasks as it may, so that it takes no more.
+
+    They wait for their eta, or for the pool. Those that wait for a rate limit do not show here.
+    """
+    held = (answer.reserved or 0) + (answer.scheduled or 0)
+    return bool(answer.prefetch_count) and held >= (answer.prefetch_count or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """What is remembered of one worker on the roster."""
+    """What is remembered of one worker on the roster; of its last answers what they said."""
 
     pid: int | None = None
     idle: Idle | None = None
-    queues: tuple[str, ...] | None = None  # as it last answered
+    queues: tuple[str, ...] | None = None
+    start_interval_seconds: float | None = None
+
+    def after(self, answer: WorkerAnswer) -> _Memory:
+        """Return the memory with this answer in it."""
+        queues, interval = answer.queues, answer.start_interval_seconds
+        return replace(
+            self,
+            queues=self.queues if queues is None else queues,
+            start_interval_seconds=self.start_interval_seconds if interval is None else interval,
+        )
 
 
 _NOTHING = _Memory()
@@ -100,9 +119,11 @@ class StalledWorkers:
     A worker is stalled if it sends heartbeats which say for longer than ``stalled_seconds`` that
     it runs nothing and has begun nothing, while messages are ready in a queue that it reads. This
     happens to a worker on Redis that lost its connection and never came back to its queues; it
-    does not answer any more either, so the queues that it named last are remembered.
+    does not answer any more either, so what it said last is remembered.
 
-    A rate limit below one task in ``stalled_seconds`` cannot be told from a stall.
+    A worker that is well may look like that for a while: one with a rate limit until it may start
+    the next task, one whose consumers were cancelled, one that is full. So nobody is judged who has
+    never answered, or of whom the rate limits are not known.
     """
 
     def __init__(self, stalled_seconds: float) -> None:
@@ -116,27 +137,31 @@ class StalledWorkers:
 
         ``now`` is monotonic seconds.
         """
-        answers = {answer.hostname: answer.queues for answer in survey.workers or ()}
+        answers = {answer.hostname: answer for answer in survey.workers or ()}
         waiting = waiting_in(survey.queues or ())
-        stalled = []
         memories, self._memories = self._memories, {}
+        stalled = []
         for worker in workers:
             memory = memories.get(worker.hostname, _NOTHING)
-            queues = answers.get(worker.hostname)
-            if queues is None:
-                queues = memory.queues
+            answer = answers.get(worker.hostname)
+            if answer is not None:
+                memory = memory.after(answer)
+            takes_no_more = answer is not None and is_full(answer)
             # A heartbeat is evidence up to the moment it came: a solo worker that runs a task is
             # silent, and nobody knows what it does.
             look = Look(
                 active=worker.active,
                 processed=worker.processed,
-                work_waits=work_waits(queues, waiting),
+                work_waits=False if takes_no_more else work_waits(memory.queues, waiting),
                 seen_at=now - worker.silent_seconds,
             )
             idle = None
             if worker.state is WorkerState.ONLINE:
                 idle = idle_after(memory.idle if memory.pid == worker.pid else None, look)
-            self._memories[worker.hostname] = _Memory(worker.pid, idle, queues)
-            if look.idle_seconds(idle) > self._stalled_seconds:
+            self._memories[worker.hostname] = replace(memory, pid=worker.pid, idle=idle)
+            interval = memory.start_interval_seconds
+            if interval is not None and (
+                look.idle_seconds(idle) > self._stalled_seconds + interval
+            ):
                 stalled.append(worker.hostname)
         return tuple(sorted(stalled)) if waiting else None

@@ -455,8 +455,8 @@ class Aggregator:
         task.received_at, task.started_at = received_at, None
         if details.first_received_at is None:
             details.first_received_at = received_at
-        if details.queue is not None and details.sent_at is not None:
-            self.in_flight.waiting.received(details.queue, uuid, sent_at=details.sent_at)
+        if details.queue is not None:
+            self.in_flight.waiting.remove(details.queue, uuid)
         if task.running_since is None:
             task.pid = event.pid
             self._move(task, hostname)

@@ -34,7 +34,6 @@ class Exposure:
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
     leaving: tuple[Loss, ...]
-    waiting: tuple[tuple[str, float], ...]  # queue, since when the oldest task waits (wall clock)
     now: float  # our monotonic clock
     link: BrokerLink
     tasks_in_flight: int
@@ -54,9 +53,6 @@ class Exposure:
             running=tuple(
                 RunningTasks(name, len(starts), self.now - min(starts))
                 for name, starts in sorted(self.running(self.now).items())
-            ),
-            waiting=tuple(
-                (queue, max(0.0, self.closed_at - since)) for queue, since in self.waiting
             ),
             link=self.link,
             tasks_in_flight=self.tasks_in_flight - given_up,

@@ -17,7 +17,16 @@ from .. import events as ev
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..settings import Settings
-from ..snapshot import UNKNOWN, AckToken, BrokerLink, EndedTask, Live, RunningTask, TaskInFlight
+from ..snapshot import (
+    UNKNOWN,
+    AckToken,
+    BrokerLink,
+    EndedTask,
+    Live,
+    RunningTask,
+    TaskInFlight,
+    UnreceivedTasks,
+)
 from ..text import printable
 from .aggregator import Aggregator, Loss
 from .ended import ended_task
@@ -138,6 +147,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             if self._link.is_connected and not link.is_connected:
                 self._aggregator.window.disconnections += 1
+            if link is BrokerLink.LISTENING:
+                self._aggregator.in_flight.waiting.clear()
             self._link, self._link_since = link, self._clock.monotonic()
 
     def await_broker(self) -> None:
@@ -188,7 +199,6 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             known_names=tuple(aggregator.cells.names),
             workers=aggregator.roster.collect(now=now),
             losses=aggregator.take_losses(now=now),
-            waiting=tuple(in_flight.waiting.oldest()),
             now=now,
             link=self._link,
             tasks_in_flight=len(in_flight),
@@ -200,6 +210,22 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             if self._has_checkpoints
             else (),
         )
+
+    def unreceived(self) -> Mapping[str, UnreceivedTasks]:
+        """Return the tasks sent and not received since we began to listen, by queue.
+
+        Empty while we do not listen. A task whose receipt was lost is still among them, and one
+        whose task-sent was lost is not: compare the number with what the broker holds.
+        """
+        with self._mutex:
+            if self._link is not BrokerLink.LISTENING:
+                return {}
+            return self._aggregator.in_flight.waiting.summary()
+
+    def forget_unreceived(self, queue: str, *, before: float) -> None:
+        """Take the tasks sent to this queue before that wall-clock time for received."""
+        with self._mutex:
+            self._aggregator.in_flight.waiting.forget(queue, before=before)
 
     def peek(self) -> Live:
         """Return what is counted so far, and what is running, without closing the window."""

@@ -16,6 +16,8 @@ __all__ = ["as_json", "as_text"]
 _NARROWEST = 12  # characters of a name, however little room there is
 _WORKER = ("worker", "active", "reserved", "scheduled", "processed", "memory")
 _QUEUE = ("queue", "ready", "unacked", "consumers", "oldest", "in/s", "out/s", "status")
+#: What a worker answers only for the verdict on stalls and backlogs.
+_NOT_SHOWN = ("prefetch_count", "scheduled_by_key", "start_interval_seconds")
 _LONGEST_UUID = 36
 
 
@@ -38,7 +40,7 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
         },
         "workers": None
         if report.workers is None
-        else [{**asdict(worker), "processed": _processed(worker)} for worker in workers],
+        else [_worker_document(worker) for worker in workers],
         "queues": None
         if report.queues is None
         else [
@@ -94,6 +96,11 @@ def _longest_running(task: TaskInFlight, age: float) -> str:
 
 
 # -- tables ---------------------------------------------------------------------------------------
+
+
+def _worker_document(worker: WorkerAnswer) -> dict[str, object]:
+    shown = {name: value for name, value in asdict(worker).items() if name not in _NOT_SHOWN}
+    return {**shown, "processed": _processed(worker)}
 
 
 def _worker_row(worker: WorkerAnswer) -> tuple[str, ...]:

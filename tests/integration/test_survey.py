@@ -22,11 +22,11 @@ from event_monitor.settings import Settings
 from ..support.endpoint import Endpoint
 from ..support.processes import LISTENS, PROJECT, Process, Processes
 from ..support.servers import RabbitServer, Server
-from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 
 SOON = 40.0  # seconds; only a broken monitor, or a very slow machine, takes that long
 STAMPED = "tests.support.stamped"
+LETTING_GO = "tests.support.letting_go"  # whose workers fall out of their queues when told
 BACKLOG = "backlog"  # a queue that no worker reads
 HOSTILE = 'a"b\\c ${d} é'  # another
 INTERVAL_SECONDS = 2
@@ -350,25 +350,30 @@ def test_a_worker_that_stops_keeps_what_it_holds(
 
 @on_redis
 def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
-    broker: str, processes: Processes, client: Celery, cloudwatch: Endpoint
+    processes: Processes, client: Celery, cloudwatch: Endpoint
 ) -> None:
     """It is named in the log and counted, until it begins a task."""
-    # Given work in every queue, and a worker that does not answer which it reads
-    for task in ("proj.succeed", "proj.elsewhere"):
-        client.send_task(task)
-    client.send_task("proj.succeed", queue=BACKLOG)
+    # Given a worker that falls out of its queues, and work
+    worker = processes.start(
+        [
+            *("celery", "-A", LETTING_GO, "worker", "--hostname", "w1@survey", "-c", "1"),
+            *("--loglevel", "INFO", "--without-mingle", "--task-events"),
+        ]
+    )
+    worker.wait_for_output("w1@survey ready.")
     monitor = watch(processes, worker_stalled_seconds="10")
-    worker = SyntheticWorker(broker, "w1@synthetic")
+    become(lambda: last(cloudwatch, "WorkersStalled"), 0)
+    client.control.broadcast("let_go", reply=True, timeout=5)
+    for _ in range(3):
+        client.send_task("proj.succeed")
 
     # When it does nothing
-    with worker.beating():
-        become(lambda: last(cloudwatch, "WorkersStalled"), 1)
-        monitor.wait_for_output("worker w1@synthetic is stalled: ")
+    become(lambda: last(cloudwatch, "WorkersStalled"), 1)
+    monitor.wait_for_output("worker w1@survey is stalled: ")
 
-        # Then it is stalled, until it works
-        worker.run()
-        become(lambda: last(cloudwatch, "WorkersStalled"), 0)
-    worker.close()
+    # Then it is stalled, until it works
+    client.control.broadcast("take_hold", reply=True, timeout=5)
+    become(lambda: last(cloudwatch, "WorkersStalled"), 0)
     assert monitor.stop() == 0
-    assert warnings(monitor, "w1@synthetic is stalled: ") == 1
+    assert warnings(monitor, "w1@survey is stalled: ") == 1
     assert {datum.values[0] for datum in cloudwatch.series("WorkersStalled")} == {0, 1}

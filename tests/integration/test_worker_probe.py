@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -20,19 +19,13 @@ import pytest
 import redis
 from celery import Celery
 
-from event_monitor.probes.inspect import ask_workers
-from event_monitor.probes.queues import queue_probe_to
-from event_monitor.probes.stalled import StalledWorkers
-from event_monitor.settings import Settings
-from event_monitor.snapshot import WorkerStatus
-from event_monitor.state import State
-from event_monitor.survey import Survey, WorkerAnswer
+from event_monitor.probes.inspect import ask_start_intervals, ask_workers
+from event_monitor.survey import WorkerAnswer
 
 from ..support.processes import Processes
 from ..support.proj import QUEUES
 from ..support.proxy import Proxy
 from ..support.servers import Server, free_port, missing
-from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 
 #: Longer than a test may take: a test that waits for all of it has failed.
@@ -76,10 +69,11 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
     processes.worker("w1@holds", concurrency=1)
     sleep_for = client.tasks["proj.sleep_for"]
 
-    # When one runs, two wait for it, one for its eta, and one is revoked
+    # When one runs, two wait for it, one of each queue for its eta, and one is revoked
     for _ in range(3):
         sleep_for.delay(600)
     sleep_for.apply_async([600], countdown=3_600)
+    sleep_for.apply_async([600], countdown=3_600, queue="elsewhere")
     client.control.revoke("no-such-task")
 
     # Then
@@ -88,9 +82,25 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
         held = answers["w1@holds"]
         return (held.active, held.reserved, held.scheduled, held.revoked)
 
-    wait_until(lambda: numbers() == (1, 2, 1, 1), 20, "everything is where it belongs")
+    wait_until(lambda: numbers() == (1, 2, 2, 1), 20, "everything is where it belongs")
     answer = by_name(ask_workers(client, timeout=FOR_EVER, expected=["w1@holds"]))["w1@holds"]
     assert answer.processed == (("proj.sleep_for", 1),)
+    assert answer.scheduled_by_key == (("celery", 1), ("elsewhere", 1))
+    assert answer.prefetch_count == 6  # four, and one more for each that waits for its eta
+
+
+def test_rate_limits_are_those_that_hold_now(processes: Processes, client: Celery) -> None:
+    """Also those that somebody sets while the worker runs; nobody else is asked."""
+    processes.worker("w1@limits", concurrency=1)
+    processes.worker("w2@limits", concurrency=1)
+
+    def intervals() -> dict[str, float]:
+        return ask_start_intervals(client, ("w1@limits",), timeout=FOR_EVER)
+
+    assert intervals() == {"w1@limits": 0.0}
+
+    client.control.rate_limit("proj.succeed", "30/m", destination=["w1@limits"])
+    wait_until(lambda: intervals() == {"w1@limits": 2.0}, 20, "the limit holds")
 
 
 def test_a_stopped_worker_is_absent(processes: Processes, client: Celery) -> None:
@@ -218,60 +228,6 @@ def test_pickle_is_never_read(client: Celery) -> None:
 
     with liar(client, {"liar@host": []}, serializer="pickle"):
         assert ask_workers(client, timeout=1.0, expected=["liar@host"]) == ()
-
-
-# -- stalled workers -----------------------------------------------------------------------------
-
-
-@contextmanager
-def roster(app: Celery) -> Iterator[Callable[[], tuple[WorkerStatus, ...]]]:
-    """What the monitor's state thinks of the workers whose events come from here on."""
-    state = State()
-    with app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={"*": state.event})
-        thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
-        thread.start()
-        try:
-            yield lambda: state.expose().develop().workers
-        finally:
-            receiver.should_stop = True
-            thread.join()
-
-
-def test_a_worker_that_beats_but_leaves_its_work_is_stalled(broker: str, client: Celery) -> None:
-    """Its heartbeats come, messages wait, and it neither runs nor begins anything."""
-    # Given a message in the queue, and a worker that only beats
-    settings = Settings()
-    client.send_task("proj.succeed")
-    probe = queue_probe_to(client, settings)
-    queues = wait_until(
-        lambda: [depth for depth in probe.read(("celery",)) if depth.ready], 10, "the message waits"
-    )
-    probe.close()
-    survey = Survey(queues=tuple(queues), workers=ask_workers(client, timeout=0.5))
-    worker = SyntheticWorker(broker)
-    stalled = StalledWorkers(1.0)
-
-    try:
-        with roster(client) as workers, worker.beating():
-            wait_until(workers, 10, "its heartbeat has come")
-
-            # When it goes on so
-            wait_until(
-                lambda: stalled.judge(workers(), survey, now=time.monotonic()) == ("w1@synthetic",),
-                20,
-                "it is stalled",
-            )
-
-            # Then it recovers as soon as it begins a task
-            worker.run()
-            wait_until(
-                lambda: stalled.judge(workers(), survey, now=time.monotonic()) == (),
-                20,
-                "it works again",
-            )
-    finally:
-        worker.close()
 
 
 @on_redis

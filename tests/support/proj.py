@@ -1,7 +1,7 @@
 """A sample Celery project. Run it with ``celery -A tests.support.proj worker``.
 
-``BROKER_URL`` and ``RESULT_BACKEND`` come from the environment, and ``SEND_SENT_EVENT=0``
-switches the producer's task-sent events off.
+``BROKER_URL`` and ``RESULT_BACKEND`` come from the environment, ``SEND_SENT_EVENT=0`` switches the
+producer's task-sent events off, and ``WORKER_DIRECT=1`` gives each worker a queue of its own.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def build(environ: Mapping[str, str]) -> Celery:
         task_routes={"proj.elsewhere": {"queue": "elsewhere"}},
         broker_connection_retry_on_startup=True,
         worker_enable_soft_shutdown_on_idle=False,
+        worker_direct=environ.get("WORKER_DIRECT") == "1",
     )
     for function in (succeed, elsewhere, fail, ignore, sleep_for):
         app.task(function, name=f"proj.{function.__name__}")

@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "camera", "liveness", "notices", "pipeline", "publisher", "receiver"}
     | {"settings", "sinks", "snapshot", "state"},
     "cloudwatch_cam": {"camera", "errors", "service", "settings", "snapshot", "state"},
-    "beat": {"broker", "catalog", "metrics", "settings", "sinks", "snapshot", "status", "survey"},
+    "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
+    | {"status", "survey"},
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "liveness", "metrics", "provision", "service"}
     | {"settings", "status"},

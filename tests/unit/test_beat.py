@@ -23,7 +23,16 @@ ANSWERS = (
         processed=(("proj.a", 9),),
         queues=("celery",),
     ),
-    WorkerAnswer(W2, active=2, reserved=0, pool_processes=2, queues=("celery",)),
+    WorkerAnswer(
+        W2,
+        active=2,
+        reserved=0,
+        scheduled=0,
+        revoked=0,
+        pool_processes=2,
+        memory_bytes=40_000_000,
+        queues=("celery",),
+    ),
 )
 QUEUES = (QueueDepth("celery", ready=12, unacked=5, oldest_seconds=30.0),)
 

@@ -66,9 +66,10 @@ def make(
         elif kind == "sqs":
             cluster = sqs()
         else:
+            priorities = {"x-queue-type": "classic", "x-max-priority": 9}
             cluster = Cluster(
                 server("rabbitmq").fresh_url(),
-                arguments={"x-queue-type": kind},
+                arguments=priorities if kind == "priorities" else {"x-queue-type": kind},
                 confirm_publish=True,  # else a message may come after the question
             )
         closing.callback(cluster.close)

@@ -66,6 +66,64 @@ def test_rabbitmq_management_reports_an_age_where_producers_set_the_timestamp(
     assert wait_until(age, LAG_SECONDS, "an age is reported") == pytest.approx(500, abs=60)
 
 
+def test_rabbitmq_reports_no_age_that_may_be_of_a_message_with_a_worker(
+    make: Make, server: Callable[[str], Server]
+) -> None:
+    """Its timestamp is the oldest of what waits and what is unacknowledged, such as ETA tasks."""
+    # Given an old message that a worker holds, and a new one that waits
+    cluster = make("classic")
+    cluster.publish("q", timestamp=int(time.time()) - 5_000)
+    cluster.take("q", 1)
+    cluster.publish("q", timestamp=int(time.time()))
+    probe = cluster.probe(management_url=management_url(server))
+
+    # Then its age is not taken for that of the other
+    depth = wait_until(
+        lambda: next((found for found in probe.read(("q",)) if found.unacked), None),
+        LAG_SECONDS,
+        "the management API has caught up",
+    )
+    assert depth is not None
+    assert (depth.ready, depth.unacked, depth.oldest_seconds) == (1, 1, None)
+
+
+def test_rabbitmq_reports_no_age_where_there_are_priorities(
+    make: Make, server: Callable[[str], Server]
+) -> None:
+    """It would be that of the highest, though a low one waits much longer."""
+    cluster = make("priorities")
+    now = int(time.time())
+    cluster.publish("q", timestamp=now - 500, priority=0)
+    cluster.publish("q", timestamp=now - 5, priority=9)
+    probe = cluster.probe(management_url=management_url(server))
+
+    depth = wait_until(
+        lambda: next((found for found in probe.read(("q",)) if found.unacked == 0), None),
+        LAG_SECONDS,
+        "the management API has caught up",
+    )
+    assert depth is not None
+    assert (depth.ready, depth.oldest_seconds) == (2, None)
+
+
+def test_rabbitmq_rates_of_a_queue_without_traffic_are_zero(
+    make: Make, server: Callable[[str], Server]
+) -> None:
+    """Where it measures those of others."""
+    cluster = make("classic")
+    cluster.publish("idle", 0)
+    cluster.publish("busy", 3)
+    probe = cluster.probe(management_url=management_url(server))
+
+    def rates() -> object:
+        busy, idle = probe.read(("busy", "idle"))
+        return busy.arrivals_per_second is not None and idle.memory_bytes and idle
+
+    idle = wait_until(rates, LAG_SECONDS, "the rates are there")
+    assert isinstance(idle, QueueDepth)
+    assert (idle.arrivals_per_second, idle.deliveries_per_second) == (0.0, 0.0)
+
+
 def test_rabbitmq_without_its_management_reports_what_amqp_knows(
     make: Make, server: Callable[[str], Server], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,12 +155,12 @@ def test_rabbitmq_missing_queue_is_logged_once_until_it_was_there(
 
     with caplog.at_level(logging.WARNING, "event_monitor"):
         for _ in range(3):
-            assert probe.read(("late",)) == (QueueDepth("late"),)
+            assert probe.read(("late",)) == (QueueDepth("late", missing=True),)
         assert warnings() == 1
         cluster.publish("late", 1)
         assert probe.read(("late",))[0].ready == 1
         cluster.queue("late")(cluster.connection.default_channel).delete()
-        assert probe.read(("late",)) == (QueueDepth("late"),)
+        assert probe.read(("late",)) == (QueueDepth("late", missing=True),)
         assert warnings() == 2
 
 
@@ -124,7 +182,10 @@ def test_rabbitmq_missing_queues_leave_no_channels_behind(make: Make) -> None:
     probe = DeclareProbe(source, timeout_seconds=2.0)
     try:
         for _ in range(5):
-            assert probe.read(("missing", "too")) == (QueueDepth("missing"), QueueDepth("too"))
+            assert probe.read(("missing", "too")) == (
+                QueueDepth("missing", missing=True),
+                QueueDepth("too", missing=True),
+            )
 
         (used,) = (clone for clone in source.clones if clone.connected)
         assert set(used.connection.channels) == {0}  # the connection itself

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+from datetime import datetime, timezone
+from uuid import uuid4
 
 import pytest
 import redis
@@ -105,3 +108,73 @@ def test_redis_reports_the_age_of_the_oldest_of_all_priorities(kind: str, make: 
     assert with_time.oldest_seconds == pytest.approx(900, abs=60)
     assert without.oldest_seconds is None
     assert empty.oldest_seconds is None
+
+
+@pytest.mark.parametrize("kind", REDIS)
+def test_redis_reports_no_age_while_one_priority_hides_its_own(kind: str, make: Make) -> None:
+    """The message without a time may be the oldest."""
+    cluster = make(kind)
+    cluster.publish("q", headers={HEADER: time.time() - 100}, priority=0)
+    cluster.publish("q", priority=9)
+
+    assert cluster.probe().read(("q",))[0].oldest_seconds is None
+
+
+def eta_in(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() + seconds, timezone.utc).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind", "age"),
+    [
+        (1, ({HEADER: 100}, {HEADER: 50}), 100),
+        (9, ({HEADER: 100},), 100),
+        (10, ({HEADER: 100},), None),  # nobody looks that far
+        (1, ({},), None),  # it may be older
+        (1, (), 0),
+        (3, (), 0),  # none of them waits yet
+    ],
+)
+def test_redis_looks_behind_messages_that_wait_for_their_eta(
+    ahead: int, behind: tuple[dict[str, float], ...], age: float | None, make: Make
+) -> None:
+    cluster = make("redis")
+    now = time.time()
+    for _ in range(ahead):
+        cluster.publish("q", headers={HEADER: now - 500, "eta": eta_in(3_600)})
+    for headers in behind:
+        cluster.publish("q", headers={name: now - ago for name, ago in headers.items()})
+
+    found = cluster.probe().read(("q",))[0].oldest_seconds
+
+    assert found == (None if age is None else pytest.approx(age, abs=30))
+
+
+def test_redis_keys_that_are_refused_cost_only_themselves(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An access control list that knows one queue, but neither another nor what is unacked."""
+    # Given
+    cluster = make("redis")
+    cluster.publish("q", headers={HEADER: time.time() - 100})
+    cluster.publish("secret")
+    user = f"monitor-{uuid4().hex}"
+    with redis.Redis.from_url(cluster.url) as admin:
+        admin.execute_command("ACL", "SETUSER", user, "on", ">geheim", "+@all", "~q*")
+        try:
+            probe = cluster.probe(to=cluster.url.replace("redis://", f"redis://{user}:geheim@"))
+
+            # When
+            with caplog.at_level(logging.WARNING, "event_monitor"):
+                for _ in range(3):
+                    q, secret = probe.read(("q", "secret"))
+        finally:
+            admin.execute_command("ACL", "DELUSER", user)
+
+    # Then
+    assert (q.ready, q.unacked) == (1, None)
+    assert q.oldest_seconds == pytest.approx(100, abs=30)
+    assert secret == QueueDepth("secret")
+    assert len(caplog.messages) == 1
+    assert "a part of the queues is unknown: " in caplog.text
+    assert "geheim" not in caplog.text

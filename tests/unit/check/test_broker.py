@@ -26,8 +26,8 @@ def app_with(broker: str, **conf: object) -> Celery:
 
 def test_an_event_of_our_own_comes_back_through_the_broker() -> None:
     """Subscribing, publishing and decoding are proven at once."""
-    # Given: a broker inside this process
-    app = app_with("memory://check-echo/")
+    # Given: a broker inside this process, and a queue that no other test has made
+    app = app_with("memory://check-echo/", task_default_queue="check-echo")
 
     # When
     findings = list(check(app, CONSOLE, listen_seconds=0))

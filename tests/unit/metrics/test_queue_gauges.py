@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from event_monitor.metrics.gauges import queue_totals, queue_values
+from event_monitor.metrics.gauges import queue_totals, queue_values, values_by_queue
 from event_monitor.metrics.source_values import SourceValues
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Snapshot, TaskCounts, Window
-from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
+from event_monitor.survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 
 PLAIN = Settings()
 LIMITED = Settings(
@@ -42,8 +42,8 @@ def test_queue_of_which_all_is_known_has_all_gauges() -> None:
         deliveries_per_second=4.0,
     )
     workers = (
-        WorkerAnswer("w1@h", pool_processes=4, queues=("q", "p")),
-        WorkerAnswer("w2@h", pool_processes=4, queues=("q",)),
+        WorkerAnswer("w1@h", scheduled=0, pool_processes=4, queues=("q", "p")),
+        WorkerAnswer("w2@h", scheduled=0, pool_processes=4, queues=("q",)),
         WorkerAnswer("w3@h", pool_processes=9, queues=("p",)),
     )
 
@@ -100,34 +100,131 @@ def test_backlog_per_worker_is_unknown_if_the_size_of_a_pool_is() -> None:
     ] == pytest.approx(13.5)
 
 
-# -- consumers, where the broker does not know ----------------------------------------------------
+# -- tasks that wait for their eta ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("workers", "consumers"),
+    ("reads", "scheduled", "by_key", "backlog"),
     [
-        (None, None),
-        ((), 0),
-        ((("q",), ("q", "p"), ("p",)), 2),
-        ((("p",),), 0),
-        ((("q",), None), None),
+        (("q",), 40, (), 1.5),  # all are from the one queue that it reads
+        (("q", "p"), 0, (), 11.5),
+        (("q", "p"), 40, (("q", 40),), 1.5),
+        (("q", "p"), 40, (("q", 10), ("p", 30)), 9.0),
+        (("q", "p"), 40, (("p", 40),), 11.5),
+        (("q", "p"), 40, (("q", 39), ("video.#", 1)), None),  # nobody knows where that one is from
+        (("q", "p"), 40, (), None),
+        (("q", "p"), None, (), None),
     ],
 )
-def test_consumers_the_broker_does_not_know_are_counted_by_what_workers_read(
-    workers: tuple[tuple[str, ...] | None, ...] | None, consumers: int | None
+def test_what_workers_hold_until_its_eta_is_no_backlog(
+    reads: tuple[str, ...],
+    scheduled: int | None,
+    by_key: tuple[tuple[str, int], ...],
+    backlog: float | None,
 ) -> None:
-    survey = Survey()
-    if workers is not None:
-        answers = (WorkerAnswer(f"w{n}@h", queues=queues) for n, queues in enumerate(workers))
-        survey = Survey(workers=tuple(answers))
+    """By the queue that each was sent to; unknown where that cannot be told."""
+    answer = WorkerAnswer(
+        "w@h", scheduled=scheduled, pool_processes=4, queues=reads, scheduled_by_key=by_key
+    )
+    queue = QueueDepth("q", ready=4, unacked=42)
 
-    assert queue_values(QueueDepth("q"), survey, PLAIN).get("queue_consumers") == consumers
+    values = queue_values(queue, Survey(workers=(answer,)), PLAIN)
+
+    assert values.get("backlog_per_worker") == backlog
 
 
-def test_the_brokers_number_of_consumers_wins() -> None:
-    survey = Survey(workers=(WorkerAnswer("w@h", queues=("q",)),))
+def test_the_backlog_of_all_queues_needs_not_know_which_a_scheduled_task_is_of() -> None:
+    answer = WorkerAnswer("w@h", scheduled=40, pool_processes=4, queues=("q", "p"))
+    queues = (QueueDepth("q", ready=2, unacked=30), QueueDepth("p", ready=2, unacked=14))
 
-    assert queue_values(QueueDepth("q", consumers=0), survey, PLAIN)["queue_consumers"] == 0
+    totals = totals_of(Survey(queues=queues, workers=(answer,)), PLAIN)
+
+    assert totals["backlog_per_worker"] == 2.0
+
+
+def test_a_backlog_is_never_negative() -> None:
+    """Broker and workers are asked one after the other."""
+    answer = WorkerAnswer("w@h", scheduled=40, pool_processes=1, queues=("q",))
+
+    values = queue_values(QueueDepth("q", 0, 39), Survey(workers=(answer,)), PLAIN)
+
+    assert values["backlog_per_worker"] == 0
+
+
+# -- partial answers ------------------------------------------------------------------------------
+
+
+def test_a_worker_that_did_not_answer_leaves_unknown_what_it_may_touch() -> None:
+    """The backlog per process would be too large, and not by a little."""
+    survey = Survey(
+        queues=(QueueDepth("q", 8, 0, 1), QueueDepth("p", 6, 0, 1)),
+        workers=(WorkerAnswer("w@h", scheduled=0, pool_processes=2, queues=("q", "p")),),
+        absent=(AbsentWorker("busy@h", ("q",)),),
+    )
+    by_queue = values_by_queue(survey, PLAIN)
+
+    assert by_queue["q"].get("backlog_per_worker") is None
+    assert by_queue["p"]["backlog_per_worker"] == 3.0
+    assert "backlog_per_worker" not in totals_of(survey, PLAIN)
+    assert totals_of(survey, PLAIN)["queue_length"] == 14
+
+
+def test_a_worker_whose_queues_are_unknown_may_read_all() -> None:
+    for survey in (
+        Survey(workers=(), absent=(AbsentWorker("busy@h"),)),
+        Survey(workers=(WorkerAnswer("terse@h", pool_processes=1),)),
+    ):
+        assert "backlog_per_worker" not in queue_values(QueueDepth("q", 7), survey, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "lost"),
+    [
+        (
+            QueueDepth("b"),
+            {"queue_length", "queue_unacked", "queue_consumers", "oldest_message"}
+            | {"queue_status", "arrival_rate", "drain_rate", "time_to_empty"},
+        ),
+        (QueueDepth("b", 1, 1, 1, None, 1.0, 2.0), {"oldest_message"}),
+        (QueueDepth("b", 1, 1, None, 1.0, 1.0, 2.0), {"queue_consumers"}),
+        (QueueDepth("b", 1, None, 1, 1.0, 1.0, 2.0), {"queue_unacked"}),
+        (QueueDepth("b", 0, 1, 1, None, 1.0, 2.0), set()),  # nothing waits, so nothing is old
+        (QueueDepth("b", missing=True), set()),
+    ],
+)
+def test_totals_are_unknown_while_one_queue_is(unknown: QueueDepth, lost: set[str]) -> None:
+    """A part would be taken for the whole."""
+    known = QueueDepth("a", 5, 1, 1, 20.0, 1.0, 2.0)
+    whole = totals_of(Survey(queues=(known,)), LIMITED)
+
+    assert set(whole) - set(totals_of(Survey(queues=(known, unknown)), LIMITED)) == lost
+
+
+def test_a_status_that_cannot_be_worse_is_known() -> None:
+    """Whatever the other queue is in."""
+    queues = (QueueDepth("a", ready=500), QueueDepth("b"))
+
+    assert totals_of(Survey(queues=queues), LIMITED) == {"queue_status": 2, "drain_rate": 2.0}
+
+
+# -- queues of single workers ---------------------------------------------------------------------
+
+
+def test_the_queues_of_single_workers_are_one_series() -> None:
+    """Pods come and go, and each has a name of its own."""
+    survey = Survey(
+        queues=(
+            QueueDepth("celery", ready=7, oldest_seconds=3.0),
+            QueueDepth("celery@pod-1.dq2", ready=1, oldest_seconds=4.0),
+            QueueDepth("celery@pod-2.dq2", ready=2, oldest_seconds=9.0),
+        )
+    )
+
+    assert values_by_queue(survey, PLAIN) == {
+        "celery": {"queue_length": 7, "oldest_message": 3.0},
+        "worker_direct": {"queue_length": 3, "oldest_message": 9.0},
+    }
+    assert totals_of(survey, PLAIN)["queue_length"] == 10
 
 
 # -- all queues -----------------------------------------------------------------------------------
@@ -142,9 +239,9 @@ def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
         queues=(
             QueueDepth("a", ready=5, unacked=1, consumers=1, oldest_seconds=700.0),
             QueueDepth("b", ready=50, unacked=2, consumers=2, oldest_seconds=3.0),
-            QueueDepth("unknown"),
+            QueueDepth("not there", missing=True),
         ),
-        workers=(WorkerAnswer("w@h", pool_processes=2, queues=("a", "b")),),
+        workers=(WorkerAnswer("w@h", scheduled=0, pool_processes=2, queues=("a", "b")),),
     )
 
     assert totals_of(survey, LIMITED) == {

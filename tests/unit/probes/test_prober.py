@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import pytest
 from celery import Celery
@@ -13,12 +14,14 @@ from event_monitor.broker.protocols import CeleryApp, Errors
 from event_monitor.clock import SYSTEM_CLOCK, Clock
 from event_monitor.probes.prober import Prober
 from event_monitor.settings import Settings
-from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
+from event_monitor.snapshot import UnreceivedTasks
+from event_monitor.survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 from event_monitor.testing import FakeClock
 
 Logged = Callable[[], list[tuple[str, str]]]
 
 W1 = WorkerAnswer("w1@h", active=1, pool_processes=2, queues=("celery", "mail"))
+LIMITED = replace(W1, start_interval_seconds=6.0)  # with what it replied about its rate limits
 DEADLINE_SECONDS = 10
 NO_WORKERS = "could not ask the workers: nobody is there"
 NO_BROKER = "could not ask the broker for its queues: it is away"
@@ -27,15 +30,20 @@ NO_BROKER = "could not ask the broker for its queues: it is away"
 class FakeCluster:
     """Workers and broker that answer what a test wants, or raise it if it is an exception.
 
-    It is its own queue probe.
+    It is its own queue probe, and what producers sent.
     """
 
     def __init__(self) -> None:
         self.app = Celery("asked", broker="memory://", set_as_current=False)
         self.workers: tuple[WorkerAnswer, ...] | Exception = (W1,)
         self.ready: dict[str, int | None] | Exception = {}
+        self.missing: set[str] = set()  # queues that do not exist
         self.app_queues: tuple[str, ...] = ("celery",)
         self.gone: Errors = (OSError,)
+        self.age_hint = "ask the producers"
+        self.intervals: dict[str, float] | Exception = {"w1@h": 6.0}
+        self.sent: dict[str, UnreceivedTasks] = {}
+        self.forgotten: list[tuple[str, float]] = []
         self.may_answer = threading.Event()  # until it is set, a question to the workers hangs
         self.may_answer.set()
 
@@ -45,6 +53,7 @@ class FakeCluster:
         self.expected: Collection[str] | None = None
         self.timeout: float | None = None
         self.asked_for: list[tuple[str, ...]] = []  # queues, by question
+        self.limits_asked: list[tuple[str, ...]] = []  # workers, by question
         self.probes = 0
         self.clocks: list[Clock] = []
 
@@ -60,7 +69,9 @@ class FakeCluster:
             self.app,
             settings or Settings(),
             online=online,
+            sent=self,
             ask_workers=self.ask_workers,
+            ask_start_intervals=self.ask_start_intervals,
             queue_names=self.queue_names,
             make_queue_probe=self.make_queue_probe,
             clock=clock,
@@ -78,6 +89,23 @@ class FakeCluster:
             raise self.workers
         return self.workers
 
+    def ask_start_intervals(
+        self, app: CeleryApp, destination: Collection[str], *, timeout: float, clock: Clock
+    ) -> dict[str, float]:
+        del timeout
+        assert app is self.app
+        self.limits_asked.append(tuple(destination))
+        self.clocks.append(clock)
+        if isinstance(self.intervals, Exception):
+            raise self.intervals
+        return {name: self.intervals[name] for name in destination if name in self.intervals}
+
+    def unreceived(self) -> dict[str, UnreceivedTasks]:
+        return dict(self.sent)
+
+    def forget_unreceived(self, queue: str, *, before: float) -> None:
+        self.forgotten.append((queue, before))
+
     def queue_names(self, app: CeleryApp, settings: Settings) -> tuple[str, ...]:
         assert app is self.app
         return tuple(sorted({*self.app_queues, *settings.queues}))
@@ -94,7 +122,12 @@ class FakeCluster:
         self.queues_asked.set()
         if isinstance(self.ready, Exception):
             raise self.ready
-        return tuple(QueueDepth(name, ready=self.ready.get(name, 0)) for name in names)
+        return tuple(
+            QueueDepth(name, missing=True)
+            if name in self.missing
+            else QueueDepth(name, ready=self.ready.get(name, 0))
+            for name in names
+        )
 
     def close(self) -> None:
         self.closed.set()
@@ -147,7 +180,7 @@ def test_the_last_answers_are_taken_with_their_age(
     assert prober.survey() == Survey(
         queues=(QueueDepth("celery", ready=3), QueueDepth("mail", ready=0)),
         queues_age_seconds=7.0,
-        workers=(W1,),
+        workers=(LIMITED,),
         workers_age_seconds=7.0,
     )
 
@@ -192,25 +225,194 @@ def test_answers_of_queues_and_of_workers_expire_separately(
     assert survey.queues_age_seconds == 100
 
 
-# -- growth ----------------------------------------------------------------------------------------
+# -- who did not answer ----------------------------------------------------------------------------
 
 
-def test_growth_is_of_queues_known_both_times(
-    prober: Prober, cluster: FakeCluster, clock: FakeClock
+def test_workers_that_are_online_and_do_not_answer_are_absent_with_the_queues_they_read(
+    cluster: FakeCluster,
 ) -> None:
-    """In messages per second; what was unknown before has not grown from zero."""
-    # Given
-    cluster.ready = {"celery": 10, "mail": None}
+    """As they named them when they last answered; of one that never did, they are unknown."""
+    online = ["w1@h", "w2@h"]
+    prober = cluster.prober(online=lambda: tuple(online))
     prober.ask()
-    assert prober.survey().ready_growth_per_second is None
+    assert prober.survey().absent == (AbsentWorker("w2@h"),)
 
-    # When one falls, another is known at last, and a third is new
-    cluster.ready, cluster.app_queues = {"celery": 4, "mail": 70, "new": 90}, ("celery", "new")
-    clock.advance(60)
+    cluster.workers = ()
+    prober.ask()
+    assert prober.survey().absent == (
+        AbsentWorker("w1@h", ("celery", "mail")),
+        AbsentWorker("w2@h"),
+    )
+
+    # When it is gone, so is what it said
+    online.remove("w1@h")
+    prober.ask()
+    online.append("w1@h")
+    prober.ask()
+    assert prober.survey().absent == (AbsentWorker("w1@h"), AbsentWorker("w2@h"))
+
+
+def test_a_worker_that_never_answers_is_logged_once_with_what_is_unknown(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    prober = cluster.prober(online=lambda: ("w1@h", "w2@h", "w3@h"))
+    for _ in range(2):
+        prober.ask()
+    assert caplog.messages == []
+
+    for _ in range(3):
+        prober.ask()
+    (message,) = caplog.messages
+    assert message.startswith("no answer from w2@h, w3@h: while that lasts the totals of Pool")
+
+
+# -- rate limits -----------------------------------------------------------------------------------
+
+
+def test_a_worker_is_asked_for_its_rate_limits_once_and_while_it_looks_stalled(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    """The reply is long; but limits may be changed while it runs."""
+    prober.ask()
+    prober.ask()
+    assert cluster.limits_asked == [("w1@h",)]
+
+    # When it is idle while work waits
+    cluster.workers, cluster.ready = (replace(W1, active=0),), {"mail": 1}
+    cluster.intervals = {"w1@h": 60.0}
     prober.ask()
 
     # Then
-    assert prober.survey().ready_growth_per_second == -0.1
+    assert cluster.limits_asked == [("w1@h",), ("w1@h",)]
+    (answer,) = prober.survey().workers or ()
+    assert answer.start_interval_seconds == 60.0
+
+
+def test_few_workers_at_a_time_are_asked_for_their_rate_limits(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    """Those that look stalled first."""
+    names = [f"w{number}@h" for number in range(250)]
+    cluster.workers = tuple(WorkerAnswer(name, active=1, queues=("celery",)) for name in names)
+    cluster.workers += (WorkerAnswer("idle@h", active=0, queues=("celery",)),)
+    cluster.ready = {"celery": 1}
+    cluster.intervals = dict.fromkeys((*names, "idle@h"), 0.0)
+    for _ in range(4):
+        prober.ask()
+
+    assert [len(asked) for asked in cluster.limits_asked] == [100, 100, 53, 1]
+    assert {asked[0] for asked in cluster.limits_asked} == {"idle@h"}
+
+
+def test_rate_limits_are_not_asked_for_while_workers_or_broker_do_not_answer(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    cluster.workers = ConnectionError("nobody is there")
+    prober.ask()
+    cluster.workers, cluster.ready = (W1,), OSError("it is away")
+    prober.ask()
+
+    assert cluster.limits_asked == []
+    assert prober.survey().failures == 2
+
+
+def test_rate_limits_that_cannot_be_had_leave_the_answers_known(
+    prober: Prober, cluster: FakeCluster, logged: Logged
+) -> None:
+    cluster.intervals = ConnectionError("it hangs")
+    prober.ask()
+
+    survey = prober.survey()
+    assert (survey.workers, survey.failures) == ((W1,), 1)
+    assert logged() == [("WARNING", "could not ask the workers for their rate limits: it hangs")]
+
+
+# -- ages ------------------------------------------------------------------------------------------
+
+
+def test_the_age_of_what_producers_sent_stands_in_where_the_broker_agrees(
+    prober: Prober, cluster: FakeCluster, clock: FakeClock
+) -> None:
+    cluster.ready = {"celery": 3, "mail": 3}
+    cluster.sent = {
+        "celery": UnreceivedTasks(3, since=clock.wall() - 61),
+        "mail": UnreceivedTasks(2, since=clock.wall() - 61),
+    }
+    prober.ask()
+
+    assert prober.survey().queues == (
+        QueueDepth("celery", ready=3, oldest_seconds=61.0),
+        QueueDepth("mail", ready=3),
+    )
+
+
+def test_an_age_that_stays_unknown_is_logged_once(
+    prober: Prober, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Why, and what to do; for a moment it is unknown often."""
+    sentence = "OldestMessageAge is unknown for queue celery: ask the producers"
+    cluster.ready = {"celery": 3}
+    prober.ask()
+    assert caplog.messages == []
+
+    for _ in range(3):
+        prober.ask()
+    assert caplog.messages == [sentence]
+
+    # And of others
+    cluster.ready = {"celery": 3, **{f"q{number}": 1 for number in range(7)}}
+    cluster.app_queues = tuple(cluster.ready)
+    for _ in range(3):
+        prober.ask()
+    assert caplog.messages[1:] == [
+        "OldestMessageAge is unknown for queue q0, q1, q2, q3, q4 and 2 more: ask the producers"
+    ]
+
+
+def test_where_nothing_can_be_done_about_ages_nothing_is_logged(
+    prober: Prober, cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.ready, cluster.age_hint = {"celery": 3}, ""
+    for _ in range(3):
+        prober.ask()
+
+    assert caplog.messages == []
+
+
+# -- growth ----------------------------------------------------------------------------------------
+
+
+def test_growth_is_known_when_every_queue_is_known_both_times(
+    prober: Prober, cluster: FakeCluster, clock: FakeClock
+) -> None:
+    """In messages per second; what was unknown before has not grown from zero."""
+
+    def growth(**ready: int | None) -> float | None:
+        cluster.ready = dict(ready)
+        clock.advance(60)
+        prober.ask()
+        return prober.survey().ready_growth_per_second
+
+    assert growth(celery=10, mail=None) is None
+    assert growth(celery=4, mail=70) is None
+    assert growth(celery=4, mail=64) == -0.1
+
+    # A new queue is known for the first time
+    cluster.app_queues = ("celery", "new")
+    assert growth(celery=4, mail=64, new=90) is None
+    assert growth(celery=4, mail=64, new=96) == 0.1
+
+
+def test_a_queue_that_is_made_has_grown_from_nothing(
+    prober: Prober, cluster: FakeCluster, clock: FakeClock
+) -> None:
+    cluster.missing = {"mail"}
+    prober.ask()
+    cluster.missing, cluster.ready = set(), {"mail": 6}
+    clock.advance(60)
+    prober.ask()
+
+    assert prober.survey().ready_growth_per_second == 0.1
 
 
 def test_growth_over_an_outage_is_unknown(
@@ -295,7 +497,7 @@ def test_workers_and_queues_are_asked_on_the_clock_that_was_handed_in(
 ) -> None:
     prober.ask()
 
-    assert cluster.clocks == [clock, clock]
+    assert cluster.clocks == [clock, clock, clock]
 
 
 def test_only_workers_that_are_online_are_waited_for(cluster: FakeCluster) -> None:
@@ -303,7 +505,8 @@ def test_only_workers_that_are_online_are_waited_for(cluster: FakeCluster) -> No
     prober = cluster.prober(Settings(probe_seconds=2.5), online=lambda: ("w1@h", "w2@h"))
     prober.ask()
 
-    assert (cluster.expected, cluster.timeout) == (("w1@h", "w2@h"), 2.5)
+    assert cluster.expected is not None
+    assert (set(cluster.expected), cluster.timeout) == ({"w1@h", "w2@h"}, 2.5)
 
 
 @pytest.mark.parametrize("wanted", ["queues", "workers"])
@@ -343,6 +546,53 @@ def test_a_queue_that_nobody_reads_any_more_is_watched_until_its_workers_are_for
         ("bulk", "celery", "mail"),
         ("bulk", "celery", "mail"),
         ("bulk", "celery"),
+    ]
+
+
+def test_a_queue_in_which_messages_wait_is_never_forgotten(
+    prober: Prober, cluster: FakeCluster, clock: FakeClock
+) -> None:
+    """Whether its workers are, or what was sent to it before we listened."""
+    prober.ask()
+    cluster.workers, cluster.ready = (), {"mail": 1}
+
+    for _ in range(10):
+        clock.advance(1_000)
+        prober.ask()
+
+    assert cluster.asked_for[-1] == ("celery", "mail")
+
+
+def test_queues_that_only_producers_know_are_asked_for(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    """Nobody reads them, so what is sent there waits for ever; an empty one is not of interest."""
+    cluster.sent = {"typo": UnreceivedTasks(2, since=1.0), "done": UnreceivedTasks(0)}
+    prober.ask()
+
+    assert cluster.asked_for == [("celery", "mail", "typo")]
+
+
+def test_the_queue_of_a_single_worker_goes_with_the_worker(cluster: FakeCluster) -> None:
+    """Pods come and go. That it is too busy to answer is not the end of it."""
+    # Given a worker with a queue of its own
+    pods: list[str] = ["celery@pod-1"]
+    prober = cluster.prober(online=lambda: tuple(pods))
+    own = WorkerAnswer("celery@pod-1", queues=("celery", "celery@pod-1.dq2"))
+    cluster.workers = (own,)
+    prober.ask()
+
+    # When it does not answer, and when it is gone
+    cluster.workers = ()
+    prober.ask()
+    pods.clear()
+    prober.ask()
+
+    # Then
+    assert cluster.asked_for == [
+        ("celery", "celery@pod-1.dq2"),
+        ("celery", "celery@pod-1.dq2"),
+        ("celery",),
     ]
 
 
@@ -394,7 +644,7 @@ def test_the_thread_asks_at_once_and_closes_the_probe_at_the_end(
 
     # Then
     assert (ended, cluster.closed.is_set()) == (True, True)
-    assert prober.survey().workers == (W1,)
+    assert prober.survey().workers == (LIMITED,)
     assert cluster.probes == 1
 
 
@@ -417,6 +667,15 @@ def test_close_does_not_wait_for_a_question_that_hangs(
     assert prober.close(deadline_seconds=DEADLINE_SECONDS)
     assert (prober.survey().workers, prober.survey().failures) == ((), 0)
     assert cluster.asked_for == []
+
+
+def test_a_prober_that_was_asked_by_hand_closes_its_probe_too(
+    prober: Prober, cluster: FakeCluster
+) -> None:
+    prober.ask()
+
+    assert prober.close()
+    assert cluster.closed.is_set()
 
 
 def test_nothing_to_ask_needs_no_thread(cluster: FakeCluster) -> None:

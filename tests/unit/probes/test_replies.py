@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from event_monitor.broker.control import Reply
-from event_monitor.probes.replies import COMMANDS, with_reply
+from event_monitor.probes.replies import COMMANDS, start_interval, with_reply
 from event_monitor.survey import WorkerAnswer
 
 W1 = "celery@one"
@@ -28,12 +28,16 @@ def test_replies_join_into_one_answer() -> None:
     replies: dict[str, object] = {
         "active": [{"id": "1"}, {"id": "2"}],
         "reserved": [{"id": "3"}],
-        "scheduled": [],
+        "scheduled": [
+            {"request": {"id": uuid, "delivery_info": {"routing_key": key}}}
+            for uuid, key in (("7", "slow"), ("8", "slow"), ("9", "fast"))
+        ],
         "revoked": ["4", "5", "6"],
         "stats": {
             "total": {"proj.b": 7, "proj.a": 1},
             "pool": {"max-concurrency": 2, "processes": [11, 12]},
             "rusage": {"maxrss": 40_000, "msgsnd": 0, "msgrcv": 0},
+            "prefetch_count": 8,
         },
         "active_queues": [{"name": "slow"}, {"name": "fast"}],
     }
@@ -49,12 +53,14 @@ def test_replies_join_into_one_answer() -> None:
         W1,
         active=2,
         reserved=1,
-        scheduled=0,
+        scheduled=3,
         revoked=3,
         pool_processes=2,
         memory_bytes=40_960_000,
         processed=(("proj.a", 1), ("proj.b", 7)),
         queues=("fast", "slow"),
+        prefetch_count=8,
+        scheduled_by_key=(("fast", 1), ("slow", 2)),
     )
 
 
@@ -125,3 +131,46 @@ def test_no_worker_fills_the_memory_with_names() -> None:
 
     assert len(stats(total=many).processed) == 2_000
     assert len(replied("active_queues", [{"name": name} for name in many]).queues or ()) == 2_000
+
+
+# -- scheduled, and rate limits --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, "x", {}, {"request": 3}, {"request": {"delivery_info": None}}]
+    + [{"request": {"delivery_info": {"routing_key": key}}} for key in (None, 3, "", "x" * 2_000)],
+)
+def test_a_scheduled_task_of_unknown_origin_is_counted(entry: object) -> None:
+    """Only where it came from is unknown."""
+    assert replied("scheduled", [entry]) == WorkerAnswer(W1, scheduled=1)
+
+
+def test_made_up_routing_keys_are_bounded() -> None:
+    entries = [{"request": {"delivery_info": {"routing_key": f"k{n}"}}} for n in range(500)]
+    answer = replied("scheduled", entries)
+
+    assert (answer.scheduled, len(answer.scheduled_by_key)) == (500, 100)
+
+
+@pytest.mark.parametrize(
+    ("registered", "seconds"),
+    [
+        ([], 0.0),
+        (["proj.a", "proj.b"], 0.0),
+        (["proj.a [rate_limit=10/m]"], 6.0),
+        (["proj.a [rate_limit=10/m]", "proj.b [rate_limit=1/h]", "proj.c"], 3_600.0),
+        (["proj.a [rate_limit=4]", "proj.b [rate_limit=2/s]"], 0.5),
+        (["proj.a [rate_limit=0.5/s]"], 2.0),
+        (["proj.a [rate_limit=1e-05]"], 100_000.0),
+        (["proj.a [rate_limit=0]", "proj.b [rate_limit=0/m]"], 0.0),  # Celery: without a limit
+        (["proj.a [rate_limit=1e-300/h]"], 2_592_000.0),  # a month is slow enough
+        (["proj.a [rate_limit=-1]", "proj.b [rate_limit=e/e]", "[rate_limit=", 3, None], 0.0),
+        (None, None),
+        ({"error": "x"}, None),
+    ],
+)
+def test_the_lowest_rate_limit_says_how_long_a_worker_may_begin_nothing(
+    registered: object, seconds: float | None
+) -> None:
+    assert start_interval(registered) == (None if seconds is None else pytest.approx(seconds))

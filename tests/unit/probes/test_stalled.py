@@ -20,9 +20,29 @@ def worker(hostname: str = W1, **fields: Any) -> WorkerStatus:
     return WorkerStatus(hostname, fields.pop("state", WorkerState.ONLINE), **fields)
 
 
-def survey(*hostnames: str, reads: tuple[str, ...] = ("celery",), **ready: int | None) -> Survey:
-    """What the workers said of their queues, and what is ready in each queue."""
-    answers = tuple(WorkerAnswer(hostname, queues=reads) for hostname in hostnames)
+def survey(
+    *hostnames: str,
+    reads: tuple[str, ...] | None = ("celery",),
+    interval: float | None = 0.0,
+    held: tuple[int, int] = (0, 0),
+    **ready: int | None,
+) -> Survey:
+    """What the workers said of themselves, and what is ready in each queue.
+
+    ``held`` is how many tasks are reserved and scheduled, of four at the most.
+    """
+    reserved, scheduled = held
+    answers = tuple(
+        WorkerAnswer(
+            hostname,
+            reserved=reserved,
+            scheduled=scheduled,
+            queues=reads,
+            prefetch_count=4,
+            start_interval_seconds=interval,
+        )
+        for hostname in hostnames
+    )
     return Survey(
         queues=tuple(QueueDepth(name, ready=count) for name, count in ready.items()),
         workers=answers,
@@ -106,16 +126,71 @@ def test_a_worker_that_no_longer_answers_is_judged_by_the_queues_it_named_last()
     assert after(stalled, 361, worker(), silent) == (W1,)
 
 
-def test_a_worker_that_never_answered_is_judged_only_if_work_waits_everywhere() -> None:
-    """Else it may have none."""
-    somewhere, everywhere = StalledWorkers(LIMIT), StalledWorkers(LIMIT)
+def test_what_a_worker_held_when_it_last_answered_does_not_acquit_it_for_ever() -> None:
+    """A busy worker is full; that it fell out of its queues shows when it is idle."""
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker(active=1), survey(W1, celery=5, held=(4, 0)))
+    silent = survey(celery=5)
 
-    for seconds in (0, 400):
-        first = after(somewhere, seconds, worker(), survey(celery=5, elsewhere=0))
-        second = after(everywhere, seconds, worker(), survey(celery=5, elsewhere=1))
+    assert after(stalled, 60, worker(), silent) == ()
+    assert after(stalled, 361, worker(), silent) == (W1,)
 
-    assert first == ()
-    assert second == (W1,)
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        survey(celery=5, elsewhere=1),
+        survey(W1, reads=None, celery=5, elsewhere=1),
+        survey(W1, interval=None, celery=5),
+    ],
+    ids=["no answer", "no queues", "no rate limits"],
+)
+def test_a_worker_that_never_said_enough_of_itself_is_not_judged(found: Survey) -> None:
+    """Its remote control may be off, and its own queue empty, or its tasks limited."""
+    stalled = StalledWorkers(LIMIT)
+
+    assert {after(stalled, look * 600.0, worker(), found) for look in range(3)} == {()}
+
+
+def test_a_worker_with_a_rate_limit_is_stalled_only_when_it_could_have_begun_a_task() -> None:
+    """Between two starts it runs nothing, and inspect shows nothing of what it holds back."""
+    stalled = StalledWorkers(LIMIT)
+    limited = survey(W1, celery=5, interval=3_600.0)  # one an hour
+
+    verdicts = [after(stalled, seconds, worker(), limited) for seconds in (0, 3_600, 3_900, 3_901)]
+
+    assert verdicts == [(), (), (), (W1,)]
+
+
+def test_a_rate_limit_is_remembered_while_the_worker_does_not_answer() -> None:
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker(), survey(W1, celery=5, interval=3_600.0))
+
+    assert after(stalled, 2_000, worker(), survey(celery=5)) == ()
+
+
+@pytest.mark.parametrize(
+    ("held", "verdict"),
+    [((4, 0), ()), ((1, 3), ()), ((0, 9), ()), ((3, 0), (W1,)), ((0, 0), (W1,))],
+)
+def test_a_worker_that_holds_all_it_may_is_not_stalled(
+    held: tuple[int, int], verdict: tuple[str, ...]
+) -> None:
+    """It takes no more: tasks wait for their eta, or for the pool."""
+    stalled = StalledWorkers(LIMIT)
+    found = survey(W1, celery=5, held=held)
+    after(stalled, 0, worker(), found)
+
+    assert after(stalled, 400, worker(), found) == verdict
+
+
+def test_a_worker_whose_consumer_was_cancelled_is_not_stalled() -> None:
+    """It answers with the queues that are left."""
+    stalled = StalledWorkers(LIMIT)
+    after(stalled, 0, worker())
+    paused = survey(W1, reads=("elsewhere",), celery=5, elsewhere=0)
+
+    assert {after(stalled, look * 600.0, worker(), paused) for look in range(1, 4)} == {()}
 
 
 def test_without_depths_nothing_is_known() -> None:
@@ -172,7 +247,7 @@ def test_a_worker_that_left_the_roster_is_forgotten() -> None:
     after(stalled, 0, worker())
 
     # When
-    after(stalled, 100, worker(W2))
+    after(stalled, 100, worker(W2), survey(W2, celery=5))
 
     # Then
     assert after(stalled, 400, worker()) == ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 import msgspec
 import pytest
 from celery.events.state import State as CeleryState
@@ -546,32 +544,6 @@ def test_a_lost_connection_is_counted_once_and_the_first_wait_is_none(state: Sta
     state.change_link(BrokerLink.AWAY)
     state.change_link(BrokerLink.AWAY)
     assert shoot(state).window.disconnections == 1
-
-
-def test_the_oldest_task_that_waits_is_known_by_queue(state: State, clock: FakeClock) -> None:
-    """From task-sent until a worker receives it; an eta is waited for by nobody."""
-    now = clock.wall()
-    later = datetime.fromtimestamp(now - 5, timezone.utc).isoformat()
-    state.observe(
-        [
-            task("sent", "u1", at=now - 30, queue="mail"),
-            task("sent", "u2", at=now - 20, queue="mail"),
-            task("sent", "u3", at=now - 50, queue="slow", eta=later),
-            task("sent", "u4", at=now - 60),
-        ]
-    )
-    assert dict(shoot(state).waiting) == {"mail": pytest.approx(30), "slow": pytest.approx(5)}
-
-    state.observe([task("received", "u1", at=now)])
-    assert dict(shoot(state).waiting)["mail"] == pytest.approx(20)
-
-
-def test_what_a_later_task_has_overtaken_waits_no_more(state: State, clock: FakeClock) -> None:
-    """Its events were lost: else it would grow older for ever."""
-    now = clock.wall()
-    state.observe([task("sent", "u1", at=now - 30, queue="mail")])
-    state.observe([task("sent", "u2", at=now - 20, queue="mail"), task("received", "u2", at=now)])
-    assert shoot(state).waiting == ()
 
 
 def test_a_reader_that_has_to_wait_its_turn_judges_nobody(state: State, clock: FakeClock) -> None:

@@ -135,6 +135,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
                 "deliveries_per_second": None,
                 "memory_bytes": None,
                 "sampled": False,
+                "missing": False,
                 "status": "ok",
             }
         ],

@@ -1,0 +1,77 @@
+"""Join: what broker and workers answered, read in the light of what the events report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..snapshot import Snapshot, WorkerState
+from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
+
+__all__ = ["consumers_of", "join_survey"]
+
+
+def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
+    """Return the snapshot with the survey in it.
+
+    What a worker answered ends with its death or goodbye. One that is online and did not answer is
+    ``absent``: the answers are not all. That nobody answered is not taken for "no workers" while
+    some may be online. Where the broker does not know who reads a queue, the workers do.
+    """
+    workers, absent = survey.workers, survey.absent
+    if workers is not None:
+        gone = {w.hostname for w in snapshot.workers if w.state is not WorkerState.ONLINE}
+        workers = tuple(worker for worker in workers if worker.hostname not in gone)
+        absent = _absent(snapshot, workers, absent)
+        if not workers and (absent or not snapshot.link.has_listened):
+            workers = None
+    queues = survey.queues
+    if queues is not None:
+        queues = tuple(_with_consumers(queue, workers, absent) for queue in queues)
+    return replace(
+        snapshot,
+        survey=replace(survey, workers=workers, absent=absent, queues=queues),
+        waiting=tuple(
+            (queue.name, queue.oldest_seconds)
+            for queue in queues or ()
+            if queue.ready and queue.oldest_seconds is not None
+        ),
+    )
+
+
+def consumers_of(
+    queue: str, workers: Iterable[WorkerAnswer] | None, absent: Iterable[AbsentWorker] = ()
+) -> int | None:
+    """Return how many workers say that they read the queue.
+
+    None if one of them did not say what it reads, or did not answer and may read it.
+    """
+    if workers is None or any(worker.may_read((queue,)) for worker in absent):
+        return None
+    consumers = 0
+    for worker in workers:
+        if worker.queues is None:
+            return None
+        consumers += queue in worker.queues
+    return consumers
+
+
+def _absent(
+    snapshot: Snapshot, workers: Iterable[WorkerAnswer], absent: Iterable[AbsentWorker]
+) -> tuple[AbsentWorker, ...]:
+    """Return the workers that are online and did not answer, with the queues they read."""
+    answered = {worker.hostname for worker in workers}
+    known = {worker.hostname: worker for worker in absent}
+    return tuple(
+        known.get(worker.hostname) or AbsentWorker(worker.hostname)
+        for worker in snapshot.online
+        if worker.hostname not in answered
+    )
+
+
+def _with_consumers(
+    queue: QueueDepth, workers: Iterable[WorkerAnswer] | None, absent: Iterable[AbsentWorker]
+) -> QueueDepth:
+    if queue.consumers is not None or queue.missing:
+        return queue
+    return replace(queue, consumers=consumers_of(queue.name, workers, absent))
