@@ -46,9 +46,9 @@ class Roster:
 
     ``grace_seconds`` and ``grace_beats``: the longer silence of the two makes a worker lost; one
     without heartbeats that answers questions is given ``answers_grace_seconds``, and is not judged
-    if nobody ``asks``. ``refuted`` are
-    names under which a process thought to be replaced turned out to live, ``resumed`` those of
-    workers that came back as they were after a goodbye; the caller takes them.
+    if nobody ``asks``. ``refuted`` are names under which a process thought to be replaced turned
+    out to live, ``resumed`` those of workers that came back as they were after a goodbye; the
+    caller takes them.
     """
 
     def __init__(
@@ -149,8 +149,7 @@ class Roster:
         if event.pid is not None:
             worker.pid = event.pid
         if event.processed is not None:  # a reply to a broadcast has none, and an untrue freq
-            worker.beats |= event.type == "worker-heartbeat"
-            worker.said_hello = True
+            worker.beats = True
             worker.last_beat = now
             worker.freq = event.freq or DEFAULT_FREQ
             worker.active = event.active
@@ -263,12 +262,12 @@ class Roster:
     def _is_evidence(self, worker: Worker, is_running: Callable[[str], bool]) -> bool:
         """Return whether this worker's silence means that it is dead.
 
-        One that never sent a heartbeat is judged by its answers; a solo pool does not answer while
-        it runs a task. If it has said nothing but hello, it has died before it could answer.
+        One that never sent a heartbeat is judged by its answers, if it ever answered and somebody
+        asks; a solo pool does not answer while it runs a task.
         """
         if worker.beats:
             return True
-        return self._asks and worker.is_genuine and not is_running(worker.hostname)
+        return self._asks and worker.answered_at is not None and not is_running(worker.hostname)
 
     def _share(self, worker: Worker, event: WorkerEvent, now: float) -> None:
         """Note a heartbeat of one of several processes; what they count cannot be told apart."""
@@ -281,7 +280,7 @@ class Roster:
         worker.begin_process(event.pid)
         worker.processed = event.processed
         worker.sends = True  # nobody can say otherwise
-        worker.beats |= event.type == "worker-heartbeat" and event.processed is not None
+        worker.beats |= event.processed is not None
         worker.last_seen = worker.last_beat = now
         worker.freq = event.freq if event.freq and event.processed is not None else worker.freq
         if event.pid is not None:

@@ -35,7 +35,6 @@ class Worker:
         "pids",
         "processed",
         "processed_at_first",
-        "said_hello",
         "sends",
         "shared_at",
         "state",
@@ -49,8 +48,7 @@ class Worker:
         self.last_seen = now  # by anything: heartbeat, task event, answer
         self.last_beat = now
         self.answered_at: float | None = None  # when it last answered the monitor's question
-        self.beats = False  # has sent a heartbeat of its own; else silence is no evidence
-        self.said_hello = False  # has sent worker-online, which comes without heartbeats too
+        self.beats = False  # has sent worker-online or a heartbeat of its own accord
         self.freq = DEFAULT_FREQ
         self.load_average: float | None = None
         self.pids: dict[int, float] = {}  # while the name is shared: when each was last heard of
@@ -78,7 +76,7 @@ class Worker:
     @property
     def is_genuine(self) -> bool:
         """Return whether it has sent more than task events, which name any worker they like."""
-        return self.beats or self.said_hello or self.answered_at is not None
+        return self.beats or self.answered_at is not None
 
     @property
     def sends_task_events(self) -> bool:
