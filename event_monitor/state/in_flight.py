@@ -278,7 +278,7 @@ class InFlightTasks(dict[str, InFlightTask]):
 
     def _unindex(self, task: InFlightTask) -> None:
         running = self.running_on.get(task.worker) if task.worker is not None else None
-        if running is not None and running.pop(task.uuid, None) is None:
+        if running is None or running.pop(task.uuid, None) is None:
             self.end_draining(task.uuid)
         if task.details is not None and task.details.queue is not None:
             self.waiting.remove(task.details.queue, task.uuid)

@@ -168,7 +168,7 @@ class Roster:
             return False
         if worker.is_shared(now):
             if event.pid is not None and len(worker.pids) > 1:
-                worker.pids.pop(event.pid, None)
+                worker.pids[event.pid] = float("-inf")
             worker.last_seen = now
             return False
         if None not in (event.pid, worker.pid) and event.pid != worker.pid:
@@ -272,7 +272,10 @@ class Roster:
     def _share(self, worker: Worker, event: WorkerEvent, now: float) -> None:
         """Note a heartbeat of one of several processes; what they count cannot be told apart."""
         is_another = worker.is_of_another_process(event)
-        if is_another or (event.pid is not None and len(worker.pids) > 1):
+        oldest = now - self._grace(worker)
+        if is_another or any(
+            pid != event.pid and seen_at >= oldest for pid, seen_at in worker.pids.items()
+        ):
             worker.shared_at = now
         if worker.suspects or is_another:
             self._lost_events.pop(worker.hostname, None)

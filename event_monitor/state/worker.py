@@ -92,7 +92,7 @@ class Worker:
         if not self.is_shared(now):
             return 1
         alive = sum(now - seen_at <= within for seen_at in self.pids.values())
-        return alive if len(self.pids) > 1 else 2  # one pid: containers, two of them at least
+        return max(1, alive) if len(self.pids) > 1 else 2  # one pid: two containers at least
 
     def is_of_another_process(self, event: WorkerEvent) -> bool:
         """Return whether the event cannot come from the process that has the name.

@@ -210,6 +210,49 @@ def test_tasks_drain_after_a_goodbye_until_they_end(cluster: Cluster) -> None:
     assert (cluster.deaths, cluster.orphans) == (0, 0)
 
 
+def test_a_task_retried_elsewhere_before_its_end_is_heard_is_not_draining(
+    cluster: Cluster,
+) -> None:
+    """Task events are buffered: the next run may begin before the retry is told."""
+    # Given a worker that says goodbye
+    cluster.beat(0, "worker-online")
+    cluster.start("again")
+    cluster.beat(1, "worker-offline", active=1)
+    assert cluster.shoot().draining == 1
+
+    # When the next run comes first
+    cluster.start("again", host="w@other", pid=2)
+    cluster.event("task-retried", uuid="again")
+    cluster.event("task-succeeded", uuid="again", host="w@other", pid=2)
+
+    # Then
+    assert cluster.shoot().draining == 0
+    cluster.wait(1_000)
+    cluster.shoot()
+    assert cluster.orphans == 0
+
+
+def test_a_shared_name_is_one_worker_once_the_other_has_said_goodbye(cluster: Cluster) -> None:
+    """And it is judged again by its silence when nothing was heard of the other for a while."""
+    # Given
+    for _ in range(3):
+        for pid in (1, 2):
+            cluster.beat(0, pid=pid)
+        cluster.wait(2)
+    assert [(w.is_shared, w.processes) for w in cluster.shoot().workers] == [(True, 2)]
+
+    # When
+    cluster.beat(0, "worker-offline", pid=2)
+
+    # Then
+    cluster.beat(0, pid=1)
+    assert [worker.processes for worker in cluster.shoot().workers] == [1]
+    for _ in range(700):
+        cluster.wait(1)
+        cluster.beat(0, pid=1)
+    assert [worker.is_shared for worker in cluster.shoot().workers] == [False]
+
+
 def test_a_kill_after_the_goodbye_orphans_its_tasks_at_the_limit() -> None:
     """Once, and it is no lost worker."""
     cluster = Cluster(worker_drain_seconds=30.0)
