@@ -217,6 +217,7 @@ def test_a_task_retried_elsewhere_before_its_end_is_heard_is_not_draining(
     # Given a worker that says goodbye
     cluster.beat(0, "worker-online")
     cluster.start("again")
+    cluster.event("task-received", uuid="held", name="job", host="w@other", pid=2)
     cluster.beat(1, "worker-offline", active=1)
     assert cluster.shoot().draining == 1
 
