@@ -39,13 +39,16 @@ def examine_queues(
         return
     finally:
         probe.close()
+    right = missing_right(probe.refusal, needs.queues) if probe.refusal is not None else None
+    if right:
+        yield Finding("queues", "warning", f"cannot be read: {right}", _MISSING)
     known = [depth for depth in depths if depth.ready is not None]
     unknown = [depth.name for depth in depths if depth.ready is None]
     if known:
         shown = listed([depth.name for depth in known])
         ready = sum(depth.ready or 0 for depth in known)
         yield Finding("queues", "ok", f"{len(known)} read, with {ready:,} messages ready: {shown}")
-    if unknown:
+    if unknown and not right:
         yield Finding(
             "queues",
             "note",

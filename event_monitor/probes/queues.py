@@ -23,11 +23,13 @@ class QueueProbe(Protocol):
     """The contract of every probe.
 
     ``gone``: what ``read`` raises if the broker cannot be asked. ``age_hint``: a sentence on what
-    to do where the age of the oldest message is unknown; empty if nothing can be done.
+    to do where the age of the oldest message is unknown; empty if nothing can be done. ``refusal``:
+    the last error for which a part of an answer was left out, since the user may not read it.
     """
 
     gone: Errors
     age_hint: str
+    refusal: Exception | None
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
         """Return one depth per name, in that order. What is not known of a queue is None.

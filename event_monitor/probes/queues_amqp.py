@@ -44,6 +44,7 @@ class DeclareProbe:
     """
 
     gone = GONE
+    refusal: Exception | None = None  # what may not be read is unknown as a whole
     age_hint = (
         "RabbitMQ tells it only through management_url, while no message is unacknowledged, and "
         "if event_monitor.stamp_tasks(app) is called in producers and workers; else all producers "

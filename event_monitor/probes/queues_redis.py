@@ -93,6 +93,7 @@ class RedisProbe:
     ) -> None:
         self._clock = clock
         self._refused: set[str] = set()  # as far as the log knows
+        self.refusal: Exception | None = None
         limits: dict[str, object] = {
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
@@ -192,7 +193,7 @@ class RedisProbe:
         Raises the other errors.
         """
         if isinstance(reply, NoPermissionError):
-            reason = one_line(reply)
+            self.refusal, reason = reply, one_line(reply)
             if reason not in self._refused and len(self._refused) < _MOST_REFUSED:
                 self._refused.add(reason)
                 log.warning("a part of the queues is unknown: %s", reason)

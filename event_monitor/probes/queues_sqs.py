@@ -40,6 +40,7 @@ class SqsProbe:
     """
 
     gone = GONE
+    refusal: Exception | None = None  # what may not be read is unknown as a whole
     age_hint = ""  # it is in CloudWatch already
 
     def __init__(self, connection: Connection, *, timeout_seconds: float) -> None:

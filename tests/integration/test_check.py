@@ -349,7 +349,7 @@ def test_a_redis_user_who_may_only_read_is_ready_and_what_is_missing_is_named(
     assert asked[1].startswith("cannot be asked: this user may not run ")
     assert known == ("ok", "1 send events: w1@check")
     ((status, message),) = found["queues"]
-    assert (status, message[:16]) == ("note", "nothing is known")  # each gauge refused is left out
+    assert (status, message[:15]) == ("warning", "cannot be read:")
     assert "geheim" not in output
 
 

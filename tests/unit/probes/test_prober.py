@@ -41,6 +41,7 @@ class FakeCluster:
         self.app_queues: tuple[str, ...] = ("celery",)
         self.gone: Errors = (OSError,)
         self.age_hint = "ask the producers"
+        self.refusal: Exception | None = None
         self.intervals: dict[str, float] | Exception = {"w1@h": 6.0}
         self.sent: dict[str, UnreceivedTasks] = {}
         self.forgotten: list[tuple[str, float]] = []
