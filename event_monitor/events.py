@@ -28,6 +28,7 @@ __all__ = [
     "epoch_of",
     "event_from_mapping",
     "exception_type",
+    "is_rejection",
 ]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a full batch of 24 events with fat arguments is far below
@@ -45,6 +46,9 @@ AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _NULL = msgspec.Raw(b"null")
+_REJECT = b'"reject requeue=False'  # how the repr of celery.exceptions.Reject begins
+_BEGINS_WITH_CLASS = re.compile(r"[^\W\d][\w.]*(\(|$)")
+_TRACEBACK = "Traceback (most recent call last):"
 
 # Group 1 is what stays: an escaped backslash or a surrogate pair. Otherwise it is a lone surrogate:
 # Python reads each undecodable byte of a file name as one, and its JSON writes it as an escape. If
@@ -53,6 +57,9 @@ _NULL = msgspec.Raw(b"null")
 _LONE_SURROGATE = re.compile(
     rb"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w"
 )
+
+# Group 1 is a number that JSON does not have and Python's writes; texts are skipped whole.
+_NOT_A_NUMBER = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(-?(?:NaN|Infinity))\b', re.DOTALL)
 
 
 TaskType: TypeAlias = Literal[
@@ -160,6 +167,8 @@ def _decode_one_by_one(body: bytes, on_invalid: Callable[[InvalidEvent], None]) 
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
         return
     body = _LONE_SURROGATE.sub(lambda found: found[1] or b"\xff", body)
+    if b"NaN" in body or b"Infinity" in body:
+        body = _NOT_A_NUMBER.sub(lambda found: b"null" if found[1] else found[0], body)
     try:
         is_list = body.lstrip()[:1] == b"["
         parts: list[_Body] = list(_split_list(body)) if is_list else [body]
@@ -216,18 +225,40 @@ def _raw_text(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(without_surrogates))
 
 
+def is_rejection(event: TaskEvent) -> bool:
+    """Return whether a task-failed says that the task raised ``Reject(requeue=False)``.
+
+    Celery since 5.7 sends it before the task-rejected.
+    """
+    return bytes(event.exception)[: len(_REJECT)] == _REJECT
+
+
 def exception_type(event: TaskEvent) -> str:
     """Return the class name of what a failed task raised, such as ``ValueError``, or ``unknown``.
 
-    Celery sends ``repr(exception)``; for a lost process or a hard time limit that is the literal
-    ``ExceptionWithTraceback()``, and the class is in the last line of the traceback.
+    Celery sends ``repr(exception)``, which begins with the class, unless the class has a repr of
+    its own; for a lost process or a hard time limit it is the literal ``ExceptionWithTraceback()``.
+    Then the class is in the traceback.
     """
     text = _text(event.exception)
-    if not text or text.startswith("ExceptionWithTraceback"):
-        lines = _text(event.traceback).strip().splitlines()
-        text = lines[-1] if lines else ""
+    if text.startswith("ExceptionWithTraceback"):
+        text = ""
+    if not _BEGINS_WITH_CLASS.match(text):
+        text = _raised(_text(event.traceback)) or text
     name = text.partition("(")[0].partition(":")[0].strip().rpartition(".")[2]
     return name if name.isidentifier() and len(name) <= MAX_NAME else "unknown"
+
+
+def _raised(traceback: str) -> str:
+    """Return the line of a traceback that names the exception, which may go on in further lines.
+
+    It is the first after the frames, which are indented; of chained exceptions the last one counts.
+    """
+    _, header, frames = traceback.rpartition(_TRACEBACK)
+    if not header:
+        lines = traceback.strip().splitlines()
+        return lines[-1] if lines else ""
+    return next((line for line in frames.splitlines()[1:] if line[:1].strip()), "")
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,12 +24,14 @@ from .probes.stalled import StalledWorkers
 from .receiver import Receiver
 from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
-from .snapshot import AckToken, BrokerLink, Snapshot
+from .snapshot import AckToken, BrokerLink, Snapshot, TaskInFlight
 from .state import State
 
 __all__ = ["Pipeline", "require_events"]
 
 _LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
+_NAMES_SECONDS = _LEARN_SECONDS + 2.0  # connecting included: what is not named by then never is
+_PATIENCE_SECONDS = 1.0  # how long the second answer waits for the first
 
 
 class Pipeline:
@@ -62,13 +65,19 @@ class Pipeline:
         self._clock = clock
         self._prober = Prober(app, settings, online=online, sent=state, clock=clock)
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
-        self._learner = Learner(
-            state.learn, ask=partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)
-        )
+        ask = partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)
+        self._learner = Learner(self._learn, ask=ask)
+        self._namer = Learner(self._learn_names, ask=ask, is_logged=False)
+        self._has_names = threading.Event()
 
     def open(self) -> None:
-        """Begin to ask broker and workers."""
+        """Begin to ask broker and workers.
+
+        They are asked for their tasks now and once more when we listen: the one that ends between
+        the two, before it can be asked for again, has its name from now.
+        """
         self._prober.start()
+        self._namer.start()
 
     def stop(self) -> bool:
         """Let the receiver's ``capture`` return soon; return False if there is no receiver yet."""
@@ -101,7 +110,7 @@ class Pipeline:
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
             on_reading = staticmethod(pipeline.state.note_reading)
-            on_stop = staticmethod(pipeline._before_leaving)
+            on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
             time_source = pipeline._clock
 
@@ -145,7 +154,22 @@ class Pipeline:
     def _begin_to_listen(self) -> None:
         """Listen from now on; what happened before, the workers know."""
         self.state.change_link(BrokerLink.LISTENING)
+        if self._exactly_once is None:  # else what waits would be acknowledged, not counted yet
+            self.state.await_names(_NAMES_SECONDS)
         self._learner.start()
+
+    def _learn_names(self, tasks: Sequence[TaskInFlight]) -> None:
+        self.state.learn_names(tasks)
+        self._has_names.set()
+
+    def _learn(self, tasks: Sequence[TaskInFlight]) -> None:
+        self._has_names.wait(_PATIENCE_SECONDS)  # events wait for both, and no longer for either
+        self.state.learn(tasks)
+
+    def _leave(self) -> None:
+        """Count what still waits for a name, so that it is in the last shot."""
+        self.state.stop_awaiting_names()
+        self._before_leaving()
 
     def _send_own_event(self) -> None:
         """Make sure that something comes once the queue is ours, though no worker may be there."""
@@ -158,9 +182,8 @@ class Pipeline:
         if self.state.link is BrokerLink.STANDBY:
             self._send_own_event()
         survey = self._prober.survey()
-        if survey.workers:
-            answered = [worker.hostname for worker in survey.workers]
-            self.state.note_answers(answered, age_seconds=survey.workers_age_seconds or 0.0)
+        if survey.workers is not None and survey.workers_age_seconds is not None:
+            self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
         snapshot = join_survey(snapshot, survey)
         stalled = self._stalled.judge(
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()

@@ -25,6 +25,7 @@ __all__ = [
     "TaskCounts",
     "TaskInFlight",
     "UnreceivedTasks",
+    "VanishedTask",
     "Window",
     "WorkerLoss",
     "WorkerState",
@@ -74,6 +75,15 @@ def total(counts: Iterable[TaskCounts]) -> TaskCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class VanishedTask:
+    """A task that was running, and whose worker said later that it runs nothing."""
+
+    uuid: str
+    name: str
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Everything counted between two shots; every event is in exactly one window.
 
@@ -91,6 +101,7 @@ class Window:
     events_received: int = 0
     events_invalid: int = 0
     tasks_forgotten: int = 0
+    vanished: tuple[VanishedTask, ...] = ()  # the first of them; ``TaskCounts`` counts them all
     names_folded: int = 0
     disconnections: int = 0
     events_lost: tuple[tuple[str, int], ...] = ()  # by worker: task-started that never came

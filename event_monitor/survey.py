@@ -46,6 +46,7 @@ class WorkerAnswer:
     queues: tuple[str, ...] | None = None  # it consumes from these
     prefetch_count: int | None = None  # messages it may hold unacknowledged; 0 is without limit
     scheduled_by_key: tuple[tuple[str, int], ...] = ()  # routing key → of the scheduled
+    is_solo: bool | None = None  # its pool is solo, which answers nothing while a task runs
     start_interval_seconds: float | None = None  # between two starts, at its lowest rate limit
 
 

@@ -29,7 +29,7 @@ class Learner:
 
     ``start`` may be called from any thread. ``ask`` returns the tasks that the workers hold; it
     and ``learn``, which takes them, are called in a learner's thread, and may be called in several
-    at once.
+    at once. Unless it ``is_logged``, what comes of it is not.
     """
 
     def __init__(
@@ -37,9 +37,11 @@ class Learner:
         learn: Callable[[Sequence[TaskInFlight]], None],
         *,
         ask: Callable[[], Sequence[TaskInFlight]],
+        is_logged: bool = True,
     ) -> None:
         self._learn = learn
         self._ask = ask
+        self._is_logged = is_logged
         self._free = threading.BoundedSemaphore(_MOST_THREADS)
 
     @classmethod
@@ -68,7 +70,11 @@ class Learner:
         try:
             tasks = self._ask()
         except Exception as error:  # noqa: BLE001  only names are missing then: log it and go on
-            log.warning("could not ask the workers for the tasks they hold: %s", one_line(error))
+            if self._is_logged:
+                log.warning(
+                    "could not ask the workers for the tasks they hold: %s", one_line(error)
+                )
             return
         self._learn(tasks)
-        log.info("learnt %d tasks in flight from the workers", len(tasks))
+        if self._is_logged:
+            log.info("learnt %d tasks in flight from the workers", len(tasks))

@@ -83,6 +83,7 @@ def _with_stats(answer: WorkerAnswer, body: object) -> WorkerAnswer:
         return answer
     return replace(
         answer,
+        is_solo=_is_solo(body.get("pool")),
         pool_processes=_pool_size(body.get("pool")),
         memory_bytes=_peak_memory(body.get("rusage")),
         processed=_processed(body.get("total")),
@@ -98,6 +99,12 @@ def _processed(total: object) -> tuple[tuple[str, int], ...]:
         if _is_name(name) and (count := _whole(value)) is not None
     }
     return tuple(sorted(processed.items()))[:_MOST_NAMES]
+
+
+def _is_solo(pool: object) -> bool | None:
+    """Return whether the pool is Celery's solo pool, or one derived from it; None if unknown."""
+    implementation = pool.get("implementation") if isinstance(pool, Mapping) else None
+    return "solo" in implementation if isinstance(implementation, str) else None
 
 
 def _pool_size(pool: object) -> int | None:

@@ -25,7 +25,8 @@ __all__ = ["Exposure"]
 class Exposure:
     """The raw material of the events' side of one ``Snapshot``. ``window`` belongs to it alone.
 
-    ``running`` (given our clock at the shot) and ``give_up`` take the state's lock for moments.
+    ``running`` (given our clock at the shot), ``draining`` and ``give_up`` take the state's lock
+    for moments.
     """
 
     window: OpenWindow
@@ -37,7 +38,7 @@ class Exposure:
     now: float  # our monotonic clock
     link: BrokerLink
     tasks_in_flight: int
-    draining: int
+    draining: Callable[[], int]
     in_flight: tuple[TaskInFlight, ...]  # for a checkpoint
     running: Callable[[float], Mapping[str, Sequence[float]]]  # name → since when, our clock
     give_up: Callable[[Sequence[Loss]], int]
@@ -56,7 +57,7 @@ class Exposure:
             ),
             link=self.link,
             tasks_in_flight=self.tasks_in_flight - given_up,
-            draining=self.draining,
+            draining=self.draining(),
             leaving=tuple(_worker_losses(self.leaving)),
             ack_tokens=tuple(self.window.ack_tokens),
             in_flight=self.in_flight,
@@ -64,11 +65,12 @@ class Exposure:
 
 
 def _worker_losses(losses: Sequence[Loss]) -> Iterator[WorkerLoss]:
-    for departure, orphans, _ in losses:
-        if orphans or not departure.said_goodbye:
+    for departure, orphans, _, rerun in losses:
+        unfinished = (*orphans, *rerun)
+        if unfinished or not departure.said_goodbye:
             yield WorkerLoss(
                 hostname=departure.hostname,
                 silent_seconds=departure.silent_seconds,
-                orphans=tuple(OrphanedTask(task.uuid, task.name or UNKNOWN) for task in orphans),
+                orphans=tuple(OrphanedTask(task.uuid, task.name or UNKNOWN) for task in unfinished),
                 said_goodbye=departure.said_goodbye,
             )

@@ -7,7 +7,8 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable
+from dataclasses import dataclass
 from heapq import heappop, heapreplace, nsmallest
 from itertools import islice
 from typing import NamedTuple
@@ -19,13 +20,21 @@ from .cells import Cell
 from .recently_ended import RecentlyEnded
 from .waiting import WaitingTasks
 
-__all__ = ["Details", "Draining", "InFlightTask", "InFlightTasks"]
+__all__ = ["ANY_OWNER", "Details", "InFlightTask", "InFlightTasks", "Owner", "Run", "Sending"]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
 _SLACK = (
     32  # tasks that have left a worker and are still in its list; 5,000 workers have such lists
 )
+
+
+class Sending(NamedTuple):
+    """One task-sent: when, by the producer's clock, where to, and from when on it may run."""
+
+    at: float
+    queue: str | None
+    eta: float | None
 
 
 class Details(msgspec.Struct, gc=False):
@@ -43,6 +52,7 @@ class Details(msgspec.Struct, gc=False):
     first_sent_at: float | None = None
     first_received_at: float | None = None
     retries: int = 0
+    later: tuple[Sending, ...] = ()  # task-sent of runs after the one that waits, under its id
 
 
 _NO_DETAILS = Details()
@@ -79,12 +89,42 @@ class InFlightTask(msgspec.Struct, gc=False):
         return self.details
 
 
-class Draining(NamedTuple):
-    """The tasks that a worker was running when it said goodbye; they go on until they end."""
+class Run(NamedTuple):
+    """A task that was running on a worker, and by what this run is recognised later."""
 
-    hostname: str
-    since: float  # our monotonic clock
-    tasks: dict[str, InFlightTask]
+    task: InFlightTask
+    since: float | None  # its `running_since`
+    started_at: float | None
+
+    def is_followed(self) -> bool:
+        """Return whether the task was delivered again since."""
+        return self.task.started_at != self.started_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Which of the tasks that run under one nodename are meant: those of one of its processes.
+
+    Those that have no other ``pid``, began from ``since`` to ``until`` (our monotonic clock), and
+    are not ``without``. None: any.
+    """
+
+    pid: int | None = None
+    since: float | None = None
+    until: float | None = None
+    without: tuple[Run, ...] = ()
+
+    def has(self, task: InFlightTask) -> bool:
+        """Return whether this running task is its own."""
+        began = task.running_since or 0.0
+        return (
+            (None in (self.pid, task.pid) or self.pid == task.pid)
+            and (self.since is None or began >= self.since)
+            and (self.until is None or began <= self.until)
+        )
+
+
+ANY_OWNER = Owner()
 
 
 class InFlightTasks(dict[str, InFlightTask]):
@@ -99,7 +139,6 @@ class InFlightTasks(dict[str, InFlightTask]):
         self._limit = limit
         self.recently_ended = RecentlyEnded()
         self.running_on: dict[str, dict[str, InFlightTask]] = {}  # nodename → uuid → task
-        self.draining: list[Draining] = []
         self.waiting = WaitingTasks()
         self.evicted = 0
 
@@ -121,16 +160,12 @@ class InFlightTasks(dict[str, InFlightTask]):
         task.running_since = None
         self._unindex(task)
 
-    def end_draining(self, uuid: str) -> None:
-        """Note that the task is not running any more, if it was draining."""
-        for draining in self.draining:
-            draining.tasks.pop(uuid, None)
-
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
         self.pop(task.uuid, None)
         self._unindex(task)
-        self.recently_ended.note(task.uuid, task.name, None)
+        was_sent = task.details is not None and task.details.first_sent_at is not None
+        self.recently_ended.note(task.uuid, task.name, None, was_sent=was_sent)
 
     def give_up_orphan(self, task: InFlightTask, hostname: str, *, at: float) -> bool:
         """Give up a task whose worker was gone ``at`` that time (our clock); return whether it was.
@@ -142,8 +177,7 @@ class InFlightTasks(dict[str, InFlightTask]):
             return False
         if since is None or since > at:
             return False
-        self.pop(task.uuid)
-        self.recently_ended.note(task.uuid, task.name, None)
+        self.give_up(task)
         return True
 
     def give_up_unstarted(self, task: InFlightTask, hostnames: Container[str]) -> bool:
@@ -171,47 +205,37 @@ class InFlightTasks(dict[str, InFlightTask]):
             self.recently_ended.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
-    def abandon(self, hostname: str, *, spare_pid: int | None = None) -> Collection[InFlightTask]:
+    def is_running(self, run: Run) -> bool:
+        """Return whether this very run goes on, as far as events tell."""
+        task = run.task
+        return (
+            task.running_since is not None
+            and task.running_since == run.since
+            and self.get(task.uuid) is task
+        )
+
+    def runs_of(self, hostname: str, owner: Owner) -> tuple[Run, ...]:
+        """Return the tasks that run on a worker and are the owner's."""
+        others = {run.task.uuid: run.since for run in owner.without}
+        return tuple(
+            Run(task, task.running_since, task.started_at)
+            for uuid, task in self.running_on.get(hostname, {}).items()
+            if owner.has(task) and (uuid not in others or others[uuid] != task.running_since)
+        )
+
+    def abandon(self, hostname: str) -> Collection[InFlightTask]:
         """Return the tasks that were running on a worker that is gone, and run them no more.
 
         They stay in flight until they are given up: here the time grows with the number of workers
-        that die, not with that of their tasks. ``spare_pid`` is the process whose tasks stay.
+        that die, not with that of their tasks.
         """
-        running = self.running_on.pop(hostname, None)
-        if not running:
-            return ()
-        if spare_pid is None:
-            return running.values()
-        spared = {uuid: task for uuid, task in running.items() if task.pid == spare_pid}
-        self.running_on[hostname] = spared
-        return tuple(task for uuid, task in running.items() if uuid not in spared)
+        return self.running_on.pop(hostname, {}).values()
 
-    def drain(self, hostname: str, *, now: float) -> tuple[InFlightTask, ...]:
-        """Note that this worker says goodbye; return the tasks it runs, which go on."""
-        running = self.running_on.pop(hostname, None)
-        if running:
-            self.draining.append(Draining(hostname, now, running))
-        return tuple((running or {}).values())
-
-    def resume(self, hostname: str) -> None:
-        """Note that the worker that said goodbye is back as it was, with the tasks it runs."""
-        for draining in [entry for entry in self.draining if entry.hostname == hostname]:
-            self.draining.remove(draining)
-            self.on_worker(hostname).update(draining.tasks)
-
-    def take_drained(self, *, before: float) -> list[Draining]:
-        """Return what has been draining since before that time, and wait for it no longer."""
-        due = [draining for draining in self.draining if draining.since < before]
-        self.draining = [draining for draining in self.draining if draining.since >= before]
-        return [draining for draining in due if draining.tasks]
-
-    def restore(self, tasks: Iterable[InFlightTask], hostname: str, *, at: float) -> None:
-        """Let tasks run again whose worker seemed to be gone ``at`` that time, and was not."""
+    def abandon_some(self, hostname: str, tasks: Iterable[InFlightTask]) -> None:
+        """Let these tasks of a worker run no more; the others go on."""
+        running = self.running_on.get(hostname, {})
         for task in tasks:
-            since = task.running_since
-            is_same_run = since is not None and since <= at and task.worker == hostname
-            if self.get(task.uuid) is task and is_same_run:
-                self.on_worker(hostname)[task.uuid] = task
+            running.pop(task.uuid, None)
 
     def left_behind(self, hostnames: Container[str]) -> list[InFlightTask]:
         """Return the tasks that these workers hold and have not started. Walks over all tasks."""
@@ -221,18 +245,19 @@ class InFlightTasks(dict[str, InFlightTask]):
             if task.running_since is None and task.worker in hostnames
         ]
 
-    def drop_idle(self, idle_at: Mapping[str, float]) -> list[InFlightTask]:
+    def drop_idle(self, hostname: str, said_at: float, owner: Owner) -> list[InFlightTask]:
         """Drop tasks that cannot be running: their worker said later that it runs nothing.
 
-        ``Ignore`` ends a task without an event, and an event may be lost. ``idle_at`` is nodename →
-        our clock when it said so. Return the tasks that were dropped.
+        ``Ignore`` ends a task without an event, and an event may be lost. ``said_at`` is our clock.
+        Return the tasks that were dropped.
         """
-        dropped: list[InFlightTask] = []
-        for hostname, said_at in idle_at.items():
-            for task in tuple(self.running_on.get(hostname, {}).values()):
-                if task.running_since is None or task.running_since + _LAG_SECONDS < said_at:
-                    self.give_up(task)
-                    dropped.append(task)
+        dropped = [
+            run.task
+            for run in self.runs_of(hostname, owner)
+            if run.since is None or run.since + _LAG_SECONDS < said_at
+        ]
+        for task in dropped:
+            self.give_up(task)
         return dropped
 
     def forget_workers(self, known: Container[str]) -> None:
@@ -251,15 +276,14 @@ class InFlightTasks(dict[str, InFlightTask]):
         Each worker's tasks are in the order of their starts, so the oldest are among those of the
         workers with the oldest first task. Takes time that grows with the number of workers.
         """
-        groups = [*self.running_on.values(), *(draining.tasks for draining in self.draining)]
         firsts = [
-            (next(iter(running.values())).running_since or 0.0, place)
-            for place, running in enumerate(groups)
+            (next(iter(running.values())).running_since or 0.0, hostname)
+            for hostname, running in self.running_on.items()
             if running
         ]
         heap = []
-        for number, (since, place) in enumerate(nsmallest(most, firsts)):
-            tasks = iter(groups[place].values())
+        for number, (since, hostname) in enumerate(nsmallest(most, firsts)):
+            tasks = iter(self.running_on[hostname].values())
             heap.append((since, number, next(tasks), tasks))
         oldest: list[InFlightTask] = []
         while heap and len(oldest) < most:
@@ -278,8 +302,8 @@ class InFlightTasks(dict[str, InFlightTask]):
 
     def _unindex(self, task: InFlightTask) -> None:
         running = self.running_on.get(task.worker) if task.worker is not None else None
-        if running is None or running.pop(task.uuid, None) is None:
-            self.end_draining(task.uuid)
+        if running is not None:
+            running.pop(task.uuid, None)
         if task.details is not None and task.details.queue is not None:
             self.waiting.remove(task.details.queue, task.uuid)
 

@@ -23,6 +23,7 @@ class LossMeter:
     __slots__ = (
         "_base",
         "_base_at",
+        "_began_before",
         "_mark",
         "_mark_at",
         "_missing",
@@ -34,6 +35,7 @@ class LossMeter:
     def __init__(self) -> None:
         self._base_at: float | None = None  # the first heartbeat: its timestamp, and its count
         self._base = 0
+        self._began_before = False  # a task-started came before any heartbeat
         self._mark_at = 0.0  # the latest heartbeat
         self._mark = 0
         self._seen = 0  # task-started stamped between the two
@@ -41,19 +43,20 @@ class LossMeter:
         self._missing = 0  # at the heartbeat before
         self._reported = 0
 
+    @property
+    def has_started(self) -> bool:
+        """Return whether a task-started came, other than late ones dated before the count."""
+        return self._seen + self._seen_since > 0 or self._began_before
+
     def started(self, at: float) -> None:
         """Count a task-started event; ``at`` is its timestamp, by the worker's clock."""
         if self._base_at is None or at <= self._base_at:
+            self._began_before = self._began_before or self._base_at is None
             return
         if at <= self._mark_at:
             self._seen += 1
         else:
             self._seen_since += 1
-
-    @property
-    def started_since(self) -> int:
-        """Return how many task-started were dated after the latest heartbeat."""
-        return self._seen_since
 
     def heartbeat(self, at: float, processed: int) -> int:
         """Compare at a heartbeat; return how many task-started events are found to be lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from celery.events.state import State as CeleryState
@@ -27,10 +28,12 @@ from ..snapshot import (
     TaskInFlight,
     UnreceivedTasks,
 )
+from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
 from .ended import ended_task
 from .exposure import Exposure
+from .process import Process
 from .window import totals_by_name
 
 __all__ = ["State", "TaskConsumer"]
@@ -38,7 +41,8 @@ __all__ = ["State", "TaskConsumer"]
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
-_ABSENCE_SECONDS = 5.0  # the receiver runs twice a second, or something keeps us from running
+_SHORTEST_ABSENCE_SECONDS = 5.0  # the receiver runs twice a second
+_ABSENCE_FRACTION = 4  # of the workers' grace: shorter pauses of ours make nobody seem dead
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
@@ -71,8 +75,11 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             settings, wall=clock.wall(), keep_ended=bool(self._task_consumers)
         )
         self._link = BrokerLink.LISTENING
-        self._link_since = clock.monotonic()
+        self._silence_counts_from(clock.monotonic())
         self._read_at: float | None = None  # when the receiver last ran, if it tells
+        self._absence_seconds = max(
+            _SHORTEST_ABSENCE_SECONDS, settings.worker_grace_seconds / _ABSENCE_FRACTION
+        )
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -149,36 +156,59 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 self._aggregator.window.disconnections += 1
             if link is BrokerLink.LISTENING:
                 self._aggregator.in_flight.waiting.clear()
-            self._link, self._link_since = link, self._clock.monotonic()
+            self._link = link
+            is_listening = link is BrokerLink.LISTENING
+            self._silence_counts_from(self._clock.monotonic() if is_listening else None)
 
     def await_broker(self) -> None:
         """Begin as CONNECTING: judge no worker until we have listened for the first time."""
         with self._mutex:
             self._link = BrokerLink.CONNECTING
+            self._silence_counts_from(None)
 
     def note_reading(self) -> None:
         """Note that the receiver runs. If it did not for a while, silence counts anew from now.
 
         A process that was stopped, frozen or swapped out finds everybody silent; it was not they.
         """
-        now, last = self._clock.monotonic(), self._read_at
-        self._read_at = now
-        if last is not None and now - last > _ABSENCE_SECONDS:
+        now = self._clock.monotonic()
+        if self._was_absent(now):
             with self._mutex:
-                self._link_since = now
+                if self._link is BrokerLink.LISTENING:
+                    self._silence_counts_from(now)
+        self._read_at = now
 
-    def note_answers(self, hostnames: Iterable[str], *, age_seconds: float) -> None:
-        """Note that these workers answered a question so long ago."""
+    def note_answers(self, answers: Iterable[WorkerAnswer], *, age_seconds: float) -> None:
+        """Note that these workers, and no others, answered when all were asked so long ago.
+
+        The same answers may be given again.
+        """
         with self._mutex:
-            answered_at = self._clock.monotonic() - age_seconds
-            self._aggregator.roster.note_answers(hostnames, now=answered_at)
+            at = self._clock.monotonic() - age_seconds
+            self._aggregator.note_answers(answers, at=at)
 
-    def _listening_since(self, now: float) -> float | None:
-        """Return since when silence is evidence; None while it is none."""
-        was_absent = self._read_at is not None and now - self._read_at > _ABSENCE_SECONDS
-        if was_absent or self._link is not BrokerLink.LISTENING:
-            return None
-        return self._link_since
+    def learn_names(self, tasks: Iterable[TaskInFlight]) -> None:
+        """Remember the names of tasks that workers held before we listened; they may have ended."""
+        with self._mutex:
+            self._aggregator.learn_names(tasks)
+
+    def await_names(self, seconds: float) -> None:
+        """Let events of tasks never seen wait that long for ``learn``, which knows their names."""
+        with self._mutex:
+            self._aggregator.await_names(self._clock.monotonic() + seconds)
+
+    def stop_awaiting_names(self) -> None:
+        """Count what waits for a name, before the last shot."""
+        with self._mutex:
+            self._aggregator.stop_awaiting_names()
+
+    def _was_absent(self, now: float) -> bool:
+        """Return whether the receiver has not run for so long that silence may be its own."""
+        return self._read_at is not None and now - self._read_at > self._absence_seconds
+
+    def _silence_counts_from(self, since: float | None) -> None:
+        """Count the silence of workers from then on, by our monotonic clock; None: not at all."""
+        self._aggregator.roster.listening_since = since
 
     # -- the way out ---------------------------------------------------------------------------
 
@@ -190,20 +220,22 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
-        in_flight = aggregator.in_flight
-        aggregator.sweep(now=now, listening_since=self._listening_since(now))
+        in_flight, roster = aggregator.in_flight, aggregator.roster
+        if self._was_absent(now):
+            self._silence_counts_from(None)  # until the receiver has read again
+        aggregator.judge(now=now)
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
             window=window,
             closed_at=wall,
             known_names=tuple(aggregator.cells.names),
-            workers=aggregator.roster.collect(now=now),
-            losses=aggregator.take_losses(now=now),
+            workers=roster.collect(now=now),
+            losses=aggregator.take_losses(),
             now=now,
             link=self._link,
             tasks_in_flight=len(in_flight),
             leaving=aggregator.take_leaving(),
-            draining=sum(len(draining.tasks) for draining in in_flight.draining),
+            draining=partial(self._count_draining, tuple(roster.draining())),
             running=self._running_by_name,
             give_up=self._give_up,
             in_flight=in_flight.export(lambda at: wall - (now - at))
@@ -238,7 +270,6 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             oldest = in_flight.oldest_running(_MAX_LIVE_TASKS)
             running = [(task, task.running_since or now) for task in oldest]
             running_count = sum(map(len, in_flight.running_on.values()))
-            running_count += sum(len(draining.tasks) for draining in in_flight.draining)
             tasks_in_flight = len(in_flight)
         return Live(
             taken_at=wall,
@@ -260,10 +291,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         since_by_name: dict[str, list[float]] = {}
         in_flight = self._aggregator.in_flight
         with self._mutex:
-            groups = [
-                *in_flight.running_on.values(),
-                *(draining.tasks for draining in in_flight.draining),
-            ]
+            groups = tuple(in_flight.running_on.values())
         for group in groups:
             with self._mutex:
                 tasks = tuple(group.values())
@@ -272,6 +300,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 if since is not None and since <= now:
                     since_by_name.setdefault(task.name or UNKNOWN, []).append(since)
         return since_by_name
+
+    def _count_draining(self, processes: Sequence[tuple[str, Process]]) -> int:
+        """Return how many tasks run on workers that said goodbye."""
+        in_flight, count = self._aggregator.in_flight, 0
+        for hostname, process in processes:
+            with self._mutex:
+                if process.runs is not None:  # another process has the name now
+                    count += sum(map(in_flight.is_running, process.runs))
+                else:
+                    count += len(in_flight.running_on.get(hostname, ()))
+        return count
 
     def _give_up(self, losses: Sequence[Loss]) -> int:
         """Take tasks out of flight that their worker will not end any more; return how many.

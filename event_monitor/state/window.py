@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..distribution import Recorder
-from ..snapshot import AckToken, TaskCounts, Window, total
+from ..snapshot import AckToken, TaskCounts, VanishedTask, Window, total
 
 __all__ = ["OpenWindow", "TaskCounters", "totals_by_name"]
 
@@ -96,6 +96,7 @@ class OpenWindow:
         "new_names",
         "opened_at",
         "tasks_forgotten",
+        "vanished",
         "workers_refused",
     )
 
@@ -112,6 +113,7 @@ class OpenWindow:
         self.events_lost: dict[str, int] = {}  # by worker
         self.disconnections = 0
         self.tasks_forgotten = 0
+        self.vanished: list[VanishedTask] = []  # the first of those counted
         self.workers_refused = 0
         self.folded_names: set[str] = set()
         self.new_names: dict[str, None] = {}  # not known when the window opened; in order
@@ -148,6 +150,7 @@ class OpenWindow:
             events_received=self.events_received,
             events_invalid=self.events_invalid,
             tasks_forgotten=self.tasks_forgotten,
+            vanished=tuple(self.vanished),
             names_folded=len(self.folded_names) + self.workers_refused,
             disconnections=self.disconnections,
             events_lost=_pairs(self.events_lost),

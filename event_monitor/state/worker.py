@@ -1,134 +1,242 @@
-"""Worker: what the roster remembers of one nodename. Mutable; knows no time of its own."""
+"""Worker: one nodename, with the processes that use it: nearly always one. Not thread-safe."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..events import WorkerEvent
-from ..snapshot import WorkerState
+from ..snapshot import WorkerState, WorkerStatus
+from ..survey import WorkerAnswer
+from .in_flight import ANY_OWNER, Owner
 from .loss_meter import LossMeter
+from .process import Process
+from .silent_tasks import SilentTasks
 
-__all__ = ["DEFAULT_FREQ", "Worker"]
+__all__ = ["Worker"]
 
-DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
-_BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
-_SHARED_SECONDS = 600.0  # without evidence for so long, a name is taken for one process's again
+_TURNS = 3  # times that one of two processes beats after the other: then both are alive
+_MOST_PROCESSES = 16  # remembered under one name
+_REGULAR_BEATS = 10  # a process that sent so many heartbeats would have gone on
 
 
 class Worker:
-    """One nodename, and the process that has it; or several, if it is shared."""
-
-    __slots__ = (
-        "active",
-        "answered_at",
-        "beats",
-        "beats_without_task_events",
-        "changed_at",
-        "freq",
-        "hostname",
-        "idle_at",
-        "idle_beats",
-        "last_beat",
-        "last_seen",
-        "load_average",
-        "loss_meter",
-        "missing",
-        "pid",
-        "pids",
-        "processed",
-        "processed_at_first",
-        "sends",
-        "shared_at",
-        "state",
-        "suspects",
-    )
+    """A nodename. ``current`` is the process that task events under it are reckoned to."""
 
     def __init__(self, hostname: str, now: float) -> None:
         self.hostname = hostname
-        self.state = WorkerState.ONLINE
-        self.changed_at = now  # when the state began
-        self.last_seen = now  # by anything: heartbeat, task event, answer
-        self.last_beat = now
-        self.answered_at: float | None = None  # when it last answered the monitor's question
-        self.beats = False  # has sent worker-online or a heartbeat of its own accord
-        self.freq = DEFAULT_FREQ
-        self.load_average: float | None = None
-        self.pids: dict[int, float] = {}  # while the name is shared: when each was last heard of
-        self.shared_at: float | None = None  # when several processes last showed under this name
-        self.suspects: list[Suspicion] = []  # processes that seem to have been replaced lately
-        self.begin_process(None)
-
-    def begin_process(self, pid: int | None) -> None:
-        """Forget what belongs to one process: another has the name now."""
-        self.pid = pid
-        self.active: int | None = None
-        self.idle_at: float | None = None  # when a heartbeat last said that no task runs
-        self.processed: int | None = None
-        self.processed_at_first: int | None = None
-        self.sends = False  # has sent a task event since its loss meter counts
-        self.beats_without_task_events = 0  # since it began to work, or since the last one
-        self.idle_beats = 0  # in a row
-        self.loss_meter = LossMeter()
-        self.missing = 0  # events that are lost, unless it was asked not to send them
-
-    def become(self, state: WorkerState, now: float) -> None:
-        """Change the state."""
-        self.state, self.changed_at = state, now
+        self.joined_at = now
+        self.last_seen = now  # when its last event arrived
+        self.answered_at: float | None = None  # when it was last known to answer
+        self.unanswered = 0  # surveys in a row that it has missed
+        self.may_be_solo = True  # nothing has shown yet that it answers while a task runs
+        self.falls_silent = False  # its heartbeats have paused before, as those of a solo pool do
+        self.silent_tasks = SilentTasks()
+        self.processes = [Process(None, now, is_first=True)]  # oldest first
+        self.current = self.processes[0]
+        self.is_alike = True  # but for the rhythm of the heartbeats, one process could send them
+        self.is_muddled = False  # it is not known which process the task events are from
+        self._last_beater: Process | None = None
+        self._turns = 0
+        self._shared_until = float("-inf")
+        self._has_short_lived = False
 
     @property
-    def is_genuine(self) -> bool:
-        """Return whether it has sent more than task events, which name any worker they like."""
-        return self.beats or self.answered_at is not None
+    def online(self) -> list[Process]:
+        """Return the processes that neither said goodbye nor were found dead, oldest first."""
+        return [process for process in self.processes if process.is_online]
 
     @property
-    def sends_task_events(self) -> bool:
-        """Return whether task events come, as far as heartbeats show."""
-        return self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
+    def evidence_at(self) -> float:
+        """Return when the last sign of life came."""
+        return max(self.last_seen, self.answered_at or 0.0)
+
+    @property
+    def last_beat_at(self) -> float:
+        """Return when the last heartbeat of any of its processes came."""
+        return max(process.beat_at for process in self.processes)
 
     def is_shared(self, now: float) -> bool:
-        """Return whether several live processes have this name."""
-        return self.shared_at is not None and now - self.shared_at <= _SHARED_SECONDS
+        """Return whether several processes were seen alive under this name lately."""
+        return now < self._shared_until
 
-    def processes(self, now: float, *, within: float) -> int:
-        """Return how many live processes can be told apart under this name; at least 1."""
-        if not self.is_shared(now):
-            return 1
-        alive = sum(now - seen_at <= within for seen_at in self.pids.values())
-        return max(1, alive) if len(self.pids) > 1 else 2  # one pid: two containers at least
+    # -- what is noted -------------------------------------------------------------------------
 
-    def is_of_another_process(self, event: WorkerEvent) -> bool:
-        """Return whether the event cannot come from the process that has the name.
+    def add_process(self, event: WorkerEvent, now: float) -> Process:
+        """Return a new process, the first event of which this is."""
+        process = Process(event.pid, now, is_first=False)
+        same_pid = [
+            other
+            for other in self.processes
+            if None in (other.pid, event.pid) or other.pid == event.pid
+        ]
+        process.said_hello = event.type == "worker-online" and event.processed is not None
+        process.is_successor = not same_pid or all(
+            other.floor > (event.processed or 0) for other in same_pid
+        )
+        if len(self.processes) >= _MOST_PROCESSES:
+            del self.processes[0]
+        self.processes.append(process)
+        self.is_alike = self.is_alike and not process.is_successor
+        self.elect()
+        return process
 
-        A new pid says so. In containers the pid is always the same; then a count of tasks that is
-        smaller than it was says so, and at a hello one smaller than the tasks seen to start.
-        """
-        if None not in (self.pid, event.pid) and self.pid != event.pid:
-            return True
-        if event.processed is None or self.processed is None:
-            return False
-        begun = self.processed
-        if event.type == "worker-online":
-            begun += self.loss_meter.started_since
-        return event.processed < begun
+    def note_count(self, processed: int) -> None:
+        """Note how many tasks a process has begun: two that count apart are two for certain."""
+        if self.is_alike and processed < (self.current.counted or 0):
+            self.is_alike = False
+            self.elect()
+
+    def note_gap(
+        self, process: Process, event: WorkerEvent, *, listening_since: float | None
+    ) -> None:
+        """Note whether heartbeats were missing before this one, though we listened."""
+        if (
+            process.sent_at is not None
+            and event.type == "worker-heartbeat"
+            and listening_since is not None
+            and process.beat_at >= listening_since
+            and event.timestamp - process.sent_at > process.late_seconds
+        ):
+            self.falls_silent = True
+
+    def note_turn(self, process: Process, now: float, *, hold_seconds: float) -> None:
+        """Note whose heartbeat came: where two take turns, two are alive."""
+        last, self._last_beater = self._last_beater, process
+        if last is None or last is process or not process.beats:
+            return
+        if last.is_online and process.is_online:
+            process.runs = None  # another process came, and it lives all the same
+            self._turns += 1
+            if self._turns >= _TURNS:
+                self._shared_until = now + hold_seconds
+                self.elect()
+
+    def note_answer(
+        self, answer: WorkerAnswer, at: float, sends_events: Callable[[str], bool]
+    ) -> None:
+        """Note that it answered when it was asked."""
+        self.answered_at = max(at, self.answered_at or 0.0)
+        self.unanswered = 0
+        if answer.is_solo is not None:
+            self.may_be_solo = answer.is_solo
+        elif answer.active or (answer.pool_processes or 0) > 1:
+            self.may_be_solo = False
+        current = self.current
+        if current.state is WorkerState.LOST and at > current.changed_at:
+            current.become(WorkerState.ONLINE, at)
+        if answer.processed:
+            self.silent_tasks.note_totals(
+                dict(answer.processed),
+                at=at,
+                is_new=current.processed_at_first == 0,
+                sends_events=sends_events,
+            )
+
+    def elect(self) -> None:
+        """Choose the current process: the newest that is online, or that said goodbye."""
+        online = self.online
+        if len(online) < 2:
+            self._turns, self.is_alike = 0, True
+        left = [process for process in self.processes if process.state is WorkerState.OFFLINE]
+        before = self.current
+        self.current = (online or left or self.processes)[0 if self.is_alike and online else -1]
+        current = self.current
+        if current is not before and current.counted is None and not current.is_successor:
+            current.take_count_of(before)
+        was_muddled, self.is_muddled = (
+            self.is_muddled,
+            len(online) > 1
+            and not self.is_alike
+            and (self._turns >= _TURNS or not self.current.said_hello),
+        )
+        if was_muddled != self.is_muddled:
+            for process in self.processes:
+                process.missing, process.loss_meter = 0, LossMeter()
+
+    def remove(self, process: Process) -> None:
+        """Forget a process, unless it is the only one."""
+        if len(self.processes) > 1:
+            self.processes.remove(process)
+            if self._last_beater is process:
+                self._last_beater = None
+            self.elect()
+
+    def dismiss(self, process: Process, now: float) -> None:
+        """Forget a process that fell silent while others go on: nobody knows what became of it."""
+        if self.is_shared(now) and process.beats < _REGULAR_BEATS:
+            self._has_short_lived = True
+        self.remove(process)
+
+    # -- what is known -------------------------------------------------------------------------
+
+    def is_known_by_pid(self, process: Process) -> bool:
+        """Return whether this process, under a shared name, cannot be mistaken for another."""
+        pids = [other.pid for other in self.processes]
+        return (
+            process.pid is not None
+            and pids.count(process.pid) == 1
+            and process.beats >= _REGULAR_BEATS
+            and not self._has_short_lived
+        )
+
+    def owner_of(self, process: Process) -> Owner:
+        """Return which of the tasks that run under this name the process runs."""
+        others = [other for other in self.processes if other is not process]
+        if not others:
+            return ANY_OWNER
+        alike = [other for other in others if other.pid == process.pid and other.runs is None]
+        return Owner(
+            pid=process.pid,
+            since=process.joined_at
+            if any(other.joined_at < process.joined_at for other in alike)
+            else None,
+            until=min(
+                (other.joined_at for other in alike if other.joined_at > process.joined_at),
+                default=None,
+            ),
+            without=tuple(run for other in others for run in other.runs or ()),
+        )
+
+    def status(self, now: float, *, grace_seconds: float) -> WorkerStatus:
+        """Return what is known of it."""
+        current = self.current
+        if len(self.processes) == 1:  # nearly always
+            return WorkerStatus(
+                self.hostname,
+                current.state,
+                now - self.last_seen,
+                current.pid,
+                current.active,
+                current.processed,
+                current.load_average,
+                current.sends_task_events,
+                bool(current.beats) or now - self.joined_at <= grace_seconds,
+            )
+        online = self.online
+        shown = online or [current]
+        states = {process.state for process in self.processes}
+        gone = WorkerState.OFFLINE if WorkerState.OFFLINE in states else WorkerState.LOST
+        pids = {process.pid for process in shown}
+        certain = sum(process.is_certain for process in online)
+        return WorkerStatus(
+            hostname=self.hostname,
+            state=WorkerState.ONLINE if online else gone,
+            silent_seconds=now - self.last_seen,
+            pid=current.pid if len(pids) == 1 else None,
+            active=_sum([process.active for process in shown]),
+            processed=_sum([process.processed for process in shown]),
+            load_average=max(
+                (process.load_average for process in shown if process.load_average is not None),
+                default=None,
+            ),
+            sends_task_events=all(process.sends_task_events for process in shown),
+            sends_heartbeats=any(process.beats for process in shown)
+            or now - self.joined_at <= grace_seconds,
+            processes=max(1, certain),
+            is_shared=self.is_shared(now) and len(online) > 1,
+        )
 
 
-class Suspicion:
-    """A process that seems to be replaced; if it beats again, the name is shared instead."""
-
-    __slots__ = ("pid", "processed", "suspected_at")
-
-    def __init__(self, worker: Worker, now: float) -> None:
-        self.pid = worker.pid
-        self.processed = worker.processed
-        self.suspected_at = now
-
-    def is_refuted_by(self, worker: Worker, event: WorkerEvent) -> bool:
-        """Return whether this heartbeat comes from the process thought to be gone.
-
-        Its pid says so, or a count that goes on from its last one, beyond what the new process can
-        have done: that is what it told itself, and the tasks that were seen to start since.
-        """
-        if None not in (event.pid, self.pid) and {event.pid, self.pid} != {worker.pid}:
-            return event.pid == self.pid
-        if event.processed is None or self.processed is None or event.type == "worker-online":
-            return False
-        possible = (worker.processed or 0) + worker.loss_meter.started_since + 1
-        return event.processed >= self.processed and event.processed > possible
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import tracemalloc
 
 import msgspec
 import pytest
+from celery.exceptions import Reject
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,15 +195,62 @@ def test_a_mapping_is_typed_like_the_wire() -> None:
             "WorkerLostError",
         ),
         ("ExceptionWithTraceback()", "", "unknown"),
+        (
+            "1 validation error for Order\namount\n  Field required",
+            'Traceback (most recent call last):\n  File "t.py", line 3, in f\n    Order()\n'
+            "    ^^^^^^^\npydantic_core._pydantic_core.ValidationError: 1 validation error for "
+            "Order\namount\n  Field required [type=missing]\n    For further information",
+            "ValidationError",
+        ),
+        (
+            "could not pay",
+            'Traceback (most recent call last):\n  File "a.py", line 1\nKeyError: 1\n\nDuring '
+            "handling of the above exception, another exception occurred:\n\nTraceback (most "
+            'recent call last):\n  File "b.py", line 2, in g\n    pay()\nshop.Declined: could '
+            "not pay: no: money",
+            "Declined",
+        ),
+        ("<Oops: no>", "Traceback (most recent call last):\n  File x\nOops", "Oops"),
+        ("ValueError: x", "", "ValueError"),
+        ("ValueError", "Traceback (most recent call last):\n  x\nKeyError: 1", "ValueError"),
         ("<weird object at 0x1>", "", "unknown"),
         ("", "", "unknown"),
     ],
 )
 def test_the_class_of_an_exception_is_found(exception: str, traceback: str, expected: str) -> None:
-    """In its repr, or in the traceback's last line."""
+    """In its repr, or after the frames of the traceback."""
     event = task(
         "failed",
         exception=msgspec.Raw(json.dumps(exception).encode()),
         traceback=msgspec.Raw(json.dumps(traceback).encode()),
     )
     assert ev.exception_type(event) == expected
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_custom_event_may_hold_what_is_not_a_number(number: float) -> None:
+    """JSON has no such number, but Python writes it; the texts around it stay as they are."""
+    refused: list[InvalidEvent] = []
+    paid = {"type": "paid", "hostname": "h", "NaN": 'a NaN, \\" -Infinity', "amount": [number, 1]}
+    started = {"type": "task-started", "hostname": "h", "timestamp": 1.0, "uuid": "NaN"}
+    bodies = [json.dumps(body).encode() for body in (paid, [paid, started])]
+    events = ev.decode(bodies, on_invalid=refused.append)
+    assert [event.type for event in events] == ["paid", "paid", "task-started"]
+    assert isinstance(events[2], ev.TaskEvent)
+    assert (events[2].uuid, refused) == ("NaN", [])
+
+
+def test_a_timestamp_that_is_not_a_number_is_none() -> None:
+    """Only what is not decoded may be anything."""
+    refused: list[InvalidEvent] = []
+    started = {"type": "task-started", "hostname": "h", "timestamp": math.nan, "uuid": "u"}
+    assert ev.decode([json.dumps(started).encode()], on_invalid=refused.append) == []
+    assert [error.kind for error in refused] == ["wrong field"]
+
+
+def test_a_rejection_is_told_by_the_repr_of_celerys_exception() -> None:
+    """Not by that of any other."""
+    rejected = repr(Reject("no", requeue=False))
+    for text, expected in ((rejected, True), ("Reject('no')", False), ("ValueError()", False)):
+        event = task("failed", exception=msgspec.Raw(json.dumps(text).encode()))
+        assert ev.is_rejection(event) is expected

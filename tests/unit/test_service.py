@@ -15,6 +15,7 @@ from event_monitor.publisher import Spool
 from event_monitor.service import Service
 from event_monitor.settings import Settings
 from event_monitor.snapshot import EndedTask, Snapshot
+from event_monitor.survey import WorkerAnswer
 from event_monitor.testing import MemorySink
 
 from ..support.making import W1, beat, task
@@ -182,3 +183,25 @@ def test_task_consumers_get_the_tasks_that_ended(app: Celery) -> None:
     (only,) = ended
     assert (only.id, only.name, only.how, only.worker) == ("u1", "proj.add", "succeeded", W1)
     assert (only.received, only.started, only.ended) == (1_000.0, 1_000.0, 1_002.0)
+
+
+def test_what_waits_for_a_name_is_in_the_last_shot(app: Celery) -> None:
+    """The service may stop before any worker has named its tasks."""
+    service, sink = service_of(app)
+    started(service).pipeline.on_connection(True)
+    service.pipeline.on_events([task("succeeded")], None)
+    receiver = service.pipeline.receiver
+    assert receiver is not None
+    assert receiver.on_stop is not None
+    receiver.on_stop()
+
+    assert service.close() == EXIT_OK
+    assert sink.sum("TasksSucceeded") == 1
+
+
+def test_an_answer_of_a_worker_is_a_sign_of_its_life(app: Celery) -> None:
+    """Of one that sends no heartbeats it is the only one."""
+    service, _ = service_of(app)
+    service.camera.state.note_answers((WorkerAnswer(W1),), age_seconds=0.0)
+    snapshot = service.camera.cut()
+    assert [worker.hostname for worker in snapshot.online] == [W1]

@@ -1,0 +1,200 @@
+"""Goodbyes: final until another process says hello; the tasks of a worker that leaves go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from event_monitor.snapshot import OrphanedTask, WorkerLoss
+
+from ...support.making import W1, W2
+from .scene import Scene
+
+
+def running(scene: Scene) -> int:
+    return sum(tasks.count for tasks in scene.shoot().running)
+
+
+@pytest.mark.parametrize("beats_on", [False, True])
+def test_tasks_go_on_after_the_goodbye_until_they_end(beats_on: bool) -> None:
+    """Prefork is silent meanwhile; gevent beats on, which does not revive it."""
+    # Given a worker that says goodbye while two tasks run
+    scene = Scene()
+    worker = scene.worker().hello()
+    worker.begin("u1", "u2")
+    scene.run(10, worker)
+    worker.goodbye()
+
+    # Then they are named, once
+    snapshot = scene.shoot()
+    names = (OrphanedTask("u1", "job"), OrphanedTask("u2", "job"))
+    assert snapshot.leaving == (WorkerLoss(W1, 0.0, names, said_goodbye=True),)
+    assert scene.shoot().leaving == ()
+
+    # And they run and drain for as long as they take
+    scene.run(600, *([worker] if beats_on else []))
+    snapshot = scene.shoot()
+    assert (running(scene), snapshot.draining, snapshot.online) == (2, 2, ())
+    assert snapshot.running[0].oldest_seconds > 600
+    worker.end("u1")
+    assert scene.shoot().draining == 1
+    worker.end("u2")
+    scene.run(4_000)
+    assert scene.shoot().draining == 0
+    assert (scene.deaths, scene.orphans, scene.vanished) == (0, [], 0)
+
+
+def test_a_worker_killed_after_its_goodbye_leaves_orphans_at_the_limit() -> None:
+    """SIGTERM, then SIGKILL: its tasks never end, and nobody says so."""
+    scene = Scene(worker_drain_seconds=600)
+    worker = scene.worker().hello()
+    worker.begin("u1")
+    worker.goodbye()
+    scene.run(599)
+    assert (running(scene), scene.orphans) == (1, [])
+    scene.run(2)
+    assert running(scene) == 0
+    assert (scene.deaths, scene.orphans) == (0, ["u1"])
+    assert scene.shoot().tasks_in_flight == 0
+
+
+def test_a_worker_is_not_forgotten_while_its_tasks_drain() -> None:
+    """Whatever `worker_forget_seconds` says."""
+    scene = Scene(worker_drain_seconds=7_200, worker_forget_seconds=60)
+    worker = scene.worker().hello()
+    worker.begin("u1")
+    worker.goodbye()
+    scene.run(7_000)
+    assert scene.shoot().draining == 1
+    scene.run(400)
+    scene.shoot()
+    assert (scene.orphans, scene.shots[-1].workers) == (["u1"], ())
+
+
+def test_a_goodbye_without_running_tasks_is_not_worth_a_word() -> None:
+    """Most of them are."""
+    scene = Scene()
+    worker = scene.worker().hello()
+    worker.begin("u1")
+    worker.end("u1")
+    worker.goodbye()
+    assert scene.shoot().leaving == ()
+
+
+@pytest.mark.parametrize("pid", [1, 2])
+@pytest.mark.parametrize("seconds", [0.1, 3.0, 300.0])
+def test_a_new_worker_under_the_name_of_one_that_drains_orphans_nothing(
+    pid: int, seconds: float
+) -> None:
+    """A deploy: the new container comes while the old one finishes; both have pid 1."""
+    # Given a worker that drains, and another that takes its name and works
+    scene = Scene()
+    old = scene.worker(pid=1).hello()
+    old.begin("long")
+    scene.run(10, old)
+    old.goodbye()
+    scene.clock.advance(seconds)
+    new = scene.worker(pid=pid).hello()
+    new.begin("short")
+
+    # Then both run, and only the old one drains, though the new one is idle at times
+    assert running(scene) == 2
+    scene.run(10, new)
+    new.end("short")
+    scene.run(60, new)
+    assert running(scene) == 1
+    assert scene.shots[-1].draining == 1
+    assert [status.processes for status in scene.shots[-1].online] == [1]
+
+    # And the old one's task ends in its own time
+    old.end("long")
+    scene.run(4_000, new)
+    assert running(scene) == 0
+    assert (scene.deaths, scene.orphans, scene.vanished) == (0, [], 0)
+
+
+def test_a_new_worker_that_dies_while_the_old_one_drains_takes_only_its_own() -> None:
+    """Two processes, one name, two fates."""
+    scene = Scene()
+    old = scene.worker().hello()
+    old.begin("long")
+    old.goodbye()
+    scene.clock.advance(5)
+    new = scene.worker().hello()
+    new.begin("short")
+    scene.run(20, new)
+    scene.run(61)
+    assert running(scene) == 1
+    assert (scene.deaths, scene.orphans) == (1, ["short"])
+    old.end("long")
+    assert running(scene) == 0
+
+
+def test_a_goodbye_that_comes_after_the_hello_of_the_next_one_is_the_old_ones() -> None:
+    """A rolling deploy starts the new one first."""
+    scene = Scene()
+    old = scene.worker().hello()
+    old.begin("u1", "u2")
+    old.end("u2")
+    scene.run(10, old)
+    new = scene.worker().hello()
+    scene.run(2, old, new)
+    old.goodbye()
+    scene.run(120, new)
+    status = scene.status()
+    assert (status.state.value, status.processes) == ("online", 1)
+    assert scene.shots[-1].draining == 1
+    assert (scene.deaths, scene.orphans) == (0, [])
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_a_stale_goodbye_before_the_hello_of_a_reconnect_is_no_goodbye(count: int) -> None:
+    """Workers since 5.7 send it when they are connected again."""
+    scene = Scene()
+    worker = scene.worker().hello()
+    worker.processed = count
+    scene.run(10, worker)
+    worker.begin("u1")
+    worker.goodbye()
+    worker.hello()
+    assert scene.shoot().leaving == ()
+    scene.run(120, worker)
+    status = scene.status()
+    assert (status.state.value, status.processes) == ("online", 1)
+    assert scene.shots[-1].draining == 0
+    assert (scene.deaths, scene.orphans, running(scene)) == (0, [], 1)
+
+
+def test_a_beat_with_another_pid_after_a_goodbye_is_a_new_process() -> None:
+    """Its hello did not come."""
+    scene = Scene()
+    scene.worker(pid=7).hello().goodbye()
+    scene.clock.advance(30)
+    scene.run(10, scene.worker(pid=8))
+    assert scene.status().state.value == "online"
+
+
+def test_a_task_that_is_handed_over_is_no_orphan_of_the_one_that_left() -> None:
+    """A soft shutdown gives its tasks back; another worker runs them."""
+    scene = Scene(worker_drain_seconds=60)
+    old, other = scene.worker().hello(), scene.worker(W2, pid=3).hello()
+    old.begin("u1")
+    old.goodbye()
+    scene.clock.advance(1)
+    other.begin("u1")
+    scene.run(120, other)
+    assert running(scene) == 1
+    assert (scene.deaths, scene.orphans) == (0, [])
+
+
+def test_a_cold_shutdown_is_known_by_the_worker_that_comes_next_and_runs_them_again() -> None:
+    """Redelivered under its name: the first run is over, and its task is no orphan."""
+    scene = Scene(worker_drain_seconds=60)
+    old = scene.worker().hello()
+    old.begin("u1")
+    old.goodbye()
+    scene.clock.advance(1)
+    new = scene.worker().hello()
+    new.begin("u1")
+    scene.run(120, new)
+    assert scene.shots[-1].draining == 0
+    assert (running(scene), scene.orphans) == (1, [])
