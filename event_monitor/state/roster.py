@@ -236,7 +236,7 @@ class Roster:
             if silent > max(self._grace(process) for process in online):
                 for process in online:
                     self._bury(worker, process, now, silent, is_counted=process.is_certain)
-        elif self._has_stopped_answering(worker, silent):
+        elif self._has_stopped_answering(worker, silent, is_busy=is_busy):
             self._bury(worker, worker.current, now, silent)
         elif silent > (_LONGEST_SILENCE_SECONDS if is_busy else self._forget_seconds):
             del self._workers[worker.hostname]
@@ -347,19 +347,21 @@ class Roster:
         if not is_alone:
             worker.elect()
 
-    def _has_stopped_answering(self, worker: Worker, silent: float) -> bool:
+    def _has_stopped_answering(self, worker: Worker, silent: float, *, is_busy: bool) -> bool:
         """Return whether a worker without heartbeats is dead: it answered, and does not any more.
 
-        A solo pool does not answer while a task runs, and the events of that task wait in it, too:
-        nobody can tell that from death.
+        A solo pool does not answer while a task runs, and mostly the events of that task wait in
+        it, too: it is given as long as a task may take that nobody hears of.
         """
-        return (
-            self._survey_seconds is not None
-            and worker.answered_at is not None
-            and worker.unanswered >= _UNANSWERED
-            and silent > self._grace(worker.current)
-            and not worker.may_be_solo
-        )
+        if self._survey_seconds is None or worker.answered_at is None:
+            return False
+        if not worker.may_be_solo:
+            patience = self._grace(worker.current)
+        elif is_busy:
+            return False
+        else:
+            patience = self._drain_seconds
+        return worker.unanswered >= _UNANSWERED and silent > patience
 
     def _grace(self, process: Process) -> float:
         return max(self._grace_seconds, self._grace_beats * process.freq)

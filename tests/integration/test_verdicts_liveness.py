@@ -24,9 +24,9 @@ on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_workers_without_heartbeats_live_while_they_answer(
     verdicts: Verdicts, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
-    """Solo cannot answer while its task runs, and is not judged meanwhile; killed, all are lost."""
+    """Solo cannot answer while a task runs, and is given longer; killed, all are lost."""
     # Given
-    monitor = verdicts.monitor()
+    monitor = verdicts.monitor(worker_drain_seconds=int(LONG_SECONDS) + 11)
     names = ("prefork@host1", "solo@host1")
     workers = [
         verdicts.worker(name, pool=name.partition("@")[0], heartbeats=False) for name in names
@@ -47,7 +47,7 @@ def test_workers_without_heartbeats_live_while_they_answer(
     # And when they are killed, their answers stop coming
     for worker in workers:
         worker.kill()
-    verdicts.wait_for_sum("WorkersLost", len(names))
+    verdicts.wait_for_sum("WorkersLost", len(names), seconds=60)
     verdicts.wait_for_last("WorkersOnline", 0)
     assert monitor.stop() == 0
     assert verdicts.found == {"WorkersLost": dict.fromkeys(names, 1)}

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_runs_that_end_in_an_unusual_way(
     verdicts: Verdicts, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
-    """Rejected is not failed as well, and one that sends no end is counted as vanished."""
+    """Rejected is not failed, no end is vanished, and silent on purpose is not lost."""
     # Given
     monitor = verdicts.monitor()
     verdicts.worker("w1@host1")
@@ -27,7 +27,12 @@ def test_runs_that_end_in_an_unusual_way(
     # When
     sent = {
         task: [verdicts.send(task, to="w1@host1") for _ in range(times)]
-        for task, times in (("reject", 2), ("ignore", 3), ("succeed", 5))
+        for task, times in (
+            ("reject", 2),
+            ("ignore", 3),
+            ("silent", 5),
+            ("succeed", 5),
+        )
     }
     for uuid in sent["reject"]:
         witness.wait_for(20, uuid=uuid, type="task-rejected")
