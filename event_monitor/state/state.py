@@ -102,7 +102,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             if not isinstance(last, ev.CustomEvent):
                 delay = self._clock.wall() - last.timestamp
                 aggregator.window.event_delay.record(max(0.0, delay))
-            ended = aggregator.take_ended()
+            ended = aggregator.tasks.take_ended()
         if ended:
             tasks = tuple(ended_task(task, event) for task, event in ended)
             for consume in self._task_consumers:
@@ -190,7 +190,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def learn_names(self, tasks: Iterable[TaskInFlight]) -> None:
         """Remember the names of tasks that workers held before we listened; they may have ended."""
         with self._mutex:
-            self._aggregator.learn_names(tasks)
+            self._aggregator.tasks.learn_names(tasks)
 
     def await_names(self, seconds: float) -> None:
         """Let events of tasks never seen wait that long for ``learn``, which knows their names."""

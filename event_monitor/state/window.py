@@ -12,7 +12,9 @@ from dataclasses import replace
 from ..distribution import Recorder
 from ..snapshot import AckToken, TaskCounts, VanishedTask, Window, total
 
-__all__ = ["OpenWindow", "TaskCounters", "totals_by_name"]
+__all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name"]
+
+MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
 class TaskCounters:

@@ -1,0 +1,276 @@
+"""Runs: tasks in flight from run to run: begun, received again, moved, timed, ended, used again.
+
+Not thread-safe; the state's lock protects all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .. import events as ev
+from ..settings import Settings
+from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
+from .cells import Cells
+from .in_flight import Details, InFlightTask, InFlightTasks, Sending
+from .window import OpenWindow, TaskCounters
+
+__all__ = ["Ending", "Runs"]
+
+_MAX_VANISHED = 10  # tasks named that vanished in one window
+
+#: A task that has just ended, and the event that ended it.
+Ending = tuple[InFlightTask, ev.TaskEvent]
+
+
+class Runs:
+    """The tasks in flight, and the cells and the open window in which they count.
+
+    ``ended`` are the tasks that ended, if somebody wants them; else None. ``running`` are the tasks
+    that run on the worker whose events are being counted.
+    """
+
+    def __init__(self, settings: Settings, window: OpenWindow, *, keep_ended: bool) -> None:
+        self.window = window
+        self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
+        self.cells = Cells(
+            max_names=settings.max_task_names,
+            idle_seconds=settings.idle_series_seconds,
+            by_worker=bool(settings.by_worker),
+        )
+        self.ended: list[Ending] | None = [] if keep_ended else None
+        self.running: dict[str, InFlightTask] = {}
+        self._find, self._take = self.in_flight.get, self.in_flight.pop
+        self._note = self.in_flight.recently_ended.note
+
+    def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
+        """Put tasks in flight that workers hold, or a checkpoint kept.
+
+        Tasks that ended since are left out, and of those in flight only the name is learnt.
+        """
+        in_flight = self.in_flight
+        for known in tasks:
+            uuid = known.uuid
+            task = in_flight.get(uuid)
+            if task is not None:
+                if task.name is None and known.name is not None:
+                    self._rename(task, known.name)
+                continue
+            before = in_flight.recently_ended.find(uuid)
+            if before is not None and before.how is not None:
+                continue
+            task = self._enter(uuid, known.name, known.worker)
+            task.pid, task.received_at = known.pid, known.received_at
+            if known.sent_at is not None or known.eta is not None or known.started_at is not None:
+                details = task.detail()
+                details.sent_at = details.first_sent_at = known.sent_at
+                details.eta, task.started_at = known.eta, known.started_at
+                if known.started_at is not None:
+                    details.awaits_sent, details.awaited_receipt = True, known.received_at
+            task.worker = known.worker
+            if known.running_since is not None:
+                in_flight.start(task, now=now - max(0.0, wall - known.running_since))
+        in_flight.trim()
+
+    def learn_names(self, tasks: Iterable[TaskInFlight]) -> None:
+        """Remember the names of tasks that workers held before we listened; they may have ended."""
+        in_flight = self.in_flight
+        for known in tasks:
+            uuid, name = known.uuid, known.name
+            if uuid not in in_flight and in_flight.recently_ended.find(uuid) is None:
+                in_flight.recently_ended.note(uuid, name, None)
+
+    def take_ended(self) -> list[Ending]:
+        """Return the tasks that ended since the last call; none if nobody wants them."""
+        if not self.ended:
+            return []
+        ended, self.ended = self.ended, []
+        return ended
+
+    def count_vanished(self, task: InFlightTask) -> None:
+        """Count a task whose worker said that it runs nothing, and name the first of a window."""
+        cell = self.cells.find(task.name, task.worker, self.window)
+        (cell.counters or self.cells.open(cell, self.window)).vanished += 1
+        if len(self.window.vanished) < _MAX_VANISHED:
+            self.window.vanished.append(VanishedTask(task.uuid, task.name or UNKNOWN, task.worker))
+
+    # -- a run begins --------------------------------------------------------------------
+
+    def _enter(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
+        """Put a task in flight (again), under the name it had before if none is given."""
+        if name is None:
+            before = self.in_flight.recently_ended.find(uuid)
+            name = before.name if before else None
+        task = self.in_flight[uuid] = self._make(uuid, name, hostname)
+        return task
+
+    def _make(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
+        task = InFlightTask(uuid, self.cells.find(name, hostname, self.window))
+        if name is not None and task.cell.name != name:
+            task.detail().name = name
+        return task
+
+    def _rename(self, task: InFlightTask, name: str) -> None:
+        task.cell = self.cells.find(name, task.worker, self.window)
+        if task.cell.name != name:
+            task.detail().name = name
+
+    def _move(self, task: InFlightTask, hostname: str) -> None:
+        """Give the task to the worker whose event this is; ``by_worker`` counts it there."""
+        if task.running_since is not None:
+            self.in_flight.stop(task)
+        task.worker = hostname
+        task.cell = self.cells.find(task.name, hostname, self.window)
+
+    def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
+        """Note the receipt of a task that is in flight already, or has no name."""
+        uuid, name, hostname, received_at = event.uuid, event.name, event.hostname, event.timestamp
+        if task is None:
+            task = self._enter(uuid, name, hostname)
+        elif name and task.name != name:
+            self._rename(task, name)
+        details = task.detail()
+        if details.awaits_sent:  # of the run before: these times are the next one's
+            self._settle_queue_time(task)
+        task.received_at, task.started_at = received_at, None
+        if details.first_received_at is None:
+            details.first_received_at = received_at
+        if details.queue is not None:
+            self.in_flight.waiting.remove(details.queue, uuid)
+        if task.running_since is None:
+            task.pid = event.pid
+            self._move(task, hostname)
+        return task
+
+    def _await_run(
+        self, task: InFlightTask, runs: tuple[Sending, ...], *, is_received: bool = False
+    ) -> None:
+        """Note that the next run of this id was sent already, and that others may follow it."""
+        details = task.detail()
+        (sent_at, details.queue, details.eta), *others = runs
+        details.sent_at, details.later = sent_at, tuple(others)
+        if details.queue is not None and not is_received:
+            self.in_flight.waiting.add(details.queue, task.uuid, sent_at=sent_at, eta=details.eta)
+
+    # -- a run ends ----------------------------------------------------------------------
+
+    def _end(self, event: ev.TaskEvent) -> TaskCounters | None:
+        """Take the task out of flight; return where to count it, or None for a repetition."""
+        uuid = event.uuid
+        task = self._take(uuid, None)
+        if task is None:
+            return self._end_unseen(event)
+        details = task.details
+        if details is None:  # nearly always
+            if task.worker == event.hostname:
+                self.running.pop(uuid, None)
+            else:
+                self.in_flight.stop(task)
+                task.cell = self.cells.find(task.name, event.hostname, self.window)
+            self._note(uuid, task.cell.name, event.type)
+        elif not self._end_detailed(event, task, details):
+            return None
+        if self.ended is not None:
+            self.ended.append((task, event))
+        cell = task.cell
+        return cell.counters or self.cells.open(cell, self.window)
+
+    def _end_detailed(self, event: ev.TaskEvent, task: InFlightTask, details: Details) -> bool:
+        """End a task with details; return whether it did, and this is no repetition."""
+        in_flight = self.in_flight
+        if task.received_at is None and task.started_at is None and task.running_since is None:
+            before = in_flight.recently_ended.find(task.uuid)
+            if before is not None and before.how == event.type:  # of the run before
+                in_flight[task.uuid] = task
+                return False
+        self._settle_queue_time(task)
+        # What was sent after this run began is another run's, under the same id.
+        is_used_again = task.running_since is not None and details.sent_at is not None
+        in_flight.stop(task)
+        if task.worker != event.hostname:
+            task.cell = self.cells.find(task.name, event.hostname, self.window)
+        was_sent = details.first_sent_at is not None
+        self._note(task.uuid, task.name, event.type, was_sent=was_sent)
+        if is_used_again:
+            self._enter_again(task, details)
+        return True
+
+    def _enter_again(self, task: InFlightTask, details: Details) -> None:
+        """Put the next run of a task that has just ended in flight."""
+        following = self._enter(task.uuid, task.name, None)
+        if task.started_at is None:  # it was received while the other still ran
+            following.received_at = task.received_at
+        sending = Sending(details.sent_at or 0.0, details.queue, details.eta)
+        self._await_run(following, (sending, *details.later), is_received=task.started_at is None)
+        following.detail().first_sent_at = details.sent_at
+
+    def _end_unseen(self, event: ev.TaskEvent) -> TaskCounters | None:
+        """Count the end of a task that is not in flight; None if it had ended like this already.
+
+        It has the name it had before, if it was seen at all.
+        """
+        uuid = event.uuid
+        before = self.in_flight.recently_ended.find(uuid)
+        if before is not None and before.how == event.type:
+            return None
+        task = self._make(uuid, before.name if before else None, event.hostname)
+        was_sent = before is not None and before.was_sent
+        self._note(uuid, task.name, event.type, was_sent=was_sent)
+        if self.ended is not None:
+            self.ended.append((task, event))
+        return task.cell.counters or self.cells.open(task.cell, self.window)
+
+    def _has_just_ended(self, uuid: str, how: str) -> bool:
+        """Return whether the task ended like this, and was not seen since."""
+        if uuid in self.in_flight:
+            return False
+        before = self.in_flight.recently_ended.find(uuid)
+        return before is not None and before.how == how
+
+    def _interrupt(self, event: ev.TaskEvent, *, is_retry: bool = False) -> TaskCounters:
+        """Note that this run is over, and the task will be received again; return where to count.
+
+        The next run may have begun elsewhere before this event arrived: then it is left running.
+        (On the same worker it cannot be told apart; such a run shows again when it ends.)
+        """
+        task = self._find(event.uuid)
+        if task is None:
+            ended = self.in_flight.recently_ended.find(event.uuid)
+            cell = self.cells.find(ended.name if ended else None, event.hostname, self.window)
+        else:
+            if is_retry:
+                task.detail().retries += 1
+            cell = task.cell
+            if task.worker == event.hostname:
+                self._settle_queue_time(task)
+                self.in_flight.stop(task)
+            else:
+                cell = self.cells.find(task.name, event.hostname, self.window)
+        return cell.counters or self.cells.open(cell, self.window)
+
+    # -- how long it waited --------------------------------------------------------------
+
+    def _settle_queue_time(self, task: InFlightTask) -> None:
+        """Wait no longer for the task-sent of a run that has started.
+
+        Where producers send task-sent it may come after task-started, so the queue time is not
+        recorded until it has come, or the run has ended.
+        """
+        details = task.details
+        if details is not None and details.awaits_sent:
+            details.awaits_sent = False
+            counters = task.cell.counters or self.cells.open(task.cell, self.window)
+            self._record_queue_time(task, details, counters)
+
+    @staticmethod
+    def _record_queue_time(task: InFlightTask, details: Details, counters: TaskCounters) -> None:
+        """Record how long the run waited, once: start − max(sent, eta).
+
+        Without a task-sent the receipt stands in for it.
+        """
+        since, eta = details.awaited_receipt, details.eta
+        if details.sent_at is not None:
+            since = details.sent_at
+        details.awaited_receipt = details.sent_at = details.eta = None
+        if since is not None and task.started_at is not None:
+            since = since if eta is None else max(since, eta)
+            counters.queue_time.record(max(0.0, task.started_at - since))

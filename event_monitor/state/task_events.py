@@ -1,0 +1,227 @@
+"""Task events: what each changes. It counts under the name of its task, and moves the task along.
+
+Not thread-safe; the state's lock protects all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .. import events as ev
+from ..settings import Settings
+from ..snapshot import OTHER, UNKNOWN
+from .in_flight import InFlightTask, Sending
+from .loss_meter import LossMeter
+from .runs import Runs
+from .window import MAX_TYPES, OpenWindow, TaskCounters
+
+__all__ = ["TaskEvents"]
+
+_MAX_LATER = 100  # runs of one id that wait, whose task-sent is remembered
+_MAX_REJECTIONS = 10_000  # of one window remembered, to take those back that were failures
+
+
+class TaskEvents(Runs):
+    """One method for each type of task event, in ``observers``; ``turn_to`` its worker first."""
+
+    def __init__(self, settings: Settings, window: OpenWindow, *, keep_ended: bool) -> None:
+        super().__init__(settings, window, keep_ended=keep_ended)
+        self.loss_meter = LossMeter()  # of the worker whose events are being counted
+        self._sender_cells = self.cells.of_sender(None)
+        self._announced: set[str] = set()  # names whose producers send task-sent
+        self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
+        self._by_worker = bool(settings.by_worker)
+        self._by_exception = settings.by_exception
+        self.observers: dict[str, Callable[[Any, float], None]] = {
+            "task-sent": self._on_sent,
+            "task-received": self._on_received,
+            "task-started": self._on_started,
+            "task-succeeded": self._on_succeeded,
+            "task-failed": self._on_failed,
+            "task-retried": self._on_retried,
+            "task-revoked": self._on_revoked,
+            "task-rejected": self._on_rejected,
+            "task-cancelled": self._on_cancelled,
+        }
+
+    def turn_to(self, hostname: str, loss_meter: LossMeter) -> None:
+        """Count the events of this worker from now on."""
+        self.loss_meter = loss_meter
+        running = self.in_flight.running_on.get(hostname)
+        self.running = self.in_flight.on_worker(hostname) if running is None else running
+        if self._by_worker:
+            self._sender_cells = self.cells.of_sender(hostname)
+
+    def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
+        """Count in this window from now on; return the one before."""
+        closed, self.window = self.window, window
+        closed.tasks_forgotten, self.in_flight.evicted = self.in_flight.evicted, 0
+        self._rejections.clear()
+        self.cells.close(closed, now=now)
+        self._sender_cells = self.cells.of_sender(None)
+        self._announced.intersection_update(self.cells.names)
+        return closed
+
+    def _on_sent(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        uuid, name, sent_at = event.uuid, event.name or UNKNOWN, event.timestamp
+        cell = self.cells.find(name, None, self.window)
+        (cell.counters or self.cells.open(cell, self.window)).sent += 1
+        if cell.name == name:  # else it is folded
+            self._announced.add(name)
+        task = self._find(uuid)
+        if task is None:
+            before = self.in_flight.recently_ended.find(uuid)
+            if before is not None and not before.was_sent:
+                # A short task: its events overtook the producer's. The next one is a new run's.
+                self._note(uuid, before.name, before.how, was_sent=True)
+                return
+            task = self._enter(uuid, name, None)
+        elif task.name != name:
+            self._rename(task, name)
+        details = task.detail()
+        if details.sent_at is not None and not details.awaits_sent:  # its id is used twice at once
+            eta = ev.epoch_of(event.eta) if event.eta else None
+            if len(details.later) < _MAX_LATER:
+                details.later = (*details.later, Sending(sent_at, event.queue, eta))
+            return
+        details.queue = event.queue
+        if details.first_sent_at is None:
+            details.first_sent_at = sent_at
+        if details.awaits_sent:
+            is_of_this_run = task.started_at is None or sent_at <= task.started_at
+            if is_of_this_run:
+                details.sent_at = sent_at
+            self._settle_queue_time(task)
+            if is_of_this_run:
+                return
+        details.sent_at = sent_at
+        details.eta = ev.epoch_of(event.eta) if event.eta else None
+        waits = task.received_at is None or (task.started_at or sent_at) < sent_at
+        if waits and event.queue is not None:
+            self.in_flight.waiting.add(event.queue, uuid, sent_at=sent_at, eta=details.eta)
+
+    def _on_received(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        uuid, name, hostname = event.uuid, event.name, event.hostname
+        task = self._find(uuid)
+        if task is None and name:  # nearly always
+            cell = self._sender_cells.get(name)
+            if cell is None:
+                task = self._enter(uuid, name, hostname)
+                cell, task.worker = task.cell, hostname
+                task.pid, task.received_at = event.pid, event.timestamp
+            else:
+                task = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
+                self.in_flight[uuid] = task
+        else:
+            task = self._receive_again(event, task)
+            cell = task.cell
+            if task.worker != hostname:  # it still runs elsewhere
+                cell = self.cells.find(task.name, hostname, self.window)
+        (cell.counters or self.cells.open(cell, self.window)).received += 1
+        if event.eta:
+            task.detail().eta = ev.epoch_of(event.eta)
+
+    def _on_started(self, event: ev.TaskEvent, now: float) -> None:
+        uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
+        self.loss_meter.started(timestamp)
+        task = self._find(uuid) or self._enter(uuid, None, hostname)
+        details = task.details
+        if details is not None and details.awaits_sent:  # an earlier run, without its task-sent
+            self._settle_queue_time(task)
+        received_at, held = task.received_at if task.started_at is None else None, None
+        if task.worker != hostname:
+            self._move(task, hostname)
+        elif received_at is not None:
+            held = timestamp - received_at if timestamp > received_at else 0.0
+        cell = task.cell
+        counters = cell.counters or self.cells.open(cell, self.window)
+        counters.started += 1
+        if held is not None and (details is None or details.eta is None):
+            counters.prefetch_time.record(held)
+        self.running[uuid] = task
+        task.pid, task.started_at, task.running_since = event.pid, timestamp, now
+        if details is None and cell.name not in self._announced:  # nearly always
+            if held is not None:  # as far as we know it waited since its receipt
+                counters.queue_time.record(held)
+            elif received_at is not None:
+                counters.queue_time.record(max(0.0, timestamp - received_at))
+        else:
+            self._start_detailed(task, received_at, counters)
+
+    def _start_detailed(
+        self, task: InFlightTask, received_at: float | None, counters: TaskCounters
+    ) -> None:
+        """Record the queue time of a run, unless it has to wait for the run's task-sent."""
+        details = task.detail()
+        if details.queue is not None:
+            self.in_flight.waiting.remove(details.queue, task.uuid)
+        details.awaited_receipt = received_at
+        if details.sent_at is None and task.name in self._announced:
+            details.awaits_sent = True
+        else:
+            self._record_queue_time(task, details, counters)
+        if details.later:
+            self._await_run(task, details.later)
+
+    def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        counters = self._end(event)
+        if counters is not None:
+            counters.succeeded += 1
+            if event.runtime is not None:
+                counters.runtime.record(event.runtime)
+
+    def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
+        if ev.is_rejection(event):  # its task-rejected follows, if the message was not acknowledged
+            event = msgspec.structs.replace(event, type="task-rejected")
+            self._on_rejected(event, now)
+            return
+        was_rejected = self._has_just_ended(event.uuid, "task-rejected")
+        counters = self._end(event)
+        if counters is None:
+            return
+        if was_rejected:  # it failed with `acks_on_failure_or_timeout` off, and so was rejected
+            before = self._rejections.pop(event.uuid, None)
+            if before is None:
+                return  # that is counted, in a window that is closed
+            before.rejected -= 1
+        counters.failed += 1
+        if self._by_exception:
+            exceptions = self.window.exceptions
+            name = ev.exception_type(event)
+            if name not in exceptions and len(exceptions) >= MAX_TYPES:
+                name = OTHER
+            exceptions[name] = exceptions.get(name, 0) + 1
+
+    def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        counters = self._end(event)
+        if counters is not None:
+            counters.revoked += 1
+            counters.expired += bool(event.expired)
+            counters.terminated += bool(event.terminated)
+
+    def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        if event.requeue:
+            self._interrupt(event).rejected += 1
+            return
+        counters = self._end(event)
+        if counters is None:
+            return
+        counters.rejected += 1
+        if len(self._rejections) < _MAX_REJECTIONS:
+            self._rejections[event.uuid] = counters
+
+    def _on_retried(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        self._interrupt(event, is_retry=True).retried += 1
+
+    def _on_cancelled(self, event: ev.TaskEvent, now: float) -> None:
+        del now
+        self._interrupt(event).cancelled += 1
