@@ -16,9 +16,10 @@ from ..survey import WorkerAnswer
 from .in_flight import ANY_OWNER, InFlightTask
 from .loss_meter import LossMeter
 from .process import Process
-from .roster import Departure, Roster
+from .roster import Roster
 from .task_events import TaskEvents
 from .unnamed import UnnamedEvents
+from .verdicts import Departure, Limits
 from .window import MAX_TYPES, OpenWindow
 
 __all__ = ["Aggregator", "Loss"]
@@ -52,14 +53,16 @@ class Aggregator:
         self.tasks = TaskEvents(settings, OpenWindow(wall), keep_ended=keep_ended)
         self.in_flight, self.cells = self.tasks.in_flight, self.tasks.cells
         self.roster = Roster(
-            grace_seconds=settings.worker_grace_seconds,
-            grace_beats=settings.worker_grace_beats,
-            forget_seconds=settings.worker_forget_seconds,
+            Limits(
+                grace=settings.worker_grace_seconds,
+                grace_beats=settings.worker_grace_beats,
+                forget=settings.worker_forget_seconds,
+                drain=settings.worker_drain_seconds,
+                survey=max(settings.interval, _SHORTEST_SURVEY_SECONDS, settings.probe_seconds)
+                if settings.probe_workers
+                else None,
+            ),
             max_workers=settings.max_workers,
-            drain_seconds=settings.worker_drain_seconds,
-            survey_seconds=max(settings.interval, _SHORTEST_SURVEY_SECONDS, settings.probe_seconds)
-            if settings.probe_workers
-            else None,
         )
         self._sender = ""  # the worker whose events are being counted
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock

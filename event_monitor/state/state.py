@@ -208,7 +208,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     def _silence_counts_from(self, since: float | None) -> None:
         """Count the silence of workers from then on, by our monotonic clock; None: not at all."""
-        self._aggregator.roster.listening_since = since
+        self._aggregator.roster.verdicts.listening_since = since
 
     # -- the way out ---------------------------------------------------------------------------
 

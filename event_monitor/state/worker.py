@@ -46,6 +46,11 @@ class Worker:
         return [process for process in self.processes if process.is_online]
 
     @property
+    def is_expendable(self) -> bool:
+        """Return whether it is gone, or known by task events only, which name anybody."""
+        return not self.online or not (self.current.beats or self.answered_at is not None)
+
+    @property
     def evidence_at(self) -> float:
         """Return when the last sign of life came."""
         return max(self.last_seen, self.answered_at or 0.0)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from event_monitor.snapshot import WorkerState
-from event_monitor.state.roster import Departure, Roster
+from event_monitor.state.roster import Roster
+from event_monitor.state.verdicts import Departure, Limits
 
 from ...support.making import W1, W2, beat, offline, online
+
+LIMITS = Limits(grace=60, grace_beats=5, forget=3_600)
 
 
 @pytest.fixture
 def roster() -> Roster:
-    return Roster(grace_seconds=60, grace_beats=5, forget_seconds=3_600, max_workers=100)
+    return Roster(LIMITS, max_workers=100)
 
 
 def states(roster: Roster, now: float) -> dict[str, str]:
@@ -22,7 +25,7 @@ def states(roster: Roster, now: float) -> dict[str, str]:
 def sweep(
     roster: Roster, *, now: float, listening_since: float | None = 0, busy: tuple[str, ...] = ()
 ) -> tuple[Departure, ...]:
-    roster.listening_since = listening_since
+    roster.verdicts.listening_since = listening_since
     return roster.sweep(now=now, busy=busy)
 
 
@@ -171,7 +174,7 @@ def test_a_worker_that_works_but_sends_no_task_event_is_pointed_out(roster: Rost
 
 def test_a_flood_of_names_pushes_out_the_gone_but_never_a_live_worker() -> None:
     """Memory is bounded, and what found no place is counted."""
-    roster = Roster(grace_seconds=60, grace_beats=5, forget_seconds=3_600, max_workers=3)
+    roster = Roster(LIMITS, max_workers=3)
     for name in ("a", "b"):
         roster.heartbeat(online(name), now=0)
     for n in range(10):
