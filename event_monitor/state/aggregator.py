@@ -223,7 +223,7 @@ class Aggregator:
             self.window.events_received -= 1
             return
         if type_ not in self._types and len(self._types) >= MAX_TYPES:
-            type_ = OTHER
+            type_ = self.window.fold(type_)
         else:
             self._types[type_] = now
         counts[type_] = counts.get(type_, 0) + 1

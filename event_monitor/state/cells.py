@@ -13,7 +13,6 @@ from .window import OpenWindow, TaskCounters
 
 __all__ = ["Cell", "Cells"]
 
-_MAX_FOLDED = 10_000  # distinct folded names counted in one window; beyond it the number stands
 _MAX_WORKERS = 5_000  # told apart in one window; the roster's own bound is a setting
 
 
@@ -56,7 +55,7 @@ class Cells:
         cell = cells.get(name)
         if cell is None:
             if not self.knows(name, window) and not self._admit(name, window):
-                name = OTHER
+                name = window.fold(name)
             cell = cells.get(name)
         if cell is None:
             name = intern(name)  # thousands of tasks share a few names
@@ -100,8 +99,6 @@ class Cells:
         if len(self.names) + len(window.new_names) < self._max_names:
             window.new_names[name] = None
             return True
-        if len(window.folded_names) < _MAX_FOLDED:
-            window.folded_names.add(name)
         return False
 
     def _label(self, hostname: str | None) -> str | None:

@@ -7,9 +7,9 @@ redelivered task keeps its name. Not thread-safe; counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heapreplace, nsmallest
+from heapq import heapify, heappop, heapreplace
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,7 +20,17 @@ from .cells import Cell
 from .recently_ended import RecentlyEnded
 from .waiting import WaitingTasks
 
-__all__ = ["ANY_OWNER", "Details", "InFlightTask", "InFlightTasks", "Owner", "Run", "Sending"]
+__all__ = [
+    "ANY_OWNER",
+    "Details",
+    "InFlightTask",
+    "InFlightTasks",
+    "Owner",
+    "Run",
+    "Sending",
+    "first_start",
+    "oldest_of",
+]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
@@ -270,32 +280,6 @@ class InFlightTasks(dict[str, InFlightTask]):
         for hostname in unknown:
             del self.running_on[hostname]
 
-    def oldest_running(self, most: int) -> list[InFlightTask]:
-        """Return the tasks that have been running longest, oldest first; at most so many.
-
-        Each worker's tasks are in the order of their starts, so the oldest are among those of the
-        workers with the oldest first task. Takes time that grows with the number of workers.
-        """
-        firsts = [
-            (next(iter(running.values())).running_since or 0.0, hostname)
-            for hostname, running in self.running_on.items()
-            if running
-        ]
-        heap = []
-        for number, (since, hostname) in enumerate(nsmallest(most, firsts)):
-            tasks = iter(self.running_on[hostname].values())
-            heap.append((since, number, next(tasks), tasks))
-        oldest: list[InFlightTask] = []
-        while heap and len(oldest) < most:
-            _, number, task, tasks = heap[0]
-            oldest.append(task)
-            following = next(tasks, None)
-            if following is None:
-                heappop(heap)
-            else:
-                heapreplace(heap, (following.running_since or 0.0, number, following, tasks))
-        return oldest
-
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Return every task as a value; ``wall_of`` turns our monotonic clock into wall time."""
         return tuple(_value(task, wall_of) for task in self.values())
@@ -306,6 +290,33 @@ class InFlightTasks(dict[str, InFlightTask]):
             running.pop(task.uuid, None)
         if task.details is not None and task.details.queue is not None:
             self.waiting.remove(task.details.queue, task.uuid)
+
+
+def first_start(running: Mapping[str, InFlightTask]) -> float | None:
+    """Return since when the oldest of a worker's tasks runs; they are in the order of starts."""
+    first = next(iter(running.values()), None)
+    return None if first is None else first.running_since or 0.0
+
+
+def oldest_of(groups: Sequence[Mapping[str, InFlightTask]], most: int) -> list[InFlightTask]:
+    """Return the tasks of these workers that run longest, oldest first; at most so many."""
+    heap = []
+    for number, running in enumerate(groups):
+        tasks = iter(running.values())
+        task = next(tasks, None)
+        if task is not None:
+            heap.append((task.running_since or 0.0, number, task, tasks))
+    heapify(heap)
+    oldest: list[InFlightTask] = []
+    while heap and len(oldest) < most:
+        _, number, task, tasks = heap[0]
+        oldest.append(task)
+        following = next(tasks, None)
+        if following is None:
+            heappop(heap)
+        else:
+            heapreplace(heap, (following.running_since or 0.0, number, following, tasks))
+    return oldest
 
 
 def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 from celery.events.state import State as CeleryState
@@ -33,6 +34,7 @@ from ..text import printable
 from .aggregator import Aggregator, Loss
 from .ended import ended_task
 from .exposure import Exposure
+from .in_flight import InFlightTask, first_start, oldest_of
 from .process import Process
 from .window import totals_by_name
 
@@ -44,6 +46,7 @@ _MAX_LOGGED = 200  # characters of an invalid event in the log
 _SHORTEST_ABSENCE_SECONDS = 5.0  # the receiver runs twice a second
 _ABSENCE_FRACTION = 4  # of the workers' grace: shorter pauses of ours make nobody seem dead
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
+_MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
 #: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
@@ -266,11 +269,9 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             aggregator = self._aggregator
             opened_at, link = aggregator.window.opened_at, self._link
             counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
-            in_flight = aggregator.in_flight
-            oldest = in_flight.oldest_running(_MAX_LIVE_TASKS)
-            running = [(task, task.running_since or now) for task in oldest]
-            running_count = sum(map(len, in_flight.running_on.values()))
-            tasks_in_flight = len(in_flight)
+            tasks_in_flight = len(aggregator.in_flight)
+            groups = tuple(aggregator.in_flight.running_on.values())
+        running = self._oldest_running(groups, now)
         return Live(
             taken_at=wall,
             opened_at=opened_at,
@@ -279,12 +280,31 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
                 for task, since in running
             ),
-            running_count=running_count,
+            running_count=sum(map(len, groups)),
             tasks_in_flight=tasks_in_flight,
             link=link,
         )
 
-    # -- after a shot, a little at a time so that no event has to wait --------------------------
+    # -- after a look or a shot, a little at a time so that no event has to wait ---------------
+
+    def _oldest_running(
+        self, groups: Sequence[Mapping[str, InFlightTask]], now: float
+    ) -> list[tuple[InFlightTask, float]]:
+        """Return the tasks that run longest and since when, oldest first. ``groups``: by worker.
+
+        The oldest are among those of the workers with the oldest first task.
+        """
+        firsts: list[tuple[float, int]] = []
+        for start in range(0, len(groups), _MAX_LOOKED_AT):
+            with self._mutex:
+                for place, running in enumerate(groups[start : start + _MAX_LOOKED_AT], start):
+                    since = first_start(running)
+                    if since is not None:
+                        firsts.append((since, place))
+        oldest = nsmallest(_MAX_LIVE_TASKS, firsts)
+        with self._mutex:
+            tasks = oldest_of([groups[place] for _, place in oldest], _MAX_LIVE_TASKS)
+            return [(task, task.running_since or now) for task in tasks]
 
     def _running_by_name(self, now: float) -> dict[str, list[float]]:
         """Return for each name since when its tasks are running; those that were at ``now``."""

@@ -12,7 +12,7 @@ import msgspec
 
 from .. import events as ev
 from ..settings import Settings
-from ..snapshot import OTHER, UNKNOWN
+from ..snapshot import UNKNOWN
 from .in_flight import InFlightTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
@@ -195,7 +195,7 @@ class TaskEvents(Runs):
             exceptions = self.window.exceptions
             name = ev.exception_type(event)
             if name not in exceptions and len(exceptions) >= MAX_TYPES:
-                name = OTHER
+                name = self.window.fold(name)
             exceptions[name] = exceptions.get(name, 0) + 1
 
     def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:

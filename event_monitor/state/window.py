@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..distribution import Recorder
-from ..snapshot import AckToken, TaskCounts, VanishedTask, Window, total
+from ..snapshot import OTHER, AckToken, TaskCounts, VanishedTask, Window, total
 
 __all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name"]
 
+_MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
@@ -93,7 +94,7 @@ class OpenWindow:
         "events_lost",
         "events_received",
         "exceptions",
-        "folded_names",
+        "folded",
         "invalid_kinds",
         "new_names",
         "opened_at",
@@ -117,8 +118,14 @@ class OpenWindow:
         self.tasks_forgotten = 0
         self.vanished: list[VanishedTask] = []  # the first of those counted
         self.workers_refused = 0
-        self.folded_names: set[str] = set()
+        self.folded: set[str] = set()  # task names, custom event types, exception classes
         self.new_names: dict[str, None] = {}  # not known when the window opened; in order
+
+    def fold(self, value: str) -> str:
+        """Note a name or type for which there is no room; return that under which it counts."""
+        if len(self.folded) < _MAX_FOLDED:
+            self.folded.add(value)
+        return OTHER
 
     def names(self) -> Iterator[str]:
         """Yield every name counted, in the order first seen; some more than once."""
@@ -153,7 +160,7 @@ class OpenWindow:
             events_invalid=self.events_invalid,
             tasks_forgotten=self.tasks_forgotten,
             vanished=tuple(self.vanished),
-            names_folded=len(self.folded_names) + self.workers_refused,
+            names_folded=len(self.folded) + self.workers_refused,
             disconnections=self.disconnections,
             events_lost=_pairs(self.events_lost),
         )
