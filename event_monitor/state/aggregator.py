@@ -137,7 +137,7 @@ class Aggregator:
         for departure in self.roster.sweep(now=now, busy=busy):
             self.losses.append(self._loss(departure, now))
         for hostname, said_at, owner in self.roster.idle():
-            if hostname in busy:
+            if hostname in busy and in_flight.running_on.get(hostname):
                 for task in in_flight.drop_idle(hostname, said_at, owner):
                     self.tasks.count_vanished(task)
         in_flight.forget_workers(self.roster)
