@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .clock import SYSTEM_CLOCK, Clock
-from .snapshot import Snapshot, WorkerLoss, WorkerStatus
+from .snapshot import OrphanedTask, Snapshot, VanishedTask, WorkerLoss, WorkerStatus
 from .text import printable
 
 __all__ = ["Notice", "NoticeKind", "Notices"]
@@ -26,6 +26,7 @@ NoticeKind = Literal[
     "name-shared",
     "no-heartbeats",
     "no-task-events",
+    "tasks-vanished",
 ]
 
 _TEXTS: Mapping[NoticeKind, str] = {
@@ -36,7 +37,10 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "its tasks: {tasks}{named}",
     "name-shared": "several live workers share the name {worker}, so none of them can be judged: "
     "start each with its own -n",
-    "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers",
+    "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
+    "is asked for them (probe_workers)",
+    "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
+    "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
     "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "
     "has begun no task and runs none, while work waits in its queues; restart it",
     "no-task-events": "worker {worker} runs tasks but sends NO TASK EVENTS, so they are not "
@@ -44,18 +48,20 @@ _TEXTS: Mapping[NoticeKind, str] = {
 }
 
 
-_GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset({"worker-leaving", "no-heartbeats"})
+_GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
+    {"worker-leaving", "no-heartbeats", "tasks-vanished"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """One thing an operator should know. ``seconds`` is how long it has lasted, where that counts.
 
-    ``tasks`` are unfinished tasks; ``named`` are the first of them, as the text shows them.
+    ``tasks`` are the tasks concerned; ``named`` are the first of them, as the text shows them.
     """
 
     kind: NoticeKind
-    worker: str  # the full nodename
+    worker: str  # the full nodename; empty where several are concerned
     seconds: float = 0.0
     tasks: int = 0
     named: str = ""
@@ -93,6 +99,7 @@ class Notices:
         return (
             *(_of_loss(loss, "worker-leaving") for loss in snapshot.leaving),
             *(_of_loss(loss) for loss in snapshot.losses),
+            *_of_vanished(snapshot),
             *self._of_workers(snapshot),
             *self._newly_stalled(snapshot),
         )
@@ -126,12 +133,27 @@ def _conditions(worker: WorkerStatus) -> Iterator[NoticeKind]:
 
 
 def _of_loss(loss: WorkerLoss, kind: NoticeKind | None = None) -> Notice:
-    names = ", ".join(f"{task.name}[{task.uuid}]" for task in loss.orphans[:_MAX_NAMED])
-    more = ", …" if len(loss.orphans) > _MAX_NAMED else ""
     return Notice(
         kind=kind or ("worker-left" if loss.said_goodbye else "worker-lost"),
         worker=loss.hostname,
         seconds=loss.silent_seconds,
         tasks=len(loss.orphans),
-        named=f": {printable(names)}{more}" if names else "",
+        named=_names(loss.orphans, len(loss.orphans)),
     )
+
+
+def _of_vanished(snapshot: Snapshot) -> Iterator[Notice]:
+    """Name a few of the tasks that vanished: where `Ignore` is a habit there may be many."""
+    count = sum(counts.vanished for _, counts in snapshot.window.tasks)
+    if count:
+        named = _names(snapshot.window.vanished, count)
+        yield Notice(kind="tasks-vanished", worker="", tasks=count, named=named)
+
+
+def _names(tasks: Sequence[OrphanedTask | VanishedTask], count: int) -> str:
+    """Return the first of so many tasks as the text shows them; nothing if there are none."""
+    if not tasks:
+        return ""
+    shown = tasks[:_MAX_NAMED]
+    names = ", ".join(f"{task.name}[{task.uuid}]" for task in shown)
+    return f": {printable(names)}{', …' if count > len(shown) else ''}"

@@ -11,6 +11,8 @@ from event_monitor.notices import Notice, Notices
 from event_monitor.snapshot import (
     OrphanedTask,
     Snapshot,
+    TaskCounts,
+    VanishedTask,
     Window,
     WorkerLoss,
     WorkerState,
@@ -86,3 +88,17 @@ def test_a_stalled_worker_is_named_when_it_begins_to_stall(notices: Notices) -> 
     assert notices.find(stalled) == ()
     assert notices.find(QUIET) == ()
     assert len(notices.find(stalled)) == 1
+
+
+def test_tasks_that_vanished_are_one_line_a_shot(notices: Notices) -> None:
+    """Where `Ignore` is a habit there may be many."""
+    vanished = tuple(VanishedTask(f"u{number}", "t", W1) for number in range(10))
+    window = replace(
+        QUIET.window,
+        tasks=(("s", TaskCounts(vanished=5)), ("t", TaskCounts(vanished=20))),
+        vanished=vanished,
+    )
+    (notice,) = notices.find(replace(QUIET, window=window))
+    assert (notice.kind, notice.tasks) == ("tasks-vanished", 25)
+    assert notice.text.startswith("25 tasks have ended without an event")
+    assert notice.text.endswith("t[u9], …")
