@@ -237,7 +237,7 @@ class Aggregator:
             return
         unnamed.keep(event, now)
         if event.type == "task-started":
-            self.tasks.loss_meter.started(event.timestamp)
+            self.tasks.loss_meter.started(event.timestamp, event.pid)
 
     # -- what they share -----------------------------------------------------------------
 

@@ -48,8 +48,9 @@ class LossMeter:
         """Return whether a task-started came, other than late ones dated before the count."""
         return self._seen + self._seen_since > 0 or self._began_before
 
-    def started(self, at: float) -> None:
+    def started(self, at: float, pid: int | None = None) -> None:
         """Count a task-started event; ``at`` is its timestamp, by the worker's clock."""
+        del pid  # this is the meter of one process
         if self._base_at is None or at <= self._base_at:
             self._began_before = self._began_before or self._base_at is None
             return

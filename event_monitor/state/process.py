@@ -113,6 +113,14 @@ class Process:
         """Return whether task events come, as far as its heartbeats show that it works."""
         return self.beats_without_task_events < BEATS_WITHOUT_TASK_EVENTS
 
+    def note_task_event(self) -> None:
+        """Note that a task event came, so that it sends them."""
+        if self.beats_without_task_events or not self.sends:
+            if not self.sends_task_events:
+                self.loss_meter = LossMeter()  # count from the next heartbeat on
+            self.sends = True
+            self.beats_without_task_events = 0
+
     def take_count_of(self, other: Process) -> None:
         """Go on counting task events where the other process stopped: both may be one."""
         self.loss_meter, self.missing, self.counted = other.loss_meter, other.missing, other.counted

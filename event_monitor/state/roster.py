@@ -19,7 +19,7 @@ from .loss_meter import LossMeter
 from .missing_events import MissingEvents
 from .process import Process, sender_of_beat, sender_of_goodbye
 from .verdicts import Departure, Limits, Verdicts
-from .worker import Worker
+from .worker import TaskMeter, Worker
 
 __all__ = ["Roster"]
 
@@ -49,7 +49,7 @@ class Roster:
 
     # -- evidence ------------------------------------------------------------------------
 
-    def task_event(self, hostname: str, *, now: float) -> LossMeter:
+    def task_event(self, hostname: str, *, now: float) -> TaskMeter:
         """Note that a task event arrived from this worker, so it is alive.
 
         Return its loss meter, which has to be given each task-started.
@@ -59,16 +59,13 @@ class Roster:
             return LossMeter()  # there is no room for it
         worker.last_seen = now
         process = worker.current
-        if process.beats_without_task_events or not process.sends:
-            if not process.sends_task_events:
-                process.loss_meter = LossMeter()  # count from the next heartbeat on
-            process.sends = True
-            process.beats_without_task_events = 0
+        if len(worker.processes) == 1:  # nearly always
+            process.note_task_event()
         if process.missing:
             self._missing_events.lose(worker, process, now)
         if process.state is _LOST:
             process.become(_ONLINE, now)
-        return process.loss_meter
+        return worker.meter
 
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Process | None:
         """Note a worker-online or worker-heartbeat event.
@@ -92,15 +89,14 @@ class Roster:
             process.become(_ONLINE, now)
             process.runs = None
             worker.elect()
+        process.said_hello |= is_hello
         if event.processed is not None:
             worker.note_count(event.processed)
             worker.note_gap(process, event, listening_since=self.verdicts.listening_since)
             worker.note_turn(process, now, hold_seconds=2 * self.verdicts.grace(process))
         process.note_beat(event, now)
         if event.processed is not None:
-            self._missing_events.heartbeat(
-                worker, process if worker.is_muddled else worker.current, event, now
-            )
+            self._missing_events.heartbeat(worker, worker.counting(process), event, now)
         if predecessor is None and len(worker.processes) > 1:
             self.verdicts.judge_several(worker, now)
         return predecessor
@@ -192,10 +188,10 @@ class Roster:
             for _, worker in sorted(self._workers.items())
         )
 
-    def meter_of(self, hostname: str) -> LossMeter:
+    def meter_of(self, hostname: str) -> TaskMeter:
         """Return the loss meter that has to be given each task-started of this worker."""
         worker = self._workers.get(hostname)
-        return LossMeter() if worker is None else worker.current.loss_meter
+        return LossMeter() if worker is None else worker.meter
 
     def owner_of(self, hostname: str, process: Process) -> Owner:
         """Return whose tasks the process runs among those under its name."""

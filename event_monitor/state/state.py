@@ -93,6 +93,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         ``token`` acknowledges the messages they came in; their snapshot will carry it.
         """
         now = self._clock.monotonic()
+        self._note_presence(now)  # it may have been in the read that we were stopped
         with self._mutex:
             aggregator = self._aggregator
             if token is not None:
@@ -175,10 +176,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         A process that was stopped, frozen or swapped out finds everybody silent; it was not they.
         """
         now = self._clock.monotonic()
-        if self._was_absent(now):
-            with self._mutex:
-                if self._link is BrokerLink.LISTENING:
-                    self._silence_counts_from(now)
+        self._note_presence(now)
         self._read_at = now
 
     def note_answers(self, answers: Iterable[WorkerAnswer], *, age_seconds: float) -> None:
@@ -204,6 +202,13 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         """Count what waits for a name, before the last shot."""
         with self._mutex:
             self._aggregator.stop_awaiting_names()
+
+    def _note_presence(self, now: float) -> None:
+        if self._was_absent(now):
+            with self._mutex:
+                if self._link is BrokerLink.LISTENING:
+                    self._silence_counts_from(now)
+            self._read_at = now
 
     def _was_absent(self, now: float) -> bool:
         """Return whether the receiver has not run for so long that silence may be its own."""

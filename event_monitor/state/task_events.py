@@ -17,6 +17,7 @@ from .in_flight import InFlightTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
 from .window import MAX_TYPES, OpenWindow, TaskCounters
+from .worker import TaskMeter
 
 __all__ = ["TaskEvents"]
 
@@ -29,7 +30,7 @@ class TaskEvents(Runs):
 
     def __init__(self, settings: Settings, window: OpenWindow, *, keep_ended: bool) -> None:
         super().__init__(settings, window, keep_ended=keep_ended)
-        self.loss_meter = LossMeter()  # of the worker whose events are being counted
+        self.loss_meter: TaskMeter = LossMeter()  # of the worker whose events are being counted
         self._sender_cells = self.cells.of_sender(None)
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
@@ -47,7 +48,7 @@ class TaskEvents(Runs):
             "task-cancelled": self._on_cancelled,
         }
 
-    def turn_to(self, hostname: str, loss_meter: LossMeter) -> None:
+    def turn_to(self, hostname: str, loss_meter: TaskMeter) -> None:
         """Count the events of this worker from now on."""
         self.loss_meter = loss_meter
         running = self.in_flight.running_on.get(hostname)
@@ -128,7 +129,7 @@ class TaskEvents(Runs):
 
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
-        self.loss_meter.started(timestamp)
+        self.loss_meter.started(timestamp, event.pid)
         task = self._find(uuid) or self._enter(uuid, None, hostname)
         details = task.details
         if details is not None and details.awaits_sent:  # an earlier run, without its task-sent

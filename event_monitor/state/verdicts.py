@@ -115,9 +115,12 @@ class Verdicts:
                     worker.remove(process)
             elif not process.is_online:
                 pass  # its tasks may go on
-            elif worker.is_shared(now):
+            elif silent > self.grace(process) and worker.is_known_by_pid(process):
+                if self.grace(process) >= now - worker.last_beat_at:
+                    self._bury(worker, process, now, silent)
+            elif worker.is_shared(now):  # nobody knows what became of one that cannot be told apart
                 if silent > self.grace(process) >= now - worker.last_beat_at:
-                    self._judge_sharer(worker, process, now, silent)
+                    worker.remove(process)
             elif silent >= (self.grace(process) if worker.falls_silent else process.late_seconds):
                 self._judge_replaced(worker, process, processes[place + 1 :], now, silent)
         worker.elect()
@@ -125,17 +128,6 @@ class Verdicts:
     def grace(self, process: Process) -> float:
         """Return the silence after which a process that beats is dead, in seconds."""
         return max(self._limits.grace, self._limits.grace_beats * process.freq)
-
-    def _judge_sharer(self, worker: Worker, process: Process, now: float, silent: float) -> None:
-        """Judge a process that is silent past its grace, of several that live under one name.
-
-        That it is dead is certain only if it has its own pid and did beat regularly; of the others
-        nothing is said.
-        """
-        if worker.is_known_by_pid(process):
-            self._bury(worker, process, now, silent)
-        else:
-            worker.dismiss(process, now)
 
     def _judge_replaced(
         self, worker: Worker, process: Process, later: Sequence[Process], now: float, silent: float
@@ -147,10 +139,14 @@ class Verdicts:
                 self._bury(worker, process, now, silent)
             else:  # it never sent a heartbeat: that it died is likely, not certain
                 process.become(_OFFLINE, now)
-        elif not any(self._beats_in_time(other, now) for other in successors) and any(
-            self._beats_in_time(other, now) for other in worker.online if other is not process
+        elif (
+            not worker.is_known_by_pid(process)
+            and not any(self._beats_in_time(other, now) for other in successors)
+            and any(
+                self._beats_in_time(other, now) for other in worker.online if other is not process
+            )
         ):
-            worker.dismiss(process, now)  # an old heartbeat, or a clock that was stepped
+            worker.remove(process)  # an old heartbeat, or a clock that was stepped
 
     def _beats_in_time(self, process: Process, now: float) -> bool:
         silent = now - max(process.beat_at, self.listening_since or 0.0)

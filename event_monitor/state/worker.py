@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from ..events import WorkerEvent
 from ..snapshot import WorkerState, WorkerStatus
@@ -12,11 +13,18 @@ from .loss_meter import LossMeter
 from .process import Process
 from .silent_tasks import SilentTasks
 
-__all__ = ["Worker"]
+__all__ = ["TaskMeter", "Worker"]
 
 _TURNS = 3  # times that one of two processes beats after the other: then both are alive
 _MOST_PROCESSES = 16  # remembered under one name
-_REGULAR_BEATS = 10  # a process that sent so many heartbeats would have gone on
+_REGULAR_BEATS = 3  # a process that sent so many heartbeats would have gone on
+
+
+class TaskMeter(Protocol):
+    """Counts task-started events."""
+
+    def started(self, at: float, pid: int | None) -> None:
+        """Count one, by its timestamp and the pid that it names."""
 
 
 class Worker:
@@ -38,12 +46,16 @@ class Worker:
         self._last_beater: Process | None = None
         self._turns = 0
         self._shared_until = float("-inf")
-        self._has_short_lived = False
 
     @property
     def online(self) -> list[Process]:
         """Return the processes that neither said goodbye nor were found dead, oldest first."""
         return [process for process in self.processes if process.is_online]
+
+    @property
+    def meter(self) -> TaskMeter:
+        """Return what has to be given each task-started under this name."""
+        return self.current.loss_meter if len(self.processes) == 1 else self
 
     @property
     def is_expendable(self) -> bool:
@@ -152,6 +164,7 @@ class Worker:
             self.is_muddled,
             len(online) > 1
             and not self.is_alike
+            and not _have_own_pids(online)
             and (self._turns >= _TURNS or not self.current.said_hello),
         )
         if was_muddled != self.is_muddled:
@@ -166,12 +179,6 @@ class Worker:
                 self._last_beater = None
             self.elect()
 
-    def dismiss(self, process: Process, now: float) -> None:
-        """Forget a process that fell silent while others go on: nobody knows what became of it."""
-        if self.is_shared(now) and process.beats < _REGULAR_BEATS:
-            self._has_short_lived = True
-        self.remove(process)
-
     # -- what is known -------------------------------------------------------------------------
 
     def is_known_by_pid(self, process: Process) -> bool:
@@ -180,9 +187,25 @@ class Worker:
         return (
             process.pid is not None
             and pids.count(process.pid) == 1
-            and process.beats >= _REGULAR_BEATS
-            and not self._has_short_lived
+            and (process.said_hello or process.beats >= _REGULAR_BEATS)
         )
+
+    def counting(self, process: Process) -> Process:
+        """Return the process that counts the task events of this one: of a pid the current one.
+
+        Unless several are known to have the same pid.
+        """
+        return process if self.is_muddled or process.pid != self.current.pid else self.current
+
+    def started(self, at: float, pid: int | None) -> None:
+        """Count a task-started, as ``LossMeter.started``, for the process that has this pid."""
+        process = next(
+            (other for other in reversed(self.processes) if other.is_online and other.pid == pid),
+            self.current,
+        )
+        process = self.counting(process)
+        process.note_task_event()
+        process.loss_meter.started(at, pid)
 
     def owner_of(self, process: Process) -> Owner:
         """Return which of the tasks that run under this name the process runs."""
@@ -240,6 +263,12 @@ class Worker:
             processes=max(1, certain),
             is_shared=self.is_shared(now) and len(online) > 1,
         )
+
+
+def _have_own_pids(processes: list[Process]) -> bool:
+    """Return whether each has a pid that none of the others can have."""
+    pids = {process.pid for process in processes}
+    return len(pids) == len(processes) and None not in pids
 
 
 def _sum(values: list[int | None]) -> int | None:
