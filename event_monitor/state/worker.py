@@ -200,7 +200,7 @@ class Worker:
     def started(self, at: float, pid: int | None) -> None:
         """Count a task-started, as ``LossMeter.started``, for the process that has this pid."""
         process = next(
-            (other for other in reversed(self.processes) if other.is_online and other.pid == pid),
+            (process for process in reversed(self.processes) if process.pid == pid),
             self.current,
         )
         process = self.counting(process)

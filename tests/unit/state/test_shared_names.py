@@ -108,6 +108,52 @@ def test_one_of_two_with_its_own_pid_that_dies_is_lost_with_its_tasks_only() -> 
     assert (scene.deaths, scene.orphans) == (1, ["mine"])
 
 
+@pytest.mark.parametrize("beats", [2.0, 5.0, 11.0])
+def test_a_twin_that_dies_young_is_lost_and_so_is_the_next(beats: float) -> None:
+    """A pid of its own and a hello are evidence enough; how long it lived is not asked."""
+    scene = Scene()
+    first = scene.worker(pid=10).hello()
+    first.processed = 21
+    scene.run(20, first)
+    for number, pid in enumerate((20, 30)):
+        twin = scene.worker(pid=pid).hello()
+        first.begin(f"long{number}")
+        scene.run(beats, first, twin)
+        twin.begin(f"its{number}")
+        scene.clock.advance(0.1)
+        scene.run(100, first)
+        first.end(f"long{number}")
+    scene.shoot()
+    assert (scene.deaths, scene.orphans, scene.lost_events) == (2, ["its0", "its1"], 0)
+    assert scene.status().processes == 1
+
+
+@pytest.mark.parametrize("goodbye", [False, True])
+def test_a_process_with_its_own_pid_counts_its_own_tasks(goodbye: bool) -> None:
+    """Also those whose events come after its goodbye, or after another's hello."""
+    scene = Scene(probe_workers=False)
+    first, second = scene.worker(pid=7), scene.worker(pid=8)
+    first.processed = 21
+    first.hello()
+    second.hello()
+    for number in range(20):
+        for worker in (first, second):
+            worker.begin(uuid := f"u{number}-{worker.processed}")
+            worker.end(uuid)
+        second.begin_unheard()
+        second.end_silently()
+        scene.run(3, first, second)
+    if goodbye:
+        second.processed += 1
+        second.goodbye()
+        second._clock_off = -0.05  # it was sent before, in a batch
+        second.begin("last")
+        second.end("last")
+    scene.run(60, *((first,) if goodbye else (first, second)))
+    scene.shoot()
+    assert (scene.deaths, scene.lost_events) == (0, 20)
+
+
 def test_one_of_two_with_one_pid_that_falls_silent_is_not_judged() -> None:
     """Nobody can tell who it was: when in doubt there is no alarm."""
     scene = Scene()

@@ -200,6 +200,21 @@ def test_a_monitor_that_was_stopped_judges_nobody_by_that_time(reads_first: bool
     assert (scene.deaths, scene.orphans) == (1, ["u1"])
 
 
+def test_a_stop_within_a_read_is_an_absence_too() -> None:
+    """What the read returns is counted before the next one: it must not be judged by the stop."""
+    scene = Scene()
+    first, twin = scene.worker(pid=7).hello(), scene.worker(pid=8).hello()
+    scene.run(20, first, twin)
+    scene.state.note_reading()
+    scene.clock.advance(75)
+    first.beat()
+    scene.shoot()
+    twin.beat()
+    scene.run(30, first, twin)
+    scene.shoot()
+    assert scene.deaths == 0
+
+
 def test_a_pause_of_ours_shorter_than_that_changes_nothing() -> None:
     """A busy machine lets everybody wait; a worker silent past its grace is lost."""
     scene = Scene()
