@@ -80,7 +80,7 @@ class Verdicts:
         """
         for process in worker.processes:
             if process.state is _OFFLINE:
-                self._judge_departed(worker, process, now)
+                self._judge_departed(worker, process, now, is_busy=is_busy)
             elif process.state is _LOST and now - process.changed_at > SETTLE_SECONDS:
                 self._missing_events.settle(worker, process, now)
         silent = now - max(worker.evidence_at, self.listening_since or 0.0)
@@ -152,9 +152,14 @@ class Verdicts:
         silent = now - max(process.beat_at, self.listening_since or 0.0)
         return process.is_online and silent < process.late_seconds
 
-    def _judge_departed(self, worker: Worker, process: Process, now: float) -> None:
-        """Return, after a goodbye, what has to be given up by now."""
-        if now - process.changed_at > SETTLE_SECONDS:
+    def _judge_departed(
+        self, worker: Worker, process: Process, now: float, *, is_busy: bool
+    ) -> None:
+        """Find out, after a goodbye, what has to be given up by now.
+
+        While it finishes its work, task events from before its goodbye may wait in its buffer.
+        """
+        if not is_busy and now - process.changed_at > SETTLE_SECONDS:
             self._missing_events.settle(worker, process, now)
         gone = now - max(process.changed_at, self.listening_since or 0.0)
         is_replaced = worker.current is not process
@@ -167,6 +172,7 @@ class Verdicts:
             )
         if not process.is_drained and gone > self._limits.drain:
             process.is_drained = True
+            self._missing_events.settle(worker, process, now)
             self._departures.append(
                 Departure(
                     worker.hostname,

@@ -198,3 +198,22 @@ def test_a_cold_shutdown_is_known_by_the_worker_that_comes_next_and_runs_them_ag
     scene.run(120, new)
     assert scene.shots[-1].draining == 0
     assert (running(scene), scene.orphans) == (1, [])
+
+
+def test_events_that_wait_in_a_worker_while_it_drains_are_not_lost() -> None:
+    """A pool of threads sends them when its last task has ended, long after the goodbye."""
+    scene = Scene(probe_workers=False)
+    worker = scene.worker().hello()
+    worker.begin("long")
+    scene.run(4, worker)
+    worker.processed += 1
+    worker.goodbye()
+    worker.processed -= 1
+    scene.run(40)
+    assert scene.lost_events == 0
+    worker._clock_off = -40.05
+    worker.begin("short")
+    worker.end("short", "long")
+    scene.run(40)
+    scene.shoot()
+    assert (scene.lost_events, scene.orphans, scene.deaths) == (0, [], 0)
