@@ -15,9 +15,10 @@ from ..support.house import PACKAGE, arrows, floors, imports, stations
 
 # What each station may import from this package; a new one has to be listed here.
 VALUES = {"distribution", "snapshot", "survey"}
-GROUND = {"clock", "errors", "text"}
+GROUND = {"clock", "errors", "exchange", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
+    "aws": {"exchange"},
     "catalog": set(),
     "clock": set(),
     "distribution": set(),
@@ -26,24 +27,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": set(),
     "text": set(),
     "events": {"errors"},
+    "exchange": set(),
     "settings": {"catalog", "errors"},
     "snapshot": {"distribution", "survey"},
     # the flow
     "broker": GROUND | {"events"},
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "settings"},
-    "probes": GROUND | {"broker", "settings", "snapshot", "survey"},
+    "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "notices": {"clock", "snapshot", "text"},
     "camera": {"clock", "notices", "settings", "snapshot", "state"},
     "metrics": VALUES | {"catalog", "settings", "text"},
-    "sinks": GROUND | VALUES | {"catalog", "metrics", "settings"},
+    "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock"},
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "demo": {"clock", "distribution", "errors"},
-    "provision": {"catalog", "errors", "metrics", "settings", "sinks"},
+    "provision": GROUND | {"catalog", "metrics", "settings", "sinks"},
     "status": GROUND
     | {"broker", "liveness", "metrics", "probes", "receiver", "settings", "snapshot", "survey"},
     "testing": {"clock", "sinks"},
@@ -78,7 +80,7 @@ CELERY_STATIONS = {
     "state",
     "status",
 }
-BOTO3_STATIONS = {"probes", "provision", "sinks"}
+BOTO3_STATIONS = {"aws", "probes", "provision", "sinks"}
 
 
 def test_every_station_is_listed_here() -> None:

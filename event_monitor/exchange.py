@@ -1,0 +1,195 @@
+"""Exchange: one call over HTTP with a deadline of the whole and a bound on every answer.
+
+Libraries of HTTP have a time-out for each read only: an answer of one byte every two seconds never
+ends, and one that goes on fills the memory. They also look up names without any limit of time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import ContextVar
+from subprocess import Popen
+from typing import Any, TypeVar
+
+__all__ = ["MAX_ANSWER_BYTES", "AnswerTooLongError", "BoundedConnection", "Exchange", "LateError"]
+
+#: Headers and body. RabbitMQ's API sends less than 1 MB for a page, AWS a few kB for what we ask.
+MAX_ANSWER_BYTES = 16_000_000
+
+T = TypeVar("T")
+
+_current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)  # of this thread
+
+
+class LateError(OSError):
+    """The call did not end within its deadline."""
+
+
+class AnswerTooLongError(OSError):
+    """The answer was longer than ``MAX_ANSWER_BYTES``."""
+
+
+class Exchange:
+    """Runs one call in a thread of its own, and gives it up after ``seconds``. Use it once.
+
+    What was given up sends nothing any more: its sockets are shut down and its processes killed,
+    so that its thread ends too, unless it hangs elsewhere. That holds for connections of a class
+    made with ``BoundedConnection``, and for what was handed to ``hold``.
+
+    ``begun`` says whether any of a request has left; None if no such connection took part.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.begun: bool | None = None
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._endings: list[Callable[[], None]] = []
+        self._sockets: list[socket.socket] = []
+
+    @staticmethod
+    def current() -> Exchange | None:
+        """Return the exchange that the calling thread belongs to."""
+        return _current.get()
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Return what the call returns, or raise what it raises; ``LateError`` if it takes long."""
+        future: Future[T] = Future()
+        thread = threading.Thread(
+            target=self._serve, args=(call, future), name="exchange", daemon=True
+        )
+        thread.start()
+        try:
+            thread.join(self._seconds)
+            if not future.done():
+                raise LateError(f"no end within {self._seconds:g} s")
+        finally:  # also when a signal interrupts the waiting
+            self._end(give_up=not future.done())
+        return future.result()
+
+    def hold(self, ending: Callable[[], None]) -> None:
+        """Call ``ending`` if this is given up. Raises ``LateError`` if it was already."""
+        with self._lock:
+            self._endings.append(ending)
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``LateError`` if this was given up."""
+        if self._given_up:
+            raise LateError("the call was given up meanwhile")
+
+    def hold_socket(self, connected: socket.socket) -> None:
+        """Shut the connection down if this is given up."""
+        # A descriptor of our own, since TLS takes the socket's away from it.
+        mine = socket.socket(fileno=os.dup(connected.fileno()))
+        with self._lock:
+            self._sockets.append(mine)
+
+        def shut_down() -> None:
+            mine.shutdown(socket.SHUT_RDWR)
+
+        self.hold(shut_down)
+
+    def hold_process(self, process: Popen[Any]) -> None:
+        """Kill the process, which leads a process group, with its children if this is given up."""
+        self.hold(lambda: os.killpg(process.pid, signal.SIGKILL))
+
+    def _serve(self, call: Callable[[], T], future: Future[T]) -> None:
+        _current.set(self)
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  ``run`` raises it
+            future.set_exception(error)
+        finally:
+            if self._given_up:  # what it opened since then
+                self._end(give_up=True)
+
+    def _end(self, *, give_up: bool) -> None:
+        with self._lock:
+            self._given_up = self._given_up or give_up
+            endings, self._endings = self._endings, []
+            sockets, self._sockets = self._sockets, []
+        for ending in endings if give_up else ():
+            with suppress(OSError):  # it may have ended by itself
+                ending()
+        for mine in sockets:
+            mine.close()
+
+
+class _Bounded(io.RawIOBase):
+    """What comes from a socket, up to ``MAX_ANSWER_BYTES`` and the end of the exchange."""
+
+    def __init__(self, source: io.RawIOBase) -> None:
+        self._source = source
+        self._exchange = Exchange.current()
+        self._bytes_left = MAX_ANSWER_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._exchange is not None:
+            self._exchange.check()
+        count = self._source.readinto(buffer)
+        self._bytes_left -= count or 0
+        if self._bytes_left < 0:
+            raise AnswerTooLongError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer whose every byte, from the status line on, is counted."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp: io.BufferedReader = io.BufferedReader(_Bounded(self.fp.detach()))
+
+
+class BoundedConnection(http.client.HTTPConnection):
+    """Mixed into a connection of urllib3's: it obeys the exchange of the thread that uses it."""
+
+    response_class = _BoundedResponse
+    _connecting = False
+
+    def connect(self) -> None:
+        """Connect; also through a proxy, and with TLS."""
+        self._connecting = True
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def _new_conn(self) -> socket.socket:  # of urllib3, before TLS and a proxy's CONNECT
+        exchange = Exchange.current()
+        if exchange is not None and exchange.begun is None:
+            exchange.begun = False
+        connected: socket.socket = super()._new_conn()  # type: ignore[misc]  # urllib3 has it
+        try:
+            if exchange is not None:
+                exchange.hold_socket(connected)
+        except OSError:
+            connected.close()
+            raise
+        return connected
+
+    def send(self, data: Any) -> None:
+        """Send a part of a request, unless the exchange was given up."""
+        exchange = Exchange.current()
+        if exchange is not None and not self._connecting:
+            if self.sock is None:
+                self.connect()  # as http.client would
+            exchange.hold_socket(self.sock)
+            exchange.begun = True
+        super().send(data)

@@ -1,0 +1,140 @@
+"""Exchange: what hangs, trickles or never ends is given up, and ends; a real, small server."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+
+import pytest
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from event_monitor.exchange import BoundedConnection, Exchange, LateError
+
+from ..support.answering import OK, Answering, flood, trickle
+
+DEADLINE = 10.0  # seconds; only a broken exchange takes that long
+
+
+class Connection(BoundedConnection, HTTPConnection):
+    """As a client of this package makes it."""
+
+
+class Pool(HTTPConnectionPool):
+    ConnectionCls = Connection
+
+
+def get(server: Answering, exchange: Exchange) -> bytes:
+    with Pool("127.0.0.1", server.port, timeout=DEADLINE, retries=False) as pool:
+        return exchange.run(lambda: pool.request("GET", "/").data)
+
+
+def test_a_call_in_time_returns_what_it_returns() -> None:
+    """From another thread, whose exchange it is."""
+    exchange = Exchange(DEADLINE)
+
+    assert exchange.run(Exchange.current) is exchange
+    assert Exchange.current() is None
+
+
+def test_a_call_raises_what_it_raises() -> None:
+    """Whatever that is."""
+
+    def fail() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        Exchange(DEADLINE).run(fail)
+
+
+def test_what_hangs_is_left_behind() -> None:
+    """The caller goes on at its deadline."""
+    gate = threading.Event()
+    try:
+        with pytest.raises(LateError):
+            Exchange(0.05).run(gate.wait)
+    finally:
+        gate.set()
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP", OK + b"x-slow: ", OK + b"\r\n"], ids=["status", "header", "body"]
+)
+def test_an_answer_that_trickles_is_given_up(head: bytes) -> None:
+    """In whatever part of it; the connection is closed, so that nothing is left of it."""
+    exchange = Exchange(0.5)
+    with Answering(trickle(head)) as server:
+        with pytest.raises(LateError):
+            get(server, exchange)
+
+        assert exchange.begun is True
+        assert server.gone.wait(DEADLINE)
+
+
+def test_an_answer_without_end_is_cut() -> None:
+    """Long before it fills the memory, and before the deadline."""
+    with (
+        Answering(flood) as server,
+        pytest.raises(urllib3.exceptions.HTTPError, match="longer than 16,000,000 bytes"),
+    ):
+        get(server, Exchange(DEADLINE))
+
+
+def test_a_request_that_was_given_up_before_it_left_never_leaves() -> None:
+    """Looking up the name may take a minute; then it is too late to send."""
+    # Given a connection whose host is looked up for as long as the test wants
+    gate, ended = threading.Event(), threading.Event()
+    asked: list[bytes] = []
+
+    class SlowLookup(Connection):
+        def _new_conn(self) -> socket.socket:
+            Exchange.current().begun = False  # type: ignore[union-attr]  # as the real one does
+            gate.wait(DEADLINE)
+            return super()._new_conn()
+
+    class SlowPool(HTTPConnectionPool):
+        ConnectionCls = SlowLookup
+
+    def note(connection: socket.socket, _over: threading.Event) -> None:
+        asked.append(connection.recv(1))
+
+    with Answering(note) as server:
+        exchange = Exchange(0.05)
+
+        def request() -> None:
+            try:
+                with SlowPool("127.0.0.1", server.port, retries=False) as pool:
+                    pool.request("POST", "/", body=b"data")
+            finally:
+                ended.set()
+
+        # When
+        with pytest.raises(LateError):
+            exchange.run(request)
+        gate.set()
+
+        # Then
+        assert ended.wait(DEADLINE)
+    assert exchange.begun is False
+    assert asked in ([], [b""])
+
+
+def test_a_process_that_hangs_is_killed_with_its_children() -> None:
+    """Also where a shell waits for a command."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def ask() -> None:
+        process = subprocess.Popen(
+            ["sh", "-c", "sleep 1000; true"], stdout=subprocess.PIPE, start_new_session=True
+        )
+        started.append(process)
+        exchange.hold_process(process)
+        process.communicate()
+
+    exchange = Exchange(0.5)
+    with pytest.raises(LateError):
+        exchange.run(ask)
+
+    assert started[0].wait(DEADLINE) == -9
