@@ -27,6 +27,7 @@ _BACKOFF_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 60.0
 _DRAIN_BACKOFF_SECONDS = 1.0  # at most, while somebody waits for ``close``
 _GIVE_UP_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
+_SILENT_SECONDS = 1.0  # a stop that takes longer says what it waits for
 _REPEAT_WARNING_SECONDS = 60.0
 
 
@@ -74,6 +75,7 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._released = False  # sink and spool are closed, or being closed
         self._failures = 0  # in a row
+        self._error: str | None = None  # of the last send, if it failed
         self._failing_since = 0.0
         self._warned_at = 0.0
 
@@ -115,7 +117,16 @@ class Publisher:
         self._closing.set()
         self._wake_up.set()
         if self._thread.ident is not None:  # it was started
-            self._thread.join(max(0.0, deadline_seconds))
+            deadline_seconds = max(0.0, deadline_seconds)
+            self._thread.join(min(_SILENT_SECONDS, deadline_seconds))
+            if self._thread.is_alive() and deadline_seconds > _SILENT_SECONDS:
+                log.info(
+                    "waiting %.0f s at most for %d metrics to be sent%s",
+                    deadline_seconds,
+                    len(self._spool),
+                    f", but publishing fails: {self._error}" if self._error else "",
+                )
+                self._thread.join(deadline_seconds - _SILENT_SECONDS)
             self._give_up.set()
             self._thread.join(_GIVE_UP_SECONDS)
         if not self._thread.is_alive():  # else the thread does it, when its send returns
@@ -135,6 +146,7 @@ class Publisher:
             self._release()
 
     def _send_until_closed(self) -> None:
+        self._prepare()
         while not self._give_up.is_set():
             self._wake_up.clear()  # before looking, so that no batch is overlooked
             batch = self._spool.oldest()
@@ -144,6 +156,13 @@ class Publisher:
                 return
             else:
                 self._wake_up.wait()
+
+    def _prepare(self) -> None:
+        """Find out before the first send whether it could work, and warn if not."""
+        prepare: Callable[[], str | None] = getattr(self._sink, "prepare", lambda: None)
+        self._error = prepare()
+        if self._error is not None:
+            self._fail("publishing cannot work yet, metrics are kept: %s", self._error)
 
     def _send(self, batch: Batch) -> None:
         started_at = self._clock.monotonic()
@@ -162,27 +181,32 @@ class Publisher:
         elif self._failures:
             seconds = self._clock.monotonic() - self._failing_since
             log.info("publishing again, after %d failures in %.0f s", self._failures, seconds)
-            self._failures = 0
+            self._failures, self._error = 0, None
 
     def _back_off(self, outcome: Outcome) -> None:
         """Log a failed send, now and then, and wait before the next."""
+        self._error = outcome.error
+        self._fail(
+            "publishing failed, %d metrics wait: %s (failures in a row: %d)",
+            len(self._spool),
+            outcome.error,
+            self._failures + 1,
+        )
+        seconds = self._backoff(self._failures)
+        if self._closing.is_set():
+            self._give_up.wait(min(seconds, _DRAIN_BACKOFF_SECONDS))
+        else:
+            self._closing.wait(seconds)
+
+    def _fail(self, message: str, *facts: object) -> None:
+        """Count a failure in a row, and log it unless one was logged a short while ago."""
         now = self._clock.monotonic()
         self._failures += 1
         if self._failures == 1:
             self._failing_since = now
         if self._failures == 1 or now - self._warned_at >= _REPEAT_WARNING_SECONDS:
             self._warned_at = now
-            log.warning(
-                "publishing failed, %d metrics wait: %s (failures in a row: %d)",
-                len(self._spool),
-                outcome.error,
-                self._failures,
-            )
-        seconds = self._backoff(self._failures)
-        if self._closing.is_set():
-            self._give_up.wait(min(seconds, _DRAIN_BACKOFF_SECONDS))
-        else:
-            self._closing.wait(seconds)
+            log.warning(message, *facts)
 
     def _release(self) -> None:
         """Close sink and spool, once, whichever thread comes first."""

@@ -56,6 +56,9 @@ class Sink(Protocol):
 
     A sink is made by ``factory(settings, clock=clock)``. Making it validates and does no network
     I/O; it raises ``UnavailableError`` or ``SettingsError`` for what can never work.
+
+    It may also have a method ``prepare() -> str | None``, which is called once, ahead of the first
+    ``send``: it may wait as long as that, and returns a sentence if a ``send`` could not work now.
     """
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 
 import pytest
 
@@ -142,18 +143,41 @@ def test_every_failure_is_in_exactly_one_report(
     assert publisher.report() == PublisherReport(flush_seconds=0.0)
 
 
-def test_what_the_spool_loses_is_reported(
-    make_publisher: MakePublisher, spool: Spool, clock: FakeClock
-) -> None:
-    """Too old for CloudWatch is a loss like any other."""
+def test_what_the_spool_loses_is_reported(make_publisher: MakePublisher, spool: Spool) -> None:
+    """What no sink could take is a loss like any other."""
     publisher = make_publisher()
-    publisher.publish((count(), count()))
-    clock.advance(15 * 86_400)
-    publisher.publish((count(value=1),))
+    publisher.publish((count(TaskName="\udc80"), count(), count(TaskName="\udc80")))
 
     assert publisher.report() == PublisherReport(dropped=2)
     assert publisher.report() == PublisherReport()
     assert len(spool) == 1
+
+
+def test_a_sink_that_cannot_work_yet_says_so_at_the_start(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before there is anything to send; and again when it works."""
+    # Given
+    caplog.set_level(logging.INFO, logger="event_monitor.publisher")
+    asked = threading.Event()
+
+    class Unprepared(MemorySink):
+        def prepare(self) -> str | None:
+            asked.set()
+            return "No AWS credentials are found."
+
+    # When
+    publisher = make_publisher(Unprepared())
+    publisher.start()
+    assert asked.wait(DEADLINE)
+    publisher.publish((count(),))
+    publisher.close(DEADLINE)
+
+    # Then
+    assert [record.getMessage() for record in caplog.records] == [
+        "publishing cannot work yet, metrics are kept: No AWS credentials are found.",
+        "publishing again, after 1 failures in 0 s",
+    ]
 
 
 def test_failures_are_logged_once_a_minute_and_their_end_too(

@@ -53,6 +53,28 @@ def test_a_stop_gives_up_at_its_deadline(make_publisher: MakePublisher, sink: Me
     assert sink.closed
 
 
+def test_a_stop_that_takes_long_says_what_it_waits_for(
+    make_publisher: MakePublisher, sink: MemorySink, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever pressed Ctrl-C sees why it does not end."""
+    # Given
+    caplog.set_level(logging.INFO, logger="event_monitor.publisher")
+    sink.fail(1_000_000)
+    publisher = make_publisher(backoff_seconds=0.01)
+    publisher.publish((count(), count()))
+    publisher.start()
+    assert sink.wait_for_attempts(1)
+
+    # When
+    publisher.close(1.01)
+
+    # Then
+    assert (
+        "waiting 1 s at most for 2 metrics to be sent, but publishing fails: "
+        "The memory sink was told to fail."
+    ) in [record.getMessage() for record in caplog.records]
+
+
 def test_a_hanging_send_does_not_hold_up_the_stop(make_publisher: MakePublisher) -> None:
     """The stop leaves a send behind that goes on beyond the deadline."""
     # Given
