@@ -115,11 +115,11 @@ class Disk:
                 self._store.replace(number, ())
         return not rest
 
-    def bound(self, *, appended_since: float, max_bytes: int) -> None:
-        """Drop what was appended earlier, then the oldest while there is too much."""
+    def bound(self, *, max_bytes: int) -> None:
+        """Drop the oldest while there is too much."""
         with self._failures_handled():
             if self._store is not None:
-                self._store.bound(appended_since=appended_since, max_bytes=max_bytes)
+                self._store.bound(max_bytes=max_bytes)
 
     def take_dropped(self) -> int:
         """Return how many metrics were dropped, for whatever reason, since the last call."""

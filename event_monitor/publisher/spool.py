@@ -1,7 +1,7 @@
 """Spool: the metrics that no sink has acknowledged yet, in order, on disk where there is one.
 
-A batch is what was appended at once. It leaves when it is acknowledged, when it is too old for
-CloudWatch, or when the spool is full and it is the oldest; the last two are counted.
+A batch is what was appended at once. It leaves when it is acknowledged, or when the spool is full
+and it is the oldest, which is counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Literal
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..msgpack import encodable
-from ..sinks.cloudwatch_limits import MAX_AGE_SECONDS
 from .directory_lock import DirectoryLock
 from .disk import Disk
 from .store import Store
@@ -199,7 +198,7 @@ class Spool:
         all_on_disk = on_disk and not memory.metrics
         for store in (self._disk, memory):
             if store is not None:
-                store.bound(appended_since=now - MAX_AGE_SECONDS, max_bytes=self._max_bytes)
+                store.bound(max_bytes=self._max_bytes)
         return all_on_disk
 
     def _close(self) -> None:

@@ -143,22 +143,20 @@ class Store:
             self._delete_through(number)
         return int(metrics)
 
-    def bound(self, *, appended_since: float, max_bytes: int) -> None:
-        """Drop what was appended earlier, then the oldest while there is too much.
+    def bound(self, *, max_bytes: int) -> None:
+        """Drop the oldest while there is too much; the newest is never dropped.
 
-        The newest batch is never dropped for its size.
+        Age is no reason: the wall clock may be stepped by years. What is too old for the sink is
+        for the sink to refuse.
         """
         dropped = 0
         try:
-            dropped = self._delete(
-                "appended_at < ? AND id IS NOT ?", (appended_since, self._handed_out)
-            )
             while self.bytes > max_bytes and (more := self._delete_oldest()):
                 dropped += more
         finally:
             if dropped:
                 self._dropped += dropped
-                log.error("dropped the oldest %d unsent metrics: too old, or too many", dropped)
+                log.error("dropped the oldest %d unsent metrics: too many", dropped)
 
     def take_dropped(self) -> int:
         """Return how many metrics were dropped, for whatever reason, since the last call."""
