@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-__all__ = ["READ_SECONDS", "Client", "Datum", "Session", "client_of", "session_of", "target_of"]
+from ..text import one_line
+from .acknowledgement import require_aws, require_cloudwatch
+from .credentials import Credentials
 
-READ_SECONDS = 10.0  # a healthy endpoint does both within a fraction of a second
+__all__ = [
+    "DEADLINE_SECONDS",
+    "READ_SECONDS",
+    "Client",
+    "Datum",
+    "Session",
+    "believe_only_aws",
+    "client_of",
+    "session_of",
+    "shared_credentials_file",
+    "target_of",
+]
+
+# A healthy endpoint does all of it within a fraction of a second.
 _CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0  # for each read
+DEADLINE_SECONDS = 15.0  # for the whole request
 _SERVICES = {"monitoring", "sts", "portal.sso", "oidc"}  # CloudWatch, and who gives credentials
 
 
@@ -57,20 +77,10 @@ class Client(Protocol):
         ...
 
 
-class Credentials(Protocol):
-    """What we use of botocore's credentials."""
-
-    method: str
-
-    def get_frozen_credentials(self) -> object:
-        """Fetch the keys of a role, if it is one."""
-        ...
-
-
 class Session(Protocol):
     """What we use of a botocore session."""
 
-    def create_client(self, service: str, *, region_name: str | None, config: object) -> Client:
+    def create_client(self, service: str, *, region_name: str | None, config: object = None) -> Any:
         """Make a client. Asks the providers of credentials, unless it need not sign."""
         ...
 
@@ -86,24 +96,45 @@ class Session(Protocol):
 def session_of() -> Session:
     """Return a new session of botocore's, which knows region, credentials and endpoint.
 
+    Its requests obey the ``Exchange`` they are made in.
+
     It saves 7 MB for as long as a client of it lives: 2 of boto3, which would add nothing here, and
     5 of the table of all services' endpoints, which is cut to those this process speaks to. What is
     not in it botocore works out from a rule, as for any service newer than the table.
     """
-    import botocore.session
+    from ..aws import BoundedSession
 
-    session: Session = botocore.session.get_session()
+    logging.getLogger("botocore.credentials").addFilter(_without_traceback)
+    session: Session = BoundedSession()
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
         services = partition["services"]
         partition["services"] = {name: services[name] for name in services.keys() & _SERVICES}
     return session
 
 
+def shared_credentials_file() -> Path:
+    """Return where botocore looks for the shared credentials; the file need not exist."""
+    from ..aws import BoundedSession
+
+    return Path(str(BoundedSession().get_config_variable("credentials_file"))).expanduser()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Filter botocore's log of credentials: leave out what is raised as well, and all tracebacks.
+
+    It logs the traceback of each refresh that fails, also where it raises the same error.
+    """
+    if record.exc_info is not None:
+        record.msg, record.args = f"{record.getMessage()} {one_line(record.exc_info[1])}", ()
+        record.exc_info = None
+    return "mandatory refresh" not in record.getMessage()
+
+
 def client_of(session: Session, region: str, *, read_seconds: float = READ_SECONDS) -> Client:
     """Make a CloudWatch client that tries each request once; ``""`` leaves the region to botocore.
 
-    Asks the providers of credentials, which may take seconds and raise ``BotoCoreError``,
-    ``ClientError``, ``OSError``, ``RuntimeError`` or ``ValueError``.
+    Its requests raise ``NotCloudWatchError`` if somebody else says that all is well. Making it asks
+    the providers of credentials, which may take seconds and raise anything.
     """
     from botocore.config import Config
 
@@ -112,7 +143,24 @@ def client_of(session: Session, region: str, *, read_seconds: float = READ_SECON
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=read_seconds,
     )
-    return session.create_client("cloudwatch", region_name=region or None, config=config)
+    client: Client = session.create_client("cloudwatch", region_name=region or None, config=config)
+    believe_only_aws(client, judge=require_cloudwatch)
+    return client
+
+
+def believe_only_aws(client: Any, *, judge: Callable[..., None] = require_aws) -> None:
+    """Let the client raise ``NotCloudWatchError`` for an answer that is not AWS's own."""
+
+    def look(*, http_response: Any, **_event: object) -> None:
+        if http_response.status_code < HTTPStatus.MULTIPLE_CHOICES:  # else it is a ``ClientError``
+            judge(
+                endpoint=client.meta.endpoint_url,
+                status=http_response.status_code,
+                headers=http_response.headers,
+                body=http_response.content,
+            )
+
+    client.meta.events.register("after-call", look)
 
 
 def target_of(session: Session, region: str) -> Meta:
@@ -125,6 +173,6 @@ def target_of(session: Session, region: str) -> Meta:
     from botocore.config import Config
 
     config = Config(signature_version=UNSIGNED)
-    client = session.create_client("cloudwatch", region_name=region or None, config=config)
+    client: Client = session.create_client("cloudwatch", region_name=region or None, config=config)
     client.close()
     return client.meta

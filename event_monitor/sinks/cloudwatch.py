@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Literal
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..distribution import Distribution
 from ..metrics.metric import Metric
 from ..settings import Settings
-from ..text import one_line
-from .client import READ_SECONDS, Client, Datum, Session, client_of, session_of, target_of
+from .client import DEADLINE_SECONDS, READ_SECONDS, Datum
 from .cloudwatch_check import check_cloudwatch
-from .cloudwatch_limits import Refusals, dimension_value, separate
-from .faults import Fault, classify, not_connected
-from .sink import Outcome, SinkFinding, SinkUnavailableError
+from .cloudwatch_limits import Refusals, dimension_value, is_out_of_time, separate
+from .connection import Connection
+from .credentials import CREDENTIALS_SECONDS, CredentialsError
+from .faults import Fault
+from .sink import Outcome, SinkFinding
 
 __all__ = ["CloudWatchSink", "encode", "requests_of"]
 
@@ -82,6 +85,30 @@ def _body_bytes(datum: Datum) -> int:
     return len(json.dumps(datum, default=datetime.timestamp)) + len(", ")
 
 
+def _remedy(
+    fault: Fault, request: Sequence[Item], *, now: float
+) -> Literal["halve", "drop", "date anew", "keep"]:
+    """Return what is to be done with a request that failed.
+
+    Where CloudWatch refuses the time of a whole window, its clock is compared with ours. Both find
+    it too old: it is. Both find it ahead: our clock was wrong when it was counted. Ours finds it in
+    time: our clock is wrong now, and all is kept until it is set right.
+    """
+    if fault.kind in ("later", "ambiguous"):
+        return "keep"
+    times = {metric.timestamp for metric, _ in request}
+    if fault.for_time and len(times) == 1:
+        (time,) = times
+        if not is_out_of_time(request[0][0], now=now):
+            return "keep"
+        return "drop" if time < now else "date anew"
+    return "drop" if len(request) == 1 else "halve"
+
+
+def _in_doubt(fault: Fault) -> Fault:
+    return Fault("later", f"{fault.sentence}. Synchronise this machine's clock (chrony, ntpd).")
+
+
 # -- effect --------------------------------------------------------------------------------------
 
 
@@ -102,47 +129,59 @@ class CloudWatchSink:
         *,
         clock: Clock = SYSTEM_CLOCK,
         read_seconds: float = READ_SECONDS,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        credentials_seconds: float = CREDENTIALS_SECONDS,
     ) -> None:
         self._settings = settings
         self._clock: Clock = clock
-        self._read_seconds = read_seconds
         self._refusals = Refusals()
-        self._client: Client | None = None
-        # Kept for the first connection: it has read the service's model, which takes 0.2 s.
-        self._session: Session | None = _session_with_target(settings.region)
+        self._connection = Connection(
+            settings,
+            read_seconds=read_seconds,
+            deadline_seconds=deadline_seconds,
+            credentials_seconds=credentials_seconds,
+        )
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Send what is valid, in as few requests as the limits allow; stop at the first failure.
 
         A request that is refused for one bad datum, or for its size, is halved until only the bad
-        datum is left out.
+        datum is left out. What is too old, or too far ahead, by our own clock goes out last and by
+        itself: it may be the clock that is wrong.
         """
-        valid, refused = separate(metrics, now=self._clock.wall())
-        data = encode(valid, high_resolution=self._settings.high_resolution)
-        waiting = deque(requests_of(zip(valid, data, strict=True)))
+        now = self._clock.wall()
+        valid, refused = separate(metrics)
+        waiting: deque[list[Item]] = deque()
+        for out_of_time in (False, True):
+            chosen = [metric for metric in valid if is_out_of_time(metric, now=now) is out_of_time]
+            waiting.extend(self._requests(chosen))
         failure: Fault | None = None
         unsent: list[Item] = []
         lost = 0
         while waiting:
             request = waiting.popleft()
-            fault = self._put(request)
+            fault = self._connection.put([datum for _, datum in request])
             if fault is None:
                 continue
-            if fault.kind in ("invalid", "too large"):
-                if len(request) == 1:
-                    refused.append((request[0][0], fault.sentence))
-                else:
-                    half = len(request) // 2
-                    waiting.extendleft((request[half:], request[:half]))
-                continue
-            failure = fault
-            if fault.kind == "ambiguous" and self._settings.on_ambiguous_send == "drop":
-                lost = len(request)
-                log.warning("dropped %d data that may have been applied", lost)
+            remedy = _remedy(fault, request, now=now)
+            if remedy == "halve":
+                half = len(request) // 2
+                waiting.extendleft((request[half:], request[:half]))
+            elif remedy == "date anew":
+                log.warning("dated %d data now: they were counted by a wrong clock", len(request))
+                dated = [replace(metric, timestamp=now) for metric, _ in request]
+                waiting.extend(self._requests(dated))
+            elif remedy == "drop":
+                refused.extend((metric, fault.sentence) for metric, _ in request)
             else:
-                unsent.extend(request)
-            unsent.extend(item for later in waiting for item in later)
-            break
+                failure = _in_doubt(fault) if fault.for_time else fault
+                if fault.kind == "ambiguous" and self._settings.on_ambiguous_send == "drop":
+                    lost = len(request)
+                    log.warning("dropped %d data that may have been applied", lost)
+                else:
+                    unsent.extend(request)
+                unsent.extend(item for later in waiting for item in later)
+                break
         self._refusals.warn(refused, now=self._clock.monotonic())
         return Outcome(
             unsent=tuple(metric for metric, _ in unsent),
@@ -156,68 +195,18 @@ class CloudWatchSink:
         """Yield findings on region, credentials, permission and clock; puts one datum."""
         return check_cloudwatch(self._settings, clock=self._clock)
 
-    def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-    def _put(self, request: list[Item]) -> Fault | None:
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-        from botocore.parsers import ResponseParserError
-
-        namespace = self._settings.namespace
-        if self._client is None:
-            session, self._session = self._session or session_of(), None
-            try:
-                self._client = client_of(
-                    session, self._settings.region, read_seconds=self._read_seconds
-                )
-            except (ClientError, BotoCoreError, OSError, RuntimeError, ValueError) as error:
-                return not_connected(error, namespace=namespace)
+    def prepare(self) -> str | None:
+        """Look for credentials; return a sentence if there are none now, which ``send`` needs."""
         try:
-            self._client.put_metric_data(
-                Namespace=namespace, MetricData=[datum for _, datum in request]
-            )
-        # Those after ResponseParserError come from botocore's credential providers, before the
-        # request: a web identity token file that is missing, credentials that expired while
-        # refreshed, a credential_process that printed something else.
-        except (
-            ClientError,
-            BotoCoreError,
-            ResponseParserError,
-            OSError,
-            RuntimeError,
-            json.JSONDecodeError,
-        ) as error:
-            if isinstance(error, NoCredentialsError):
-                self.close()  # a client made without credentials never looks for them again
-            return classify(error, namespace=namespace)
+            self._connection.connect()
+        except CredentialsError as error:
+            return f"{error}."
         return None
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
 
-def _session_with_target(region: str) -> Session:
-    """Return a session that knows where to publish to; ``SinkUnavailableError`` if none does."""
-    from botocore.exceptions import BotoCoreError, NoRegionError
-
-    try:
-        session = session_of()
-        target_of(session, region)
-    except NoRegionError:
-        raise SinkUnavailableError(
-            "There is no AWS region to publish to: set AWS_REGION, such as AWS_REGION=eu-west-1, "
-            "the setting `region`, or `region` in the AWS configuration file.",
-            SinkFinding(
-                "region",
-                "failed",
-                "no AWS region is set",
-                "Set AWS_REGION, such as AWS_REGION=eu-west-1.",
-            ),
-        ) from None
-    except (BotoCoreError, ValueError) as error:
-        message = f"the AWS configuration cannot be used: {one_line(error)}"
-        raise SinkUnavailableError(
-            f"{message[0].upper()}{message[1:]}. Correct it and start again.",
-            SinkFinding("region", "failed", message),
-        ) from error
-    return session
+    def _requests(self, metrics: Sequence[Metric]) -> Iterator[list[Item]]:
+        data = encode(metrics, high_resolution=self._settings.high_resolution)
+        return requests_of(zip(metrics, data, strict=True))

@@ -10,10 +10,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from ..clock import Clock
+from ..exchange import Exchange
 from ..settings import Settings
 from ..text import one_line
-from .client import Datum, Session, client_of, session_of, target_of
-from .faults import AnsweredError, classify, code_of
+from .acknowledgement import NotCloudWatchError
+from .advice import advice
+from .client import DEADLINE_SECONDS, Datum, Session, client_of, session_of, target_of
+from .credentials import Credentials, CredentialsError, keys_checked, wait_for
+from .faults import AnsweredError, classify, code_of, message_of, refusal
 from .permission import put_metric_data_statement
 from .sink import SinkFinding
 
@@ -24,21 +28,11 @@ CHECK_METRIC = "MonitorCheck"  # the one datum that a check leaves behind
 SKEW_WARNING_SECONDS = 60.0
 SKEW_FAILURE_SECONDS = 900.0  # AWS refuses requests that were signed this far from its own time
 
-_NOT_PERMITTED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_BAD_KEYS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 _SOURCES = {  # botocore's name for where credentials were found: ours
     "assume-role": "an assumed role of the AWS configuration file",
     "assume-role-with-web-identity": "a web identity (IRSA)",
     "config-file": "the AWS configuration file",
+    "custom-process": "the credential_process of the AWS configuration file",
     "container-role": "the container's role (ECS, EKS)",
     "env": "the environment (AWS_ACCESS_KEY_ID)",
     "iam-role": "the instance's role (EC2)",
@@ -51,20 +45,23 @@ def check_cloudwatch(settings: Settings, *, clock: Clock) -> Iterator[SinkFindin
     """Yield findings on region, credentials, permission and clock; put one datum if all is well."""
     from botocore.exceptions import BotoCoreError
 
-    session = session_of()
     try:
+        session = session_of()
         target = target_of(session, settings.region)
-    except (BotoCoreError, ValueError) as error:
+    except (BotoCoreError, OSError, ValueError) as error:
         message = f"the AWS configuration cannot be used: {one_line(error)}"
         yield SinkFinding("region", "failed", message)
         return
     yield SinkFinding("region", "ok", f"{target.region_name}, at {target.endpoint_url}")
-    credentials = _judge_credentials(session)
-    yield credentials
-    if credentials.status == "failed":
+    try:
+        credentials: Credentials = wait_for(lambda: keys_checked(session.get_credentials()))
+    except CredentialsError as error:
+        yield SinkFinding("credentials", "failed", str(error))
         return
-    permission, date = _put(session, settings, now=clock.wall())
-    yield permission
+    source = _SOURCES.get(credentials.method, credentials.method)
+    yield SinkFinding("credentials", "ok", f"from {source}")
+    finding, date = _put(session, settings, now=clock.wall(), endpoint=target.endpoint_url)
+    yield finding
     if date is not None:
         yield judge_clock(date, now=clock.wall())
 
@@ -90,38 +87,29 @@ def judge_clock(date: str, *, now: float) -> SinkFinding:
     )
 
 
-def _judge_credentials(session: Session) -> SinkFinding:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    remedy = "Give the process a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID as for any AWS tool."
-    try:
-        credentials = session.get_credentials()
-        if credentials is None:
-            return SinkFinding("credentials", "failed", "no AWS credentials are found", remedy)
-        credentials.get_frozen_credentials()  # roles are fetched here
-    except (BotoCoreError, ClientError, OSError, RuntimeError, ValueError) as error:
-        return SinkFinding("credentials", "failed", one_line(error), remedy)
-    method = credentials.method
-    return SinkFinding("credentials", "ok", f"from {_SOURCES.get(method, method)}")
-
-
-def _put(session: Session, settings: Settings, *, now: float) -> tuple[SinkFinding, str | None]:
+def _put(
+    session: Session, settings: Settings, *, now: float, endpoint: str
+) -> tuple[SinkFinding, str | None]:
     """Put one datum; return what came of it, and the answer's ``Date`` header if one came."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
+    from botocore.exceptions import ClientError
 
     namespace = settings.namespace
+    exchange = Exchange(DEADLINE_SECONDS)
     try:
         with closing(client_of(session, settings.region)) as client:
-            answer = client.put_metric_data(
-                Namespace=namespace, MetricData=[_datum(settings, now=now)]
+            answer = exchange.run(
+                lambda: client.put_metric_data(
+                    Namespace=namespace, MetricData=[_datum(settings, now=now)]
+                )
             )
-    except ClientError as refusal:
-        answered = cast("AnsweredError", refusal)
+    except ClientError as refused:
+        answered = cast("AnsweredError", refused)
         return _refused(answered, namespace), _date(answered.response)
-    except (BotoCoreError, ResponseParserError, OSError, RuntimeError, ValueError) as error:
-        sentence = one_line(classify(error, namespace=namespace).sentence)
-        return SinkFinding("permission", "failed", sentence), None
+    except NotCloudWatchError as error:
+        return SinkFinding("endpoint", "failed", one_line(error)), None
+    except Exception as error:  # noqa: BLE001  botocore reads what anybody may have answered
+        fault = classify(error, namespace=namespace, endpoint=endpoint, begun=exchange.begun)
+        return SinkFinding("permission", "failed", one_line(fault.sentence)), None
     message = f"put one datum {CHECK_METRIC} into namespace {namespace!r}"
     return SinkFinding("permission", "ok", message), _date(answer)
 
@@ -133,21 +121,13 @@ def _date(answer: Mapping[str, Any]) -> str | None:
 
 def _refused(error: AnsweredError, namespace: str) -> SinkFinding:
     code = code_of(error)
-    if code in _NOT_PERMITTED:
-        return SinkFinding(
-            "permission",
-            "failed",
-            f"CloudWatch refuses PutMetricData in namespace {namespace!r} ({code})",
-            "Add this statement to the policy of the role:\n"
-            + json.dumps(put_metric_data_statement(namespace), indent=2),
-        )
-    if code in _BAD_KEYS:
-        return SinkFinding(
-            "permission",
-            "failed",
-            f"CloudWatch does not accept the credentials ({code})",
-            "Renew or correct them.",
-        )
+    known = advice(code, message_of(error), namespace=namespace)
+    if known is not None:
+        remedy = known.sentence
+        if known.cause == "permission":
+            statement = json.dumps(put_metric_data_statement(namespace), indent=2)
+            remedy = f"Add this statement to the policy of the role:\n{statement}"
+        return SinkFinding("permission", "failed", refusal(error), remedy)
     fault = classify(cast("Exception", error), namespace=namespace)
     throttled = code.startswith("Throttling")  # the permission is there; the moment was wrong
     return SinkFinding("permission", "warning" if throttled else "failed", one_line(fault.sentence))

@@ -10,6 +10,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 
 from ..distribution import MAX_VALUES, Distribution
 from ..metrics.metric import Metric
@@ -25,6 +26,7 @@ __all__ = [
     "Refused",
     "dimension_value",
     "invalid",
+    "is_out_of_time",
     "separate",
 ]
 
@@ -38,14 +40,15 @@ MAX_DIMENSION_CHARACTERS = 1_024
 WARNING_SECONDS = 60.0  # ours: the same refusal is logged at most once in this time
 _REMEMBERED_REFUSALS = 1_000
 
+_LATEST = datetime.max.replace(tzinfo=timezone.utc).timestamp()  # what a datum's time can hold
+
 Refused = tuple[Metric, str]  # a metric that is dropped, and why
 
 
-def invalid(metric: Metric, *, now: float) -> str | None:
-    """Return why CloudWatch would refuse the metric, None if it would not.
+def invalid(metric: Metric) -> str | None:
+    """Return why CloudWatch would refuse the metric at any time, None if it would not.
 
-    One bad datum costs a whole request, so each is looked at before it is sent. ``now`` is
-    wall-clock seconds since the epoch.
+    One bad datum costs a whole request, so each is looked at before it is sent.
     """
     value = metric.value
     values = value.values if isinstance(value, Distribution) else (value,)
@@ -55,13 +58,20 @@ def invalid(metric: Metric, *, now: float) -> str | None:
         return "a value is not a finite number"
     if any(abs(number) > MAX_VALUE for number in values):
         return "a value is beyond 2^360"
-    if not metric.timestamp >= now - MAX_AGE_SECONDS:  # so written that NaN is refused too
-        return "the timestamp is more than two weeks old"
-    if metric.timestamp > now + MAX_AHEAD_SECONDS:
-        return "the timestamp is more than two hours ahead"
+    if not 0 <= metric.timestamp < _LATEST:  # so written that NaN is refused too
+        return "the timestamp is not one of the years 1970 to 9999"
     if len(metric.dimensions) > MAX_DIMENSIONS:
         return f"more than {MAX_DIMENSIONS} dimensions"
     return None
+
+
+def is_out_of_time(metric: Metric, *, now: float) -> bool:
+    """Return whether CloudWatch would refuse the metric for its time, if our clock is right.
+
+    ``now`` is wall-clock seconds since the epoch. A clock may be stepped by years, and back again,
+    so this alone is no reason to drop a metric.
+    """
+    return not now - MAX_AGE_SECONDS <= metric.timestamp <= now + MAX_AHEAD_SECONDS
 
 
 def dimension_value(text: str) -> str:
@@ -95,12 +105,12 @@ class Refusals:
                 log.warning("dropped %d of %s, which CloudWatch refuses: %s", count, name, reason)
 
 
-def separate(metrics: Sequence[Metric], *, now: float) -> tuple[list[Metric], list[Refused]]:
+def separate(metrics: Sequence[Metric]) -> tuple[list[Metric], list[Refused]]:
     """Return the metrics CloudWatch takes, and the others with the reason."""
     valid: list[Metric] = []
     refused: list[Refused] = []
     for metric in metrics:
-        reason = invalid(metric, now=now)
+        reason = invalid(metric)
         if reason is None:
             valid.append(metric)
         else:

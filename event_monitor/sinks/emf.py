@@ -68,7 +68,7 @@ class EmfSink:
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Write what is valid; wait for the reader for ``write_seconds`` at most, in all."""
         now = self._clock.wall()
-        valid, refused = _separate(metrics, now=now)
+        valid, refused = _separate(metrics)
         self._refusals.warn(refused, now=self._clock.monotonic())
         unsent: tuple[Metric, ...] = ()
         error = None
@@ -162,7 +162,7 @@ class EmfSink:
         return True
 
     def _forget_finished(self, *, before: float) -> None:
-        """Forget what has come again, or never will: the spool drops what is too old."""
+        """Forget what has come again, or, after so long, never will."""
         self._finished = Counter(
             {
                 metric: times
@@ -172,8 +172,8 @@ class EmfSink:
         )
 
 
-def _separate(metrics: tuple[Metric, ...], *, now: float) -> tuple[list[Metric], list[Refused]]:
-    valid, refused = separate(metrics, now=now)
+def _separate(metrics: tuple[Metric, ...]) -> tuple[list[Metric], list[Refused]]:
+    valid, refused = separate(metrics)
     reasons = [(metric, conflict(metric)) for metric in valid]
     refused += [(metric, reason) for metric, reason in reasons if reason is not None]
     return [metric for metric, reason in reasons if reason is None], refused

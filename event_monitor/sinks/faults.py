@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
+from ..exchange import AnswerTooLongError, LateError
 from ..text import one_line
+from .acknowledgement import NotCloudWatchError
+from .advice import advice
 
-__all__ = ["AnsweredError", "Fault", "classify", "code_of", "not_connected"]
+__all__ = ["AnsweredError", "Fault", "classify", "code_of", "message_of", "refusal"]
 
 _OPERATION = "PutMetricData"
 # With and without botocore's "Exception": the query protocol and newer ones name them differently.
@@ -37,77 +40,112 @@ class Fault:
 
     ``kind`` later: certainly not applied, may be sent again. ambiguous: may have been applied.
     invalid: refused for what it holds, for ever. too large: refused for its size. ``sentence`` is
-    for the log and holds no credentials.
+    for the log and holds no credentials. ``renew``: the credentials were refused, so others
+    have to be looked for. ``for_time``: it is invalid for the time of a datum.
     """
 
     kind: Literal["later", "ambiguous", "invalid", "too large"]
     sentence: str
+    renew: bool = False
+    for_time: bool = False
 
 
-def classify(error: Exception, *, namespace: str) -> Fault:
+def classify(
+    error: Exception, *, namespace: str, endpoint: str = "CloudWatch", begun: bool | None = None
+) -> Fault:
     """Decide whether a failed request was applied, and whether it may be sent again.
 
-    ``error`` is a ``ClientError`` (CloudWatch, or STS on the way to credentials, answered), a
-    ``BotoCoreError`` (it did not), a ``ResponseParserError`` (the answer makes no sense), or an
-    ``OSError``, ``RuntimeError`` or ``JSONDecodeError`` of botocore's credential providers.
+    ``error`` is whatever botocore's client raised: it reads what a service, a proxy or anybody
+    else wrote. ``begun`` says whether any of the request has left this machine; None: not known.
     """
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, boto.ClientError):
         return _answered(cast("AnsweredError", error), namespace)
+    if isinstance(error, NotCloudWatchError):
+        return Fault("later", f"{one_line(error)}.")
+    if isinstance(error, ResponseParserError):
+        return Fault("later", f"{endpoint} does not answer as AWS does: {one_line(error)}.")
     if isinstance(error, boto.ParamValidationError) and "MetricData" in str(error):
         return Fault("invalid", one_line(error))  # else it is a parameter of STS's
-    if isinstance(
-        error,
-        (
-            boto.NoCredentialsError,
-            boto.PartialCredentialsError,
-            boto.CredentialRetrievalError,
-            boto.ParamValidationError,
-        ),
-    ) or (
-        isinstance(error, (OSError, RuntimeError, ValueError))
-        and not isinstance(error, boto.BotoCoreError)
-    ):
-        return not_connected(error, namespace=namespace)
-    # Of an HTTPClientError (a time-out, a closed connection, whatever urllib3 did not name) nobody
-    # knows what became of the body; nor of an answer that cannot be read. The other errors
-    # (refused, no DNS, TLS, a proxy, no credentials) come before the body goes out.
-    ambiguous = isinstance(error, boto.HTTPClientError) or not isinstance(error, boto.BotoCoreError)
+    if _is_credentials(error) and not begun:
+        return Fault("later", f"No AWS credentials: {one_line(error)}.", renew=True)
+    # Of a time-out, a closed connection, whatever urllib3 did not name, nobody knows what became
+    # of the request; the other errors of botocore's (refused, no DNS, TLS, a proxy) come before.
+    lost = isinstance(error, boto.HTTPClientError) or not isinstance(error, boto.BotoCoreError)
     return Fault(
-        "ambiguous" if ambiguous else "later", f"CloudWatch cannot be reached: {one_line(error)}"
+        "ambiguous" if lost and begun is not False else "later",
+        f"CloudWatch cannot be reached: {_reason(error, endpoint)}",
     )
 
 
-def not_connected(error: Exception, *, namespace: str) -> Fault:
-    """Return the fault of a request that was never made, for want of credentials above all."""
-    return Fault("later", f"{one_line(error)}: {_permission(namespace)}.")
+def refusal(error: AnsweredError) -> str:
+    """Return what a service refused, with its code and its own sentence, without a full stop."""
+    message = one_line(message_of(error)) if message_of(error) else "no reason is given"
+    return f"AWS refused {error.operation_name} ({code_of(error)}): {message}"
 
 
 def code_of(error: AnsweredError) -> str:
-    """Return the service's own code of its refusal, such as ``AccessDenied``; empty for none."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    """Return the service's own code of its refusal, such as ``AccessDenied``, or the status."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(error.response.get("Error", {}).get("Code", "")) or str(status)
+
+
+def message_of(error: AnsweredError) -> str:
+    """Return the service's own sentence; empty for none."""
+    return str(error.response.get("Error", {}).get("Message", ""))
 
 
 def _answered(error: AnsweredError, namespace: str) -> Fault:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = code_of(error) or str(status)
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    if error.operation_name != _OPERATION:
-        return Fault("later", f"No credentials ({code}): {_permission(namespace)}.")
+    code, message = code_of(error), message_of(error)
+    if error.operation_name != _OPERATION:  # of STS or single sign-on, on the way to credentials
+        return Fault("later", f"No AWS credentials: {refusal(error)}.", renew=True)
     if status == 413:
         return Fault("too large", f"CloudWatch refused a request as too large ({code}).")
     if code.removesuffix("Exception") in _INVALID:
         if "parameter Namespace" in message:  # no datum is to blame: a person has to change it
             return Fault("later", f"CloudWatch refuses the namespace {namespace!r} ({code}).")
-        return Fault("invalid", one_line(f"{code}: {message}"))
-    if status in (401, 403):
-        return Fault(
-            "later", f"CloudWatch refused the credentials ({code}): {_permission(namespace)}."
-        )
+        sentence = one_line(f"{code}: {message}")
+        return Fault("invalid", sentence, for_time="Timestamp" in message)
+    known = advice(code, message, namespace=namespace)
+    if known is not None:
+        # Another process may have put new keys in their place, whatever was wrong with these.
+        return Fault("later", f"{refusal(error)}. {known.sentence}", renew=True)
     kind: Literal["ambiguous", "later"] = "ambiguous" if status >= 500 else "later"
-    return Fault(kind, one_line(f"CloudWatch answered {status} {code}: {message}"))
+    return Fault(
+        kind,
+        one_line(f"CloudWatch answered {status} {code}: {message}"),
+        renew=status in (401, 403),
+    )
 
 
-def _permission(namespace: str) -> str:
-    return f"allow cloudwatch:PutMetricData on namespace {namespace!r} to the role it runs as"
+def _is_credentials(error: Exception) -> bool:
+    """Return whether a provider of credentials raised it, while a request was being signed."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.BotoCoreError):
+        return isinstance(
+            error,
+            (
+                boto.NoCredentialsError,
+                boto.PartialCredentialsError,
+                boto.CredentialRetrievalError,
+                boto.ParamValidationError,
+            ),
+        )
+    return isinstance(error, (OSError, RuntimeError, ValueError)) and not isinstance(
+        error, (AnswerTooLongError, LateError)
+    )
+
+
+def _reason(error: Exception, endpoint: str) -> str:
+    if isinstance(error, LateError):
+        return f"{endpoint}: {one_line(error)}"
+    cause: BaseException | None = error
+    while cause is not None:  # botocore says only that the connection was closed
+        if isinstance(cause, AnswerTooLongError):
+            return f"{endpoint}: {one_line(cause)}"
+        cause = cause.__cause__ or cause.__context__
+    return one_line(error)

@@ -9,6 +9,7 @@ import gzip
 import json
 import socket
 import struct
+import uuid
 import zlib
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -23,12 +24,18 @@ Fault = Literal[
     "throttle",  # 400 Throttling
     "error",  # 500, not applied
     "too large",  # 413
-    "forbid",  # 403
+    "forbid",  # 403 AccessDenied
+    "expire",  # 403 ExpiredToken
+    "page",  # not applied: 200 with a web page, as a proxy answers
+    "trickle",  # not applied: a header that comes byte by byte, without end
+    "endless",  # not applied: 200 with a body without end
     "hang",  # not applied, and no answer before `behave` or the end
     "reset",  # not applied, the connection is reset
     "apply then hang",  # applied, and no answer before `behave` or the end
     "apply then error",  # applied, and 500
 ]
+
+_TRICKLE_SECONDS = 0.2
 
 
 class Service(Protocol):
@@ -38,8 +45,12 @@ class Service(Protocol):
         """Apply a request unless a fault is due; return the fault. Raises ``Refusal``."""
         ...
 
-    def hang(self) -> None:
-        """Block for as long as a request hangs."""
+    def note_access_key(self, access_key: str) -> None:
+        """Keep who signed a request."""
+        ...
+
+    def hang(self, seconds: float | None = None) -> bool:
+        """Block for as long as a request hangs, at most so long; return whether that is over."""
         ...
 
 
@@ -52,6 +63,8 @@ class RequestHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer one request."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        signature = self.headers.get("Authorization", "")
+        self.service.note_access_key(signature.partition("Credential=")[2].partition("/")[0])
         try:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
@@ -72,6 +85,14 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._error(413, "RequestEntityTooLarge", "Request size exceeded 1048576 bytes")
         elif fault == "forbid":
             self._error(403, "AccessDenied", "User is not authorized: cloudwatch:PutMetricData")
+        elif fault == "expire":
+            self._error(403, "ExpiredToken", "The security token in the request is expired")
+        elif fault == "page":
+            self._write_head(200, {"Content-Type": "text/html", "Content-Length": "21"})
+            self.wfile.write(b"<html>Sign in.</html>")
+        elif fault in ("trickle", "endless"):
+            self.close_connection = True
+            self._go_on(fault)
         elif fault.endswith("error"):
             self._error(500, "InternalServiceError", "Request processing has failed.", "Receiver")
         else:
@@ -108,13 +129,32 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         kind = "application/x-amz-json-1.0" if self._json else "text/xml"
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "x-amzn-RequestId": str(uuid.uuid4()),
+            **(headers or {}),
+        }
         with suppress(ConnectionError):  # the client may have gone
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
+            self._write_head(status, headers)
             self.wfile.write(body)
+
+    def _write_head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _go_on(self, fault: Fault) -> None:
+        """Answer until the client has gone, or the fault is over."""
+        piece, pause = (b".", _TRICKLE_SECONDS) if fault == "trickle" else (bytes(1 << 20), 0.0)
+        with suppress(ConnectionError):
+            if fault == "trickle":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: ")
+            else:
+                self._write_head(200, {"x-amzn-RequestId": str(uuid.uuid4())})
+            while not self.service.hang(pause):
+                self.wfile.write(piece)
 
     def log_message(self, *arguments: object) -> None:
         """Log nothing: it is a fake."""

@@ -50,6 +50,7 @@ class StrictCloudWatch:
         self._faults: deque[Fault | None] = deque()
         self._always: Fault | None = None
         self._requests: list[int] = []
+        self._access_keys: list[str] = []
         self._release = threading.Event()
 
         class Handler(RequestHandler):
@@ -114,6 +115,12 @@ class StrictCloudWatch:
         with self._changed:
             return tuple(self._requests)
 
+    @property
+    def access_keys(self) -> tuple[str, ...]:
+        """The id of the access key that signed each request; empty for one that is not signed."""
+        with self._changed:
+            return tuple(self._access_keys)
+
     def series(self, name: str, /, **dimensions: str) -> tuple[Datum, ...]:
         """Return what was accepted for one series; the dimensions must match exactly."""
         wanted = tuple(sorted(dimensions.items()))
@@ -142,6 +149,11 @@ class StrictCloudWatch:
 
     # -- serving -------------------------------------------------------------------------------
 
+    def note_access_key(self, access_key: str) -> None:
+        """Keep who signed a request."""
+        with self._changed:
+            self._access_keys.append(access_key)
+
     def take(self, request: Request, body_bytes: int) -> Fault | None:
         """Apply a request unless a fault is due; return the fault. Raises ``Refusal``."""
         with self._changed:
@@ -157,9 +169,9 @@ class StrictCloudWatch:
             self._data += _data_of(request, now)
             return fault
 
-    def hang(self) -> None:
-        """Wait for ``behave`` or the end."""
-        self._release.wait()
+    def hang(self, seconds: float | None = None) -> bool:
+        """Wait for ``behave`` or the end, at most so long; return whether it has come."""
+        return self._release.wait(seconds)
 
 
 def _data_of(request: Request, now: float) -> Iterator[Datum]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,54 +14,18 @@ from botocore.parsers import ResponseParserError
 
 from event_monitor.distribution import Distribution
 from event_monitor.errors import UnavailableError
+from event_monitor.exchange import LateError
 from event_monitor.metrics import Metric
 from event_monitor.settings import Settings
 from event_monitor.sinks import Outcome, Sink
+from event_monitor.sinks.acknowledgement import NotCloudWatchError
 from event_monitor.sinks.cloudwatch import CloudWatchSink, encode, requests_of
 from event_monitor.sinks.cloudwatch_limits import invalid
 from event_monitor.sinks.faults import classify
 from event_monitor.testing import FakeClock, StrictCloudWatch
 
 from ...contracts.sink import NOW, SinkContract, Taken, count
-
-MakeSink = Callable[..., CloudWatchSink]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(wall=NOW)
-
-
-@pytest.fixture
-def cloudwatch(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictCloudWatch]:
-    with StrictCloudWatch(clock=clock) as cloudwatch:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.endpoint_url)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        yield cloudwatch
-
-
-@pytest.fixture
-def make_sink(cloudwatch: StrictCloudWatch, clock: FakeClock) -> Iterator[MakeSink]:
-    assert cloudwatch.endpoint_url  # the environment leads there
-    made: list[CloudWatchSink] = []
-
-    def make(*, read_seconds: float = 30.0, **settings: Any) -> CloudWatchSink:
-        made.append(CloudWatchSink(Settings(**settings), clock=clock, read_seconds=read_seconds))
-        return made[-1]
-
-    yield make
-    for sink in made:
-        sink.close()
-
-
-@pytest.fixture
-def sink(make_sink: MakeSink) -> CloudWatchSink:
-    return make_sink()
+from .conftest import MakeSink
 
 
 class TestCloudWatchContract(SinkContract):
@@ -144,6 +106,9 @@ def test_a_dimension_value_is_made_allowable(name: str, expected: str) -> None:
     assert datum["Dimensions"] == [{"Name": "TaskName", "Value": expected}]
 
 
+NO_TIME = "the timestamp is not one of the years 1970 to 9999"
+
+
 def test_different_long_names_stay_different() -> None:
     """Names that differ only beyond the cut do not become one series."""
     first, second = encode([count(TaskName="x" * 2_000 + end) for end in "ab"])
@@ -165,13 +130,11 @@ def test_different_long_names_stay_different() -> None:
             "a value is not a finite number",
         ),
         (Metric("A", "Seconds", NOW, Distribution()), "0 values; 1 to 150 are allowed"),
-        (Metric("A", "Count", NOW - 14 * 86_400, 1), None),
-        (
-            Metric("A", "Count", NOW - 14 * 86_400 - 1, 1),
-            "the timestamp is more than two weeks old",
-        ),
-        (Metric("A", "Count", math.nan, 1), "the timestamp is more than two weeks old"),
-        (Metric("A", "Count", NOW + 7_201, 1), "the timestamp is more than two hours ahead"),
+        (Metric("A", "Count", NOW - 15 * 86_400, 1), None),
+        (Metric("A", "Count", NOW + 20 * 86_400, 1), None),
+        (Metric("A", "Count", math.nan, 1), NO_TIME),
+        (Metric("A", "Count", -1, 1), NO_TIME),
+        (Metric("A", "Count", 1e12, 1), NO_TIME),
         (
             Metric("A", "Count", NOW, 1, tuple((f"D{n}", "x") for n in range(31))),
             "more than 30 dimensions",
@@ -179,8 +142,8 @@ def test_different_long_names_stay_different() -> None:
     ],
 )
 def test_what_cloudwatch_would_refuse_is_known_before(metric: Metric, reason: str | None) -> None:
-    """One bad datum would cost its whole request, so each is looked at first."""
-    assert invalid(metric, now=NOW) == reason
+    """One bad datum would cost its whole request; a time is left to CloudWatch's clock."""
+    assert invalid(metric) == reason
 
 
 def test_a_request_holds_at_most_a_thousand_data() -> None:
@@ -316,7 +279,7 @@ def test_an_ambiguous_send_follows_the_setting(
     assert len(cloudwatch.requests) == 1  # botocore did not retry by itself
 
 
-@pytest.mark.parametrize("fault", ["throttle", "forbid"])
+@pytest.mark.parametrize("fault", ["throttle", "forbid", "expire", "page"])
 def test_a_refused_request_is_not_ambiguous(
     fault: Any, make_sink: MakeSink, cloudwatch: StrictCloudWatch
 ) -> None:
@@ -335,36 +298,117 @@ def test_a_lack_of_permission_says_which(make_sink: MakeSink, cloudwatch: Strict
     cloudwatch.misbehave("forbid")
 
     assert sink.send((count(),)).error == (
-        "CloudWatch refused the credentials (AccessDenied): allow cloudwatch:PutMetricData on "
-        "namespace 'Shop/Celery' to the role it runs as."
+        "AWS refused PutMetricData (AccessDenied): User is not authorized: "
+        "cloudwatch:PutMetricData. Allow cloudwatch:PutMetricData on namespace 'Shop/Celery' to "
+        "the role it runs as."
     )
 
 
-def test_credentials_that_come_later_are_found(
-    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["trickle", "endless"])
+@pytest.mark.parametrize("policy", ["retry", "drop"])
+def test_an_answer_without_end_is_ambiguous_and_the_next_request_arrives(
+    fault: Any, policy: str, make_sink: MakeSink, cloudwatch: StrictCloudWatch
 ) -> None:
-    """Without credentials everything is kept; no restart is needed when they appear."""
+    """One request has a deadline of the whole, and its answer a bound; the next is a new one."""
     # Given
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    sink = make_sink()
+    sink = make_sink(on_ambiguous_send=policy, deadline_seconds=0.5 if fault == "trickle" else 30.0)
+    cloudwatch.misbehave(fault, times=1)
 
     # When
-    without = sink.send((count(),))
-    sink.send((count(),))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-    sink.send((count(),))
-    with_credentials = sink.send((count(),))
+    outcome = sink.send((count(value=1),))
+    again = sink.send((count(value=2),))
 
     # Then
-    assert without == Outcome(
+    assert (outcome.failures, outcome.ambiguous) == (1, 1)
+    assert outcome.unsent == ((count(value=1),) if policy == "retry" else ())
+    assert outcome.error is not None
+    assert outcome.error.startswith(
+        f"CloudWatch cannot be reached: {cloudwatch.endpoint_url}: "
+        + ("no end within 0.5 s" if fault == "trickle" else "the answer is longer than 16,000,000")
+    )
+    assert again == Outcome()
+    assert cloudwatch.sum("TasksSent") == 2
+
+
+def test_a_page_of_somebody_else_takes_nothing(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """A proxy's 200 is a failure that names the endpoint; everything is kept, and arrives later."""
+    cloudwatch.misbehave("page", times=1)
+
+    outcome = sink.send((count(),))
+
+    assert outcome == Outcome(
         unsent=(count(),),
         failures=1,
-        error="Unable to locate credentials: allow cloudwatch:PutMetricData on namespace 'Celery' "
-        "to the role it runs as.",
+        error=f"{cloudwatch.endpoint_url} answers with status 200, but not as AWS does: "
+        "there is no x-amzn-RequestId (text/html: '<html>Sign in.</html>'); is the endpoint's URL "
+        "right, and no proxy in between.",
     )
-    assert with_credentials == Outcome()
+    assert sink.send(outcome.unsent) == Outcome()
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [20, -20])
+def test_a_stepped_clock_drops_nothing(
+    days: int, make_sink: MakeSink, clock: FakeClock, cloudwatch: StrictCloudWatch
+) -> None:
+    """By our clock it is too old, or from the future; the endpoint's clock knows better."""
+    sink = make_sink(own_clock=FakeClock(wall=clock.wall() + days * 86_400))
+
+    assert sink.send((count(), count("TasksSucceeded"))) == Outcome()
+    assert [datum.name for datum in cloudwatch.data] == ["TasksSent", "TasksSucceeded"]
+
+
+def test_what_both_clocks_find_too_old_costs_one_request(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """A whole window is dropped, and counted, at once; what is in time is not touched."""
+    old = tuple(Metric(f"A{n}", "Count", NOW - 15 * 86_400, 1) for n in range(500))
+
+    assert sink.send((*old, count())) == Outcome(dropped=500)
+    assert [datum.name for datum in cloudwatch.data] == ["TasksSent"]
+    assert len(cloudwatch.requests) == 2
+
+
+def test_what_was_counted_by_a_clock_ahead_is_dated_anew(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """Both clocks find it in the future: the counts are right, and go into the present minute."""
+    ahead = tuple(Metric(f"A{n}", "Count", NOW + 20 * 86_400, 1) for n in range(500))
+
+    assert sink.send((*ahead, count())) == Outcome()
+    assert {datum.timestamp for datum in cloudwatch.data} == {NOW}
+    assert len(cloudwatch.data) == 501
+    assert len(cloudwatch.requests) == 3
+
+
+@pytest.mark.parametrize("days", [20, -20])
+def test_while_the_clock_is_wrong_all_is_kept(
+    days: int, make_sink: MakeSink, clock: FakeClock, cloudwatch: StrictCloudWatch
+) -> None:
+    """What is in time by our clock, and not by CloudWatch's, waits until the clock is set right."""
+    wrong = FakeClock(wall=clock.wall() + days * 86_400)
+    metrics = tuple(Metric(f"A{n}", "Count", wrong.wall(), 1) for n in range(500))
+
+    outcome = make_sink(own_clock=wrong).send(metrics)
+
+    assert (outcome.unsent, outcome.dropped, outcome.ambiguous) == (metrics, 0, 0)
+    assert "Timestamp" in (outcome.error or "")
+    assert len(cloudwatch.requests) == 1
+
+
+def test_among_times_that_are_doubtful_each_is_judged(
+    make_sink: MakeSink, clock: FakeClock, cloudwatch: StrictCloudWatch
+) -> None:
+    """After a step, some of what looks too old is so; the rest arrives."""
+    sink = make_sink(own_clock=FakeClock(wall=clock.wall() + 20 * 86_400))
+    old = tuple(Metric("A", "Count", NOW - 15 * 86_400 - n, 1) for n in range(3))
+
+    assert sink.send((*old, count())) == Outcome(dropped=3)
+    assert [datum.name for datum in cloudwatch.data] == ["TasksSent"]
 
 
 def test_credentials_are_not_logged(
@@ -399,43 +443,6 @@ def test_a_profile_that_is_not_there_is_said_at_the_start(monkeypatch: pytest.Mo
 
     with pytest.raises(UnavailableError, match=r"cannot be used: .*nowhere.*found\. Correct it"):
         CloudWatchSink(Settings())
-
-
-def test_making_it_asks_no_provider_of_credentials(
-    cloudwatch: StrictCloudWatch,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """A provider that hangs or fails must not keep the monitor from starting."""
-    # Given credentials that come from a command, which notes that it was run, and fails
-    noted = tmp_path / "asked"
-    command = tmp_path / "credentials"
-    command.write_text(f"#!/bin/sh\ntouch {noted}\necho no JSON\n")
-    command.chmod(0o755)
-    config = tmp_path / "config"
-    config.write_text(f"[default]\ncredential_process = {command}\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-
-    # When
-    sink = CloudWatchSink(Settings(), clock=clock)
-    asked_at_start = noted.exists()
-    outcome = sink.send((count(),))
-    command.write_text(
-        "#!/bin/sh\n"
-        """echo '{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x"}'\n"""
-    )
-    again = sink.send(outcome.unsent)
-    sink.close()
-
-    # Then what could not be sent waits, and goes out once the command works
-    assert not asked_at_start
-    assert noted.exists()
-    assert (outcome.unsent, outcome.dropped, outcome.failures) == ((count(),), 0, 1)
-    assert again == Outcome()
-    assert cloudwatch.sum("TasksSent") == 1
 
 
 def test_a_dead_endpoint_is_not_ambiguous(
@@ -481,7 +488,10 @@ URL = "http://x"
         (boto.ReadTimeoutError(endpoint_url=URL), "ambiguous"),
         (boto.ConnectionClosedError(endpoint_url=URL), "ambiguous"),
         (boto.HTTPClientError(error="x"), "ambiguous"),
-        (ResponseParserError("x"), "ambiguous"),
+        (ResponseParserError("x"), "later"),
+        (NotCloudWatchError("x"), "later"),
+        (LateError("x"), "ambiguous"),
+        (AttributeError("x"), "ambiguous"),
         (
             boto.ParamValidationError(report="Invalid length for MetricData[0].MetricName"),
             "invalid",
@@ -508,3 +518,11 @@ URL = "http://x"
 def test_failures_are_told_apart(error: Exception, kind: str) -> None:
     """Sent again, split, dropped, or in doubt: each error has its place."""
     assert classify(error, namespace="Celery").kind == kind
+
+
+@pytest.mark.parametrize(
+    "error", [boto.ReadTimeoutError(endpoint_url=URL), boto.HTTPClientError(error="x"), LateError()]
+)
+def test_what_did_not_begin_to_leave_is_not_ambiguous(error: Exception) -> None:
+    """Looking up the name, connecting, or TLS took too long: nothing was applied."""
+    assert classify(error, namespace="Celery", begun=False).kind == "later"

@@ -203,6 +203,7 @@ def test_a_body_beyond_a_megabyte_is_too_large(
         ("error", ClientError, 0),
         ("apply then error", ClientError, 1),
         ("forbid", ClientError, 0),
+        ("expire", ClientError, 0),
         ("too large", ClientError, 0),
     ],
 )

@@ -1,0 +1,95 @@
+"""Credentials: what botocore's providers give, in time, or one sentence why they give nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
+
+from ..exchange import Exchange, LateError
+from ..text import one_line
+from .faults import AnsweredError, refusal
+
+__all__ = ["CREDENTIALS_SECONDS", "Credentials", "CredentialsError", "keys_checked", "wait_for"]
+
+CREDENTIALS_SECONDS = 60.0  # a credential_process may be slow, and one role come by way of another
+
+T = TypeVar("T")
+
+
+class CredentialsError(Exception):
+    """There are no credentials now; its text is a sentence without a full stop that says why."""
+
+
+class Keys(Protocol):
+    """What we use of botocore's frozen credentials."""
+
+    access_key: str | None
+    secret_key: str | None
+    token: str | None
+
+
+class Credentials(Protocol):
+    """What we use of botocore's credentials."""
+
+    method: str
+
+    def get_frozen_credentials(self) -> Keys:
+        """Return the keys; fetches those of a role when they are missing or about to expire."""
+        ...
+
+
+def keys_checked(credentials: Credentials | None) -> Credentials:
+    """Fetch the keys, and return the credentials if they could sign a request.
+
+    Raises ``CredentialsError`` if not, and whatever a provider raises.
+    """
+    if credentials is None:
+        raise CredentialsError(
+            "No AWS credentials are found: give the process a role, or set AWS_PROFILE or "
+            "AWS_ACCESS_KEY_ID as for any AWS tool"
+        )
+    keys = credentials.get_frozen_credentials()
+    for name, text in (
+        ("access key", keys.access_key),
+        ("secret key", keys.secret_key),
+        ("session token", keys.token),
+    ):
+        if text is None and name == "session token":
+            continue
+        # They go into a header: what breaks it would be shown by the error that http.client raises.
+        if not text or not (text.isascii() and text.isprintable()) or " " in text:
+            raise CredentialsError(
+                f"The AWS credentials ({credentials.method}) are damaged: the {name} is empty, or "
+                "has a blank, a line break or another character that none has"
+            )
+    return credentials
+
+
+def wait_for(ask: Callable[[], T], *, seconds: float = CREDENTIALS_SECONDS) -> T:
+    """Return what ``ask`` gets of botocore's providers, or raise ``CredentialsError``.
+
+    A provider may hang, and may raise anything: what it reads was written by a command, a service
+    or another process.
+    """
+    try:
+        return Exchange(seconds).run(ask)
+    except CredentialsError:
+        raise
+    except LateError:
+        cause = f"their provider did not give any within {seconds:g} s"
+    except Exception as error:  # noqa: BLE001  see above
+        cause = _cause(error)
+    raise CredentialsError(f"No AWS credentials: {cause}")
+
+
+def _cause(error: Exception) -> str:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        return refusal(cast("AnsweredError", error))
+    if isinstance(error, json.JSONDecodeError):
+        return f"what their provider (credential_process?) gives is not JSON: {one_line(error)}"
+    if isinstance(error, (BotoCoreError, OSError)):
+        return one_line(error)
+    return f"their provider failed with {type(error).__name__}: {one_line(error)}"

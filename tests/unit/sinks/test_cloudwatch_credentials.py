@@ -1,0 +1,244 @@
+"""Credentials: whatever is wrong with them, all is kept, the cause is told, and it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from event_monitor.settings import Settings
+from event_monitor.sinks import Outcome
+from event_monitor.sinks.cloudwatch import CloudWatchSink
+from event_monitor.testing import FakeClock, StrictCloudWatch
+
+from ...contracts.sink import count
+from ...support.waiting import wait_until
+from .conftest import MakeSink
+
+KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "very-secret"}
+GOOD = f"echo '{json.dumps(KEYS)}'"
+
+SetProcess = Callable[[str], None]
+
+
+@pytest.fixture
+def credential_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SetProcess:
+    """Let credentials come from a shell script, which the test may change."""
+    command = tmp_path / "credentials"
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    def set_process(script: str) -> None:
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+
+    return set_process
+
+
+def test_making_it_asks_no_provider_of_credentials(
+    cloudwatch: StrictCloudWatch,
+    clock: FakeClock,
+    credential_process: SetProcess,
+    tmp_path: Path,
+) -> None:
+    """A provider that hangs must not keep the monitor from starting."""
+    assert cloudwatch.endpoint_url
+    credential_process(f"touch {tmp_path}/asked; sleep 1000")
+
+    CloudWatchSink(Settings(), clock=clock).close()
+
+    assert not (tmp_path / "asked").exists()
+
+
+def test_credentials_that_come_later_are_found(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without credentials everything is kept; no restart is needed when they appear."""
+    # Given
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    sink = make_sink()
+
+    # When
+    without = sink.send((count(),))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    with_credentials = sink.send((count(),))
+
+    # Then
+    assert without == Outcome(
+        unsent=(count(),),
+        failures=1,
+        error="No AWS credentials are found: give the process a role, or set AWS_PROFILE or "
+        "AWS_ACCESS_KEY_ID as for any AWS tool.",
+    )
+    assert with_credentials == Outcome()
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [
+        ("exit 7", "Error when retrieving credentials from custom-process"),
+        ("echo 'not logged in' >&2; exit 1", "from custom-process: not logged in"),
+        ("echo hello", "is not JSON"),
+        ("true", "is not JSON"),
+        ("echo '[]'", "failed with AttributeError"),
+        ("echo '{}'", "Unsupported version"),
+        ("echo '{\"Version\": 1}'", "Missing required key in response: 'AccessKeyId'"),
+        ("printf '\\377'", "failed with UnicodeDecodeError"),
+        (GOOD.replace("very-secret", "very secret"), "the secret key is empty, or has a blank"),
+        (GOOD.replace("very-secret", ""), "the secret key is empty, or has a blank"),
+        (GOOD.replace("very-secret", "é"), "the secret key is empty, or has a blank"),
+        ("yes", "credential_process wrote more than 16,000,000 bytes"),
+    ],
+)
+def test_a_credential_process_that_fails_is_told_and_run_again(
+    script: str,
+    cause: str,
+    make_sink: MakeSink,
+    cloudwatch: StrictCloudWatch,
+    credential_process: SetProcess,
+) -> None:
+    """However it fails; nothing is lost, and nothing of it is ambiguous."""
+    # Given
+    credential_process(script)
+    sink = make_sink(on_ambiguous_send="drop")
+
+    # When
+    at_the_start = sink.prepare()
+    outcome = sink.send((count(),))
+    credential_process(GOOD)
+    again = sink.send(outcome.unsent)
+
+    # Then
+    assert cause in (at_the_start or "")
+    assert outcome == Outcome(unsent=(count(),), failures=1, error=at_the_start)
+    assert "secret" not in (at_the_start or "").replace("secret key", "")
+    assert again == Outcome()
+    assert sink.prepare() is None
+    assert cloudwatch.sum("TasksSent") == 1
+
+
+@pytest.mark.parametrize("profile", ["default", "role"])
+def test_a_credential_process_that_hangs_is_killed_with_its_children(
+    profile: str,
+    make_sink: MakeSink,
+    cloudwatch: StrictCloudWatch,
+    credential_process: SetProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Also that of a source profile, whose keys are there to assume a role."""
+    # Given
+    credential_process(f"sleep 1000 & echo $! > {tmp_path}/pid; wait")
+    config = tmp_path / "config"
+    config.write_text(
+        config.read_text() + "[profile role]\nsource_profile = default\nrole_arn = arn:aws:x:::y\n"
+    )
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    sink = make_sink(on_ambiguous_send="drop", credentials_seconds=5.0)
+
+    # When
+    outcome = sink.send((count(),))
+
+    # Then
+    assert "did not give any within 5 s" in (outcome.error or "")
+    assert outcome.unsent == (count(),)
+    pid = (tmp_path / "pid").read_text().strip()
+    wait_until(lambda: is_gone(pid), 10, "the child was killed")
+    assert cloudwatch.requests == ()
+
+
+def is_gone(pid: str) -> bool:
+    """Return whether the process has ended; nobody may have waited for it yet."""
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.usefixtures("cloudwatch")
+def test_a_credential_process_that_is_missing_is_named(
+    make_sink: MakeSink, credential_process: SetProcess, tmp_path: Path
+) -> None:
+    """As the operating system says it."""
+    del credential_process
+
+    error = make_sink().send((count(),)).error
+
+    assert error == (
+        f"No AWS credentials: [Errno 2] No such file or directory: '{tmp_path}/credentials'."
+    )
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+)
+def test_keys_with_a_line_break_are_told_and_not_shown(
+    variable: str,
+    make_sink: MakeSink,
+    cloudwatch: StrictCloudWatch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As read from a file with an editor's last line; http.client would show the header."""
+    monkeypatch.setenv(variable, "hunter2\n")
+
+    outcome = make_sink(on_ambiguous_send="drop").send((count(),))
+
+    assert outcome.unsent == (count(),)
+    assert outcome.error is not None
+    assert "(env) are damaged" in outcome.error
+    assert "hunter2" not in outcome.error
+    assert cloudwatch.requests == ()
+
+
+def test_keys_that_another_process_rotates_are_read_anew(
+    make_sink: MakeSink,
+    cloudwatch: StrictCloudWatch,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """botocore reads the shared file once; after a refusal it is read again."""
+    # Given
+    shared = tmp_path / "credentials"
+    shared.write_text("[default]\naws_access_key_id = OLD\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    sink = make_sink()
+    cloudwatch.misbehave("expire", times=1, after=1)
+    sink.send((count(),))
+
+    # When
+    shared.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
+    refused = sink.send((count(),))
+    again = sink.send(refused.unsent)
+
+    # Then
+    assert refused.error == (
+        "AWS refused PutMetricData (ExpiredToken): The security token in the request is expired. "
+        "Renew the credentials; new ones are found without a restart."
+    )
+    assert again == Outcome()
+    assert cloudwatch.access_keys == ("OLD", "OLD", "NEW")
+
+
+@pytest.mark.usefixtures("cloudwatch")
+def test_a_shared_file_that_is_being_written_is_no_crash(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Half a file cannot be parsed, not even at the start; a moment later it can."""
+    shared = tmp_path / "credentials"
+    shared.write_text("[defau")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    sink = make_sink()
+    broken = sink.send((count(),))
+    shared.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
+
+    assert (broken.error or "").startswith("No AWS credentials: Unable to parse config file")
+    assert sink.send(broken.unsent) == Outcome()
