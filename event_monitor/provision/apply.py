@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from ..errors import SettingsError, UnavailableError
+from ..errors import EventMonitorError, SettingsError, UnavailableError
+from ..exchange import Exchange, LateError
 from ..settings import Settings
+from ..sinks.acknowledgement import NotCloudWatchError
+from ..sinks.client import believe_only_aws, session_of, target_of
+from ..sinks.credentials import CredentialsError, keys_checked, wait_for
+from ..text import one_line
 from .changes import Change, ThingKind, Verb, compare, filled, is_marked, our_tags, wanted_alarms
 from .stack import Stack
 
@@ -22,6 +26,9 @@ __all__ = ["Account", "CloudWatchClient", "IdentityClient"]
 log = logging.getLogger(__name__)
 
 _MAX_DELETED = 100  # alarms in one DeleteAlarms
+_DEADLINE_SECONDS = 300.0  # of a plan, or of some hundred changes
+
+T = TypeVar("T")
 
 _Description = Mapping[str, object]  # of an alarm, as DescribeAlarms gives it
 
@@ -97,34 +104,47 @@ class Account:
     @classmethod
     def connect(cls, settings: Settings) -> Account:
         """Return the account of the AWS configuration; ``UnavailableError`` if it is unusable."""
-        import boto3
-        from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+        from botocore.exceptions import BotoCoreError, NoRegionError
 
         try:
-            session = boto3.session.Session(region_name=settings.region or None)
-            return cls(session.client("cloudwatch"), session.client("sts"))
+            session = session_of()
+            target_of(session, settings.region)
+            wait_for(lambda: keys_checked(session.get_credentials()))
+            region = settings.region or None
+            cloudwatch, identity = (
+                session.create_client(service, region_name=region)
+                for service in ("cloudwatch", "sts")
+            )
+        except CredentialsError as error:
+            raise UnavailableError(f"{error}.") from error
         except NoRegionError:
             raise UnavailableError(
                 "There is no AWS region to provision in: set AWS_REGION, or --region."
             ) from None
-        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: endpoint is no URL
-            raise UnavailableError(f"The AWS configuration cannot be used: {error}") from error
+        except (BotoCoreError, OSError, ValueError) as error:  # ValueError: endpoint is no URL
+            raise UnavailableError(
+                f"The AWS configuration cannot be used: {one_line(error)}."
+            ) from error
+        for client in (cloudwatch, identity):
+            believe_only_aws(client)
+        return cls(cloudwatch, identity)
 
     def plan(self, stack: Stack) -> tuple[Change, ...]:
         """Return what has to be done; ``SettingsError`` if a wanted name is not ours."""
-        with _refusals_as_unavailable():
-            return (*self._planned_alarms(stack), *self._planned_dashboard(stack))
+        return _asked(lambda: (*self._planned_alarms(stack), *self._planned_dashboard(stack)))
 
     def removal(self, stack: Stack) -> tuple[Change, ...]:
         """Return the deletion of all that is ours under the prefix, of the kinds in the stack."""
-        with _refusals_as_unavailable():
-            return tuple(self._removal(stack))
+        return _asked(lambda: tuple(self._removal(stack)))
 
     def carry_out(self, changes: tuple[Change, ...]) -> None:
         """Make the changes: what others refer to is created first, and deleted last."""
-        with _refusals_as_unavailable():
+
+        def change() -> None:
             self._put([change for change in changes if change.verb in ("create", "change")])
             self._delete([change for change in changes if change.verb == "delete"])
+
+        _asked(change)
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -236,11 +256,20 @@ class Account:
             self._cloudwatch.delete_alarms(AlarmNames=names[start : start + _MAX_DELETED])
 
 
-@contextmanager
-def _refusals_as_unavailable() -> Iterator[None]:
+def _asked(ask: Callable[[], T]) -> T:
+    """Return what AWS answers; ``UnavailableError`` if it refuses, or somebody else answers."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        yield
+        return Exchange(_DEADLINE_SECONDS).run(ask)
+    except EventMonitorError:
+        raise
     except (BotoCoreError, ClientError) as error:
-        raise UnavailableError(f"AWS refuses: {error}") from error
+        raise UnavailableError(f"AWS refuses: {one_line(error)}.") from error
+    except (LateError, NotCloudWatchError) as error:
+        raise UnavailableError(f"AWS cannot be reached: {one_line(error)}.") from error
+    except Exception as error:  # botocore reads what anybody may have answered
+        raise UnavailableError(
+            f"The answer does not make sense ({type(error).__name__}: {one_line(error)}): is the "
+            "endpoint's URL right?"
+        ) from error

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
 
+from ...support.identity import Identity
+
 
 def typed(*arguments: str) -> Result:
     """Run ``event-monitor provision`` with these arguments."""
@@ -120,6 +122,23 @@ def test_without_a_region_nothing_can_be_applied(monkeypatch: pytest.MonkeyPatch
 
     assert result.exit_code == 3
     assert "There is no AWS region to provision in: set AWS_REGION, or --region." in result.stderr
+
+
+def test_an_endpoint_that_is_not_aws_is_told_from_an_empty_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy's page with status 200 is no list without alarms, and changes nothing."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with Identity("page") as somebody:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", somebody.url)
+
+        result = typed("alarms", "--apply", "--yes")
+
+    assert result.exit_code == 3
+    assert f"{somebody.url} answers with status 200, but not as AWS does" in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("flag", ["--apply", "--delete"])
