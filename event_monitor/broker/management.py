@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import quote, unquote, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from ..exchange import BoundedConnection, Exchange
 
 __all__ = ["Management"]
 
@@ -15,8 +20,27 @@ _MOST_PAGES = 20
 _REFUSED = (401, 403)
 
 
+class _Connection(BoundedConnection, HTTPConnection):
+    """A connection of urllib3's, bounded."""
+
+
+class _TlsConnection(BoundedConnection, HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
 class Management:
-    """A client of the API at a URL such as ``http://user:password@host:15672``."""
+    """A client of the API at a URL such as ``http://user:password@host:15672``.
+
+    Each of its requests ends within twice ``timeout_seconds``, whatever the server sends.
+    """
 
     #: What its methods raise when the API cannot be used; their texts never hold the password.
     gone: tuple[type[BaseException], ...] = (urllib3.exceptions.HTTPError, OSError, ValueError)
@@ -36,6 +60,8 @@ class Management:
             timeout=timeout_seconds,
             cert_reqs="CERT_REQUIRED",
         )
+        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self._deadline_seconds = 2 * timeout_seconds
 
     def queues(
         self, vhost: str | None, *, columns: Sequence[str], name: str = ""
@@ -67,13 +93,16 @@ class Management:
             self._pool.clear()
 
     def _get(self, url: str, fields: Mapping[str, str]) -> object:
-        answer = self._pool.request("GET", url, fields=dict(fields))
+        # Nothing is decompressed: a compressed answer was not asked for, and may be a bomb.
+        answer = Exchange(self._deadline_seconds).run(
+            lambda: self._pool.request("GET", url, fields=dict(fields), decode_content=False)
+        )
         if answer.status in _REFUSED:
             raise ValueError(f"{self._base} refuses the user of management_url")
         if answer.status != 200:
             raise ValueError(f"{self._base} answers with HTTP {answer.status}")
         try:
-            document: object = answer.json()
-        except ValueError:
+            document: object = json.loads(answer.data)
+        except (ValueError, RecursionError):
             raise ValueError(f"{self._base} does not answer with JSON") from None
         return document

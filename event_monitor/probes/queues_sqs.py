@@ -10,9 +10,11 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from ..aws import bound
 from ..broker.protocols import Connection
+from ..exchange import Exchange
 from ..survey import QueueDepth
 from .link import GONE, Link
 
@@ -54,16 +56,21 @@ class SqsProbe:
             connection,
             timeout_seconds=timeout_seconds,
             transport_options={"client-config": {**configured, **limits}},
-            lost=(BotoCoreError, ClientError),
+            lost=(Exception,),  # botocore reads what a provider of credentials, or anybody, wrote
         )
+        self._timeout_seconds = timeout_seconds
         self._missing: set[str] = set()
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
-        """Read all queues, in two requests each; in one, if it is predefined."""
+        """Read all queues, in two requests each; in one, if it is predefined.
+
+        Connecting, and each of them, may take the time-out of two requests.
+        """
         self._missing.intersection_update(names)
+        seconds = 2 * self._timeout_seconds * (1 + len(names))
         return self._link.ask(
-            lambda connection: tuple(
-                self._depth(connection.default_channel, name) for name in names
+            lambda connection: Exchange(seconds).run(
+                lambda: tuple(self._depth(connection.default_channel, name) for name in names)
             )
         )
 
@@ -94,8 +101,10 @@ def _attributes(channel: _SqsChannel, name: str) -> dict[str, str] | None:
         if own_name not in channel.predefined_queues:
             return None
         client, url = channel.sqs(queue=own_name), channel.predefined_queues[own_name]["url"]
+        bound(client)
     else:
         client = channel.sqs()
+        bound(client)
         url = client.get_queue_url(QueueName=own_name)["QueueUrl"]
     answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[_READY, _UNACKED])
     found: dict[str, str] = answer["Attributes"]

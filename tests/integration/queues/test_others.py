@@ -8,6 +8,7 @@ import pytest
 
 from event_monitor.survey import QueueDepth
 
+from ...support.answering import OK, Answer, Answering, flood, trickle
 from ...support.servers import free_port
 from .cluster import Cluster, Make
 
@@ -37,6 +38,24 @@ def test_sqs_that_does_not_answer_is_gone(make: Make) -> None:
 
     with pytest.raises(probe.gone, match="cannot be read"):
         probe.read(("q",))
+
+
+@pytest.mark.parametrize("answer", [trickle(OK + b"x-slow: "), flood], ids=["trickle", "flood"])
+def test_sqs_that_answers_without_end_is_gone(make: Make, answer: Answer) -> None:
+    """The deadline is one of the whole, and the connection is closed."""
+    cluster = make("sqs")
+    with Answering(answer) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        options = dict(cluster.app.conf.broker_transport_options)
+        del options["queue_name_prefix"]
+        options["predefined_queues"] = {"q": {"url": f"{url}/1/q"}}
+        cluster.app.conf.broker_transport_options = options
+        probe = cluster.probe(to=url.replace("http://", "sqs://testing:testing@"))
+
+        with pytest.raises(probe.gone, match="cannot be read"):
+            probe.read(("q",))
+
+        assert server.gone.wait(10)
 
 
 def test_any_other_transport_reports_what_is_ready(tmp_path: Path) -> None:

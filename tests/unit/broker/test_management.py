@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 
 from event_monitor.broker.management import Management
 
+from ...support.answering import OK, Answering, trickle
 from .management_api import Api
 
 
@@ -78,3 +80,33 @@ def test_a_useless_answer_is_refused_without_showing_the_password(
     with pytest.raises(Management.gone, match=reason) as raised:
         names(api, "http://me:hunter2@HOST")
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((200, b"[" * 200_000), "does not answer with JSON"),
+        ((200, gzip.compress(b'{"items": []}')), "does not answer with JSON"),
+        ((200, bytes(16_000_001)), "longer than 16,000,000 bytes"),
+    ],
+    ids=["nested", "compressed", "long"],
+)
+def test_an_answer_that_would_fill_the_memory_is_refused(
+    api: Api, answer: tuple[int, object], reason: str
+) -> None:
+    api.answers = {"/api/queues/%2F 1": answer}
+
+    with pytest.raises(Management.gone, match=reason):
+        names(api, "http://HOST")
+
+
+def test_an_answer_that_trickles_is_given_up() -> None:
+    """Each byte comes in time, and the whole never does; the server is hung up on."""
+    with Answering(trickle(OK + b"x-slow: ")) as server:
+        management = Management(f"http://127.0.0.1:{server.port}", timeout_seconds=0.3)
+
+        with pytest.raises(Management.gone, match=r"no end within 0\.6 s"):
+            list(management.queues("/", columns=("name",)))
+
+        assert server.gone.wait(10)
+        management.close()
