@@ -21,6 +21,16 @@ def libfaketime() -> Path:
     return found or missing("faketime")
 
 
+def stepped_by(offset: Path) -> dict[str, str]:
+    """Return the environment of a process whose wall clock is off by what the file says."""
+    return {
+        "LD_PRELOAD": str(libfaketime()),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
 @pytest.mark.parametrize(("before", "after"), [("+0", "-1h"), ("-1h", "+0")])
 def test_clock_is_stepped_by_an_hour(
@@ -35,13 +45,7 @@ def test_clock_is_stepped_by_an_hour(
     # Given a monitor with a wall clock that can be stepped
     offset = tmp_path / "offset"
     offset.write_text(before)
-    environ = {
-        "LD_PRELOAD": str(libfaketime()),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    monitor = start_monitor(environ=environ, worker_grace_seconds=5)
+    monitor = start_monitor(environ=stepped_by(offset), worker_grace_seconds=5)
     worker.run(20)
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, SOON, "tasks are counted")
 
@@ -63,3 +67,31 @@ def test_clock_is_stepped_by_an_hour(
     }
     timestamps = [datum.timestamp for datum in cloudwatch.series("MonitorHeartbeat")]
     assert 3_500 < max(timestamps) - min(timestamps) < 3_700
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_clock_that_is_twenty_days_ahead_for_a_while_costs_nothing(
+    start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint, tmp_path: Path
+) -> None:
+    """What is counted meanwhile is refused, and kept, and arrives with a time of now."""
+    # Given
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    monitor = start_monitor(environ=stepped_by(offset), worker_grace_seconds=5)
+    worker.run(20)
+
+    # When the clock is stepped, and windows are refused for their time
+    offset.write_text("+20d")
+    worker.run(20)
+    monitor.wait_for_output("Synchronise this machine's clock")
+    worker.run(20)
+
+    # Then all of it arrives when the clock is right
+    offset.write_text("+0")
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 60, SOON, "all tasks arrive")
+    assert monitor.stop() == 0
+    assert cloudwatch.counts("TasksStarted", "TasksSucceeded", "DatumsDropped") == {
+        "TasksStarted": 60,
+        "TasksSucceeded": 60,
+        "DatumsDropped": 0,
+    }
