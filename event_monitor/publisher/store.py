@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import msgspec
 
@@ -162,6 +162,24 @@ class Store:
         """Return how many metrics were dropped, for whatever reason, since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
+
+    def copy_to(self, path: str) -> None:
+        """Write all that is in it, numbers and checkpoint too, into a new file at ``path``.
+
+        Works as long as the database is open, though its own file may be gone. May leave a part of
+        the copy there when it raises.
+        """
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as copy:
+            self._database.backup(copy)
+
+    def succeed(self, former: Store) -> None:
+        """Go on for a store of which this one has opened a copy; the former may be closed.
+
+        The same batch is handed out. What the copy lacks counts as dropped.
+        """
+        self._handed_out = former._handed_out
+        self._acknowledged = former._acknowledged
+        self._dropped += former.take_dropped() + max(0, former.metrics - self.metrics)
 
     def close(self) -> None:
         """Close the database."""
