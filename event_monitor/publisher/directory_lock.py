@@ -1,9 +1,12 @@
-"""Directory lock: one process at a time uses a ``state_dir``."""
+"""Directory lock: one process at a time uses a ``state_dir``, and only its user looks into it."""
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import pwd
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -12,44 +15,66 @@ from ..errors import UnavailableError
 
 __all__ = ["DirectoryLock"]
 
+log = logging.getLogger(__name__)
+
+# No links: where others may write, one could lead to a file that is ours and is none of theirs.
+_LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
+_OURS = ("spool.", "alive", ".alive", "worker-", ".worker-")  # how the names in it begin
+
 
 class DirectoryLock:
     """A lock on a directory, from ``take`` to ``release`` or the end of the process.
 
     Not thread-safe. The lock is an ``flock`` on ``spool.lock``, which holds the owner's pid for a
     person to read; the kernel frees it however the process ends, so the file itself may stay.
+
+    A directory that it makes has mode 0700, and so has one in which there is nothing but ours.
+    Any other is left as it is, with a warning if others may look in: it may be anything.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._path = directory / "spool.lock"
         self._file: BinaryIO | None = None
+        self._warned = False
 
     def take(self) -> None:
-        """Make the directory if need be, and lock it.
+        """Make the directory if need be, and lock it. Does nothing while it is locked.
 
-        Raises ``UnavailableError`` when another process has it, or it cannot be written to.
+        A lock whose file was deleted locks nothing, and is taken again. Raises
+        ``UnavailableError`` when another process has it, or it cannot be written to.
         """
+        if self._is_held():
+            return
+        self.release()
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._close_to_others()
             # Unbuffered, so that a full disk fails when the pid is written, not when it is closed.
-            file = (self._directory / "spool.lock").open("ab+", buffering=0)
+            file = os.fdopen(os.open(self._path, _LOCK_FLAGS, 0o600), "ab+", buffering=0)
         except OSError as error:
             raise UnavailableError(
-                f"state_dir {str(self._directory)!r} cannot be used: {error.strerror}; "
-                "name a directory this user may write to."
+                f"state_dir {str(self._directory)!r} cannot be used: {error.strerror}"
+                f"{self._whose(error)}; name a directory this user may write to."
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            owner = file.read().decode("ascii", "replace").strip() or "unknown"
+            pid = file.read(20).decode("ascii", "replace").strip()
+            uid = _owner(Path("/proc", pid)) if pid.isdigit() else None
+            if uid is None:  # it runs in another container, perhaps
+                uid = os.fstat(file.fileno()).st_uid
             file.close()
+            of_user = "" if uid == os.geteuid() else f" of {_user(uid)}"
             raise UnavailableError(
-                f"state_dir {str(self._directory)!r} is in use by process {owner}; "
-                "stop it, or give this one a directory of its own."
+                f"state_dir {str(self._directory)!r} is in use by process "
+                f"{pid or 'unknown'}{of_user}; stop it, or give this one a directory of its own."
             ) from error
         self._file = file
         with suppress(OSError):  # on a full disk the pid is missing, but the lock holds
+            os.fchmod(file.fileno(), 0o600)
             file.truncate(0)
             file.write(str(os.getpid()).encode())
 
@@ -58,3 +83,52 @@ class DirectoryLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _is_held(self) -> bool:
+        """Return whether we hold a lock on the file that another process would try to lock."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except OSError:
+            return False
+
+    def _close_to_others(self) -> None:
+        found = self._directory.stat()
+        if not found.st_mode & _OTHERS:
+            return
+        is_ours = found.st_uid == os.geteuid()
+        if is_ours and all(path.name.startswith(_OURS) for path in self._directory.iterdir()):
+            self._directory.chmod(0o700)
+        elif not self._warned:
+            self._warned = True
+            log.warning(
+                "other users may look into the state_dir %r; give it mode 0700 and the owner %s",
+                str(self._directory),
+                _user(os.geteuid()),
+            )
+
+    def _whose(self, error: OSError) -> str:
+        """Return whose it is that we may not use; empty if that is not what is wrong."""
+        if isinstance(error, PermissionError):
+            for what, path in (("its spool.lock", self._path), ("it", self._directory)):
+                uid = _owner(path)
+                if uid is not None and uid != os.geteuid():
+                    return f", since {what} belongs to {_user(uid)}"
+        return ""
+
+
+def _owner(path: Path) -> int | None:
+    """Return the owner's uid; None if there is no such file, or none that can be seen."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def _user(uid: int) -> str:
+    """Return a user as people know him."""
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"

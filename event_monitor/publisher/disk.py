@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import UnavailableError
 from ..metrics import Metric
+from .directory_lock import DirectoryLock
+from .schema import metrics_in
+from .spool_file import SpoolFile
 from .store import Store
 
 __all__ = ["Disk"]
@@ -25,6 +29,11 @@ class Disk:
     that is damaged, or not a spool, is moved aside for a person to look at, and a new one is made;
     the metrics that were in it count as dropped.
 
+    A file that is deleted, truncated, overwritten or replaced while it is open is an error too.
+    What is in the store is then written to a new file; until that works, nothing ``is_safe``.
+
+    ``directory_lock`` is taken before the file is opened, and again if it was lost.
+
     A batch that a former process was sending when it died may have arrived. ``drop_interrupted``
     drops it; otherwise it is sent again. It is counted either way.
     """
@@ -32,16 +41,14 @@ class Disk:
     def __init__(
         self,
         path: Path,
+        directory_lock: DirectoryLock,
         *,
         drop_interrupted: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         open_store: Callable[[str], Store] = Store.open,
     ) -> None:
-        self._path = path
+        self._file = SpoolFile(path, directory_lock, clock=clock, open_store=open_store)
         self._drop_interrupted = drop_interrupted
-        self._clock: Clock = clock
-        self._open_store = open_store
-        self._store: Store | None = None  # None while it cannot be opened
         self._failing = False
         self._interrupted = 0
         self._dropped = 0
@@ -51,10 +58,20 @@ class Disk:
         """How many metrics are in the file. Also known after ``close``."""
         return self._store.metrics if self._store is not None else 0
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether all that was appended is in the file that a successor will find."""
+        return self._store is not None and not self._file.is_lost
+
+    @property
+    def _store(self) -> Store | None:
+        """The store; None while its file cannot be opened."""
+        return self._file.store
+
     def open(self) -> None:
         """Open the file, and decide on a batch that was being sent when the last process died."""
-        with self._failures_handled():
-            store = self._store = self._open_store(str(self._path))
+        with self._in_use():
+            store = self._file.open()
             self._settle_interrupted(store)
             if store.metrics:
                 log.info("%d unsent metrics are left from before", store.metrics)
@@ -69,34 +86,35 @@ class Disk:
     ) -> bool:
         """Append what is in ``memory``, then the batch with its checkpoint.
 
-        Return whether the batch and its checkpoint are on disk; if not, the caller has to keep the
-        batch. While a batch is handed out from ``memory``, all that is there stays there, and no
-        checkpoint is written: it would say that counts are safe which are in memory only.
+        Return whether both were taken; if not, the caller has to keep the batch. While a batch is
+        handed out from ``memory``, all that is there stays there, and no checkpoint is written: it
+        would say that counts are safe which are in memory only.
         """
         if self._store is None:
             self.open()  # it may work again
-        if self._store is None:
-            return False
-        with self._failures_handled():
+        taken = False
+        with self._in_use():
+            if self._store is None:
+                return False
             memory.move_to(self._store, now=now)
             if checkpoint is not None and memory.metrics:
                 return False
             self._store.append(metrics, now=now, checkpoint=checkpoint)
-            if self._failing:
-                log.info("the spool's disk works again")
-                self._failing = False
-            return True
-        return False
+            taken = True
+        if self._failing and taken and self.is_safe:
+            log.info("the spool's disk works again")
+            self._failing = False
+        return taken
 
     def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint in the file."""
-        with self._failures_handled():
+        with self._in_use():
             return self._store.checkpoint() if self._store is not None else None
         return None
 
     def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
         """Hand out the oldest batch: return its number and metrics, or None if there is none."""
-        with self._failures_handled():
+        with self._in_use():
             return self._store.oldest() if self._store is not None else None
         return None
 
@@ -106,18 +124,18 @@ class Disk:
         If the disk refuses, the batch is not handed out again by this process, and if there is a
         rest False is returned: the caller has to keep it.
         """
-        with self._failures_handled():
+        with self._in_use():
             if self._store is not None:
                 self._store.replace(number, rest)
             return True
-        with self._failures_handled():
+        with self._in_use():
             if self._store is not None:
                 self._store.replace(number, ())
         return not rest
 
     def bound(self, *, max_bytes: int) -> None:
         """Drop the oldest while there is too much."""
-        with self._failures_handled():
+        with self._in_use():
             if self._store is not None:
                 self._store.bound(max_bytes=max_bytes)
 
@@ -133,14 +151,25 @@ class Disk:
 
     def close(self) -> None:
         """Close the file. What is in it stays there."""
-        if self._store is not None:
-            self._store.close()
+        with self._failures_handled():
+            self._file.look_after(after_use=False)
+        self._file.close()
 
     # -- failures ------------------------------------------------------------------------------
 
     @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Look after the file before and after; swallow the errors of the disk."""
+        with self._failures_handled():
+            self._file.look_after(after_use=False)
+        with self._failures_handled():
+            yield
+        with self._failures_handled():
+            self._file.look_after(after_use=True)
+
+    @contextmanager
     def _failures_handled(self) -> Iterator[None]:
-        """Swallow an error of SQLite: replace a damaged file, and log all else."""
+        """Swallow an error of the disk: replace a damaged file, and log all else."""
         try:
             yield
         except sqlite3.Error as error:
@@ -148,32 +177,32 @@ class Disk:
                 self._replace_file(error)
             else:
                 self._fail(error)
+        except (OSError, UnavailableError) as error:
+            self._fail(error)
 
     def _fail(self, error: object) -> None:
         """Log the first failure in a row."""
         if not self._failing:
             self._failing = True
-            log.error("the spool cannot use %s: %s; going on in memory", self._path, error)
+            sentence = str(error).rstrip(".")
+            log.error("the spool cannot use %s: %s; going on in memory", self._file.path, sentence)
 
     def _replace_file(self, error: sqlite3.Error) -> None:
         """Move the file aside, count what was in it as dropped, and make a new one."""
-        if self._store is not None:
-            self._dropped += self._store.metrics + self._store.take_dropped()
-            self._store.close()
-            self._store = None
-        aside = f"{self._path}.corrupt-{int(self._clock.wall())}"
+        former = self._file.forget()
+        if former is not None:
+            self._dropped += former.metrics + former.take_dropped()
         try:
-            for suffix in ("", "-wal", "-shm"):
-                file = Path(f"{self._path}{suffix}")
-                if file.exists():
-                    file.replace(aside + suffix)
+            aside = self._file.move_aside()
         except OSError as refusal:
-            self._fail(f"{error}; moving it to {aside} failed: {refusal}")
+            self._fail(f"{error}; moving it aside failed: {refusal}")
             return
-        log.error("the spool %s was unusable (%s); moved it to %s", self._path, error, aside)
+        log.error("the spool %s was unusable (%s); moved it to %s", self._file.path, error, aside)
         try:
-            self._store = self._open_store(str(self._path))
-        except sqlite3.Error as again:
+            if former is None:
+                self._dropped += metrics_in(aside)
+            self._file.open()
+        except (sqlite3.Error, OSError, UnavailableError) as again:
             self._fail(again)
 
     def _settle_interrupted(self, store: Store) -> None:

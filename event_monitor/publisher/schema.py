@@ -7,10 +7,13 @@ the version before as well.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
 
-__all__ = ["prepare"]
+__all__ = ["metrics_in", "prepare", "require_whole"]
 
 _APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: marks the file as ours
+_APPLICATION_ID_BYTES = slice(68, 72)  # of the file, by SQLite's file format
 _VERSION = 1
 
 # AUTOINCREMENT: a number is never used again, so a late acknowledgement hits no other batch.
@@ -43,10 +46,37 @@ def prepare(database: sqlite3.Connection) -> None:
     )
     if tables and found != (_APPLICATION_ID, _VERSION):
         raise sqlite3.DatabaseError(f"not a spool of this version: {found}")
-    damage = run("PRAGMA quick_check(1)").fetchone()[0]
-    if damage != "ok":
-        raise sqlite3.DatabaseError(damage)
+    require_whole(database)
     run("PRAGMA journal_mode = WAL")
     run("PRAGMA synchronous = FULL")  # one fsync per batch; an acknowledgement must last
     if not tables:
         database.executescript(_SCHEMA)
+
+
+def require_whole(database: sqlite3.Connection) -> None:
+    """Raise ``sqlite3.DatabaseError`` if a part of the database is damaged."""
+    damage = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise sqlite3.DatabaseError(damage)
+
+
+def metrics_in(path: Path) -> int:
+    """Return how many metrics are in a damaged file, as far as it can be read. Changes nothing.
+
+    A spool, which an empty file was too, counts as 1 at least: what cannot be read is not nothing.
+    Anything else held none of our metrics. Raises ``OSError``.
+    """
+    with path.open("rb") as file:
+        head = file.read(_APPLICATION_ID_BYTES.stop)
+    if not head:  # SQLite would delete the log beside it
+        return 1
+    if head[_APPLICATION_ID_BYTES] != _APPLICATION_ID.to_bytes(4, "big"):
+        return 0
+    metrics = 0
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        for (of_a_batch,) in database.execute("SELECT metrics FROM batch"):
+            metrics += of_a_batch
+    return max(1, metrics)

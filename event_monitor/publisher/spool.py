@@ -68,6 +68,7 @@ class Spool:
             self._directory_lock = DirectoryLock(Path(state_dir))
             self._disk = Disk(
                 Path(state_dir, "spool.sqlite3"),
+                self._directory_lock,
                 drop_interrupted=drop_interrupted,
                 clock=clock,
                 open_store=open_store,
@@ -190,16 +191,14 @@ class Spool:
     ) -> bool:
         """Append to the disk, or to ``memory`` if it refuses; then keep both within bounds."""
         now = self._clock.wall()
-        on_disk = False
-        if self._disk is not None:
-            on_disk = self._disk.append(metrics, now=now, checkpoint=checkpoint, memory=memory)
-        if not on_disk:
+        if self._disk is None or not self._disk.append(
+            metrics, now=now, checkpoint=checkpoint, memory=memory
+        ):
             memory.append(metrics, now=now)
-        all_on_disk = on_disk and not memory.metrics
         for store in (self._disk, memory):
             if store is not None:
                 store.bound(max_bytes=self._max_bytes)
-        return all_on_disk
+        return self._disk is not None and self._disk.is_safe and not memory.metrics
 
     def _close(self) -> None:
         if self._memory is not None:

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 import msgspec
 
 from ..metrics import Metric
-from .schema import prepare
+from .schema import prepare, require_whole
 
 __all__ = ["Store"]
 
@@ -166,11 +166,12 @@ class Store:
     def copy_to(self, path: str) -> None:
         """Write all that is in it, numbers and checkpoint too, into a new file at ``path``.
 
-        Works as long as the database is open, though its own file may be gone. May leave a part of
-        the copy there when it raises.
+        Works as long as the database is open, though its own file may be gone. Raises
+        ``sqlite3.DatabaseError`` if it was damaged; a part of the copy may be left then.
         """
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as copy:
             self._database.backup(copy)
+            require_whole(copy)
 
     def succeed(self, former: Store) -> None:
         """Go on for a store of which this one has opened a copy; the former may be closed.

@@ -49,7 +49,7 @@ def test_an_unusable_file_is_moved_aside(
     open_spool: OpenSpool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A bad file costs only itself: it is kept for a person, logged, and a new one is made."""
+    """It is kept for a person, logged, and counted if it was a spool; a new one is made."""
     # Given
     path = tmp_path / "spool.sqlite3"
     make(path)
@@ -63,8 +63,32 @@ def test_an_unusable_file_is_moved_aside(
     aside = tmp_path / f"spool.sqlite3.corrupt-{int(NOW)}"
     assert aside.read_bytes() == before
     assert "ERROR" in {record.levelname for record in caplog.records}
+    was_ours = make in (damaged_spool, truncated_spool)
+    assert bool(spool.take_dropped()) is was_ours
     spool.close()
     assert len(open_spool()) == 1
+
+
+def test_what_can_still_be_counted_in_a_damaged_file_is_dropped(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Damage beyond the batches, such as in an index, hides none of them."""
+    # Given
+    spool = open_spool()
+    spool.append((count(), count()))
+    spool.append((count(),))
+    spool.close()
+    path = tmp_path / "spool.sqlite3"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")  # as a later version may write it
+    database.close()
+
+    # When
+    spool = open_spool()
+
+    # Then
+    assert spool.take_dropped() == 3
+    assert len(spool) == 0
 
 
 def test_a_batch_that_cannot_be_read_back_is_counted(tmp_path: Path, open_spool: OpenSpool) -> None:
@@ -133,7 +157,7 @@ def test_a_bad_file_that_cannot_be_moved_aside_is_left_alone(
     assert drain(spool) == [(count(value=1),), (count(value=2),)]
     assert (tmp_path / "spool.sqlite3").read_bytes() == before
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "file is not a database; moving it to" in message
+    assert "file is not a database; moving it aside failed" in message
     assert message.endswith("going on in memory")
 
 

@@ -1,0 +1,96 @@
+"""File watch: whether the files of an open database are still those that a successor will find.
+
+SQLite holds them open, and writes on into a file that was deleted or replaced without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["FILES", "FileWatch"]
+
+FILES = ("", "-wal", "-shm")  # of one database, by what follows its path
+# In WAL mode the first changes at a checkpoint only, the second when the log begins anew: both
+# only while we write ourselves. The third is memory that is shared; to open it would break locks.
+_HEADERS = {"": 100, "-wal": 32}  # bytes, of the file formats
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One file as it was found: which one it is, how long it is, and how it begins."""
+
+    device: int
+    inode: int
+    size: int
+    head: bytes = b""
+
+
+class FileWatch:
+    """The files of one database, compared with what they were after our own last use of them.
+
+    Make it before the database is opened, and close it after that is closed: to close any
+    descriptor of a file drops all locks that this process has on it. It makes the file if there
+    is none; nobody else may read it. Not thread-safe. Raises ``OSError``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(path, flags, 0o600)
+        with suppress(OSError):  # it was made by another user, or on a disk without modes
+            os.fchmod(self._descriptor, 0o600)
+        self._seen: dict[str, _Look | None] = {suffix: self._look(suffix) for suffix in FILES}
+
+    @property
+    def was_emptied(self) -> bool:
+        """Whether the database is an empty file, though there is a log that belongs to it.
+
+        SQLite would delete the log, and all that is in it.
+        """
+        database, log = self._seen[""], self._seen["-wal"]
+        return database is not None and not database.size and log is not None and log.size > 0
+
+    def change(self, *, after_use: bool) -> str | None:
+        """Return what was done to the files behind our back, such as "is gone"; None if nothing.
+
+        ``after_use``: we have used the database since the last call, so that it may have grown.
+        """
+        for suffix, before in self._seen.items():
+            now = self._seen[suffix] = self._look(suffix)
+            if before is None:
+                continue
+            file = f"{self._path}{suffix}"
+            if now is None:
+                return f"{file} is gone"
+            if (now.device, now.inode) != (before.device, before.inode):
+                return f"{file} was replaced"
+            if suffix in _HEADERS and now.size < before.size:
+                return f"{file} was truncated"
+            if now.head != before.head and not after_use:
+                return f"{file} was overwritten"
+        return None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    def _look(self, suffix: str) -> _Look | None:
+        """Return how the file is now; None if there is none, or none that can be seen."""
+        file = Path(f"{self._path}{suffix}")
+        try:
+            found = file.stat()
+            head = self._head(file, suffix)
+        except OSError:
+            return None
+        return _Look(found.st_dev, found.st_ino, found.st_size, head)
+
+    def _head(self, file: Path, suffix: str) -> bytes:
+        if suffix == "":
+            return os.pread(self._descriptor, _HEADERS[suffix], 0)
+        if suffix in _HEADERS:
+            with file.open("rb", buffering=0) as opened:
+                return opened.read(_HEADERS[suffix])
+        return b""

@@ -1,0 +1,121 @@
+"""Spool file: the file of the spool's store, kept where a successor will find it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from ..clock import Clock
+from ..errors import UnavailableError
+from .directory_lock import DirectoryLock
+from .file_watch import FILES, FileWatch
+from .store import Store
+
+__all__ = ["SpoolFile"]
+
+log = logging.getLogger(__name__)
+
+
+class SpoolFile:
+    """A store in a file of a locked directory. Not thread-safe.
+
+    ``store`` is None while it is not open, and ``is_lost`` says that what it holds is not where a
+    successor will find it. Methods raise ``sqlite3.Error``, ``OSError``, and ``UnavailableError``
+    when another process has the directory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        directory_lock: DirectoryLock,
+        *,
+        clock: Clock,
+        open_store: Callable[[str], Store],
+    ) -> None:
+        self.path = path
+        self.store: Store | None = None
+        self.is_lost = False
+        self._directory_lock = directory_lock
+        self._clock = clock
+        self._open_store = open_store
+        self._watch: FileWatch | None = None  # there while the store is open
+
+    def open(self) -> Store:
+        """Open the store, and make directory and file if there are none."""
+        self._directory_lock.take()
+        watch = FileWatch(self.path)
+        try:
+            if watch.was_emptied:
+                raise sqlite3.DatabaseError("it is empty, and its log is not")
+            store = self._open_store(str(self.path))
+        except BaseException:
+            watch.close()
+            raise
+        self.store, self._watch = store, watch
+        self.is_lost = watch.change(after_use=True) is not None
+        return store
+
+    def close(self) -> None:
+        """Close the store. Its totals are still known."""
+        if self.store is not None:
+            self.store.close()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def forget(self) -> Store | None:
+        """Close the store, and return it; there is none then."""
+        self.close()
+        store, self.store = self.store, None
+        return store
+
+    def look_after(self, *, after_use: bool) -> None:
+        """Write a new file if the present one is not any more what a successor will find.
+
+        ``after_use``: the store was used since the last call. If it raises, the store is as it was,
+        and the next call tries again; unless another process has taken lock and file: what is in
+        the file is that one's to send, and there is no store any more.
+        """
+        if self.store is None or self._watch is None:
+            return
+        change = self._watch.change(after_use=after_use)
+        if change is not None and not self.is_lost:
+            self.is_lost = True
+            log.error("%s while the spool used it: nothing in it is safe; writing it anew", change)
+        if self.is_lost:
+            self._write_anew(self.store)
+            return
+        try:
+            self._directory_lock.take()
+        except UnavailableError:
+            self.forget()
+            raise
+
+    def move_aside(self) -> Path:
+        """Free the path, with what is there; return where it is now, for a person to look at."""
+        aside = Path(f"{self.path}.corrupt-{int(self._clock.wall())}")
+        is_there = self.path.exists()
+        for suffix in FILES:
+            file = Path(f"{self.path}{suffix}")
+            if not is_there:
+                file.unlink(missing_ok=True)  # a log without its database is worth nothing
+            elif file.exists():
+                file.replace(f"{aside}{suffix}")
+        return aside
+
+    def _write_anew(self, former: Store) -> None:
+        """Write what is in the store into a new file, and go on there."""
+        self._directory_lock.take()  # makes the directory, too
+        copy = Path(f"{self.path}.new")
+        for file in (copy, Path(f"{copy}-journal")):  # of a process that was killed in this place
+            file.unlink(missing_ok=True)
+        copy.touch(mode=0o600)
+        former.copy_to(str(copy))
+        self.move_aside()
+        copy.replace(self.path)
+        # Not later: SQLite deletes the log at that path when it closes the former.
+        self.forget()
+        self.open().succeed(former)
+        log.warning("wrote %d unsent metrics to a new %s", former.metrics, self.path)

@@ -1,0 +1,166 @@
+"""Directory lock: whose a state_dir is, and who may look into it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from event_monitor.errors import UnavailableError
+from event_monitor.publisher.directory_lock import DirectoryLock
+
+from ...contracts.sink import count
+from .conftest import OpenSpool
+
+NOBODY = 65_534
+
+
+@contextmanager
+def acting_as(uid: int) -> Iterator[None]:
+    """Let this process be another user for a while; only root may."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """Return a directory that every user may reach and write to."""
+    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    state_dir.chmod(0o777)
+    return state_dir
+
+
+def test_nobody_else_may_look_in(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """Neither into the directory nor into a file, whatever the umask."""
+    before = os.umask(0)
+    try:
+        spool = open_spool(str(tmp_path / "state"))
+        spool.append((count(),))
+    finally:
+        os.umask(before)
+
+    assert mode(tmp_path / "state") == 0o700
+    assert {path.name: mode(path) for path in (tmp_path / "state").iterdir()} == {
+        "spool.lock": 0o600,
+        "spool.sqlite3": 0o600,
+        "spool.sqlite3-shm": 0o600,
+        "spool.sqlite3-wal": 0o600,
+    }
+
+
+def test_a_state_dir_of_a_former_version_is_closed_too(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Its directory and its files were readable for all."""
+    state_dir = tmp_path / "state"
+    open_spool(str(state_dir)).close()
+    state_dir.chmod(0o755)
+    for path in state_dir.iterdir():
+        path.chmod(0o644)
+
+    open_spool(str(state_dir))
+
+    assert mode(state_dir) == 0o700
+    assert {mode(path) for path in state_dir.iterdir()} == {0o600}
+
+
+def test_a_directory_with_other_things_in_it_is_left_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who names /tmp must not close it to everybody; a warning says what to do."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "something of the user's").touch()
+
+    lock = DirectoryLock(tmp_path)
+    lock.take()
+    lock.release()
+
+    assert mode(tmp_path) == 0o755
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"other users may look into the state_dir '{tmp_path}'" in record.getMessage()
+
+
+def test_a_link_is_not_followed(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """Where others may write, it could lead to a file that they want to be overwritten."""
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "spool.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(UnavailableError, match="cannot be used: Too many levels of symbolic"):
+        DirectoryLock(tmp_path).take()
+
+    (tmp_path / "spool.lock").unlink()
+    (tmp_path / "precious").chmod(0o644)
+    (tmp_path / "spool.sqlite3").symlink_to(tmp_path / "precious")
+    assert not open_spool().append((count(),))
+
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert mode(tmp_path / "precious") == 0o644
+
+
+def test_a_lock_of_another_user_is_named_with_its_owner(shared: Path) -> None:
+    """The process, and the user whose process it is."""
+    # Given a process of another user that has the directory
+    holder = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from event_monitor.publisher.directory_lock import DirectoryLock\n"
+        "os.setuid(65534)\n"
+        "lock = DirectoryLock(Path(sys.argv[1]))\n"
+        "lock.take()\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(shared)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        # When
+        with pytest.raises(UnavailableError) as caught:
+            DirectoryLock(shared).take()
+        assert process.stdin is not None
+        process.stdin.close()
+
+    # Then
+    assert str(caught.value) == (
+        f"state_dir '{shared}' is in use by process {process.pid} of user nobody (uid 65534); "
+        "stop it, or give this one a directory of its own."
+    )
+
+
+@pytest.mark.parametrize(("folder_mode", "what"), [(0o777, "its spool.lock"), (0o700, "it")])
+def test_what_another_user_does_not_let_us_use_is_named_with_its_owner(
+    folder_mode: int, what: str, shared: Path
+) -> None:
+    """Permission denied, and by whom."""
+    (shared / "spool.lock").touch(mode=0o600)
+    shared.chmod(folder_mode)
+
+    with acting_as(NOBODY), pytest.raises(UnavailableError) as caught:
+        DirectoryLock(shared).take()
+
+    assert str(caught.value) == (
+        f"state_dir '{shared}' cannot be used: Permission denied, since {what} belongs to "
+        "user root (uid 0); name a directory this user may write to."
+    )
