@@ -258,6 +258,21 @@ class PublisherReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PublisherActivity:
+    """What the publisher does at this moment, for the sign of life.
+
+    ``sending_seconds``: how long the present request has been under way; None while there is none.
+    ``deadline_seconds``: how long one may take. ``accepted_at``: when metrics were accepted last,
+    None if they never were; ``started_at``: when it began. Both are wall-clock seconds.
+    """
+
+    sending_seconds: float | None
+    deadline_seconds: float
+    accepted_at: float | None
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster at one shot: events' side, survey of queues and workers, and our own publisher.
 

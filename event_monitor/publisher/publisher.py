@@ -16,7 +16,7 @@ from dataclasses import replace
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..sinks import Outcome, Sink
-from ..snapshot import PublisherReport
+from ..snapshot import PublisherActivity, PublisherReport
 from .spool import Batch, Spool
 
 __all__ = ["Publisher", "full_jitter"]
@@ -29,6 +29,7 @@ _DRAIN_BACKOFF_SECONDS = 1.0  # at most, while somebody waits for ``close``
 _GIVE_UP_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
 _SILENT_SECONDS = 1.0  # a stop that takes longer says what it waits for
 _REPEAT_WARNING_SECONDS = 60.0
+_REQUEST_SECONDS = 60.0  # how long a request may take to a sink that does not say so
 
 
 def full_jitter(
@@ -78,6 +79,9 @@ class Publisher:
         self._error: str | None = None  # of the last send, if it failed
         self._failing_since = 0.0
         self._warned_at = 0.0
+        self._started_at = clock.wall()
+        self._accepted_at: float | None = None  # wall-clock seconds
+        self._sending_since: float | None = None  # monotonic seconds
 
     # -- any thread ----------------------------------------------------------------------------
 
@@ -106,6 +110,18 @@ class Publisher:
             report,
             dropped=report.dropped + self._spool.take_dropped(),
             ambiguous=report.ambiguous + self._spool.take_interrupted(),
+        )
+
+    def activity(self) -> PublisherActivity:
+        """Return what the publisher does now; waits for nobody."""
+        since = self._sending_since
+        if since is not None:  # a sink may say when the last of several requests began
+            since = max(since, getattr(self._sink, "request_started_at", None) or since)
+        return PublisherActivity(
+            sending_seconds=None if since is None else self._clock.monotonic() - since,
+            deadline_seconds=getattr(self._sink, "deadline_seconds", _REQUEST_SECONDS),
+            accepted_at=self._accepted_at,
+            started_at=self._started_at,
         )
 
     def close(self, deadline_seconds: float) -> int:
@@ -166,7 +182,11 @@ class Publisher:
 
     def _send(self, batch: Batch) -> None:
         started_at = self._clock.monotonic()
+        self._sending_since = started_at
         outcome = self._sink.send(batch.metrics)
+        self._sending_since = None
+        if len(outcome.unsent) + outcome.dropped < len(batch.metrics):
+            self._accepted_at = self._clock.wall()
         # Also when nothing arrived: the file must not say any more that the batch is being sent.
         self._spool.replace(batch.id, outcome.unsent)
         with self._lock:

@@ -123,6 +123,9 @@ class CloudWatchSink:
     all.
     """
 
+    deadline_seconds = CREDENTIALS_SECONDS + DEADLINE_SECONDS  # of a request, at most
+    request_started_at: float | None = None  # by the monotonic clock; of the last request
+
     def __init__(
         self,
         settings: Settings,
@@ -160,6 +163,7 @@ class CloudWatchSink:
         lost = 0
         while waiting:
             request = waiting.popleft()
+            self.request_started_at = self._clock.monotonic()
             fault = self._connection.put([datum for _, datum in request])
             if fault is None:
                 continue

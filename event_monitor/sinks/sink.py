@@ -59,6 +59,10 @@ class Sink(Protocol):
 
     It may also have a method ``prepare() -> str | None``, which is called once, ahead of the first
     ``send``: it may wait as long as that, and returns a sentence if a ``send`` could not work now.
+
+    For the health check it may also have ``deadline_seconds``, the longest that one of its requests
+    takes, and ``request_started_at``, when the last one began, by the monotonic clock. Without them
+    a ``send`` that takes two minutes makes the monitor unhealthy.
     """
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
