@@ -18,7 +18,7 @@ from .broker.protocols import CeleryApp
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT
-from .liveness import Liveness
+from .liveness import Identity, Liveness, address_of
 from .notices import Notices
 from .pipeline import Pipeline, require_events
 from .publisher import Publisher, Spool
@@ -80,7 +80,12 @@ class Service:
             on_crash=self.crashed,
         )
         self._exactly_once = ExactlyOnce(settings) if settings.durable_queue else None
-        self._liveness = Liveness(settings.state_dir, clock=clock)
+        identity = Identity(
+            broker=address_of(app.connection_for_read()),
+            namespace=settings.namespace,
+            dimensions=settings.dimensions,
+        )
+        self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
         latest = Latest()
         if isinstance(state, State):
             own_state = state
@@ -184,6 +189,8 @@ class Service:
         """Send what is left, within ``drain_seconds``; return the exit code."""
         self.pipeline.close()
         unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
+        if self._crash is None:  # what a crash has left says when it was
+            self._liveness.close()
         for number, handler in self._signals_before.items():
             signal.signal(number, handler)
         self._signals_before = {}
@@ -216,7 +223,9 @@ class Service:
         return replace(self.pipeline.complete(snapshot), publisher=self._publisher.report())
 
     def _show_life(self, _snapshot: Snapshot | None = None) -> None:
-        self._liveness.beat(interval_seconds=self.camera.interval)
+        self._liveness.beat(
+            interval_seconds=self.camera.interval, publisher=self._publisher.activity()
+        )
 
 
 def _tune_garbage_collection() -> None:

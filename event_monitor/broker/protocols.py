@@ -94,6 +94,8 @@ class Connection(Protocol):
 
     transport_cls: str  # the scheme of its URL
     transport_options: dict[str, Any]
+    hostname: str | None
+    port: int | None
     virtual_host: str
     userid: str | None
     password: str | None

@@ -39,7 +39,9 @@ class _HealthCommand(VerdictCommand):
     help="Check that this worker answers and is not stalled. Without @host, it is on this host.",
 )
 @click.option(
-    "--monitor", is_flag=True, help="Check that the monitor in this container takes its shots."
+    "--monitor",
+    is_flag=True,
+    help="Check that the monitor in this container takes its shots, and still publishes.",
 )
 @click.option(
     "--ignore-broker",
@@ -50,6 +52,13 @@ class _HealthCommand(VerdictCommand):
     "--strict",
     is_flag=True,
     help="Exit with 3, not 0, where a worker cannot be asked or its answer not be read.",
+)
+@click.option(
+    "--accepted-within",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="The monitor is unhealthy too if nothing was accepted for so long: three intervals or "
+    "more. A restart seldom helps, and loses what is kept in memory.",
 )
 @watching
 @loglevel("WARNING")
@@ -62,6 +71,7 @@ def healthcheck(
     monitor: bool,
     ignore_broker: bool,
     strict: bool,
+    accepted_within: int | None,
     **values: object,
 ) -> None:
     """Exit with 0 if a worker or the monitor is healthy, else 1.
@@ -71,14 +81,20 @@ def healthcheck(
     --strict that is 3. A worker that a rate limit holds back, or whose queues were cancelled, is
     healthy.
 
-    Meant for the health check of its container. --monitor looks for the file that the monitor
-    writes after every shot, in state_dir or among the temporary files, and takes no longer than
-    Python's start; app.conf is not read, so give a state_dir as a flag or a variable. --worker
+    Meant for the health check of its container. --monitor looks for what the monitor leaves after
+    every shot, in state_dir, among the temporary files, or on a socket where it cannot write, and
+    takes no longer than Python's start. It fails when shots stop, or when one request has taken
+    twice the time it may; not because metrics are refused. app.conf is not read, so give a
+    state_dir as a flag or a variable; without one, broker, namespace and dimensions tell monitors
+    of one machine apart, as far as they are given in one of these ways. --worker
     asks the worker, and remembers in a file beside it since when it has been idle while work
     waits; with -b instead of -A it need not import your project.
     """
     if bool(worker) == monitor:
         raise click.UsageError("say either --worker NAME or --monitor.", ctx)
+    if accepted_within is not None and not monitor:
+        raise click.UsageError("--accepted-within is for --monitor.", ctx)
+    facts = ""
     if worker:
         health = _examine_worker(ctx, worker, values, ignore_broker=ignore_broker)
         problem = health.sentence
@@ -88,19 +104,42 @@ def healthcheck(
             "unknown": _UNKNOWN if strict else _HEALTHY,
         }[health.verdict]
     else:
-        problem = _examine_monitor(values) or ""
+        problem, facts = _examine_monitor(ctx, values, accepted_within=accepted_within)
         code = _UNHEALTHY if problem else _HEALTHY
-    click.echo(problem or "healthy", err=bool(problem))
+    click.echo(problem or ": ".join(filter(None, ("healthy", facts))), err=bool(problem))
     ctx.exit(code)
 
 
-def _examine_monitor(values: dict[str, object]) -> str | None:
-    from ..liveness import Liveness
-    from ..status.monitor_health import examine_monitor
+def _examine_monitor(
+    ctx: click.Context, values: dict[str, object], *, accepted_within: int | None
+) -> tuple[str, str]:
+    """Return what is wrong, and what there is to say besides; both may be empty."""
+    from ..liveness import Identity
+    from ..status.monitor_health import examine_monitors, monitors_of, sign_of_monitor
+    from ..status.phrases import monitor_facts
 
     log_to_stderr(cast("str", values["loglevel"]))
-    settings = Settings.load(flags=given_flags(values))
-    return examine_monitor(Liveness(settings.state_dir), now=SYSTEM_CLOCK.wall())
+    settings, sources = Settings.load_with_sources(flags=given_flags(values))
+    # The app is not loaded, and what is not given here may be in its configuration. What nobody has
+    # set is looked for first: it must not matter what other monitors of this machine do.
+    broker = _given_broker(ctx, values)
+    default = Identity(broker=broker, namespace=settings.namespace, dimensions=settings.dimensions)
+    given = Identity(
+        broker=broker,
+        namespace=None if sources["namespace"] == "default" else settings.namespace,
+        dimensions=None if sources["dimensions"] == "default" else settings.dimensions,
+    )
+    now = SYSTEM_CLOCK.wall()
+    monitors = monitors_of(settings.state_dir, default, given)
+    problem = examine_monitors(monitors, now=now, accepted_within=accepted_within)
+    sign = sign_of_monitor(monitors, now=now)
+    # A sign that does not say when the publisher began is an older version's, and says no more.
+    return problem or "", monitor_facts(sign) if sign and sign.running_seconds is not None else ""
+
+
+def _given_broker(ctx: click.Context, values: dict[str, object]) -> str | None:
+    given = ctx.obj["broker"] if isinstance(ctx.obj, dict) else None  # of `event-monitor`
+    return cast("str | None", values["broker"] or given)
 
 
 def _examine_worker(

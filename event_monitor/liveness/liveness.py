@@ -1,105 +1,191 @@
-"""Liveness: the file by which a running monitor shows that it lives. Imports nothing slow."""
+"""Liveness: a sign of life after every shot, and what another process reads of it."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import stat
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .clock import SYSTEM_CLOCK, Clock
+from ..clock import SYSTEM_CLOCK, Clock
+from .names import Identity, name_in
+from .notes import (
+    encoded,
+    find_notes,
+    read_note,
+    runtime_dir,
+    visible_names,
+    why_unbelieved,
+    write_note,
+)
+from .sockets import NoteSocket, find_sockets, read_socket
 
-__all__ = ["Liveness", "SignOfLife", "read_note", "runtime_dir", "write_note"]
+if TYPE_CHECKING:  # a health check should take no longer than Python's start
+    from ..snapshot import PublisherActivity
+
+__all__ = ["Liveness", "SignOfLife"]
 
 log = logging.getLogger(__name__)
-
-_LONGEST_NOTE = 10_000  # bytes; one of ours has a hundred
 
 
 @dataclass(frozen=True, slots=True)
 class SignOfLife:
-    """The last sign of life: how old it is, and how often there should be one."""
+    """The last sign of life, as old as it is now, and how often there should be one.
+
+    ``sending_seconds``: how long one request had been under way then, None if there was none, and
+    ``deadline_seconds``, how long one may take. ``accepted_seconds``: since metrics were accepted
+    last; None if they never were. ``running_seconds``: since the publisher began.
+    ``ahead_seconds``: how far in the future it was left, by our clock.
+    """
 
     age_seconds: float
     interval_seconds: float
+    sending_seconds: float | None = None
+    deadline_seconds: float | None = None
+    accepted_seconds: float | None = None
+    running_seconds: float | None = None
+    ahead_seconds: float = field(default=0.0, compare=False)
 
 
 class Liveness:
     """A sign of life, left with ``beat`` after every shot and read with ``last`` by any process.
 
-    It is the file ``alive`` in ``state_dir``; without one, in a directory of this user's own
-    in ``temporary_dir``, which is the system's unless given. There two monitors of one user on
-    one machine share it, and the life of one hides the death of the other: give each a
-    ``state_dir``. For one thread at a time.
+    It is the file ``alive`` in ``state_dir``; without one, a file in a directory of this user's own
+    among the temporary files, named by the monitor's ``identity``. Where no file can be written it
+    is a socket, on Linux. ``temporary_dir`` is the system's unless given. For one thread at a time.
     """
 
     def __init__(
-        self, state_dir: str = "", *, temporary_dir: Path | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        state_dir: str = "",
+        *,
+        identity: Identity | None = None,
+        temporary_dir: Path | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / "alive"
+        name = "alive" if state_dir or identity is None else identity.name
+        self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / name
+        self._socket_name = name_in(state_dir) if state_dir else name
+        self._owners = visible_names()  # whose sockets are believed, as a glob
+        #: What a health check has to be given to find it.
+        self.named_by = "state_dir" if state_dir else "state_dir, broker, namespace and dimensions"
+        self._has_state_dir = bool(state_dir)
         self._temporary_dir = temporary_dir
         self._clock = clock
+        self._socket: NoteSocket | None = None  # there once a file could not be written
+        self._inode: int | None = None  # of the file that we left
         self._failed = False
 
-    def beat(self, *, interval_seconds: float) -> None:
-        """Leave a sign of life. Never raises: what cannot be written is a WARNING, once."""
+    @classmethod
+    def find(cls, identity: Identity, *, temporary_dir: Path | None = None) -> tuple[Liveness, ...]:
+        """Return those without a ``state_dir`` that have left a sign and may be this one.
+
+        Root finds those of every user.
+        """
+        name = identity.name
+        paths = {
+            (path.parent.name, path.name): path
+            for path in find_notes(name, temporary_dir=temporary_dir)
+        }
+        for owner, socket_name in find_sockets(f"{visible_names()}/{name}"):
+            missing = runtime_dir("", temporary_dir=temporary_dir).with_name(owner) / socket_name
+            paths.setdefault((owner, socket_name), missing)
+        found = []
+        for (owner, socket_name), path in sorted(paths.items()):
+            liveness = cls(temporary_dir=temporary_dir)
+            liveness.path = path
+            liveness._owners, liveness._socket_name = owner, socket_name
+            found.append(liveness)
+        return tuple(found)
+
+    # -- the monitor's side ----------------------------------------------------------------------
+
+    def beat(self, *, interval_seconds: float, publisher: PublisherActivity | None = None) -> None:
+        """Leave a sign of life. Never raises: where none can be left is logged, once."""
         note = {"at": self._clock.wall(), "interval_seconds": interval_seconds}
+        if publisher is not None:
+            note |= asdict(publisher)
         try:
-            write_note(self.path, note, temporary_dir=self._temporary_dir)
+            written = write_note(self.path, note, temporary_dir=self._temporary_dir)
         except OSError as error:
-            if not self._failed:
-                log.warning("no sign of life for `healthcheck --monitor`: %s", error)
-            self._failed = True
+            self._show(note, error)
         else:
-            self._failed = False
+            self._inode, self._failed = written.st_ino, False
+            if self._socket is not None:
+                self._socket.show(encoded(note))
+
+    def close(self) -> None:
+        """Take the sign away: who stopped as asked is not alive."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        with suppress(OSError):
+            if self.path.stat().st_ino == self._inode:  # and not the next monitor's already
+                self.path.unlink()
+
+    def _show(self, note: Mapping[str, object], error: OSError) -> None:
+        """Answer with the note on a socket, since it cannot be written."""
+        problem = None
+        try:
+            self._socket = self._socket or NoteSocket(self._socket_name)
+            self._socket.show(encoded(note))
+        except OSError as refusal:
+            problem = refusal
+        if self._failed:
+            return
+        self._failed = True
+        if problem is not None:
+            log.warning(
+                "no sign of life for `healthcheck --monitor`: %s; nor by a socket: %s",
+                error,
+                problem,
+            )
+        else:
+            log.log(
+                logging.WARNING if self._has_state_dir else logging.INFO,
+                "the sign of life cannot be written: %s; `healthcheck --monitor` finds it on a "
+                "socket",
+                error,
+            )
+
+    # -- the health check's side -----------------------------------------------------------------
 
     def last(self, *, now: float) -> SignOfLife | None:
-        """Return the last sign of life, as old as it is at ``now``, wall-clock seconds."""
-        note = read_note(self.path)
-        at, interval = note.get("at"), note.get("interval_seconds")
-        if not isinstance(at, (int, float)) or not isinstance(interval, (int, float)):
-            return None
-        return SignOfLife(max(0.0, now - at), float(interval))
+        """Return the last sign of life, as old as it is at ``now``, wall-clock seconds.
+
+        None if there is none that can be believed.
+        """
+        notes = [read_note(self.path)]
+        notes += [
+            read_socket(owner, name, clock=self._clock)
+            for owner, name in find_sockets(f"{self._owners}/{self._socket_name}")
+        ]
+        signs = [sign for note in notes if (sign := _sign_of(note, now=now)) is not None]
+        return min(signs, key=lambda sign: sign.age_seconds, default=None)
+
+    def why_unbelieved(self) -> str | None:
+        """Return why a sign that is there is not believed; None if none is there."""
+        return why_unbelieved(self.path)
 
 
-def runtime_dir(state_dir: str, *, temporary_dir: Path | None = None) -> Path:
-    """Return where small notes from one process to the next are kept; it may not exist yet."""
-    if state_dir:
-        return Path(state_dir)
-    return (temporary_dir or Path(tempfile.gettempdir())) / f"event-monitor-{os.getuid()}"
-
-
-def write_note(
-    path: Path, note: Mapping[str, object], *, temporary_dir: Path | None = None
-) -> None:
-    """Replace the note in one step; make its directory if need be. Raises ``OSError``.
-
-    Every user may make directories among the temporary files, so one that another user has made
-    in our name, or a link to somewhere else, is refused.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.parent == (temporary_dir or Path(tempfile.gettempdir())):
-        found = path.parent.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise PermissionError(f"{path.parent} is not a directory of this user's own")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(note))
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def read_note(path: Path) -> dict[str, object]:
-    """Return the note; an empty one if there is none that can be read."""
-    try:
-        with path.open("rb") as file:
-            note = json.loads(file.read(_LONGEST_NOTE))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return note if isinstance(note, dict) else {}
+def _sign_of(note: Mapping[str, object], *, now: float) -> SignOfLife | None:
+    numbers = {
+        key: float(value)
+        for key, value in note.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    at, interval = numbers.get("at"), numbers.get("interval_seconds")
+    if at is None or interval is None:
+        return None
+    accepted_at, started_at = numbers.get("accepted_at"), numbers.get("started_at")
+    return SignOfLife(
+        max(0.0, now - at),
+        interval,
+        sending_seconds=numbers.get("sending_seconds"),
+        deadline_seconds=numbers.get("deadline_seconds"),
+        accepted_seconds=None if accepted_at is None else max(0.0, now - accepted_at),
+        running_seconds=None if started_at is None else max(0.0, now - started_at),
+        ahead_seconds=max(0.0, at - now),
+    )

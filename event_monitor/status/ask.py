@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
+from ..liveness import Identity, address_of
 from ..probes.inspect import look_at_workers
 from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth
+from .monitor_health import monitors_of, sign_of_monitor
 from .readable import PICKLED, why_nobody_answers
 from .report import Report
 
@@ -43,6 +45,11 @@ def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLO
             queues = read_queues(app, settings, names)
         except ConnectionError as error:
             unknown.append(str(error))
+    identity = Identity(
+        broker=address_of(app.connection_for_read()),
+        namespace=settings.namespace,
+        dimensions=settings.dimensions,
+    )
     return Report(
         at=clock.wall(),
         workers=workers,
@@ -50,6 +57,7 @@ def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLO
         queues=queues,
         unknown=tuple(unknown),
         unreadable=unreadable,
+        monitor=sign_of_monitor(monitors_of(settings.state_dir, identity), now=clock.wall()),
     )
 
 

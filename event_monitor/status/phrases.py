@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sized
 
-__all__ = ["UNKNOWN", "cut", "duration", "number", "workers_answer"]
+from ..liveness import SignOfLife
+
+__all__ = ["UNKNOWN", "cut", "duration", "monitor_facts", "number", "workers_answer"]
 
 UNKNOWN = "?"
 
@@ -39,3 +41,17 @@ def cut(name: str, room: int) -> str:
         return name
     head = (room - 1) // 2
     return f"{name[:head]}…{name[head + 1 - room :]}"
+
+
+def monitor_facts(sign: SignOfLife) -> str:
+    """Return what a sign of life says: the last shot, and what the publisher does."""
+    facts = [f"the last shot was {duration(sign.age_seconds)} ago"]
+    if sign.sending_seconds is not None:
+        facts.append(f"sending, for {duration(sign.sending_seconds)} then")
+    if sign.accepted_seconds is not None:
+        facts.append(f"metrics were last accepted {duration(sign.accepted_seconds)} ago")
+    elif sign.running_seconds is not None:
+        facts.append(
+            f"no metrics were accepted since it started {duration(sign.running_seconds)} ago"
+        )
+    return ", ".join(facts)

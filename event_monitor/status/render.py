@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from ..liveness import SignOfLife
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import aligned, printable
-from .phrases import UNKNOWN, cut, duration, number, workers_answer
+from .phrases import UNKNOWN, cut, duration, monitor_facts, number, workers_answer
 from .report import Level, Report, Verdict
 
 __all__ = ["as_json", "as_text"]
@@ -47,6 +48,7 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
             {**asdict(queue), "status": None if level is None else _name(level)}
             for queue, level in zip(report.queues, verdict.queues, strict=True)
         ],
+        "monitor": None if report.monitor is None else _monitor_document(report.monitor),
     }
 
 
@@ -67,6 +69,8 @@ def as_text(report: Report, verdict: Verdict, *, width: int = 80) -> str:
     oldest = report.oldest()
     if oldest is not None:
         parts.append(_longest_running(*oldest))
+    if report.monitor is not None:
+        parts.append(f"monitor: {monitor_facts(report.monitor)}")
     return "\n\n".join(parts)
 
 
@@ -101,6 +105,15 @@ def _longest_running(task: TaskInFlight, age: float) -> str:
 def _worker_document(worker: WorkerAnswer) -> dict[str, object]:
     shown = {name: value for name, value in asdict(worker).items() if name not in _NOT_SHOWN}
     return {**shown, "processed": _processed(worker)}
+
+
+def _monitor_document(sign: SignOfLife) -> dict[str, object]:
+    return {
+        "shot_seconds": sign.age_seconds,
+        "interval_seconds": sign.interval_seconds,
+        "sending_seconds": sign.sending_seconds,
+        "accepted_seconds": sign.accepted_seconds,
+    }
 
 
 def _worker_row(worker: WorkerAnswer) -> tuple[str, ...]:

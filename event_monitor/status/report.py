@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..liveness import SignOfLife
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
 from ..snapshot import TaskInFlight
@@ -23,7 +24,8 @@ class Report:
     """The cluster now. None is unknown; ``unknown`` has a sentence for each such thing.
 
     ``unreadable`` is why the workers cannot be known, however often one asks; else empty.
-    ``running`` are the tasks that run; ``at`` is wall-clock seconds since the epoch.
+    ``running`` are the tasks that run; ``at`` is wall-clock seconds since the epoch. ``monitor`` is
+    the sign of life of the monitor, if it runs on this machine.
     """
 
     at: float
@@ -32,6 +34,7 @@ class Report:
     queues: tuple[QueueDepth, ...] | None = None
     unknown: tuple[str, ...] = ()
     unreadable: str = ""
+    monitor: SignOfLife | None = None
 
     def oldest(self) -> tuple[TaskInFlight, float] | None:
         """Return the task that has been running longest, and for how many seconds.

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": VALUES | {"catalog", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
-    "liveness": {"clock"},
+    "liveness": {"clock", "snapshot"},
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},

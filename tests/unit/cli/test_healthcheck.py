@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from event_monitor.liveness import Liveness
+from event_monitor.liveness import Identity, Liveness
+from event_monitor.snapshot import PublisherActivity
+from event_monitor.testing import FakeClock
 
 from .terminal import typed
 
@@ -78,6 +84,74 @@ def test_without_a_state_dir_it_looks_where_the_monitor_leaves_its_sign(tmp_path
     assert checked() == ["1", "[]"]
     Liveness(temporary_dir=tmp_path).beat(interval_seconds=60.0)
     assert checked() == ["healthy", "0", "[]"]
+
+
+def test_time_since_the_last_acceptance_is_shown_and_may_be_bounded(tmp_path: Path) -> None:
+    """By itself it makes nobody unhealthy."""
+    now = time.time()
+    Liveness(str(tmp_path)).beat(
+        interval_seconds=60.0,
+        publisher=PublisherActivity(
+            sending_seconds=None, deadline_seconds=15.0, accepted_at=now - 600, started_at=now - 900
+        ),
+    )
+    arguments = ("healthcheck", "--monitor", "--state-dir", str(tmp_path))
+
+    healthy, unhealthy = typed(*arguments), typed(*arguments, "--accepted-within", "300")
+
+    assert healthy.exit_code == 0
+    assert re.fullmatch(
+        r"healthy: the last shot was \d+s ago, metrics were last accepted 10m \d\ds ago\n",
+        healthy.stdout,
+    )
+    assert unhealthy.exit_code == 1
+    assert re.fullmatch(r"metrics were last accepted 6\d\d s ago\.\n", unhealthy.stderr)
+
+
+def test_the_monitor_of_another_broker_is_not_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags and variables say which one is, as far as they are given."""
+    # Given
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = Identity(broker="redis://mine:6379/0", namespace="Celery", dimensions=())
+    Liveness(identity=mine).beat(interval_seconds=60.0)
+
+    def code(*arguments: str) -> int:
+        return typed(*arguments, "healthcheck", "--monitor").exit_code
+
+    # Then
+    assert code() == 0
+    assert code("-b", "redis://:geheim@mine") == 0
+    assert code("-b", "redis://other") == 1
+    monkeypatch.setenv("EVENT_MONITOR_BROKER", "redis://mine/0")
+    assert code() == 0
+    monkeypatch.setenv("EVENT_MONITOR_NAMESPACE", "Shop")
+    assert code() == 1
+
+
+def test_who_sets_nothing_is_not_judged_by_a_monitor_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers may share the host's network, and with it the sockets."""
+    # Given a monitor with another namespace that is dead
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = Identity(broker="redis://mine", namespace="Celery", dimensions=())
+    dead = replace(mine, namespace="Shop")
+    Liveness(identity=mine).beat(interval_seconds=60.0)
+    Liveness(identity=dead, clock=FakeClock(wall=0.0)).beat(interval_seconds=60.0)
+
+    # Then
+    assert typed("-b", "redis://mine", "healthcheck", "--monitor").exit_code == 0
+    assert typed("healthcheck", "--monitor", "--namespace", "Shop").exit_code == 1
+
+
+def test_accepted_within_is_for_the_monitor_only() -> None:
+    """A worker publishes nothing."""
+    result = typed("healthcheck", "--worker", "w1", "--accepted-within", "300")
+
+    assert result.exit_code == 1
+    assert "--accepted-within is for --monitor." in result.stderr
 
 
 def test_an_outage_of_the_broker_need_not_restart_the_worker() -> None:

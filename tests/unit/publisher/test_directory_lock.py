@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,8 @@ from event_monitor.errors import UnavailableError
 from event_monitor.publisher.directory_lock import DirectoryLock
 
 from ...contracts.sink import count
+from ...support.users import NOBODY, acting_as, public_folder, require_root
 from .conftest import OpenSpool
-
-NOBODY = 65_534
-
-
-@contextmanager
-def acting_as(uid: int) -> Iterator[None]:
-    """Let this process be another user for a while; only root may."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may become another user")
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def mode(path: Path) -> int:
@@ -38,14 +24,10 @@ def mode(path: Path) -> int:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """Return a directory that every user may reach and write to."""
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    state_dir = tmp_path / "state"
-    state_dir.mkdir()
-    state_dir.chmod(0o777)
-    return state_dir
+def shared() -> Iterator[Path]:
+    """Return a state_dir that every user may reach and write to."""
+    with public_folder() as folder:
+        yield folder
 
 
 def test_nobody_else_may_look_in(tmp_path: Path, open_spool: OpenSpool) -> None:
@@ -128,8 +110,7 @@ def test_a_lock_of_another_user_is_named_with_its_owner(shared: Path) -> None:
         "print(flush=True)\n"
         "sys.stdin.read()\n"
     )
-    if os.geteuid() != 0:
-        pytest.skip("only root may become another user")
+    require_root()
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(shared)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from event_monitor.liveness import SignOfLife
 from event_monitor.snapshot import TaskInFlight
 from event_monitor.status.render import as_json, as_text
 from event_monitor.status.report import Report
@@ -139,6 +142,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
                 "status": "ok",
             }
         ],
+        "monitor": None,
     }
     assert empty == {
         "status": "unknown",
@@ -153,4 +157,26 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
         ),
         "workers": None,
         "queues": None,
+        "monitor": None,
+    }
+
+
+def test_the_monitor_of_this_machine_is_shown() -> None:
+    """When it took its last shot, and when metrics were accepted last."""
+    found = replace(
+        report(),
+        monitor=SignOfLife(
+            12.0, 60.0, sending_seconds=3.0, deadline_seconds=15.0, accepted_seconds=95.0
+        ),
+    )
+
+    assert as_text(found, judged(found)).splitlines()[-1] == (
+        "monitor: the last shot was 12s ago, sending, for 3s then, "
+        "metrics were last accepted 1m 35s ago"
+    )
+    assert as_json(found, judged(found))["monitor"] == {
+        "shot_seconds": 12.0,
+        "interval_seconds": 60.0,
+        "sending_seconds": 3.0,
+        "accepted_seconds": 95.0,
     }

@@ -1,0 +1,18 @@
+"""Liveness: the signs by which a running monitor shows that it lives. Imports nothing slow."""
+
+from __future__ import annotations
+
+from .liveness import Liveness, SignOfLife
+from .names import Identity, address_of
+from .notes import read_note, runtime_dir, why_unbelieved, write_note
+
+__all__ = [
+    "Identity",
+    "Liveness",
+    "SignOfLife",
+    "address_of",
+    "read_note",
+    "runtime_dir",
+    "why_unbelieved",
+    "write_note",
+]
