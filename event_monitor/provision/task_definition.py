@@ -6,8 +6,10 @@ CloudFormation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from pathlib import PurePosixPath
 from typing import TypedDict
 
 from ..settings import Settings
@@ -32,6 +34,7 @@ __all__ = [
 CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
 MAX_STOP_SECONDS = 120  # Fargate's limit
 _STOP_MARGIN_SECONDS = 10  # to disconnect and to exit, after the drain
+_USER = 1000  # any but root; the image need not know it by name
 _SECRET_SETTINGS = frozenset({"management_url"})  # may hold a password: it belongs in a secret
 _SET_BY_ECS = frozenset({"region"})  # as AWS_REGION
 
@@ -46,12 +49,23 @@ class HealthCheck(TypedDict):
     startPeriod: int
 
 
+class MountPoint(TypedDict):
+    """Where a volume of the task is mounted, as ECS writes it."""
+
+    sourceVolume: str
+    containerPath: str
+    readOnly: bool
+
+
 class Container(TypedDict):
     """A container definition as ECS writes it, as far as it is known without the inputs."""
 
     name: str
     essential: bool
     command: list[str]
+    user: str
+    readonlyRootFilesystem: bool
+    mountPoints: list[MountPoint]
     stopTimeout: int
     environment: list[dict[str, object]]
     healthCheck: HealthCheck
@@ -125,27 +139,56 @@ def container_notes(settings: Settings) -> tuple[str, ...]:
         for option in setting_options()
         if option.name in _SECRET_SETTINGS and getattr(settings, option.name) != option.default
     ]
+    for name, place in _volumes(settings):
+        if not PurePosixPath(place).is_absolute():
+            notes.append(f"{place} is on the read-only root file system: give an absolute path.")
+        elif name != "tmp":  # the monitor can do without temporary files
+            notes.append(
+                f"{place} is a volume that user {_USER} has to own: in the image, make it with "
+                f"`install -d -o {_USER} -g {_USER} {place}` and declare it as a VOLUME."
+            )
     if settings.state_dir:
         notes.append(
-            f"state_dir {settings.state_dir} is lost with the container: mount a volume there to "
-            "keep it across deployments."
+            f"state_dir {settings.state_dir} is lost with the task: mount a volume that outlives "
+            "it there to keep it across deployments."
         )
     return tuple(notes)
 
 
 def container_definition(settings: Settings, options: ProvisionOptions) -> Container:
-    """Return the container without its inputs; a stop waits for the drain, if ECS allows it."""
+    """Return the container without its inputs; a stop waits for the drain, if ECS allows it.
+
+    It can write to its volumes only.
+    """
     stop_seconds = ceil(settings.drain_seconds) + _STOP_MARGIN_SECONDS
     return {
         "name": f"{options.prefix}-monitor",
         "essential": True,
         "command": ["event-monitor", "run"],
+        "user": f"{_USER}:{_USER}",
+        "readonlyRootFilesystem": True,
+        "mountPoints": [
+            {"sourceVolume": name, "containerPath": place, "readOnly": False}
+            for name, place in _volumes(settings)
+            if PurePosixPath(place).is_absolute()
+        ],
         "stopTimeout": min(MAX_STOP_SECONDS, stop_seconds),
         "environment": [
             {"name": name, "value": value} for name, value in environment(settings).items()
         ],
         "healthCheck": HEALTH_CHECK,
     }
+
+
+def _volumes(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield name and place of the volumes that these settings need; without any, ``/tmp``."""
+    places: dict[str, str] = {}
+    if settings.state_dir:
+        places[settings.state_dir] = "state"
+    if settings.emf_file:
+        places.setdefault(str(PurePosixPath(settings.emf_file).parent), "emf")
+    for place, name in (places or {"/tmp": "tmp"}).items():  # noqa: S108  the container's own
+        yield name, place
 
 
 def complete_container(

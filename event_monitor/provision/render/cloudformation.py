@@ -176,6 +176,7 @@ def _ecs(container: Container, policy: dict[str, object] | None) -> dict[str, Re
             Memory=MEMORY,
             ExecutionRoleArn={"Ref": "MonitorExecutionRole"},
             TaskRoleArn={"Fn::GetAtt": ["MonitorRole", "Arn"]},
+            Volumes=[{"Name": mount["sourceVolume"]} for mount in container["mountPoints"]],
             ContainerDefinitions=[_capitalized(complete)],
         ),
         # One task, and never two at once: a second monitor would count everything again.

@@ -189,5 +189,9 @@ def _task_definition(container: Container) -> Block:
             ("execution_role_arn", Raw("var.monitor_execution_role")),
             ("task_role_arn", Raw("aws_iam_role.monitor.arn")),
             ("container_definitions", encoded([complete])),
+            *(
+                Block("volume", body=(("name", mount["sourceVolume"]),))
+                for mount in container["mountPoints"]
+            ),
         ),
     )

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from event_monitor.provision.options import ProvisionOptions
+from event_monitor.provision.render.cloudformation import cloudformation_template
+from event_monitor.provision.render.terraform import terraform_files
 from event_monitor.provision.stack import PIECES, build_stack
 from event_monitor.provision.task_definition import container_definition, environment
 from event_monitor.settings import Settings
@@ -35,10 +37,54 @@ def test_what_the_container_needs_besides_is_said() -> None:
 
     notes = " ".join(build_stack(("ecs",), settings, ProvisionOptions()).notes)
 
+    assert "/var/lib/em is a volume that user 1000 has to own" in notes
     assert "EVENT_MONITOR_MANAGEMENT_URL is left out" in notes
     assert "mount a volume" in notes
     assert "secret@" not in notes
     assert build_stack(("ecs",), Settings(), ProvisionOptions()).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "volumes"),
+    [
+        (Settings(), {"tmp": "/tmp"}),
+        (Settings(state_dir="/var/lib/em"), {"state": "/var/lib/em"}),
+        (Settings(sink="emf", emf_file="/var/log/emf/lines"), {"emf": "/var/log/emf"}),
+        (
+            Settings(state_dir="/var/lib/em", emf_file="/var/log/emf/lines"),
+            {"state": "/var/lib/em", "emf": "/var/log/emf"},
+        ),
+        (Settings(state_dir="/var/lib/em", emf_file="/var/lib/em/l"), {"state": "/var/lib/em"}),
+        (Settings(state_dir="relative"), {}),
+    ],
+)
+def test_the_container_can_write_to_its_volumes_only(
+    settings: Settings, volumes: dict[str, str]
+) -> None:
+    """A read-only root file system, and not root."""
+    stack = build_stack(("ecs",), settings, ProvisionOptions())
+    assert stack.container is not None
+
+    assert stack.container["readonlyRootFilesystem"] is True
+    assert stack.container["user"] == "1000:1000"
+    mounts = stack.container["mountPoints"]
+    assert {mount["sourceVolume"]: mount["containerPath"] for mount in mounts} == volumes
+    template = cloudformation_template(stack)["Resources"]
+    assert isinstance(template, dict)
+    task = template["MonitorTask"]["Properties"]
+    assert task["Volumes"] == [{"Name": name} for name in volumes]
+    (container,) = task["ContainerDefinitions"]
+    assert container["ReadonlyRootFilesystem"] is True
+    terraform = "".join(terraform_files(stack).values())
+    assert terraform.count("volume {") == len(volumes)
+    assert "readonlyRootFilesystem = true" in terraform
+
+
+def test_a_relative_path_is_noted_since_no_volume_can_be_mounted_there() -> None:
+    """Nothing could be written."""
+    notes = build_stack(("ecs",), Settings(state_dir="relative"), ProvisionOptions()).notes
+
+    assert "relative is on the read-only root file system: give an absolute path." in notes
 
 
 @pytest.mark.parametrize(("drain", "stop"), [(20.0, 30), (0.5, 11), (600.0, 120)])
