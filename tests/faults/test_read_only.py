@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from ..support.endpoint import Endpoint
 from ..support.processes import BIN, LISTENS, PROJECT, Process, Processes
+from ..support.spooled import successes_spooled
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
+from .conftest import Mount
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 SOON = 60  # seconds; only a broken monitor takes that long
 
-#: Makes every mounted file system read-only for this process, then becomes a user without name or
+_USER = 4_321  # has no name
+#: Makes every mounted file system but one read-only for this process, then becomes a user without
 #: rights, but for reading: the interpreter may be in a home directory.
 _CONTAINER = """\
-while read -r _ place _ options _; do
-    case "$place,$options" in
-        /proc*|/sys*) ;;
+while read -r _ place _; do
+    case "$place" in
+        /proc*|/sys*|"$0") ;;
         *) mount -o remount,bind,ro "$place" 2>/dev/null || true ;;
     esac
 done < /proc/mounts
@@ -39,10 +44,14 @@ exec setpriv --reuid 4321 --regid 4321 --clear-groups \
 _BECOME = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
-def contained(command: Sequence[str]) -> list[str]:
-    """Return how to run a command of the virtual environment where nothing can be written."""
+def contained(command: Sequence[str], *, volume: Path | None = None) -> list[str]:
+    """Return how to run a command of the virtual environment where only a volume can be written.
+
+    ``volume`` is mounted; None is none at all.
+    """
     inner = [str(BIN / command[0]), *command[1:]]
-    return ["python", "-c", _BECOME, "unshare", "--mount", "sh", "-euc", _CONTAINER, "sh", *inner]
+    kept = str(volume or "none")
+    return ["python", "-c", _BECOME, "unshare", "--mount", "sh", "-euc", _CONTAINER, kept, *inner]
 
 
 def require_read_only() -> None:
@@ -97,6 +106,45 @@ def test_it_runs_where_nothing_can_be_written(
     assert "WARNING" not in monitor.output
     assert monitor.stop() == 0
     assert examined("healthcheck", "--monitor").exit_code == 1
+
+
+def test_a_volume_for_its_state_is_all_it_needs(
+    mount: Mount, processes: Processes, worker: SyntheticWorker, cloudwatch: Endpoint
+) -> None:
+    """There it keeps what is unsent, and its sign of life; nobody else may look in."""
+    # Given
+    require_read_only()
+    volume = mount("size=2m")
+    os.chown(volume, _USER, _USER)
+    volume.chmod(0o755)
+    environ = {"EVENT_MONITOR_INTERVAL": "1", "EVENT_MONITOR_STATE_DIR": str(volume)}
+    cloudwatch.misbehave("throttle")
+    run = contained(["event-monitor", "run", "-A", PROJECT], volume=volume)
+
+    # When
+    monitor = processes.start(run, environ)
+    monitor.wait_for_output(LISTENS)
+    worker.run(20)
+    wait_until(lambda: successes_spooled(volume) == 20, SOON, "tasks are kept")
+    check = processes.start(
+        contained(["event-monitor", "healthcheck", "--monitor"], volume=volume), environ
+    )
+
+    # Then
+    assert check.wait() == 0
+    assert stat.S_IMODE(volume.stat().st_mode) == 0o700
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in volume.glob("[!.]*")} == {
+        "alive": 0o600,
+        "spool.lock": 0o600,
+        "spool.sqlite3": 0o600,
+        "spool.sqlite3-shm": 0o600,
+        "spool.sqlite3-wal": 0o600,
+    }
+    monitor.kill()
+    cloudwatch.behave()
+    successor = processes.start(run, environ)
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, SOON, "they are published")
+    assert successor.stop() == 0
 
 
 def test_a_worker_is_examined_where_nothing_can_be_written(processes: Processes) -> None:
