@@ -72,7 +72,7 @@ def _publish_gauges(self: _BoundTask) -> int:
     the two. What cannot be sent is dropped with a WARNING: a late gauge is of no use.
     """
     settings = Settings.load(conf=conf_of(self.app))
-    report = take_report(self.app, settings)
+    report = take_report(self.app, settings, own=self.request.hostname)
     for sentence in report.unknown:
         log.warning("%s", sentence)
     survey = Survey(queues=report.queues, workers=report.workers, failures=len(report.unknown))

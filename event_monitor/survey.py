@@ -48,6 +48,7 @@ class WorkerAnswer:
     scheduled_by_key: tuple[tuple[str, int], ...] = ()  # routing key → of the scheduled
     is_solo: bool | None = None  # its pool is solo, which answers nothing while a task runs
     start_interval_seconds: float | None = None  # between two starts, at its lowest rate limit
+    uptime_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

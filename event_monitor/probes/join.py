@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..snapshot import Snapshot, WorkerState
 from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 
-__all__ = ["consumers_of", "join_survey"]
+__all__ = ["consumers_of", "join_survey", "with_consumers"]
 
 
 def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
@@ -27,7 +27,7 @@ def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
             workers = None
     queues = survey.queues
     if queues is not None:
-        queues = tuple(_with_consumers(queue, workers, absent) for queue in queues)
+        queues = tuple(with_consumers(queue, workers, absent) for queue in queues)
     return replace(
         snapshot,
         survey=replace(survey, workers=workers, absent=absent, queues=queues),
@@ -37,6 +37,15 @@ def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
             if queue.ready and queue.oldest_seconds is not None
         ),
     )
+
+
+def with_consumers(
+    queue: QueueDepth, workers: Iterable[WorkerAnswer] | None, absent: Iterable[AbsentWorker] = ()
+) -> QueueDepth:
+    """Return the depth with its consumers, as workers say where the broker does not know."""
+    if queue.consumers is not None or queue.missing:
+        return queue
+    return replace(queue, consumers=consumers_of(queue.name, workers, absent))
 
 
 def consumers_of(
@@ -67,11 +76,3 @@ def _absent(
         for worker in snapshot.online
         if worker.hostname not in answered
     )
-
-
-def _with_consumers(
-    queue: QueueDepth, workers: Iterable[WorkerAnswer] | None, absent: Iterable[AbsentWorker]
-) -> QueueDepth:
-    if queue.consumers is not None or queue.missing:
-        return queue
-    return replace(queue, consumers=consumers_of(queue.name, workers, absent))

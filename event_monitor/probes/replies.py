@@ -88,6 +88,7 @@ def _with_stats(answer: WorkerAnswer, body: object) -> WorkerAnswer:
         memory_bytes=_peak_memory(body.get("rusage")),
         processed=_processed(body.get("total")),
         prefetch_count=_whole(body.get("prefetch_count")),
+        uptime_seconds=_whole(body.get("uptime")),
     )
 
 

@@ -28,7 +28,7 @@ class Look:
 
     active: int | None  # tasks that it runs
     processed: int | None  # tasks that it has begun since it started
-    work_waits: bool | None  # whether messages are ready in its queues
+    work_waits: bool | None  # whether messages are ready in its queues, and it may take them
     seen_at: float  # the moment up to which this is evidence
     uptime_seconds: float | None = None
 
@@ -38,6 +38,19 @@ class Look:
         ``idle`` is what ``idle_after`` made of this look.
         """
         return self.seen_at - idle.since if idle is not None and self._is_evidence else 0.0
+
+    def is_stalled(
+        self, idle: Idle | None, *, stalled_seconds: float, start_interval_seconds: float | None
+    ) -> bool:
+        """Return whether the worker has been idle for longer than one that is well may be.
+
+        ``start_interval_seconds`` is what a rate limit puts between two starts; where it is unknown
+        the worker may be waiting for a limit.
+        """
+        return (
+            start_interval_seconds is not None
+            and self.idle_seconds(idle) > stalled_seconds + start_interval_seconds
+        )
 
     @property
     def _is_evidence(self) -> bool:
@@ -69,11 +82,16 @@ def waiting_in(depths: Iterable[QueueDepth]) -> dict[str, bool]:
     return {queue.name: queue.ready > 0 for queue in depths if queue.ready is not None}
 
 
-def work_waits(queues: Iterable[str] | None, waiting: Mapping[str, bool]) -> bool | None:
+def work_waits(
+    queues: Iterable[str] | None, waiting: Mapping[str, bool], *, answer: WorkerAnswer | None = None
+) -> bool | None:
     """Return whether messages are ready for a worker that reads these queues; None if unknown.
 
-    A worker whose consumers were cancelled reads none, and no work waits for it.
+    A worker whose consumers were cancelled reads none, and no work waits for it. Nor does any for
+    one whose ``answer`` says that it is full.
     """
+    if answer is not None and is_full(answer):
+        return False
     if queues is None:
         return None
     known = [waiting.get(name) for name in queues]
@@ -146,22 +164,22 @@ class StalledWorkers:
             answer = answers.get(worker.hostname)
             if answer is not None:
                 memory = memory.after(answer)
-            takes_no_more = answer is not None and is_full(answer)
             # A heartbeat is evidence up to the moment it came: a solo worker that runs a task is
             # silent, and nobody knows what it does.
             look = Look(
                 active=worker.active,
                 processed=worker.processed,
-                work_waits=False if takes_no_more else work_waits(memory.queues, waiting),
+                work_waits=work_waits(memory.queues, waiting, answer=answer),
                 seen_at=now - worker.silent_seconds,
             )
             idle = None
             if worker.state is WorkerState.ONLINE:
                 idle = idle_after(memory.idle if memory.pid == worker.pid else None, look)
             self._memories[worker.hostname] = replace(memory, pid=worker.pid, idle=idle)
-            interval = memory.start_interval_seconds
-            if interval is not None and (
-                look.idle_seconds(idle) > self._stalled_seconds + interval
+            if look.is_stalled(
+                idle,
+                stalled_seconds=self._stalled_seconds,
+                start_interval_seconds=memory.start_interval_seconds,
             ):
                 stalled.append(worker.hostname)
         return tuple(sorted(stalled)) if waiting else None

@@ -6,12 +6,14 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
 from ..probes.inspect import look_at_workers
+from ..probes.join import with_consumers
 from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Settings
 from ..snapshot import TaskInFlight
-from ..survey import QueueDepth
+from ..survey import AbsentWorker, QueueDepth
+from .heartbeats import sends_heartbeats
 from .monitor_health import monitors_of, sign_of_monitor
-from .readable import PICKLED, why_nobody_answers
+from .readable import PICKLED, SILENT, why_nobody_answers
 from .report import Report
 
 __all__ = ["read_queues", "take_report"]
@@ -19,8 +21,14 @@ __all__ = ["read_queues", "take_report"]
 _QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for workers that may still answer
 
 
-def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Report:
-    """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away."""
+def take_report(
+    app: CeleryApp, settings: Settings, *, own: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Report:
+    """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away.
+
+    ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
+    five seconds more where no worker answers, to find out whether there are any.
+    """
     unknown: list[str] = []
     workers, queues = None, None
     running: tuple[TaskInFlight, ...] = ()
@@ -38,11 +46,16 @@ def take_report(app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLO
             unknown.append(str(error))
         if pickled:  # partly known is unknown
             workers, running, unreadable = None, (), PICKLED
+        elif workers == () and own is None and sends_heartbeats(app, clock=clock):
+            workers, unreadable = None, SILENT
+    answered = {worker.hostname for worker in workers or ()}
+    absent = [AbsentWorker(own)] if own and own not in answered else []
     if settings.probe_queues:
         consumed = {name for worker in workers or () for name in worker.queues or ()}
         names = tuple(sorted({*queue_names(app, settings), *consumed}))
         try:
-            queues = read_queues(app, settings, names)
+            depths = read_queues(app, settings, names)
+            queues = tuple(with_consumers(depth, workers, absent) for depth in depths)
         except ConnectionError as error:
             unknown.append(str(error))
     identity = Identity(

@@ -18,7 +18,7 @@ _NARROWEST = 12  # characters of a name, however little room there is
 _WORKER = ("worker", "active", "reserved", "scheduled", "processed", "memory")
 _QUEUE = ("queue", "ready", "unacked", "consumers", "oldest", "in/s", "out/s", "status")
 #: What a worker answers only for the verdict on stalls and backlogs.
-_NOT_SHOWN = ("prefetch_count", "scheduled_by_key", "start_interval_seconds")
+_NOT_SHOWN = ("prefetch_count", "scheduled_by_key", "start_interval_seconds", "uptime_seconds")
 _LONGEST_UUID = 36
 
 
@@ -45,7 +45,11 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
         "queues": None
         if report.queues is None
         else [
-            {**asdict(queue), "status": None if level is None else _name(level)}
+            {
+                **asdict(queue),
+                "unread": queue.is_unread,
+                "status": None if level is None else _name(level),
+            }
             for queue, level in zip(report.queues, verdict.queues, strict=True)
         ],
         "monitor": None if report.monitor is None else _monitor_document(report.monitor),
@@ -138,8 +142,14 @@ def _queue_row(queue: QueueDepth, level: Level | None) -> tuple[str, ...]:
         duration(queue.oldest_seconds),
         number(queue.arrivals_per_second),
         number(queue.deliveries_per_second),
-        "" if level is None else _name(level),
+        _flags(queue, level),
     )
+
+
+def _flags(queue: QueueDepth, level: Level | None) -> str:
+    """Return the queue's level, and that nobody reads it."""
+    flags = ["" if level is None else _name(level), "unread" if queue.is_unread else ""]
+    return ", ".join(filter(None, flags))
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> str:

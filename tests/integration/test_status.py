@@ -62,6 +62,9 @@ def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Cel
     ready = {queue["name"]: queue["ready"] for queue in report["queues"]}
     assert ready == {"backlog": 1, "celery": 3, "elsewhere": 0}
 
+    unread = {queue["name"]: queue["unread"] for queue in report["queues"]}
+    assert unread == {"backlog": True, "celery": False, "elsewhere": False}
+
     text = status(processes, "--queues", "backlog").output
     assert text.startswith("OK: 1 worker answers, 1 of 1 processes busy, 4 messages waiting\n")
     assert "longest running: " in text
@@ -114,7 +117,7 @@ def test_a_worker_is_healthy_until_it_no_longer_answers(
     os.killpg(worker.pid, signal.SIGCONT)
 
     assert (nobody.exit_code, stopped.exit_code) == (1, 1)
-    assert stopped.output.startswith("w1@health does not answer within 1 s.")
+    assert stopped.output.startswith("w1@health does not answer within 1 s, ")
 
 
 @on_redis
@@ -196,6 +199,24 @@ def test_a_worker_that_cannot_be_read_is_not_restarted(unreadable: str, unread: 
     ]
 
 
+@pytest.mark.parametrize("unreadable", ["pickle", "no remote control"])
+def test_without_the_app_a_worker_that_only_beats_is_not_restarted(
+    unreadable: str, broker: str, unread: Unread
+) -> None:
+    """-b alone does not know why it does not answer; its heartbeats prove that it is alive."""
+    unread.start(unreadable)
+
+    one = unread.typed("healthcheck", "--worker", "w1@health", url=broker)
+    other = unread.typed("healthcheck", "--worker", "w2@health", "--probe-seconds", "1", url=broker)
+    report = unread.typed("status", url=broker)
+
+    assert (one.exit_code, other.exit_code, report.exit_code) == (0, 1, 3), report.output
+    reason = "heartbeats come and no answer does, as with worker_enable_remote_control off"
+    assert one.output.startswith(f"nothing is known of w1@health: {reason}")
+    assert other.output.startswith("w2@health does not answer within 1 s, and sends no heartbeat.")
+    assert report.output.startswith(f"UNKNOWN: nothing is known of the workers: {reason}")
+
+
 def test_a_worker_in_pickle_that_is_gone_is_unhealthy(unread: Unread) -> None:
     """It cannot be read, and yet it is known whether it answers."""
     unread.start("pickle")
@@ -203,7 +224,7 @@ def test_a_worker_in_pickle_that_is_gone_is_unhealthy(unread: Unread) -> None:
     look = unread.typed("healthcheck", "--worker", "w2@health", "--probe-seconds", "2")
 
     assert look.exit_code == 1
-    assert look.output.startswith("w2@health does not answer within 2 s.")
+    assert look.output.startswith("w2@health does not answer within 2 s, ")
 
 
 class Unread:
@@ -229,10 +250,11 @@ class Unread:
         worker(self._processes, app=self._app, environ=self._environ)
         return reason
 
-    def typed(self, command: str, *arguments: str) -> Process:
-        """Type a command with that app and wait for its end."""
+    def typed(self, command: str, *arguments: str, url: str = "") -> Process:
+        """Type a command with that app, or with a broker only, and wait for its end."""
+        whose = ["-b", url] if url else ["-A", self._app]
         process = self._processes.start(
-            ["event-monitor", command, "-A", self._app, *arguments], self._environ
+            ["event-monitor", command, *whose, *arguments], self._environ
         )
         done(process)
         return process

@@ -47,7 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"clock", "distribution", "errors"},
     "provision": GROUND | {"catalog", "metrics", "settings", "sinks"},
     "status": GROUND
-    | {"broker", "liveness", "metrics", "probes", "receiver", "settings", "snapshot", "survey"},
+    | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
+    | {"survey"},
     "testing": {"clock", "sinks"},
     # composition, and the doors
     "pipeline": GROUND

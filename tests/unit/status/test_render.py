@@ -31,6 +31,34 @@ def test_the_text_is_for_people_and_its_first_line_for_checks() -> None:
     )
 
 
+def test_a_queue_that_nobody_reads_is_flagged() -> None:
+    """Beside its level; one that does not exist is nobody's to read."""
+    found = report(
+        queues=(
+            replace(queue(150), consumers=0),
+            QueueDepth("forgotten", ready=3, consumers=0),
+            QueueDepth("gone", missing=True, consumers=0),
+            QueueDepth("read", ready=0, consumers=1),
+        )
+    )
+
+    lines = as_text(found, judged(found)).splitlines()
+
+    assert [line.split(maxsplit=3)[-1] for line in lines if line[:4] in ("cele", "forg")] == [
+        "warning, unread",
+        "unread",
+    ]
+    assert "unread" not in "".join(line for line in lines if line[:4] in ("gone", "read"))
+    assert [depth["unread"] for depth in documents(found)] == [True, True, False, False]
+
+
+def documents(found: Report) -> list[dict[str, object]]:
+    """The queues in JSON."""
+    queues = as_json(found, judged(found))["queues"]
+    assert isinstance(queues, list)
+    return queues
+
+
 def test_problems_come_first_the_worst_before_the_others() -> None:
     """In one line."""
     found = report(
@@ -139,6 +167,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
                 "memory_bytes": None,
                 "sampled": False,
                 "missing": False,
+                "unread": None,
                 "status": "ok",
             }
         ],

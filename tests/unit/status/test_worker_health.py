@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,17 @@ from event_monitor.status.worker_health import (
     IdleNote,
     WorkerHealth,
     examine_worker,
-    longest_pause,
     look_at,
     nodename,
 )
 from event_monitor.survey import QueueDepth, WorkerAnswer
 
 ANSWER = WorkerAnswer(
-    "w1@host", active=0, processed=(("proj.a", 4), ("proj.b", 3)), queues=("celery", "mail")
+    "w1@host",
+    active=0,
+    processed=(("proj.a", 4), ("proj.b", 3)),
+    queues=("celery", "mail"),
+    uptime_seconds=60,
 )
 EMPTY = QueueDepth("mail", ready=0)
 
@@ -39,14 +43,14 @@ def test_a_look_shows_what_it_runs_has_begun_and_whether_work_waits(
     depths: tuple[QueueDepth, ...], work_waits: bool | None
 ) -> None:
     """None where a queue's depth is unknown and no other has messages."""
-    assert look_at(ANSWER, depths, uptime_seconds=60.0, now=1_000.0) == Look(
+    assert look_at(ANSWER, depths, now=1_000.0) == Look(
         active=0, processed=7, work_waits=work_waits, seen_at=1_000.0, uptime_seconds=60.0
     )
 
 
 def test_without_an_uptime_the_count_of_begun_tasks_proves_nothing() -> None:
     """It may be another process than at the last look."""
-    look = look_at(ANSWER, (), uptime_seconds=None, now=1_000.0)
+    look = look_at(replace(ANSWER, uptime_seconds=None), (), now=1_000.0)
 
     assert (look.processed, look.uptime_seconds) == (None, None)
 
@@ -56,39 +60,15 @@ def test_a_worker_that_reads_no_queue_has_no_work_waiting() -> None:
     idle = WorkerAnswer("w1@host", active=0, queues=())
     silent = WorkerAnswer("w1@host", active=0)
 
-    assert look_at(idle, (), uptime_seconds=60.0, now=0.0).work_waits is False
-    assert look_at(silent, (), uptime_seconds=60.0, now=0.0).work_waits is None
+    assert look_at(idle, (), now=0.0).work_waits is False
+    assert look_at(silent, (), now=0.0).work_waits is None
 
 
-def test_what_waits_for_a_rate_limit_is_no_work_that_a_worker_leaves() -> None:
-    """It may start nothing for as long as a stall takes, and be well."""
-    look = look_at(
-        ANSWER,
-        (QueueDepth("celery", ready=5), EMPTY),
-        uptime_seconds=60.0,
-        may_wait_for_a_limit=True,
-        now=0.0,
-    )
+def test_a_worker_that_is_full_has_no_work_waiting() -> None:
+    """It holds as many tasks as it may, all of them for their eta."""
+    full = replace(ANSWER, reserved=0, scheduled=4, prefetch_count=4)
 
-    assert look.work_waits is False
-
-
-@pytest.mark.parametrize(
-    ("registered", "seconds"),
-    [
-        (["proj.a [rate_limit=1/h]", "proj.b [rate_limit=10/m]", "proj.c"], 3_600.0),
-        (["proj.a [rate_limit=0.5]"], 2.0),
-        (["proj.a [rate_limit=0]"], 0.0),  # none, to Celery
-        (["proj.a"], 0.0),
-        (["proj.a [rate_limit=x/y]", "proj.b [rate_limit=nan]", 3, None], 0.0),
-        ("1/h", 0.0),
-        (None, 0.0),
-    ],
-)
-def test_the_longest_pause_is_that_of_the_strictest_limit(
-    registered: object, seconds: float
-) -> None:
-    assert longest_pause(registered) == pytest.approx(seconds)
+    assert look_at(full, (QueueDepth("celery", ready=5), EMPTY), now=0.0).work_waits is False
 
 
 # -- where nothing can be known --------------------------------------------------------------------

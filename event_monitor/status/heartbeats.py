@@ -1,0 +1,52 @@
+"""Heartbeats: whether workers that do not answer are alive, by what they send of themselves."""
+
+from __future__ import annotations
+
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import InvalidEvent
+from ..events import Event, WorkerEvent, decode
+from ..receiver import Receiver
+from ..receiver.transports import subscription_to
+
+__all__ = ["sends_heartbeats"]
+
+_LISTEN_SECONDS = 5.0  # two heartbeats of Celery's default, and time to subscribe
+_READ_SECONDS = 0.5
+
+
+def sends_heartbeats(
+    app: CeleryApp, worker: str | None = None, *, clock: Clock = SYSTEM_CLOCK
+) -> bool:
+    """Return whether a heartbeat of this worker, or of any without a nodename, is received.
+
+    Listens for five seconds at most. False also where this user may not receive events.
+    """
+    deadline = clock.monotonic() + _LISTEN_SECONDS
+    receiver = Receiver(app.connection_for_read(), app=app)
+    subscription = subscription_to(
+        receiver.connection, queue=receiver.queue, on_invalid=_ignore, clock=clock
+    )
+    try:
+        subscription.open()
+        while clock.monotonic() < deadline:
+            events = decode(subscription.read(_READ_SECONDS).bodies, on_invalid=_ignore)
+            if any(_is_heartbeat(event, worker) for event in events):
+                return True
+    except subscription.gone:
+        return False
+    finally:
+        subscription.close()
+    return False
+
+
+def _is_heartbeat(event: Event, worker: str | None) -> bool:
+    return (
+        isinstance(event, WorkerEvent)
+        and event.type == "worker-heartbeat"
+        and worker in (None, event.hostname)
+    )
+
+
+def _ignore(_error: InvalidEvent) -> None:
+    """Do nothing: whatever is no event is no heartbeat."""
