@@ -13,8 +13,9 @@ from contextlib import suppress
 from copy import copy
 from typing import Protocol
 
+from amqp.exceptions import NotFound
 from celery import uuid
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from ..broker.connections import connect, socket_deadline
@@ -68,6 +69,14 @@ class _PyAmqpConnection(Protocol):
     transport: _PyAmqpTransport
 
     def send_heartbeat(self) -> object: ...
+
+
+def _declare_exchange(exchange: Exchange) -> None:
+    """Make the exchange if it is not there: to ask for it needs no right, to declare it does."""
+    try:
+        exchange.declare(passive=True)
+    except NotFound:  # the server has closed the channel, and py-amqp has opened it again
+        exchange.declare()
 
 
 class AmqpSubscription:
@@ -161,7 +170,10 @@ class AmqpSubscription:
         """Declare, bind, consume."""
         self._channel = channel
         if not self._queue.no_declare:
-            self._queue(channel).declare()
+            queue = self._queue(channel)
+            _declare_exchange(queue.exchange)
+            queue.queue_declare()
+            queue.queue_bind()
         channel.basic_consume(
             self._queue.name,
             no_ack=self.no_ack,
