@@ -11,6 +11,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812  it is a class
 
 from ..errors import InvalidEvent
+from ..events import MAX_BODY_BYTES
 
 __all__ = ["Delivery", "Frames", "ServerClosedError", "refusal_of"]
 
@@ -30,7 +31,7 @@ _CLOSING = {
 _NOT_AMQP = "the server sends bytes that are not AMQP"
 # Bytes; a worker's message is below 1 MB. Of a larger body only the end is kept, to bound the
 # memory; the decoder refuses that as too large.
-_LARGEST_BODY = 64 << 20
+_LARGEST_BODY = MAX_BODY_BYTES + (1 << 20)
 
 _LONGEST_KEPT = 1_024  # bytes of properties; Celery's have a hundred, and 4,096 are remembered
 

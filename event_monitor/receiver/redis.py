@@ -2,75 +2,28 @@
 
 Kombu's own way costs ten times as much, reads for as long as messages come, and waits for ever on
 a half-open connection. Here the socket is ours: a server that is quiet is sent a PING, and is gone
-if it does not answer. Connecting (TLS, passwords, unix sockets) is kombu's and redis-py's; the
-protocol is parsed by hiredis; only the envelope is read here.
+if it does not answer. Connecting (TLS, passwords, unix sockets) is kombu's and redis-py's.
 """
 
 from __future__ import annotations
 
-import binascii
 import socket
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol, cast
+from typing import Protocol
 
 import hiredis
-import msgspec
 from redis.exceptions import RedisError
 
 from ..broker.connections import connect
 from ..broker.protocols import Connection, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import InvalidEvent
 from ..snapshot import AckToken
+from .redis_messages import Messages
 from .subscription import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
-__all__ = ["RedisSubscription", "body_of"]
+__all__ = ["RedisSubscription"]
 
 _READ_BYTES = 1 << 16
-_PORTION_BYTES = 1 << 14  # hiredis moves what is left in its buffer after every reply
-_MESSAGE = b"pmessage"
-_JSON = ("application/json", None)
-
-
-class _NoCompression(msgspec.Struct, gc=False):
-    compression: None = None
-
-
-class _Base64(msgspec.Struct, gc=False):
-    body_encoding: Literal["base64"]
-
-
-class _Usual(msgspec.Struct, gc=False, rename={"content_type": "content-type"}):
-    """The envelope of nearly every event; msgspec decodes the base64 itself."""
-
-    body: bytes
-    properties: _Base64
-    headers: _NoCompression | None = None
-    content_type: Literal["application/json"] | None = None
-
-
-class _Headers(msgspec.Struct, gc=False):
-    compression: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Properties(msgspec.Struct, gc=False):
-    body_encoding: str | None = None
-
-
-class _Envelope(msgspec.Struct, gc=False, rename={"content_type": "content-type"}):
-    """Any envelope of kombu's virtual transports: the parts that are examined here."""
-
-    body: str
-    properties: _Properties
-    headers: _Headers | None = None
-    content_type: str | None = None
-
-
-# Both take whatever hiredis returns, and raise one of these for what they cannot decode.
-_decode_usual = cast("Callable[[object], _Usual]", msgspec.json.Decoder(_Usual).decode)
-_decode = cast("Callable[[object], _Envelope]", msgspec.json.Decoder(_Envelope).decode)
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 
 
 class _RedisConnection(Protocol):
@@ -83,19 +36,12 @@ class _RedisConnection(Protocol):
     def send_command(self, *command: str, check_health: bool = True) -> object: ...
 
 
-class _Reader(Protocol):
-    """``hiredis.Reader``, whose own types know of no bytearray."""
-
-    def feed(self, data: bytearray, start: int, length: int) -> object: ...
-    def gets(self) -> object: ...
-
-
 class RedisSubscription:
     """A pattern subscription to the fanout channel of the event exchange."""
 
     # Set by `open`.
     _socket: socket.socket
-    _reader: _Reader
+    _messages: Messages
 
     def __init__(
         self,
@@ -133,11 +79,9 @@ class RedisSubscription:
         subscriber.send_command("PSUBSCRIBE", topic)
         self._socket = subscriber._sock  # noqa: SLF001  redis-py has no other way to it
         self._socket.settimeout(CONNECT_SECONDS)
-        self._reader = cast("_Reader", hiredis.Reader())
-        while (reply := self._reader.gets()) is False:
-            self._reader.feed(self._buffer, 0, self._receive())
-        if isinstance(reply, Exception):
-            raise reply
+        self._messages = Messages(topic.encode(), on_invalid=self._on_invalid)
+        while not self._messages.are_promised(self._buffer, self._receive()):
+            pass
         self._received_at = self._monotonic()
 
     def read(self, timeout_seconds: float) -> Reading:
@@ -149,17 +93,7 @@ class RedisSubscription:
             self._examine_silence()
             return Reading()
         self._received_at = self._monotonic()
-        reader = self._reader
-        bodies: list[bytes] = []
-        for start in range(0, received, _PORTION_BYTES):
-            reader.feed(self._buffer, start, min(_PORTION_BYTES, received - start))
-            while (reply := reader.gets()) is not False:
-                if isinstance(reply, list) and reply[0] == _MESSAGE:
-                    try:
-                        bodies.append(body_of(reply[3]))
-                    except InvalidEvent as error:
-                        self._on_invalid(error)
-        return Reading(bodies)
+        return Reading(self._messages.feed(self._buffer, received))
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Do nothing: Redis keeps no messages."""
@@ -188,31 +122,3 @@ class RedisSubscription:
         if quiet_seconds >= QUIET_SECONDS and self._redis is not None:
             self._pinged_at = now
             self._redis.send_command("PING", check_health=False)
-
-
-def body_of(envelope: object) -> bytes:
-    """Return the event's body from kombu's envelope; decompress nothing.
-
-    Raises ``InvalidEvent`` for whatever is not the envelope of a JSON event.
-    """
-    try:
-        return _decode_usual(envelope).body
-    except _UNREADABLE:
-        return _unusual_body_of(envelope)
-
-
-def _unusual_body_of(data: object) -> bytes:
-    try:
-        envelope = _decode(data)
-    except _UNREADABLE as error:
-        raise InvalidEvent("broken message", str(error)) from error
-    if envelope.headers is not None and bytes(envelope.headers.compression) != b"null":
-        raise InvalidEvent("compressed message")
-    if envelope.content_type not in _JSON:
-        raise InvalidEvent("content type", repr(envelope.content_type)[:80])
-    if envelope.properties.body_encoding != "base64":
-        return envelope.body.encode("utf-8", "surrogatepass")
-    try:
-        return binascii.a2b_base64(envelope.body)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidEvent("broken message", str(error)) from error

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_monitor.errors import InvalidEvent
-from event_monitor.receiver.redis import body_of
+from event_monitor.receiver.redis_messages import body_of
 
 BODY = b'{"type": "x-y"}'
 ENVELOPE: dict[str, object] = {
