@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from celery.events.state import State as CeleryState
 
 from .broker.capabilities import carries_events
-from .broker.control import send_own_event
+from .broker.own_events import send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, UnavailableError
@@ -26,8 +28,11 @@ from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot, TaskInFlight
 from .state import State
+from .text import one_line
 
 __all__ = ["Pipeline", "require_events"]
+
+log = logging.getLogger(__name__)
 
 _LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
 _NAMES_SECONDS = _LEARN_SECONDS + 2.0  # connecting included: what is not named by then never is
@@ -173,7 +178,7 @@ class Pipeline:
 
     def _send_own_event(self) -> None:
         """Make sure that something comes once the queue is ours, though no worker may be there."""
-        send_own_event(self._app, self._app.connection_for_write())
+        send_own_event(self._app).add_done_callback(_log_failure)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -189,6 +194,12 @@ class Pipeline:
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()
         )
         return replace(snapshot, survey=replace(snapshot.survey, stalled=stalled))
+
+
+def _log_failure(sent: Future[None]) -> None:
+    error = sent.exception()
+    if error is not None:
+        log.warning("could not send an event to myself: %s", one_line(error))
 
 
 def _of_the_user(

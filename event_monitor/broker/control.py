@@ -16,13 +16,12 @@ from celery import uuid
 from kombu import Consumer, Message, Producer
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import OWN_EVENT
 from .capabilities import answers_remote_control
 from .connections import connect, socket_deadline, without_decompression
 from .outstanding import Outstanding
 from .protocols import CeleryApp, Channel, Connection, Mailbox
 
-__all__ = ["Arguments", "Reply", "broadcast", "collect_replies", "mailbox_of", "send_own_event"]
+__all__ = ["Arguments", "Reply", "broadcast", "collect_replies", "mailbox_of"]
 
 log = logging.getLogger(__name__)
 
@@ -53,30 +52,14 @@ def broadcast(app: CeleryApp, source: Connection, *commands: str) -> None:
         return
 
     def send() -> None:
-        with mailbox_of(app, source) as mailbox:
-            for command in commands:
-                mailbox.abcast(command)
+        try:
+            with mailbox_of(app, source) as mailbox:
+                for command in commands:
+                    mailbox.abcast(command)
+        except Exception as error:  # noqa: BLE001  whatever it is, the monitor goes on without it
+            log.warning("could not send the workers %s: %s", " and ".join(commands), error)
 
-    _in_a_thread(send, f"could not send the workers {' and '.join(commands)}")
-
-
-def send_own_event(app: CeleryApp, source: Connection) -> None:
-    """Send an event that nobody counts, in a thread: our own receiver proves by it that it works.
-
-    Connects to the broker of ``source``. Returns at once; a failure is logged.
-    """
-
-    def send() -> None:
-        with (
-            source.clone(connect_timeout=_SECONDS) as connection,
-            socket_deadline(connection, _SECONDS),
-        ):
-            connect(connection)
-            with app.events.Dispatcher(connection) as dispatcher:
-                dispatcher.send(OWN_EVENT)
-            connection.release()  # within the deadline: it sends a close, and waits for the answer
-
-    _in_a_thread(send, "could not send an event to myself")
+    threading.Thread(target=send, name="control", daemon=True).start()
 
 
 def collect_replies(
@@ -181,16 +164,6 @@ def mailbox_of(
         mailbox.producer_pool = None  # publish on this connection, not on the pool's
         yield mailbox
         connection.release()  # within the deadline: it sends a close, and waits for the answer
-
-
-def _in_a_thread(send: Callable[[], None], failure: str) -> None:
-    def run() -> None:
-        try:
-            send()
-        except Exception as error:  # noqa: BLE001  whatever it is, the monitor goes on without it
-            log.warning("%s: %s", failure, error)
-
-    threading.Thread(target=run, name="control", daemon=True).start()
 
 
 def _reply_of(body: object, command: str | None) -> Reply | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..broker.protocols import CeleryApp, Connection, Dispatcher, Errors
+from collections.abc import Callable
+
+from ..broker.own_events import is_own_event, own_events
+from ..broker.protocols import CeleryApp, Errors
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import OWN_EVENT, CustomEvent
 from ..text import one_line
 from .finding import Finding
 from .listener import Listener, subscription_error
@@ -12,7 +14,6 @@ from .rights import Needs, missing_right
 
 __all__ = ["examine_echo", "examine_subscription"]
 
-_CONNECT_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
 _RESEND_SECONDS = 0.5  # Redis forgets what is published before a subscription has arrived
 _POLL_SECONDS = 0.005
@@ -46,14 +47,13 @@ def examine_echo(
             f"could not subscribe to {app.conf.event_exchange!r} within {_ECHO_SECONDS:.0f} s",
             "May this user declare queues and bind them to that exchange?",
         )
-    with _writing(app) as connection:
-        lost: Errors = (*connection.connection_errors, *connection.channel_errors, OSError)
-        try:
-            # Else a dispatcher keeps what is refused, and says nothing.
-            with app.events.Dispatcher(connection, buffer_while_offline=False) as dispatcher:
-                seconds = _seconds_to_return(dispatcher, listener, clock=clock)
-        except lost as error:
-            return _judge_refusal(app, error, needs)
+    source = app.connection_for_write()
+    lost: Errors = (*source.connection_errors, *source.channel_errors, OSError)
+    try:
+        with own_events(app, seconds=2 * _ECHO_SECONDS) as send:
+            seconds = _seconds_to_return(send, listener, clock=clock)
+    except lost as error:
+        return _judge_refusal(app, error, needs)
     if seconds is None:
         return Finding(
             "events",
@@ -63,15 +63,6 @@ def examine_echo(
         )
     milliseconds = seconds * 1_000
     return Finding("events", "ok", f"an event of our own came back ({milliseconds:.0f} ms)")
-
-
-def _writing(app: CeleryApp) -> Connection:
-    """Return a connection on which a refusal is an error: RabbitMQ confirms what it took."""
-    connection = app.connection_for_write()
-    options = dict(connection.transport_options)
-    if connection.transport.driver_type == "amqp":
-        options["confirm_publish"] = True
-    return connection.clone(connect_timeout=_CONNECT_SECONDS, transport_options=options)
 
 
 def _judge_refusal(app: CeleryApp, error: BaseException, needs: Needs) -> Finding:
@@ -91,21 +82,16 @@ def _judge_refusal(app: CeleryApp, error: BaseException, needs: Needs) -> Findin
     )
 
 
-def _seconds_to_return(dispatcher: Dispatcher, listener: Listener, *, clock: Clock) -> float | None:
+def _seconds_to_return(
+    send: Callable[[], None], listener: Listener, *, clock: Clock
+) -> float | None:
     """Send our own event, again and again, until one is received; None if none ever is."""
     deadline = clock.monotonic() + _ECHO_SECONDS
     while clock.monotonic() < deadline:
         sent_at = clock.monotonic()
-        dispatcher.send(OWN_EVENT)
+        send()
         while clock.monotonic() < sent_at + _RESEND_SECONDS:
-            if _has_own_event(listener):
+            if any(is_own_event(received.event) for received in listener.received()):
                 return clock.monotonic() - sent_at
             clock.sleep(_POLL_SECONDS)
     return None
-
-
-def _has_own_event(listener: Listener) -> bool:
-    return any(
-        isinstance(received.event, CustomEvent) and received.event.type == OWN_EVENT
-        for received in listener.received()
-    )

@@ -6,6 +6,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.app import app_or_default
@@ -14,10 +15,12 @@ from kombu import Connection
 
 from .. import events as ev
 from ..broker.control import broadcast
+from ..broker.own_events import is_own_event, send_own_event
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
 from ..text import one_line
+from .echo import Echo
 from .subscription import Subscription
 from .transports import subscription_to
 
@@ -40,7 +43,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     ``on_events`` gets the events of one read, in order, with the ack token of their messages if
     they must be acknowledged; ``on_invalid`` what was not an event; ``on_connection`` whether the
     broker is connected. The ``handlers`` of Celery's receiver are called after ``on_events``, each
-    with one typed event. Making a receiver connects to nothing.
+    with one typed event that is not our own. Making a receiver connects to nothing.
 
     ``capture`` and ``consume`` belong to one thread, in which all of these are called; ``stop`` and
     ``acknowledge`` may be called from any.
@@ -54,6 +57,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
+    echo_seconds = 10.0  # of silence, after which an event of our own has to come back
     time_source: Clock = SYSTEM_CLOCK  # `clock` is Celery's logical one
 
     def __init__(
@@ -97,6 +101,11 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         seconds without one. ``wakeup``: ask all workers for a heartbeat after connecting.
         """
         reads = failures = 0
+        echo = Echo(
+            partial(send_own_event, self.app),
+            quiet_seconds=self.echo_seconds,
+            clock=self.time_source,
+        )
         while not self.should_stop:
             subscription = subscription_to(
                 self._source,
@@ -107,10 +116,11 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             )
             try:
                 self._subscribe(subscription, wakeup=wakeup)
+                echo.begin(awaits_first=self.durable is not None)
                 failures = 0
                 received_at, quiet = self.time_source.monotonic(), False
                 while not self._has_stopped():
-                    received, token = self._read(subscription)
+                    received, token = self._read(subscription, echo)
                     if received or token:
                         self._hand_over(received, token)
                         received_at = self.time_source.monotonic()
@@ -146,13 +156,19 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
             broadcast(self.app, self._source, *commands)
 
-    def _read(self, subscription: Subscription) -> tuple[list[ev.Event], AckToken | None]:
+    def _read(
+        self, subscription: Subscription, echo: Echo
+    ) -> tuple[list[ev.Event], AckToken | None]:
         """Acknowledge what is settled, then read once; return the events and their ack token."""
         if self._settled:
             subscription.acknowledge(self._settled.pop())
         if self.on_reading is not None:
             self.on_reading()
         reading = subscription.read(_READ_SECONDS)
+        if reading.bodies:
+            echo.note_message()
+        else:
+            echo.examine_silence()
         received = ev.decode(reading.bodies, on_invalid=self._invalid)
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
@@ -182,7 +198,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             return
         for event in received:
             handler = self.handlers.get(event.type) or self.handlers.get("*")
-            if handler:
+            if handler and not is_own_event(event):
                 handler(event)
 
     def _invalid(self, error: InvalidEvent) -> None:

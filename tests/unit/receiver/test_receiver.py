@@ -13,6 +13,7 @@ from celery import Celery
 from kombu import Producer
 
 from event_monitor import events as ev
+from event_monitor.broker.own_events import is_own_event
 from event_monitor.receiver import Receiver
 from event_monitor.snapshot import AckToken
 
@@ -205,6 +206,27 @@ def test_without_on_events_the_handlers_are_called(app: Celery) -> None:
 
     receiver.capture()
     assert [event.uuid for event in seen] == ["u1"]
+
+
+def test_events_of_our_own_are_not_handed_to_handlers(app: Celery) -> None:
+    """Where nothing comes they prove that the subscription works; nobody asked for them."""
+    seen: list[str] = []
+    own: list[str] = []
+    receiver = Receiver(
+        app.connection_for_read(), app=app, handlers={"*": lambda event: seen.append(event.type)}
+    )
+    receiver.echo_seconds = 0.05
+
+    def on_events(events: Sequence[ev.Event], _token: AckToken | None) -> None:
+        own.extend(event.type for event in events if is_own_event(event))
+        if len(own) == 2:
+            receiver.stop()
+
+    receiver.on_events = on_events
+
+    receiver.capture(wakeup=False)
+
+    assert (own[:2], seen) == ([ev.OWN_EVENT] * 2, [])
 
 
 def test_a_limit_and_a_timeout_end_the_capture(app: Celery) -> None:

@@ -1,0 +1,76 @@
+"""Deaf subscriptions: the broker answers, the queue is there, and nothing is bound to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from celery import Celery
+
+from event_monitor import events as ev
+from event_monitor.receiver import Receiver
+from event_monitor.snapshot import AckToken
+
+from ..support.servers import RabbitServer, Server
+from ..support.waiting import wait_until
+
+pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+
+
+class Listening:
+    """A receiver in a thread, and what it told."""
+
+    def __init__(self, app: Celery) -> None:
+        self.links: list[bool] = []
+        self.types: list[str] = []
+        self._receiver = Receiver(app.connection_for_read(), app=app)
+        self._receiver.echo_seconds = 1.0
+        self._receiver.on_connection = self.links.append
+        self._receiver.on_events = self._on_events
+        self._thread = threading.Thread(target=self._receiver.capture)
+        self._thread.start()
+
+    def _on_events(self, events: Sequence[ev.Event], _token: AckToken | None) -> None:
+        self.types += [event.type for event in events]
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._receiver.stop()
+        self._thread.join(30)
+
+
+@pytest.fixture
+def listening(client: Celery) -> Iterator[Listening]:
+    """One that is connected."""
+    listening = Listening(client)
+    wait_until(lambda: listening.links == [True], 20, "it is connected")
+    yield listening
+    listening.stop()
+
+
+def test_an_exchange_that_was_deleted_and_declared_again_is_noticed(
+    broker: str, client: Celery, listening: Listening, server: Callable[[str], Server]
+) -> None:
+    """An event of our own does not come back; then the next subscription receives again."""
+    # Given
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    exchange = f"exchanges/{broker.rpartition('/')[2]}/celeryev"
+    rabbitmq.management("DELETE", exchange)
+    rabbitmq.management("PUT", exchange, {"type": "topic", "durable": True})
+
+    # When
+    wait_until(lambda: listening.links == [True, False, True], 60, "it subscribes again")
+
+    # Then
+    with client.events.default_dispatcher(hostname="w1@deaf") as dispatcher:
+        dispatcher.send("worker-heartbeat", freq=2.0)
+    wait_until(lambda: "worker-heartbeat" in listening.types, 20, "events come again")
+
+
+def test_a_quiet_subscription_that_works_stays(listening: Listening) -> None:
+    """Events of our own come back, time and again."""
+    wait_until(lambda: listening.types.count(ev.OWN_EVENT) >= 3, 60, "three have come back")
+
+    assert listening.links == [True]
