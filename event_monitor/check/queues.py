@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
+from ..probes.prober import MakeQueueProbe
 from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Settings
 from ..text import one_line
@@ -23,13 +24,14 @@ def examine_queues(
     needs: Needs,
     *,
     consumed: Collection[str] = (),
+    make_queue_probe: MakeQueueProbe = queue_probe_to,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Finding]:
     """Read all queues once as the monitor will; ``consumed`` are those that workers read."""
     if not settings.probe_queues:
         return
     names = tuple(sorted({*queue_names(app, settings), *consumed}))
-    probe = queue_probe_to(app, settings, clock=clock)
+    probe = make_queue_probe(app, settings, clock=clock)
     try:
         depths = probe.read(names)
     except probe.gone as error:
@@ -48,6 +50,14 @@ def examine_queues(
         shown = listed([depth.name for depth in known])
         ready = sum(depth.ready or 0 for depth in known)
         yield Finding("queues", "ok", f"{len(known)} read, with {ready:,} messages ready: {shown}")
+    ageless = [depth.name for depth in known if depth.ready and depth.oldest_seconds is None]
+    if ageless and probe.age_hint:
+        yield Finding(
+            "queues",
+            "note",
+            f"nothing tells how old the messages in {listed(ageless)} are",
+            f"For OldestMessageAge: {probe.age_hint}.",
+        )
     if unknown and not right:
         yield Finding(
             "queues",
