@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["NOT_ASKED", "AbsentWorker", "QueueDepth", "Survey", "WorkerAnswer"]
+__all__ = ["NOT_ASKED", "AbsentWorker", "QueueDepth", "Survey", "WorkerAnswer", "only_reader"]
+
+_DIRECT_SUFFIX = ".dq2"  # of the queue of a single worker: celery.utils.nodenames.worker_direct
+
+
+def only_reader(queue: str) -> str | None:
+    """Return the nodename of the worker whose own queue it is (``worker_direct``); None if of none.
+
+    Of pods that come and go, such queues would be names without end.
+    """
+    return queue.removesuffix(_DIRECT_SUFFIX) if queue.endswith(_DIRECT_SUFFIX) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from celery import uuid
 from kombu import Consumer, Message, Producer
@@ -21,7 +21,7 @@ from .connections import connect, socket_deadline, without_decompression
 from .outstanding import Outstanding
 from .protocols import CeleryApp, Channel, Connection, Mailbox
 
-__all__ = ["Arguments", "Reply", "broadcast", "collect_replies", "mailbox_of"]
+__all__ = ["Question", "Reply", "broadcast", "collect_replies", "mailbox_of"]
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,26 @@ _SECONDS = 5.0  # to connect, and for Redis to answer; on AMQP a dead peer shows
 _PICKLE = frozenset({"pickle", "application/x-python-serialize"})  # runs whatever code it holds
 _LONGEST_NAME = 255  # characters of a nodename; a longer one cannot be a worker's
 
-#: Command → its arguments. Commands that take none may be left out.
-Arguments = Mapping[str, Mapping[str, object]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Several commands to the workers in one round: to whom, and when the round is over.
+
+    Only the workers in ``destination`` are asked, if there are any; else all are. The round ends
+    as soon as everybody in ``destination`` and ``expected``, and everybody else who replied at all,
+    has replied to every command. Where nobody is named in either, it ends after ``quiet_seconds``
+    in which no reply came and none was outstanding; without these, at its deadline.
+
+    ``arguments`` has those of each command that takes any. ``on_unreadable`` is called for each
+    reply that is not read; where only some workers are asked, it is the answer of one of them.
+    """
+
+    commands: Collection[str]
+    destination: Collection[str] = ()
+    expected: Collection[str] = ()
+    quiet_seconds: float | None = None
+    arguments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    on_unreadable: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +81,20 @@ def broadcast(app: CeleryApp, source: Connection, *commands: str) -> None:
 
 
 def collect_replies(
-    mailbox: Mailbox,
-    commands: Collection[str],
-    *,
-    deadline: float,
-    destination: Collection[str] = (),
-    expected: Collection[str] = (),
-    quiet_seconds: float | None = None,
-    arguments: Arguments | None = None,
-    on_unreadable: Callable[[], None] | None = None,
-    clock: Clock = SYSTEM_CLOCK,
+    mailbox: Mailbox, question: Question, *, deadline: float, clock: Clock = SYSTEM_CLOCK
 ) -> Iterator[Reply]:
-    """Send several commands in one round, and yield the workers' replies as they come.
+    """Send the commands, and yield the workers' replies as they come.
 
-    Only the workers in ``destination`` are asked, if there are any; else all are. The round ends at
-    ``deadline`` (monotonic seconds of the clock), or as soon as everybody in ``destination`` and
-    ``expected``, and everybody else who replied at all, has replied to every command. Where nobody
-    is named in either, it ends after ``quiet_seconds`` in which no reply came and none was
-    outstanding; without these, at the deadline.
-
-    Pickled replies are not read, whatever the app accepts: workers of an app whose
-    ``task_serializer`` is pickle stay unknown. ``on_unreadable`` is called for each reply that is
-    not read; where only some workers are asked, it is the answer of one of them.
+    The round ends at ``deadline`` (monotonic seconds of the clock) at the latest. Pickled replies
+    are not read, whatever the app accepts: workers of an app whose ``task_serializer`` is pickle
+    stay unknown.
     """
     channel: Channel = mailbox.connection.default_channel
-    tickets = {uuid(): command for command in commands}
+    tickets = {uuid(): command for command in question.commands}
     received: list[Reply] = []
-    replies = Outstanding(commands, destination=destination, expected=expected)
+    replies = Outstanding(
+        question.commands, destination=question.destination, expected=question.expected
+    )
 
     def on_reply(body: object, message: Message) -> None:
         reply = _reply_of(body, tickets.get(str(message.headers.get("ticket"))))
@@ -99,8 +104,8 @@ def collect_replies(
     def on_decode_error(message: Message, _error: Exception) -> None:
         if str(message.headers.get("ticket")) in tickets:
             replies.unreadable += 1
-            if on_unreadable is not None:
-                on_unreadable()
+            if question.on_unreadable is not None:
+                question.on_unreadable()
 
     inbox = mailbox.reply_queue(channel)
     consumer = Consumer(
@@ -116,8 +121,7 @@ def collect_replies(
             mailbox,
             channel,
             tickets,
-            arguments or {},
-            destination=destination,
+            question,
             expires_at=clock.wall() + deadline - clock.monotonic(),
         )
         quiet_at = deadline
@@ -130,8 +134,8 @@ def collect_replies(
                 mailbox.connection.drain_events(timeout=seconds)
             batch, received[:] = received[:], ()
             yield from (reply for reply in batch if replies.accept(reply.hostname, reply.command))
-            if quiet_seconds is not None and batch:
-                quiet_at = clock.monotonic() + quiet_seconds
+            if question.quiet_seconds is not None and batch:
+                quiet_at = clock.monotonic() + question.quiet_seconds
     channel.after_reply_message_received(inbox.name)  # else Redis keeps its binding for ever
 
 
@@ -180,9 +184,8 @@ def _publish(
     mailbox: Mailbox,
     channel: Channel,
     tickets: Mapping[str, str],
-    arguments: Arguments,
+    question: Question,
     *,
-    destination: Collection[str],
     expires_at: float,
 ) -> None:
     """Publish all commands to the workers' exchange, as ``kombu.pidbox`` publishes one."""
@@ -191,8 +194,8 @@ def _publish(
         producer.publish(
             {
                 "method": command,
-                "arguments": arguments.get(command, {}),
-                "destination": list(destination) or None,
+                "arguments": question.arguments.get(command, {}),
+                "destination": list(question.destination) or None,
                 "pattern": None,
                 "matcher": None,
                 "ticket": ticket,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..broker.capabilities import answers_remote_control
+from ..broker.control import Question
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import replies_of
@@ -62,18 +63,15 @@ def ask_workers(
 
 
 def _ask(app: CeleryApp, *, enable_events: bool, clock: Clock) -> Answers:
-    commands = ["conf", "active_queues", *(["enable_events"] * enable_events)]
+    question = Question(
+        commands=["conf", "active_queues", *(["enable_events"] * enable_events)],
+        arguments={"conf": {"with_defaults": True}},
+    )
     configurations: dict[str, object] = {}
     replies: Counter[str] = Counter()
     turned_on: set[str] = set()
     queues: set[str] = set()
-    for reply in replies_of(
-        app,
-        commands,
-        timeout=_REPLY_SECONDS,
-        arguments={"conf": {"with_defaults": True}},
-        clock=clock,
-    ):
+    for reply in replies_of(app, question, timeout=_REPLY_SECONDS, clock=clock):
         if reply.command == "conf":
             configurations[reply.hostname] = reply.body
             replies[reply.hostname] += 1

@@ -10,15 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from ..settings import Settings
 from ..snapshot import Snapshot
-from ..survey import QueueDepth, Survey, WorkerAnswer
+from ..survey import QueueDepth, Survey, WorkerAnswer, only_reader
 from .levels import Level, age_of, level_of
 from .source_values import SourceValues, known
 
 __all__ = ["queue_totals", "queue_values", "values_by_queue", "worker_totals", "worker_values"]
 
-# `worker_direct` gives every worker a queue of its own (celery.utils.nodenames): of pods that come
-# and go it would make series without end.
-_DIRECT_SUFFIX = ".dq2"
 _DIRECT_LABEL = "worker_direct"
 
 
@@ -31,7 +28,7 @@ def values_by_queue(survey: Survey, settings: Settings) -> dict[str, SourceValue
     """Return the gauges by QueueName; the queues of single workers are one together."""
     labelled: dict[str, list[QueueDepth]] = {}
     for queue in survey.queues or ():
-        label = _DIRECT_LABEL if queue.name.endswith(_DIRECT_SUFFIX) else queue.name
+        label = queue.name if only_reader(queue.name) is None else _DIRECT_LABEL
         labelled.setdefault(label, []).append(queue)
     return {label: _values_of(queues, survey, settings) for label, queues in labelled.items()}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from kombu.exceptions import KombuError
 
 from ..broker.capabilities import answers_remote_control
-from ..broker.control import Arguments, Reply, collect_replies, mailbox_of
+from ..broker.control import Question, Reply, collect_replies, mailbox_of
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import TaskInFlight
@@ -56,20 +56,18 @@ def look_at_workers(
 ) -> tuple[tuple[WorkerAnswer, ...], tuple[TaskInFlight, ...]]:
     """Return the answers as ``ask_workers`` does, and the tasks that are running.
 
-    Whom it asks and how long it waits is as in ``collect_replies``.
+    Whom it asks and how long it waits is as in ``Question``.
     """
     answers: dict[str, WorkerAnswer] = {}
     running: list[TaskInFlight] = []
-    for reply in replies_of(
-        app,
-        COMMANDS,
-        timeout=timeout,
+    question = Question(
+        commands=COMMANDS,
         destination=destination,
         expected=expected,
         quiet_seconds=quiet_seconds,
         on_unreadable=on_unreadable,
-        clock=clock,
-    ):
+    )
+    for reply in replies_of(app, question, timeout=timeout, clock=clock):
         if reply.command == "active":
             running.extend(known_tasks(reply.hostname, reply.body))
         answer = answers.get(reply.hostname) or WorkerAnswer(reply.hostname)
@@ -89,15 +87,13 @@ def ask_start_intervals(
     0 where no task has a limit. A worker that does not answer is left out. The reply lists all its
     tasks, so this is for few workers. Raises ``ConnectionError`` as ``ask_workers`` does.
     """
-    intervals = {}
-    for reply in replies_of(
-        app,
-        ("registered",),
-        timeout=timeout,
+    question = Question(
+        commands=("registered",),
         destination=destination,
         arguments={"registered": {"taskinfoitems": ["rate_limit"]}},
-        clock=clock,
-    ):
+    )
+    intervals = {}
+    for reply in replies_of(app, question, timeout=timeout, clock=clock):
         interval = start_interval(reply.body)
         if interval is not None and reply.hostname in destination:
             intervals[reply.hostname] = interval
@@ -105,21 +101,12 @@ def ask_start_intervals(
 
 
 def replies_of(
-    app: CeleryApp,
-    commands: Collection[str],
-    *,
-    timeout: float,
-    destination: Collection[str] = (),
-    expected: Collection[str] = (),
-    quiet_seconds: float | None = None,
-    arguments: Arguments | None = None,
-    on_unreadable: Callable[[], None] | None = None,
-    clock: Clock = SYSTEM_CLOCK,
+    app: CeleryApp, question: Question, *, timeout: float, clock: Clock = SYSTEM_CLOCK
 ) -> Iterator[Reply]:
-    """Yield the replies to these commands as they come, on a connection of its own.
+    """Yield the replies to a question as they come, on a connection of its own.
 
-    The other parameters are those of ``collect_replies``. Raises ``ConnectionError``, with a
-    sentence for the log, if the broker cannot be used.
+    Takes ``timeout`` seconds and a second at most. Raises ``ConnectionError``, with a sentence for
+    the log, if the broker cannot be used.
     """
     deadline = clock.monotonic() + timeout
     source = app.connection_for_read()
@@ -128,17 +115,7 @@ def replies_of(
     lost = (*lost, ValueError, TypeError, LookupError, AttributeError)
     try:
         with mailbox_of(app, source, seconds=timeout + _CLOSE_SECONDS) as mailbox:
-            yield from collect_replies(
-                mailbox,
-                commands,
-                deadline=deadline,
-                destination=destination,
-                expected=expected,
-                quiet_seconds=quiet_seconds,
-                arguments=arguments,
-                on_unreadable=on_unreadable,
-                clock=clock,
-            )
+            yield from collect_replies(mailbox, question, deadline=deadline, clock=clock)
     except lost as error:
         # The text is the server's or the driver's; of the URL only the masked form is shown.
         raise ConnectionError(
@@ -157,9 +134,8 @@ def tasks_in_flight(
     """
     if not answers_remote_control(app.connection_for_read()):
         return ()
-    replies = list(
-        replies_of(app, _HOLDING, timeout=timeout, quiet_seconds=timeout / 3, clock=clock)
-    )
+    question = Question(commands=_HOLDING, quiet_seconds=timeout / 3)
+    replies = list(replies_of(app, question, timeout=timeout, clock=clock))
     known: dict[str, TaskInFlight] = {}
     for reply in sorted(replies, key=lambda reply: _HOLDING.index(reply.command)):
         for task in known_tasks(reply.hostname, reply.body):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from ..survey import only_reader
+
 __all__ = ["KnownQueues"]
 
 _MOST_QUEUES = 10_000  # whoever may write to the broker can make names up
-_DIRECT_SUFFIX = ".dq2"  # of the queue of a single worker: celery.utils.nodenames.worker_direct
 
 
 class KnownQueues:
@@ -45,4 +46,5 @@ class KnownQueues:
 
 
 def _is_there(name: str, workers: Collection[str]) -> bool:
-    return not name.endswith(_DIRECT_SUFFIX) or name.removesuffix(_DIRECT_SUFFIX) in workers
+    reader = only_reader(name)
+    return reader is None or reader in workers

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +24,7 @@ from event_monitor.survey import WorkerAnswer
 from ..support.processes import Processes
 from ..support.proj import QUEUES
 from ..support.proxy import Proxy
+from ..support.replier import replier
 from ..support.servers import Server, free_port, missing
 from ..support.waiting import wait_until
 
@@ -173,48 +173,11 @@ def test_a_broker_that_hangs_is_given_up(broker: str, server: Callable[[str], Se
             ask_workers(app, timeout=1.0)
 
 
-@contextmanager
-def liar(app: Celery, *bodies: object, serializer: str = "json") -> Iterator[None]:
-    """Somebody on the broker who answers every command with all of this."""
-    done = threading.Event()
-    connection = app.connection_for_read()
-    mailbox = app.control.mailbox(connection)
-
-    def lie(request: dict[str, Any], _message: object) -> None:
-        for body in bodies:
-            mailbox.serializer = serializer
-            mailbox._publish_reply(
-                body,
-                request["reply_to"]["exchange"],
-                request["reply_to"]["routing_key"],
-                request["ticket"],
-                channel=connection.default_channel,
-                serializer=serializer,
-            )
-
-    node = mailbox.Node("liar@host", channel=connection.default_channel)
-    node.listen(callback=lie)
-
-    def listen() -> None:
-        while not done.is_set():
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=0.2)
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        connection.release()
-
-
 def test_lies_are_left_out(client: Celery) -> None:
     """What is not the reply of one worker is dropped; the rest is unknown, field by field."""
     bodies: tuple[object, ...] = (None, "x", 3, [], {}, {"a@x": 1, "b@x": 2}, {"n" * 300: []})
 
-    with liar(client, *bodies, {"liar@host": "x"}):
+    with replier(client, *bodies, {"liar@host": "x"}):
         answers = wait_until(  # on Redis a liar may not listen yet
             lambda: ask_workers(client, timeout=3.0, expected=["liar@host"]), 30, "it has lied"
         )
@@ -226,7 +189,7 @@ def test_pickle_is_never_read(client: Celery) -> None:
     """Even if the app accepts it."""
     client.conf.accept_content = ["json", "pickle"]
 
-    with liar(client, {"liar@host": []}, serializer="pickle"):
+    with replier(client, {"liar@host": []}, serializer="pickle"):
         assert ask_workers(client, timeout=1.0, expected=["liar@host"]) == ()
 
 

@@ -3,64 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import AbstractContextManager
 
 import pytest
 from celery import Celery
 
-from event_monitor.broker.control import broadcast, collect_replies, mailbox_of
+from event_monitor.broker.control import Question, broadcast, collect_replies, mailbox_of
 from event_monitor.clock import SYSTEM_CLOCK
+
+from ...support.replier import replier
 
 DEADLINE_SECONDS = 30.0
 
 
-@contextmanager
-def worker(app: Celery, name: str, *, serializer: str) -> Iterator[None]:
+def worker(app: Celery, name: str, *, serializer: str) -> AbstractContextManager[None]:
     """A worker inside this process that replies ``[]`` to everything."""
-    done = threading.Event()
-    connection = app.connection_for_read()
-    mailbox = app.control.mailbox(connection)
-
-    def reply(request: dict[str, Any], _message: object) -> None:
-        mailbox._publish_reply(
-            {name: []},
-            request["reply_to"]["exchange"],
-            request["reply_to"]["routing_key"],
-            request["ticket"],
-            channel=connection.default_channel,
-            serializer=serializer,
-        )
-
-    mailbox.Node(name, channel=connection.default_channel).listen(callback=reply)
-
-    def listen() -> None:
-        while not done.is_set():
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=0.05)
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        connection.release()
+    return replier(app, {name: []}, name=name, serializer=serializer)
 
 
 def asked(app: Celery, name: str, *commands: str) -> tuple[list[str], int]:
     """Ask one worker; return the commands it replied to, and how many replies were unreadable."""
     unreadable: list[None] = []
     with mailbox_of(app, app.connection_for_read()) as mailbox:
-        replies = collect_replies(
-            mailbox,
-            commands,
-            deadline=SYSTEM_CLOCK.monotonic() + DEADLINE_SECONDS,
+        question = Question(
+            commands=commands,
             destination=(name,),
             on_unreadable=lambda: unreadable.append(None),
         )
+        deadline = SYSTEM_CLOCK.monotonic() + DEADLINE_SECONDS
+        replies = collect_replies(mailbox, question, deadline=deadline)
         return [reply.command for reply in replies], len(unreadable)
 
 
