@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..snapshot import WorkerState, WorkerStatus
 from ..survey import QueueDepth, Survey, WorkerAnswer
 
-__all__ = ["Idle", "Look", "StalledWorkers", "idle_after", "is_full", "waiting_in", "work_waits"]
+__all__ = ["Idle", "Look", "StalledWorkers", "idle_after", "waiting_in", "work_waits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Look:
 
     active: int | None  # tasks that it runs
     processed: int | None  # tasks that it has begun since it started
-    work_waits: bool | None  # whether messages are ready in its queues, and it may take them
+    work_waits: bool | None  # whether there is work that it could begin
     seen_at: float  # the moment up to which this is evidence
     uptime_seconds: float | None = None
 
@@ -85,13 +85,14 @@ def waiting_in(depths: Iterable[QueueDepth]) -> dict[str, bool]:
 def work_waits(
     queues: Iterable[str] | None, waiting: Mapping[str, bool], *, answer: WorkerAnswer | None = None
 ) -> bool | None:
-    """Return whether messages are ready for a worker that reads these queues; None if unknown.
+    """Return whether there is work that an idle worker could begin; None if unknown.
 
-    A worker whose consumers were cancelled reads none, and no work waits for it. Nor does any for
-    one whose ``answer`` says that it is full.
+    ``queues`` are those it reads, and ``answer`` is what it says of itself, if it says anything.
+    One whose consumers were cancelled reads none, and one that is full takes nothing from them.
+    What it has reserved it could begin at once.
     """
-    if answer is not None and is_full(answer):
-        return False
+    if answer is not None and (answer.reserved or _is_full(answer)):
+        return bool(answer.reserved)
     if queues is None:
         return None
     known = [waiting.get(name) for name in queues]
@@ -100,13 +101,12 @@ def work_waits(
     return None if None in known else False
 
 
-def is_full(answer: WorkerAnswer) -> bool:
-    """Return whether the worker holds as many tasks as it may, so that it takes no more.
+def _is_full(answer: WorkerAnswer) -> bool:
+    """Return whether as many tasks wait for their eta as it may hold, so that it takes no more.
 
-    They wait for their eta, or for the pool. Those that wait for a rate limit do not show here.
+    Those that wait for a rate limit do not show here, nor among the reserved.
     """
-    held = (answer.reserved or 0) + (answer.scheduled or 0)
-    return bool(answer.prefetch_count) and held >= (answer.prefetch_count or 0)
+    return bool(answer.prefetch_count) and (answer.scheduled or 0) >= (answer.prefetch_count or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,12 @@ class StalledWorkers:
     happens to a worker on Redis that lost its connection and never came back to its queues; it
     does not answer any more either, so what it said last is remembered.
 
+    The same if it has reserved tasks and begins none of them: its pool is dead, or hangs.
+
     A worker that is well may look like that for a while: one with a rate limit until it may start
-    the next task, one whose consumers were cancelled, one that is full. So nobody is judged who has
-    never answered, or of whom the rate limits are not known.
+    the next task, one whose consumers were cancelled, one that is full of tasks that wait for their
+    eta. So nobody is judged who has never answered, or of whom the rate limits are not known. One
+    that runs tasks is never stalled: a task that hangs looks like one that is long.
     """
 
     def __init__(self, stalled_seconds: float) -> None:

@@ -31,7 +31,7 @@ class StartIntervals:
         suspect = [
             answer.hostname
             for answer in answers
-            if answer.active == 0 and work_waits(answer.queues, waiting)
+            if answer.active == 0 and work_waits(answer.queues, waiting, answer=answer)
         ]
         unknown = [answer.hostname for answer in answers if answer.hostname not in self._known]
         return tuple(dict.fromkeys((*suspect, *unknown)))[:_MOST_ASKED]

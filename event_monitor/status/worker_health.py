@@ -110,8 +110,8 @@ def _judge(
     ready = sum(depth.ready or 0 for depth in depths)
     return WorkerHealth(
         "unhealthy",
-        f"{printable(name)} is stalled: {ready:,} messages wait in its queues, "
-        f"and it has begun nothing for {idle_seconds:,.0f} s.",
+        f"{printable(name)} is stalled: {ready:,} messages wait in its queues, it has reserved "
+        f"{answer.reserved or 0:,}, and it has begun nothing for {idle_seconds:,.0f} s.",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -117,6 +119,26 @@ def test_a_worker_that_fell_out_of_its_queues_is_stalled(
     client.control.broadcast("take_hold", reply=True, timeout=5)
     wait_until(lambda: judged.ready() == 0 and idle(roster, processed=2), 20, "it has worked")
     assert judged.stalled() == ()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_whose_pool_hangs_is_stalled(
+    client: Celery,
+    roster: Callable[[], tuple[WorkerStatus, ...]],
+    judged: Judged,
+) -> None:
+    """It beats, answers, and holds all that it may; no process of its pool begins any of it."""
+    # Given
+    (answer,) = client.control.broadcast("stats", reply=True, timeout=20, limit=1)
+    os.kill(answer[W1]["pool"]["processes"][0], signal.SIGSTOP)
+    for _ in range(8):
+        client.send_task("proj.succeed")
+    wait_until(lambda: judged.ready() == 4, 20, "it holds four")
+    wait_until(lambda: idle(roster, processed=0), 20, "its heartbeat has come")
+
+    # Then
+    assert judged.stalled() == ()
+    wait_until(lambda: judged.stalled() == (W1,), 20, "it is stalled")
 
 
 @pytest.mark.usefixtures("worker")

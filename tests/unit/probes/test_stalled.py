@@ -171,17 +171,34 @@ def test_a_rate_limit_is_remembered_while_the_worker_does_not_answer() -> None:
 
 @pytest.mark.parametrize(
     ("held", "verdict"),
-    [((4, 0), ()), ((1, 3), ()), ((0, 9), ()), ((3, 0), (W1,)), ((0, 0), (W1,))],
+    [
+        ((0, 4), ()),
+        ((0, 9), ()),
+        ((0, 3), (W1,)),
+        ((0, 0), (W1,)),
+        ((4, 0), (W1,)),
+        ((1, 3), (W1,)),
+    ],
 )
-def test_a_worker_that_holds_all_it_may_is_not_stalled(
+def test_a_worker_that_is_full_of_tasks_with_an_eta_is_not_stalled(
     held: tuple[int, int], verdict: tuple[str, ...]
 ) -> None:
-    """It takes no more: tasks wait for their eta, or for the pool."""
+    """It takes no more; those that it has reserved it could begin, if its pool were well."""
     stalled = StalledWorkers(LIMIT)
     found = survey(W1, celery=5, held=held)
     after(stalled, 0, worker(), found)
 
     assert after(stalled, 400, worker(), found) == verdict
+
+
+def test_a_pool_that_begins_nothing_of_what_the_worker_holds_is_stalled() -> None:
+    """Also if nothing more waits in the queue."""
+    stalled = StalledWorkers(LIMIT)
+    found = survey(W1, celery=0, held=(2, 0))
+    after(stalled, 0, worker(), found)
+
+    assert after(stalled, 300, worker(), found) == ()
+    assert after(stalled, 301, worker(), found) == (W1,)
 
 
 def test_a_worker_whose_consumer_was_cancelled_is_not_stalled() -> None:

@@ -65,10 +65,12 @@ def test_a_worker_that_reads_no_queue_has_no_work_waiting() -> None:
 
 
 def test_a_worker_that_is_full_has_no_work_waiting() -> None:
-    """It holds as many tasks as it may, all of them for their eta."""
+    """It holds as many tasks as it may, all of them for their eta; what is reserved does wait."""
     full = replace(ANSWER, reserved=0, scheduled=4, prefetch_count=4)
+    depths = (QueueDepth("celery", ready=5), EMPTY)
 
-    assert look_at(full, (QueueDepth("celery", ready=5), EMPTY), now=0.0).work_waits is False
+    assert look_at(full, depths, now=0.0).work_waits is False
+    assert look_at(replace(full, reserved=1), depths, now=0.0).work_waits is True
 
 
 # -- where nothing can be known --------------------------------------------------------------------
