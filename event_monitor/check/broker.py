@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -26,6 +27,24 @@ _CONNECT_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
+
+_REMEDY = "Is the URL right, is the server up, may this machine connect to that port?"
+#: What to do, by what the server says.
+_REMEDIES = {
+    re.compile(r"vhost .* not found"): (
+        "The vhost is what follows the slash after the host: amqp://host/name, or amqp://host// "
+        "for the vhost '/'."
+    ),
+    re.compile(r"access to vhost .* refused"): (
+        "This user has no right on that vhost: rabbitmqctl set_permissions gives it some."
+    ),
+    re.compile(r"Login was refused|WRONGPASS|invalid (username-)?password"): (
+        "User or password are wrong; in a URL special characters are percent-encoded."
+    ),
+    re.compile(r"NOAUTH|Authentication required"): (
+        "The server wants a password, and the URL has none: redis://:password@host."
+    ),
+}
 
 
 def examine_broker(
@@ -157,12 +176,9 @@ def _reach(source: Connection, *, clock: Clock) -> Finding:
     if error is None:
         milliseconds = (clock.monotonic() - began_at) * 1_000
         return Finding("broker", "ok", f"{uri} answers ({milliseconds:.0f} ms)")
-    return Finding(
-        "broker",
-        "failed",
-        f"{uri} cannot be used: {_masked(error, connection.password)}",
-        "Is the URL right, is the server up, may this machine connect to that port?",
-    )
+    reason = _masked(error, connection.password)
+    remedies = (remedy for said, remedy in _REMEDIES.items() if said.search(reason))
+    return Finding("broker", "failed", f"{uri} cannot be used: {reason}", next(remedies, _REMEDY))
 
 
 def _masked(error: BaseException, password: str | None) -> str:

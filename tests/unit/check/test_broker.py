@@ -145,6 +145,25 @@ def reason(error: str) -> str:
     return broker.message.removeprefix("redis://:**@host// cannot be used: ")
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("NOT_ALLOWED - vhost other not found", "The vhost is what follows the slash"),
+        ("NOT_ALLOWED - access to vhost '/' refused for user 'x'", "This user has no right on"),
+        ("ACCESS_REFUSED - Login was refused using PLAIN", "User or password are wrong"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "User or password are"),
+        ("invalid username-password pair or user is disabled.", "User or password are wrong"),
+        ("Authentication required.", "The server wants a password"),
+        ("Connection refused", "Is the URL right, is the server up"),
+    ],
+)
+def test_the_remedy_is_that_of_what_the_server_says(error: str, remedy: str) -> None:
+    app: Any = Unreachable(error, password="very-secret")
+    _, broker, _ = examine_broker(app, CONSOLE, listen_seconds=0)
+
+    assert broker.remedy.startswith(remedy)
+
+
 def test_a_password_is_masked_before_the_error_is_cut() -> None:
     """Else a part of it would be left at the end."""
     assert reason("no very-secret\n here.") == "no ** here"
