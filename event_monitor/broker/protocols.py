@@ -71,6 +71,7 @@ class RedisChannel(Channel, Protocol):
     """``kombu.transport.redis.Channel``: how it keeps queues, from the app's transport options."""
 
     global_keyprefix: str
+    keyprefix_queue: str  # of the key of an exchange's bindings, with a ``%s`` for its name
     priority_steps: Sequence[int]
     ack_emulation: bool
     unacked_key: str

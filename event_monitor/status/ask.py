@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
+from ..probes.bound_queues import bound_queues
 from ..probes.inspect import look_at_workers
 from ..probes.join import with_consumers
 from ..probes.queues import queue_names, queue_probe_to
@@ -52,10 +53,18 @@ def take_report(
     absent = [AbsentWorker(own)] if own and own not in answered else []
     if settings.probe_queues:
         consumed = {name for worker in workers or () for name in worker.queues or ()}
-        names = tuple(sorted({*queue_names(app, settings), *consumed}))
+        named = {*queue_names(app, settings), *consumed}
+        # Those that only producers know are of interest while messages wait in them. A worker asks
+        # again and again, so it does not look for them.
+        others = () if own else bound_queues(app, settings, clock=clock)
+        names = tuple(sorted({*named, *others}))
         try:
             depths = read_queues(app, settings, names)
-            queues = tuple(with_consumers(depth, workers, absent) for depth in depths)
+            queues = tuple(
+                with_consumers(depth, workers, absent)
+                for depth in depths
+                if depth.ready or depth.name in named
+            )
         except ConnectionError as error:
             unknown.append(str(error))
     identity = Identity(

@@ -16,6 +16,7 @@ from celery import Celery
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import PROJECT, ROOT, Process, Processes
 from ..support.proj import QUEUES
+from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
 SOON = 30.0
@@ -69,6 +70,30 @@ def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Cel
     assert text.startswith("OK: 1 worker answers, 1 of 1 processes busy, 4 messages waiting\n")
     assert "longest running: " in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_queue_that_only_producers_know_is_shown_while_work_waits_in_it(
+    broker: str, processes: Processes, client: Celery, server: Callable[[str], Server]
+) -> None:
+    """Flagged as unread; RabbitMQ names it through its management API only."""
+    # Given
+    processes.worker("w1@status", concurrency=1)
+    client.send_task("proj.succeed", queue="nobody")
+    for_rabbitmq = []
+    if broker.startswith("amqp"):
+        rabbitmq = server("rabbitmq")
+        assert isinstance(rabbitmq, RabbitServer)
+        for_rabbitmq = ["--management-url", f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"]
+
+    # When
+    def queues() -> dict[str, tuple[int, bool]]:
+        report = json.loads(status(processes, "--json", *for_rabbitmq).output)
+        return {queue["name"]: (queue["ready"], queue["unread"]) for queue in report["queues"]}
+
+    wait_until(lambda: "nobody" in queues(), 30, "the management API counts every five seconds")
+
+    # Then
+    assert queues() == {"celery": (0, False), "elsewhere": (0, False), "nobody": (1, True)}
 
 
 @on_redis
