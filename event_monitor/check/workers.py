@@ -15,9 +15,10 @@ _TWO_HEARTBEATS_SECONDS = 4.0  # Celery's default; who was silent for less may j
 
 _TURN_ON = (
     "Start the workers with -E:         celery -A proj worker -E\n"
-    "or configure the app:              worker_send_task_events = True\n"
-    "or let the monitor turn them on:   event-monitor run --enable-events"
+    "or configure the app:              worker_send_task_events = True"
 )
+_TURN_ON_FROM_HERE = "\nor let the monitor turn them on:   event-monitor run --enable-events"
+_ASK_FOR_PROOF = "\nor be sure right now:              event-monitor check --enable-events"
 
 
 def judge_workers(
@@ -45,9 +46,7 @@ def judge_workers(
     yield from _judge_formats(workers)
     yield from _judge_heartbeats(received, listened_seconds, judged_by_answers=judged_by_answers)
     yield from _judge_clocks(workers)
-    if any(worker.answers for worker in workers) and not any(
-        worker.sends_sent for worker in workers
-    ):
+    if _any_answers(workers) and not any(worker.sends_sent for worker in workers):
         yield Finding(
             "queue times",
             "note",
@@ -148,7 +147,7 @@ def _judge_task_events(
             "failed",
             f"NOT SENT by {listed([worker.hostname for worker in missing])}: {ran} "
             f"tasks in {listened_seconds:.0f} s and not one event came; they will not be counted",
-            _TURN_ON,
+            _TURN_ON + _TURN_ON_FROM_HERE * _any_answers(missing),
         )
     if unknown:
         yield Finding(
@@ -156,8 +155,13 @@ def _judge_task_events(
             "warning",
             f"not seen from {listed([worker.hostname for worker in unknown])}: no task ran there "
             f"in {listened_seconds:.0f} s, and Celery does not say whether -E was given",
-            _TURN_ON + "\nor be sure right now:              event-monitor check --enable-events",
+            _TURN_ON + (_TURN_ON_FROM_HERE + _ASK_FOR_PROOF) * _any_answers(unknown),
         )
+
+
+def _any_answers(workers: Sequence[WorkerEvidence]) -> bool:
+    """Return whether one of them takes commands, such as to send events."""
+    return any(worker.answers for worker in workers)
 
 
 def _judge_formats(workers: Sequence[WorkerEvidence]) -> Iterator[Finding]:

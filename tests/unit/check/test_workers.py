@@ -225,3 +225,14 @@ def test_names_cannot_steer_the_terminal() -> None:
     for finding in findings:
         assert finding.message.isprintable(), finding
         assert finding.remedy.replace("\n", "").isprintable(), finding
+
+
+@pytest.mark.parametrize("ran", [None, 5])
+def test_nobody_is_told_to_turn_on_task_events_from_here_in_workers_that_do_not_answer(
+    ran: int | None,
+) -> None:
+    """They take no commands, so only their own command line or app can."""
+    (finding,) = only("task events", judged(worker(answers=False, ran=ran)))
+
+    assert "worker -E" in finding.remedy
+    assert "--enable-events" not in finding.remedy
