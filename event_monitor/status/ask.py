@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
@@ -11,13 +13,13 @@ from ..probes.join import with_consumers
 from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Settings
 from ..snapshot import TaskInFlight
-from ..survey import AbsentWorker, QueueDepth
+from ..survey import AbsentWorker, QueueDepth, WorkerAnswer
 from .heartbeats import sends_heartbeats
 from .monitor_health import monitors_of, sign_of_monitor
 from .readable import PICKLED, SILENT, why_nobody_answers
 from .report import Report
 
-__all__ = ["read_queues", "take_report"]
+__all__ = ["read_queues", "take_report", "with_known_consumers"]
 
 _QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for workers that may still answer
 
@@ -49,21 +51,12 @@ def take_report(
             workers, running, unreadable = None, (), PICKLED
         elif workers == () and own is None and sends_heartbeats(app, clock=clock):
             workers, unreadable = None, SILENT
-    answered = {worker.hostname for worker in workers or ()}
-    absent = [AbsentWorker(own)] if own and own not in answered else []
     if settings.probe_queues:
-        consumed = {name for worker in workers or () for name in worker.queues or ()}
-        named = {*queue_names(app, settings), *consumed}
-        # Those that only producers know are of interest while messages wait in them. A worker asks
-        # again and again, so it does not look for them.
-        others = () if own else bound_queues(app, settings, clock=clock)
-        names = tuple(sorted({*named, *others}))
+        # A worker asks again and again, so it looks for no queues that it does not know.
+        look_further = own is None and not unknown
         try:
-            depths = read_queues(app, settings, names)
-            queues = tuple(
-                with_consumers(depth, workers, absent)
-                for depth in depths
-                if depth.ready or depth.name in named
+            queues = _look_at_queues(
+                app, settings, workers, own=own, look_further=look_further, clock=clock
             )
         except ConnectionError as error:
             unknown.append(str(error))
@@ -81,6 +74,41 @@ def take_report(
         unreadable=unreadable,
         monitor=sign_of_monitor(monitors_of(settings.state_dir, identity), now=clock.wall()),
     )
+
+
+def _look_at_queues(
+    app: CeleryApp,
+    settings: Settings,
+    workers: tuple[WorkerAnswer, ...] | None,
+    *,
+    own: str | None,
+    look_further: bool,
+    clock: Clock,
+) -> tuple[QueueDepth, ...]:
+    """Return the queues of app and workers; with ``look_further`` others in which messages wait."""
+    answered = {worker.hostname for worker in workers or ()}
+    absent = [AbsentWorker(own)] if own and own not in answered else []
+    consumed = {name for worker in workers or () for name in worker.queues or ()}
+    named = {*queue_names(app, settings), *consumed}
+    others = bound_queues(app, settings, clock=clock) if look_further else ()
+    return tuple(
+        with_known_consumers(depth, workers, absent)
+        for depth in read_queues(app, settings, tuple(sorted({*named, *others})))
+        if depth.ready or depth.name in named
+    )
+
+
+def with_known_consumers(
+    queue: QueueDepth, workers: Iterable[WorkerAnswer] | None, absent: Iterable[AbsentWorker]
+) -> QueueDepth:
+    """Return the depth with its consumers, which are unknown if only a silent worker may read it.
+
+    Who that is nobody knows here, but messages that are with a worker prove that there is one.
+    """
+    joined = with_consumers(queue, workers, absent)
+    if queue.consumers is None and joined.consumers == 0 and queue.unacked:
+        return queue
+    return joined
 
 
 def read_queues(

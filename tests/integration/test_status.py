@@ -224,16 +224,21 @@ def test_a_worker_that_cannot_be_read_is_not_restarted(unreadable: str, unread: 
     ]
 
 
-@pytest.mark.parametrize("unreadable", ["pickle", "no remote control"])
+@pytest.mark.parametrize(
+    ("broker", "unreadable"),
+    [("redis", "pickle"), ("rabbitmq", "no remote control")],
+    indirect=["broker"],
+)
 def test_without_the_app_a_worker_that_only_beats_is_not_restarted(
     unreadable: str, broker: str, unread: Unread
 ) -> None:
     """-b alone does not know why it does not answer; its heartbeats prove that it is alive."""
     unread.start(unreadable)
+    soon = ("--probe-seconds", "1")
 
-    one = unread.typed("healthcheck", "--worker", "w1@health", url=broker)
-    other = unread.typed("healthcheck", "--worker", "w2@health", "--probe-seconds", "1", url=broker)
-    report = unread.typed("status", url=broker)
+    one = unread.typed("healthcheck", "--worker", "w1@health", *soon, url=broker)
+    other = unread.typed("healthcheck", "--worker", "w2@health", *soon, url=broker)
+    report = unread.typed("status", *soon, url=broker)
 
     assert (one.exit_code, other.exit_code, report.exit_code) == (0, 1, 3), report.output
     reason = "heartbeats come and no answer does, as with worker_enable_remote_control off"
