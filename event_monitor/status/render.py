@@ -18,7 +18,10 @@ _NARROWEST = 12  # characters of a name, however little room there is
 _WORKER = ("worker", "active", "reserved", "scheduled", "processed", "memory")
 _QUEUE = ("queue", "ready", "unacked", "consumers", "oldest", "in/s", "out/s", "status")
 #: What a worker answers only for the verdict on stalls and backlogs.
-_NOT_SHOWN = ("prefetch_count", "scheduled_by_key", "start_interval_seconds", "uptime_seconds")
+_NOT_SHOWN = (
+    *("prefetch_count", "scheduled_by_key", "start_interval_seconds"),
+    *("uptime_seconds", "is_solo"),
+)
 _LONGEST_UUID = 36
 
 
