@@ -8,17 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
+from ..survey import AbsentWorker, Survey, WorkerAnswer
 from ..text import one_line
 from .inspect import ask_start_intervals, ask_workers
 from .known_queues import KnownQueues
+from .latest_answers import LatestAnswers
 from .queues import QueueProbe, queue_names, queue_probe_to
 from .sent_ages import SentAges, SentTasks
 from .silent_workers import SilentWorkers
@@ -63,23 +63,6 @@ class MakeQueueProbe(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Queues:
-    """The queues' depths, and when they were read, on the monotonic clock."""
-
-    depths: tuple[QueueDepth, ...]
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Workers:
-    """The workers' answers, and when they were complete, on the monotonic clock."""
-
-    answers: tuple[WorkerAnswer, ...]
-    absent: tuple[AbsentWorker, ...]
-    at: float
-
-
 class Prober:
     """Asks in a daemon thread, from ``start`` to ``close``.
 
@@ -116,13 +99,7 @@ class Prober:
         self._clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS, settings.probe_seconds)
-        self._stale_seconds = _STALE_PERIODS * self._period
-
-        self._lock = threading.Lock()  # for the next four
-        self._queues: _Queues | None = None
-        self._queues_before: _Queues | None = None
-        self._workers: _Workers | None = None
-        self._failures = 0
+        self._latest = LatestAnswers(stale_seconds=_STALE_PERIODS * self._period)
 
         # The thread's own.
         self._failing: set[str] = set()  # the questions that failed when last asked
@@ -157,25 +134,7 @@ class Prober:
 
     def survey(self) -> Survey:
         """Return what is known now. Each failure is reported once."""
-        with self._lock:
-            failures, self._failures = self._failures, 0
-            queues, before, workers = self._queues, self._queues_before, self._workers
-        now = self._clock.monotonic()
-        if queues is not None and now - queues.at > self._stale_seconds:
-            queues = None
-        if workers is not None and now - workers.at > self._stale_seconds:
-            workers = None
-        if before is not None and queues and queues.at - before.at > self._stale_seconds:
-            before = None  # the growth over an outage does not describe the present
-        return Survey(
-            queues=queues.depths if queues else None,
-            queues_age_seconds=now - queues.at if queues else None,
-            ready_growth_per_second=_growth(before, queues),
-            workers=workers.answers if workers else None,
-            workers_age_seconds=now - workers.at if workers else None,
-            absent=workers.absent if workers else (),
-            failures=failures,
-        )
+        return self._latest.survey(now=self._clock.monotonic())
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
@@ -215,8 +174,7 @@ class Prober:
         try:
             question()
         except Exception as error:  # noqa: BLE001  whatever it is, the next period may be better
-            with self._lock:
-                self._failures += 1
+            self._latest.note_failure()
             if what not in self._failing:
                 self._failing.add(what)
                 log.warning("could not %s: %s", what, one_line(error))
@@ -247,8 +205,7 @@ class Prober:
         )
         self._silent_workers.note(absent, alive=self._alive)
         answers = self._start_intervals.complete(answers)
-        with self._lock:
-            self._workers = _Workers(answers, absent, now)
+        self._latest.note_workers(answers, absent=absent, now=now)
 
     def _probe_queues(self) -> None:
         """Ask for the queues of app and settings, and those that workers or producers use."""
@@ -265,43 +222,16 @@ class Prober:
             depths = self._sent_ages.complete(depths, before=sent, now=self._clock.wall())
         self._known_queues.keep((depth.name for depth in depths if depth.ready), now=now)
         self._unknown_ages.note(depths, hint=self._queue_probe.age_hint)
-        with self._lock:
-            self._queues_before = self._queues
-            self._queues = _Queues(depths, self._clock.monotonic())
+        self._latest.note_queues(depths, now=self._clock.monotonic())
 
     def _probe_start_intervals(self) -> None:
         """Ask the workers for their rate limits, whose answers would else be taken for a stall."""
-        workers, queues = self._workers, self._queues
-        if workers is None or queues is None:
-            return
-        to_ask = self._start_intervals.to_ask(workers.answers, queues.depths)
+        answers = self._latest.workers
+        to_ask = self._start_intervals.to_ask(answers, self._latest.depths)
         intervals = {}
         if to_ask:
             intervals = self._ask_start_intervals(
                 self._app, to_ask, timeout=self._settings.probe_seconds, clock=self._clock
             )
         self._start_intervals.note(intervals, workers=self._alive)
-        answers = self._start_intervals.complete(workers.answers)
-        with self._lock:
-            self._workers = replace(workers, answers=answers)
-
-
-def _growth(before: _Queues | None, after: _Queues | None) -> float | None:
-    """Return by how many ready messages per second all queues have grown.
-
-    None if the depth of one is not known both times. One that does not exist is empty.
-    """
-    if before is None or after is None or after.at <= before.at:
-        return None
-    ready_before = {queue.name: _ready(queue) for queue in before.depths}
-    grown = 0
-    for queue in after.depths:
-        ready, earlier = _ready(queue), ready_before.get(queue.name)
-        if ready is None or earlier is None:
-            return None
-        grown += ready - earlier
-    return grown / (after.at - before.at)
-
-
-def _ready(queue: QueueDepth) -> int | None:
-    return 0 if queue.missing else queue.ready
+        self._latest.complete_workers(self._start_intervals.complete(answers))
