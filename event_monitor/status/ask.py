@@ -21,6 +21,7 @@ from .report import Report
 
 __all__ = ["read_queues", "take_report", "with_known_consumers"]
 
+_BEAT_SECONDS = 3.0  # one heartbeat of Celery's default, and time to subscribe
 _QUIET_SECONDS = 1.0  # how long Celery's own `inspect` waits for workers that may still answer
 
 
@@ -30,7 +31,7 @@ def take_report(
     """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away.
 
     ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
-    five seconds more where no worker answers, to find out whether there are any.
+    three seconds more where no worker answers, to find out whether there are any.
     """
     unknown: list[str] = []
     workers, queues = None, None
@@ -49,7 +50,11 @@ def take_report(
             unknown.append(str(error))
         if pickled:  # partly known is unknown
             workers, running, unreadable = None, (), PICKLED
-        elif workers == () and own is None and sends_heartbeats(app, clock=clock):
+        elif (
+            workers == ()
+            and own is None
+            and sends_heartbeats(app, seconds=_BEAT_SECONDS, clock=clock)
+        ):
             workers, unreadable = None, SILENT
     if settings.probe_queues:
         # A worker asks again and again, so it looks for no queues that it does not know.

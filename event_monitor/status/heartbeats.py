@@ -11,18 +11,18 @@ from ..receiver.transports import subscription_to
 
 __all__ = ["sends_heartbeats"]
 
-_LISTEN_SECONDS = 5.0  # two heartbeats of Celery's default, and time to subscribe
 _READ_SECONDS = 0.5
 
 
 def sends_heartbeats(
-    app: CeleryApp, worker: str | None = None, *, clock: Clock = SYSTEM_CLOCK
+    app: CeleryApp, worker: str | None = None, *, seconds: float, clock: Clock = SYSTEM_CLOCK
 ) -> bool:
     """Return whether a heartbeat of this worker, or of any without a nodename, is received.
 
-    Listens for five seconds at most. False also where this user may not receive events.
+    Listens for so many seconds at most, subscribing included; Celery's workers send one every two.
+    False also where this user may not receive events.
     """
-    deadline = clock.monotonic() + _LISTEN_SECONDS
+    deadline = clock.monotonic() + seconds
     receiver = Receiver(app.connection_for_read(), app=app)
     subscription = subscription_to(
         receiver.connection, queue=receiver.queue, on_invalid=_ignore, clock=clock

@@ -24,6 +24,8 @@ __all__ = ["IdleNote", "WorkerHealth", "examine_worker", "look_at", "nodename"]
 
 log = logging.getLogger(__name__)
 
+_BEATS_SECONDS = 5.0  # two heartbeats of Celery's default, and time to subscribe
+
 
 def nodename(name: str) -> str:
     """Return the nodename that ``celery worker -n`` makes: ``celery`` is ``celery@<this host>``."""
@@ -70,7 +72,7 @@ def examine_worker(
         return _judge(app, settings, answer, clock=clock)
     if unreadable:
         return _unknown(name, PICKLED)
-    if sends_heartbeats(app, name, clock=clock):
+    if sends_heartbeats(app, name, seconds=_BEATS_SECONDS, clock=clock):
         return _unknown(name, SILENT)
     return WorkerHealth(
         "unhealthy",
