@@ -76,6 +76,7 @@ def client(environ: dict[str, str]) -> Iterator[Celery]:
     app = proj.build(environ)
     yield app
     app.close()
+    app.pool.force_close_all()  # else what waited for replies on Redis goes on waiting
 
 
 @pytest.fixture
