@@ -13,6 +13,7 @@ from typing import Any
 from celery.events.state import State as CeleryState
 
 from .broker.capabilities import carries_events
+from .broker.connections import shown
 from .broker.own_events import send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
@@ -223,7 +224,7 @@ def require_events(settings: Settings, app: CeleryApp) -> None:
         )
     if settings.durable_queue and connection.transport.driver_type != "amqp":
         raise UnavailableError(
-            f"durable_queue needs RabbitMQ, and the broker is {connection.as_uri()}; "
+            f"durable_queue needs RabbitMQ, and the broker is {shown(connection)}; "
             "leave it out: on other brokers events sent while nobody listens are gone."
         )
     if app.conf.event_serializer != "json":

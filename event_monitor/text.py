@@ -9,7 +9,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-__all__ = ["aligned", "markdown", "one_line", "printable"]
+from .redaction import without_secrets
+
+__all__ = ["aligned", "error_line", "markdown", "one_line", "printable"]
 
 _GAP = "  "
 _NARROWEST = 24  # characters; a wrapped last column thinner than this is harder to read than none
@@ -18,15 +20,21 @@ _NARROWEST = 24  # characters; a wrapped last column thinner than this is harder
 def one_line(error: object, *, most: int = 300) -> str:
     """Return what an error says, folded to one line of ``most`` characters, without a full stop.
 
-    The name of its class stands in for an exception that says nothing.
+    Passwords are masked, and what would steer a terminal is escaped. The name of its class stands
+    in for an exception that says nothing.
     """
     said: object = error
     if isinstance(error, SyntaxError):
         said = error.msg or ""  # without file and line, which are said elsewhere
     elif isinstance(error, KeyError) and len(error.args) == 1:
         said = error.args[0]  # str(error) is its repr
-    text = " ".join(str(said).split()).rstrip(".")
+    text = printable(" ".join(without_secrets(str(said)).split()).rstrip("."))
     return text[:most] if text else type(error).__name__
+
+
+def error_line(error: BaseException) -> str:
+    """Return the sentence of an error of ours, whole, safe for a terminal and without passwords."""
+    return printable(without_secrets(str(error)))
 
 
 def printable(name: str) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 
+from ..redaction import MASK, shown_url
 from .protocols import Connection
 
-__all__ = ["connect", "socket_deadline", "without_decompression"]
+__all__ = ["connect", "shown", "socket_deadline", "without_decompression"]
 
 
 def connect(connection: Connection) -> None:
@@ -23,6 +24,20 @@ def connect(connection: Connection) -> None:
             raise error
 
     connection.ensure_connection(give_up, reraise_as_library_errors=False)
+
+
+def shown(connection: Connection) -> str:
+    """Return the URL of a connection as it may be printed.
+
+    Kombu's ``as_uri`` masks a password that does not exist, and shows a user that is a token.
+    """
+    scheme, separator, rest = connection.as_uri().partition("://")
+    user, at, place = rest.rpartition("@")
+    if at and not connection.password and user == f":{MASK}":
+        return shown_url(f"{scheme}://{place}")
+    if at and not connection.password and connection.userid:
+        return shown_url(f"{scheme}://{MASK}@{place}")
+    return shown_url(f"{scheme}{separator}{rest}")
 
 
 @contextmanager

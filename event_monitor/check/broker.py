@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from ..broker.capabilities import carries_events
+from ..broker.connections import shown
 from ..broker.protocols import CeleryApp, Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
@@ -169,9 +170,7 @@ def _reach(source: Connection, *, clock: Clock) -> Finding:
     thread = threading.Thread(target=connect, name="check-connect", daemon=True)
     thread.start()
     thread.join(_CONNECT_SECONDS + 1.0)
-    uri = connection.as_uri()
-    if not connection.password and not connection.userid:
-        uri = uri.replace("//:**@", "//")  # kombu masks a password that does not exist
+    uri = shown(connection)
     error = outcome[0] if outcome else TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} s")
     if error is None:
         milliseconds = (clock.monotonic() - began_at) * 1_000

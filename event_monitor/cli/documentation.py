@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
+from ..redaction import shown_url
 from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown
 
@@ -24,7 +24,6 @@ __all__ = [
     "settings_text",
 ]
 
-_PASSWORD = re.compile(r"://([^/:@]*):[^/@]*@")  # in a URL, where it is never shown
 _METRICS_HEADER = ("Metric", "Unit", "Statistic", "Also by", "Meaning")
 _STAR = "published by default; the other splits are for the settings to ask for."
 
@@ -79,7 +78,8 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
     rows = []
     for option in options():
         source = sources[option.name]
-        value = _PASSWORD.sub(r"://\1:**@", _spaced(text_of(getattr(settings, option.name))))
+        text = text_of(getattr(settings, option.name))
+        value = shown_url(text) or "–" if option.is_url else _spaced(text)
         if source != "default":
             value += f"  (default: {_spaced(option.default_text)})"
         rows.append((option.name, source, value))

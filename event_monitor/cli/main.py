@@ -6,10 +6,19 @@ boto3 are imported only inside the commands that need them: every ``celery`` com
 
 from __future__ import annotations
 
+import io
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import click
 
 from .. import __version__
-from ..errors import EventMonitorError
+from ..errors import EXIT_CRASHED, EventMonitorError
+from ..redaction import remember_secrets, without_secrets
+from ..text import error_line, printable
 from .check import check
 from .cost import cost
 from .demo import demo
@@ -45,20 +54,63 @@ Exit codes:
 
 
 class Commands(click.Group):
-    """A group that prints our errors as one line and ends with their exit code."""
+    """A group that prints our errors as one line and ends with their exit code.
+
+    Whatever ends a command, no password is printed, and no name can keep a line from being.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments up to the command's name."""
+        _let_every_character_be_printed()
+        with _without_secrets():
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _without_secrets():
+                return super().invoke(ctx)
         except EventMonitorError as error:
-            click.echo(f"event-monitor: {error}", err=True)
+            click.echo(f"event-monitor: {error_line(error)}", err=True)
             ctx.exit(error.exit_code)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception:  # noqa: BLE001  a mistake of ours
+            click.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
+            ctx.exit(EXIT_CRASHED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a user needs them, not sorted."""
         del ctx
         return list(self.commands)
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Mask passwords in click's own complaints, which quote what was typed."""
+    try:
+        yield
+    except click.UsageError as error:
+        said = error.format_message()
+        shown = "\n".join(map(printable, without_secrets(said).split("\n")))
+        if shown == said:
+            raise
+        told = click.UsageError(shown, error.ctx)
+        told.exit_code = error.exit_code  # type: ignore[misc]  # read there by click
+        raise told from None
+
+
+def _let_every_character_be_printed() -> None:
+    """Escape what the terminal's encoding lacks: in an ASCII locale a name would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @click.group(cls=Commands, name="event-monitor", help=_HELP)
@@ -81,6 +133,8 @@ class Commands(click.Group):
 def main(ctx: click.Context, app: str | None, broker: str | None) -> None:
     """Keep the app's name and the broker for the command."""
     ctx.obj = {"app": app, "broker": broker}
+    if broker:
+        remember_secrets(broker)
 
 
 @click.group(cls=Commands, name="event-monitor", help=_HELP)

@@ -7,6 +7,7 @@ import json
 import click
 
 from ..errors import EventMonitorError
+from ..text import error_line
 from .app import load_app_and_settings
 from .options import loglevel, number_of, watching
 from .terminal import width
@@ -20,7 +21,7 @@ class _StatusCommand(VerdictCommand):
 
     def report(self, error: EventMonitorError) -> None:
         """Print the mistake as the first line of stdout, which Nagios shows."""
-        click.echo(f"UNKNOWN: {error}")
+        click.echo(f"UNKNOWN: {error_line(error)}")
 
 
 @click.command(

@@ -7,6 +7,7 @@ from typing import ClassVar
 import click
 
 from ..errors import EventMonitorError
+from ..text import error_line
 from .options import Command
 
 __all__ = ["VerdictCommand"]
@@ -44,4 +45,4 @@ class VerdictCommand(Command):
 
     def report(self, error: EventMonitorError) -> None:
         """Print the mistake where it is looked for."""
-        click.echo(f"event-monitor: {error}", err=True)
+        click.echo(f"event-monitor: {error_line(error)}", err=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from kombu.exceptions import KombuError
 
 from ..broker.capabilities import answers_remote_control
+from ..broker.connections import shown
 from ..broker.control import Question, Reply, collect_replies, mailbox_of
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
@@ -119,7 +120,7 @@ def replies_of(
     except lost as error:
         # The text is the server's or the driver's; of the URL only the masked form is shown.
         raise ConnectionError(
-            f"the workers on {source.as_uri()} cannot be asked: {one_line(error)}"
+            f"the workers on {shown(source)} cannot be asked: {one_line(error)}"
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from kombu.exceptions import OperationalError
 
-from ..broker.connections import connect
+from ..broker.connections import connect, shown
 from ..broker.protocols import Connection, Errors
 from ..text import one_line
 
@@ -67,7 +67,7 @@ class Link:
             self.close()
             # The text is the server's or the driver's; of the URL only the masked form is shown.
             raise ConnectionError(
-                f"the queues of {self._source.as_uri()} cannot be read: {one_line(error)}"
+                f"the queues of {shown(self._source)} cannot be read: {one_line(error)}"
             ) from error
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .parsers import text_of
+from .parsers import URL, text_of
 from .settings import Settings
 from .sources import ENV_PREFIX
 
@@ -22,6 +22,11 @@ class Option:
     allowed: str
     help: str
     default: object
+
+    @property
+    def is_url(self) -> bool:
+        """Return whether its value is a URL, which may hold a password."""
+        return self.placeholder == URL.placeholder
 
     @property
     def default_text(self) -> str:

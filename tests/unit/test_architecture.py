@@ -15,7 +15,7 @@ from ..support.house import PACKAGE, arrows, floors, imports, stations
 
 # What each station may import from this package; a new one has to be listed here.
 VALUES = {"distribution", "snapshot", "survey"}
-GROUND = {"clock", "errors", "exchange", "text"}
+GROUND = {"clock", "errors", "exchange", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
     "aws": {"exchange"},
@@ -25,10 +25,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "msgpack": set(),
     "survey": set(),
-    "text": set(),
+    "redaction": set(),
+    "text": {"redaction"},
     "events": {"errors"},
     "exchange": set(),
-    "settings": {"catalog", "errors"},
+    "settings": {"catalog", "errors", "redaction"},
     "snapshot": {"distribution", "survey"},
     # the flow
     "broker": GROUND | {"events"},
@@ -54,13 +55,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "service": GROUND
-    | {"broker", "camera", "liveness", "notices", "pipeline", "publisher", "receiver"}
-    | {"settings", "sinks", "snapshot", "state"},
+    | {"broker", "camera", "liveness", "log_queue", "notices", "pipeline", "publisher"}
+    | {"receiver", "settings", "signals", "sinks", "snapshot", "state", "state_dump"},
     "cloudwatch_cam": {"camera", "errors", "service", "settings", "snapshot", "state"},
     "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "liveness", "metrics", "provision", "service"}
+    | {"broker", "catalog", "check", "demo", "liveness", "log_queue", "metrics", "provision"}
+    | {"service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},

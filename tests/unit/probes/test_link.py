@@ -28,6 +28,8 @@ def source(clones: list[Any]) -> Any:
             clone=clone,
             ensure_connection=lambda _errback, **_options: None,
             as_uri=lambda: "fake://:**@host//",
+            userid=None,
+            password="secret",
             release=lambda: None,
         )
         clones.append(made)

@@ -1,0 +1,165 @@
+"""Redaction: URLs, and what others say of them, shown without any password.
+
+Pure but for the secrets that ``remember_secrets`` keeps for the life of the process.
+
+A URL may be mistyped in a way that moves the password to where a parser sees host, port or path.
+So nothing of it is shown that is not certainly no part of a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+__all__ = ["MASK", "mistake_in", "password_in", "remember_secrets", "shown_url", "without_secrets"]
+
+MASK = "**"
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}")
+_NEXT_URL = re.compile(r";(?=[a-z][a-z0-9+.-]{0,30}://)")  # in a list of URLs to fail over to
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[\w.%-]*)(?::\d{0,5})?"
+_PLACE = re.compile(rf"/*{_HOST}(?:,{_HOST})*(?:/[^\s?#@;]*)?")
+_MISTYPED_PLACE = re.compile(rf"[a-z]+:/{_HOST}(?:/[^\s?#@;]*)?")  # redis:/host/0
+_USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
+_NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
+_URL_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(\S*)")
+_MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
+_PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
+_SHORTEST_SECRET = 4  # characters; masking a shorter one would cut words to pieces
+
+_secrets: set[str] = set()
+
+
+# -- one URL --------------------------------------------------------------------------------------
+
+
+def shown_url(url: str) -> str:
+    """Return a URL, or several joined by ``;``, as it may be printed: user, host, port and path.
+
+    Password, query and fragment are masked; so is everything that could be a part of a password
+    that was not percent-encoded, and a user without a password, which may be a token.
+    """
+    return ";".join(map(_shown, _NEXT_URL.split(url)))
+
+
+def _shown(url: str) -> str:
+    scheme, rest = _scheme_and_rest(url)
+    user_and_password, at, place = rest.rpartition("@")
+    if "?" in user_and_password:  # the @ may stand in the query: nothing is certain
+        return scheme + MASK
+    mark = next((mark for mark in "?#" if mark in place), "")
+    if mark:
+        place = place.partition(mark)[0]
+    known = _PLACE if scheme or at else re.compile(f"{_PLACE.pattern}|{_MISTYPED_PLACE.pattern}")
+    shown = place if known.fullmatch(place) and place.isprintable() else MASK
+    return f"{scheme}{_shown_user(user_and_password, scheme) if at else ''}{shown}" + (
+        mark and mark + MASK
+    )
+
+
+def _shown_user(user_and_password: str, scheme: str) -> str:
+    if scheme and user_and_password.startswith(":"):
+        return f":{MASK}@"
+    user = _USER.fullmatch(user_and_password) if scheme else None
+    return f"{user[1]}:{MASK}@" if user else f"{MASK}@"
+
+
+def _scheme_and_rest(url: str) -> tuple[str, str]:
+    """Return the scheme with its ``://``, empty if there is none, and what follows."""
+    scheme, separator, rest = url.partition("://")
+    if separator and _SCHEME.fullmatch(scheme):
+        return scheme + separator, rest
+    return "", url
+
+
+def password_in(url: str) -> bool:
+    """Return whether a URL, or one of several joined by ``;``, holds a password or a token."""
+    return any(
+        (MASK in shown_url(part).partition("?")[0] and not _NO_TOKEN.match(part))
+        or re.search("pass|secret|token", part.partition("?")[2], re.IGNORECASE) is not None
+        for part in _NEXT_URL.split(url)
+    )
+
+
+def mistake_in(url: str) -> str | None:
+    """Return why one broker URL can never work, as the end of a sentence; None if it may work.
+
+    The reason holds nothing of the URL.
+    """
+    rest = _scheme_and_rest(url)[1]
+    user_and_password, _at, place = rest.rpartition("@")
+    found = sorted(set(user_and_password) & set("/?#"))
+    if found:
+        return (
+            f"there is {' and '.join(found)} before its last @; in a password each of "
+            "# / ? @ : ; must be percent-encoded, as %23 %2F %3F %40 %3A %3B"
+        )
+    if set(rest) & set("\t\r\n"):  # a parser leaves them out
+        return "there is a tab or a line break in it, which must be percent-encoded"
+    if "#" in place:
+        return "there is a # in it, which must be percent-encoded as %23"
+    try:
+        port = urlsplit(f"http://{rest}").port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return (
+            "host and port must be HOST or HOST:PORT with a port from 1 to 65535; a password "
+            "stands before an @, and each of # / ? @ : ; [ ] in it must be percent-encoded"
+        )
+    return None
+
+
+# -- what others say ------------------------------------------------------------------------------
+
+
+def remember_secrets(*urls: str) -> None:
+    """Mask the passwords of these URLs, and the URLs as they are, in all that others say."""
+    for url in urls:
+        for part in _NEXT_URL.split(url):
+            shown = shown_url(part)
+            _secrets.update(
+                form
+                for secret in _secrets_of(part)
+                # A password that is also the name of host or user cannot be kept.
+                if len(secret) >= _SHORTEST_SECRET and secret not in shown
+                for form in (secret, repr(secret)[1:-1])
+            )
+
+
+def _secrets_of(url: str) -> Iterator[str]:
+    """Yield what must not be seen of one URL: itself, its password, and the parts of that.
+
+    A parser that takes a part of the password for the host or the port names it in its complaint.
+    """
+    user, colon, password = _scheme_and_rest(url)[1].rpartition("@")[0].partition(":")
+    secret = password if colon else user
+    yield from (url, secret, unquote(secret), *_MISLEADING.split(secret))
+    yield from (value for _, value in parse_qsl(url.partition("?")[2]))
+
+
+def without_secrets(text: str) -> str:
+    """Return what others say with the passwords masked: in every URL, and those remembered."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        if secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: MASK, text)
+    if "://" not in text:
+        return text
+    return "\n".join("".join(_without_urls(line)) for line in text.split("\n"))
+
+
+def _without_urls(line: str) -> Iterator[str]:
+    done = 0
+    while (found := _URL_IN_TEXT.search(line, done)) is not None:
+        yield line[done : found.start()]
+        url, done = found[0], found.end()
+        bare = url.rstrip(_PUNCTUATION)
+        shown = shown_url(bare)
+        if shown.endswith(MASK) and "@" in line[done:]:
+            # A password with a blank in it: it ends at the last @ of the line.
+            done += line[done:].rindex("@") + 1
+            yield shown
+            continue
+        yield shown + url[len(bare) :]
+    yield line[done:]
