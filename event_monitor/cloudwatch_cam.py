@@ -12,10 +12,12 @@ from celery.events.state import State as CeleryState
 
 from .camera import CELERY_DEFAULT_FREQ
 from .errors import EventMonitorError
+from .log_queue import LogQueue
 from .service import Service
 from .settings import Settings, conf_of, interval_of
 from .snapshot import Live, Snapshot
 from .state import State
+from .text import error_line
 
 __all__ = ["CloudWatchCam"]
 
@@ -41,7 +43,10 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         settings: Settings | None = None,
     ) -> None:
         super().__init__(state, freq, maxrate, cleanup_freq, timer=timer, app=app)
-        with _one_sentence():
+        self._log_queue = LogQueue() if _under_celery_events() else None
+        if self._log_queue is not None:
+            self._log_queue.open()
+        with self._one_sentence():
             if freq != CELERY_DEFAULT_FREQ:
                 freq = interval_of(freq, where="-F")
             self.settings = settings or Settings.load(conf=conf_of(self.app))
@@ -52,11 +57,12 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 freq=freq,
                 maxrate=maxrate,
                 consumers=(self._consume,),
+                log_queue=self._log_queue,
             )
         camera = self._service.camera
         self.state: State = camera.state
         self.interval: float = camera.interval
-        if click.get_current_context(silent=True) is not None:  # Celery just printed its own idea
+        if self._log_queue is not None:  # Celery just printed its own idea
             click.echo(f"-> event_monitor: one shot every {self.interval:g} s")
         self.app.events.receiver_cls = self._service.pipeline.receiver_class()
         vars(self.app.events).pop("Receiver", None)  # cached if somebody asked for it before
@@ -66,7 +72,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def install(self) -> None:
         """Start the publisher, then the shots."""
-        with _one_sentence():
+        with self._one_sentence():
             self._service.open()
         self._service.camera.install()
 
@@ -74,6 +80,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Take the last shot and send what is left; exits with a code unless all is well."""
         self._service.shoot_last()
         code = self._service.close()
+        self._close_log(code)
         if code:
             raise SystemExit(code)
 
@@ -85,18 +92,27 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Return what is counted and running now; see ``Camera.peek``."""
         return self._service.camera.peek()
 
+    def _close_log(self, code: int) -> None:
+        if self._log_queue is not None:
+            self._log_queue.close(exit_code=code)
+
+    @contextmanager
+    def _one_sentence(self) -> Iterator[None]:
+        """Under ``celery events``, end with the sentence and exit code of an error of ours."""
+        try:
+            yield
+        except EventMonitorError as error:
+            if self._log_queue is None:
+                raise
+            self._close_log(error.exit_code)
+            click.echo(f"event-monitor: {error_line(error)}", err=True)
+            raise SystemExit(error.exit_code) from None
+
     def _consume(self, snapshot: Snapshot) -> None:
         self.on_shutter(self.state)
         self.on_snapshot(snapshot)
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Under ``celery events``, end with the sentence and exit code of an error of ours."""
-    try:
-        yield
-    except EventMonitorError as error:
-        if click.get_current_context(silent=True) is None:
-            raise
-        click.echo(f"event-monitor: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+def _under_celery_events() -> bool:
+    """Return whether the process is ours, and not that of a program that uses this class."""
+    return click.get_current_context(silent=True) is not None

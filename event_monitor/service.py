@@ -6,11 +6,8 @@ import gc
 import logging
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from types import FrameType
-from typing import Any
 
 from celery.events.state import State as CeleryState
 
@@ -19,6 +16,7 @@ from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT
 from .liveness import Identity, Liveness, address_of
+from .log_queue import LogQueue
 from .notices import Notices
 from .pipeline import Pipeline, require_events
 from .publisher import Publisher, Spool
@@ -26,16 +24,16 @@ from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
 from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
+from .signals import Signals
 from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
 from .state import State, TaskConsumer
+from .state_dump import log_state, log_threads
 
 __all__ = ["Service"]
 
 log = logging.getLogger(__name__)
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service:
@@ -43,7 +41,8 @@ class Service:
 
     Making one opens nothing. Raises ``UnavailableError`` when it could never work. ``state``,
     ``freq`` and ``maxrate`` are what ``celery events`` hands to a camera. ``consumers`` get each
-    complete snapshot after our own, ``task_consumers`` the tasks that ended.
+    complete snapshot after our own, ``task_consumers`` the tasks that ended. ``log_queue`` is
+    named in a state dump; opening and closing it is left to whoever made it.
 
     All methods belong to the thread that receives, which is the main thread where signals are to
     be heeded; ``crashed`` may be called from any.
@@ -61,12 +60,15 @@ class Service:
         task_consumers: Sequence[TaskConsumer] = (),
         sink: Sink | None = None,
         spool: Spool | None = None,
+        log_queue: LogQueue | None = None,
         clock: Clock = SYSTEM_CLOCK,
         patience_seconds: float = 10.0,
     ) -> None:
         require_events(settings, app)
         self.settings = settings
         self._app = app
+        self._clock = clock
+        self._log_queue = log_queue
         self._spool = spool or Spool(
             settings.state_dir,
             megabytes=settings.spool_megabytes,
@@ -86,7 +88,7 @@ class Service:
             dimensions=settings.dimensions,
         )
         self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
-        latest = Latest()
+        self._latest = latest = Latest()
         if isinstance(state, State):
             own_state = state
         else:
@@ -126,13 +128,12 @@ class Service:
             exactly_once=self._exactly_once,
             clock=clock,
         )
-        self._signals_before: dict[int, Any] = {}
-        self._signal: signal.Signals | None = None
+        self._signals = Signals(stop=self.pipeline.stop, dump=self._dump_state)
         self._stopping = False
         self._crash: BaseException | None = None
 
     def run(self) -> int:
-        """Receive, shoot and publish until SIGTERM or SIGINT; return the exit code."""
+        """Receive, shoot and publish until a signal says stop; return the exit code."""
         self.open()
         receiver = self.pipeline.receiver_class()(self._app.connection_for_read(), app=self._app)
         self.camera.install()
@@ -151,8 +152,9 @@ class Service:
 
         Raises ``UnavailableError`` when the spool cannot be had; nothing is left open then.
         """
-        self._spool.open()
+        self._signals.install()
         try:
+            self._spool.open()
             if self._exactly_once is not None:
                 checkpoint = Checkpoint.decode(self._spool.checkpoint())
                 self.camera.state.learn(checkpoint.in_flight)
@@ -162,12 +164,9 @@ class Service:
             self.pipeline.open()
         except BaseException:
             self._spool.close()
+            self._signals.restore()
             raise
         self._show_life()
-        if threading.current_thread() is threading.main_thread():
-            self._signals_before = {
-                number: signal.signal(number, self._on_signal) for number in _SIGNALS
-            }
 
     def shoot_last(self) -> None:
         """Stop the camera with a last shot; a crash in it must not keep the rest from closing.
@@ -177,8 +176,8 @@ class Service:
         if self._stopping:
             return
         self._stopping = True
-        if self._signal is not None:
-            log.info("stopping on %s", self._signal.name)
+        if self._signals.stopped_by is not None:
+            log.info("stopping on %s", self._signals.stopped_by.name)
         try:
             self.camera.cancel()
         except Exception as error:
@@ -191,9 +190,7 @@ class Service:
         unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
-        for number, handler in self._signals_before.items():
-            signal.signal(number, handler)
-        self._signals_before = {}
+        self._signals.restore()
         if self._crash is not None:
             return EXIT_CRASHED
         if unsent:
@@ -210,14 +207,19 @@ class Service:
         if not self.pipeline.stop():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Shut down gracefully at the first signal, at once at the second."""
-        del frame
-        if self._signal is not None:
-            os._exit(EXIT_UNSENT)
-        self._signal = signal.Signals(number)  # not logged here: a handler must not wait for a log
-        if not self.pipeline.stop():  # Celery's own receiver has no other way to be told
-            raise SystemExit(EXIT_OK)
+    def _dump_state(self) -> None:
+        """Log what every thread does, then what waits. The first takes no lock."""
+        log_threads()
+        snapshot = self._latest.snapshot
+        log_state(
+            link=self.camera.state.link,
+            last_shot_at=snapshot.window.closed_at if snapshot else None,
+            last_accepted_at=self._publisher.activity().accepted_at,
+            tasks_in_flight=snapshot.tasks_in_flight if snapshot else None,
+            metrics_unsent=len(self._spool),
+            log_lines_waiting=0 if self._log_queue is None else len(self._log_queue),
+            now=self._clock.wall(),
+        )
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         return replace(self.pipeline.complete(snapshot), publisher=self._publisher.report())

@@ -72,7 +72,7 @@ class _Wanted:
 
 
 def _log(values: Mapping[str, object]) -> None:
-    log_to_stderr(cast("str", values["loglevel"]))
+    log_to_stderr(cast("str", values["loglevel"]), cast("str", values["log_format"]))
 
 
 def _wanted(ctx: click.Context, values: Mapping[str, object]) -> _Wanted:

@@ -118,7 +118,7 @@ def _examine_monitor(
     from ..status.monitor_health import examine_monitors, monitors_of, sign_of_monitor
     from ..status.phrases import monitor_facts
 
-    log_to_stderr(cast("str", values["loglevel"]))
+    log_to_stderr(cast("str", values["loglevel"]), cast("str", values["log_format"]))
     settings, sources = Settings.load_with_sources(flags=given_flags(values))
     # The app is not loaded, and what is not given here may be in its configuration. What nobody has
     # set is looked for first: it must not matter what other monitors of this machine do.

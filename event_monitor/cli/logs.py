@@ -1,25 +1,32 @@
-"""Logs: our own to stderr, one plain line each, whatever the user's app does to logging."""
+"""Logs: our own to stderr, one line or one JSON object each, whatever the app does to logging."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
 
-__all__ = ["LEVELS", "log_to_stderr", "stay_audible"]
+from ..log_queue import settled
+from ..text import printable
+
+__all__ = ["FORMATS", "LEVELS", "JsonLines", "TextLines", "log_to_stderr", "stay_audible"]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+FORMATS = ("text", "json")
 
-_FORMAT = "%(asctime)s %(levelname)-8s %(message)s"
 _PACKAGE = __name__.partition(".")[0]
+_NO_FACTS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str, form: str = "text") -> None:
     """Send this package's logs to stderr from that level on, those of others from WARNING on.
 
     Ours do not go to the root logger as well: its handlers belong to the user's app.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
     ours = logging.getLogger(_PACKAGE)
     ours.handlers[:] = [handler]
     ours.propagate = False
@@ -27,9 +34,7 @@ def log_to_stderr(level: str) -> None:
     root = logging.getLogger()
     if not root.handlers:
         others = logging.StreamHandler(sys.stderr)
-        others.setFormatter(
-            logging.Formatter(_FORMAT.replace("%(message)s", "%(name)s: %(message)s"))
-        )
+        others.setFormatter(JsonLines() if form == "json" else TextLines(named=True))
         others.setLevel(max(logging.WARNING, ours.level))
         root.addHandler(others)
 
@@ -42,3 +47,51 @@ def stay_audible() -> None:
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger) and name.split(".")[0] == _PACKAGE:
             logger.disabled = False
+
+
+class TextLines(logging.Formatter):
+    """Time, level and message on one line; below it a traceback, if there is one."""
+
+    def __init__(self, *, named: bool = False) -> None:
+        super().__init__()
+        self._named = named
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, safe for a terminal and without secrets."""
+        record = settled(record)
+        logger = f"{record.name}: " if self._named else ""
+        line = f"{self.formatTime(record)} {record.levelname:<8} {logger}{printable(record.msg)}"
+        return "\n".join(filter(None, (line, record.exc_text, record.stack_info)))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object on one line: time, level, logger, message, then the facts of the record.
+
+    ``time`` is UTC. A fact is what was logged as ``extra``: worker, task, uuid, queue, seconds …
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, in ASCII and without secrets."""
+        record = settled(record)
+        at = datetime.fromtimestamp(record.created, tz=timezone.utc)
+        document = {
+            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.msg,
+            **(_facts(record) if record.name.partition(".")[0] == _PACKAGE else {}),
+        }
+        if record.exc_text:
+            document["exception"] = record.exc_text
+        if record.stack_info:
+            document["stack"] = record.stack_info
+        return json.dumps(document, default=str)
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, object]:
+    """Return what was logged besides, without what is not known."""
+    return {
+        key: value
+        for key, value in vars(record).items()
+        if key not in _NO_FACTS and value not in (None, "", ())
+    }

@@ -9,7 +9,7 @@ import click
 
 from ..settings import Option, options
 from .celery_settings import parse_transport_options
-from .logs import LEVELS
+from .logs import FORMATS, LEVELS
 
 __all__ = ["Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
 
@@ -107,8 +107,8 @@ def given_flags(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def loglevel(default: str) -> Callable[[Decorated], Decorated]:
-    """Return the option -l."""
-    return click.option(
+    """Return the options -l, with that default, and --log-format."""
+    level = click.option(
         *("-l", "--loglevel"),
         type=click.Choice(LEVELS, case_sensitive=False),
         metavar="LEVEL",
@@ -117,6 +117,15 @@ def loglevel(default: str) -> Callable[[Decorated], Decorated]:
         envvar="EVENT_MONITOR_LOG_LEVEL",
         help=f"Least severe log line shown on stderr: {', '.join(LEVELS)}.",
     )
+    form = click.option(
+        "--log-format",
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
+        show_default=True,
+        envvar="EVENT_MONITOR_LOG_FORMAT",
+        help="Log lines as text, or as JSON with the facts as fields.",
+    )
+    return lambda command: level(form(command))
 
 
 def formats(*names: str) -> Callable[[Decorated], Decorated]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..errors import EXIT_CRASHED
 from .app import load_app_and_settings
 from .options import Command, loglevel, watching
 
@@ -25,10 +26,23 @@ __all__ = ["run"]
 @click.option("--dry-run", is_flag=True, help="Print the metrics instead of sending them.")
 @click.pass_context
 def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
-    """Count events and publish metrics until stopped."""
+    """Count events and publish metrics until stopped.
+
+    SIGTERM, Ctrl-C and SIGHUP shut down gracefully: a last shot is taken and sent. A second
+    SIGTERM or Ctrl-C stops at once. SIGUSR1 logs a state dump: what every thread does, and what
+    waits. No log line is waited for: what a stalled reader does not take is dropped and counted.
+    """
     if dry_run:
         values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)
+    from ..log_queue import LogQueue
     from ..service import Service
 
-    ctx.exit(Service(settings, app).run())
+    log_queue = LogQueue()
+    log_queue.open()
+    code = EXIT_CRASHED
+    try:
+        code = Service(settings, app, log_queue=log_queue).run()
+    finally:
+        log_queue.close(exit_code=code)
+    ctx.exit(code)

@@ -21,7 +21,9 @@ __all__ = ["ENV_PREFIX", "Parsers", "Source", "conf_of", "parse", "read", "use_b
 log = logging.getLogger(__name__)
 
 ENV_PREFIX = "EVENT_MONITOR_"
-CLI_ONLY = frozenset({"APP", "BROKER", "LOG_LEVEL"})  # flags of the command line, not settings
+CLI_ONLY = frozenset(
+    {"APP", "BROKER", "LOG_FORMAT", "LOG_LEVEL"}
+)  # flags of the command line, not settings
 
 Source = Literal["default", "app.conf", "environment", "flag"]
 Parsers = Mapping[str, Parser[object]]  # by the setting's name

@@ -50,6 +50,7 @@ class Process:
         log: Path,
         *,
         in_container: bool = False,
+        stderr: int | None = None,
     ) -> None:
         self.command = command
         self._log = log
@@ -61,7 +62,7 @@ class Process:
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=output,
+                stderr=output if stderr is None else stderr,
                 start_new_session=True,
             )
 
@@ -169,11 +170,15 @@ class Processes:
         environ: Mapping[str, str] | None = None,
         *,
         in_container: bool = False,
+        stderr: int | None = None,
     ) -> Process:
-        """Start any command of the virtual environment; it is ended with the test."""
-        log = self._folder / f"{len(self._started)}-{command[0]}.log"
+        """Start any command of the virtual environment; it is ended with the test.
+
+        With a descriptor as ``stderr``, ``output`` has only what it writes to stdout.
+        """
+        log = self._folder / f"{len(self._started)}-{Path(command[0]).name}.log"
         merged = {**self._environ, **(environ or {})}
-        process = Process(command, merged, log, in_container=in_container)
+        process = Process(command, merged, log, in_container=in_container, stderr=stderr)
         self._started.append(process)
         return process
 

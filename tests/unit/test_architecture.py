@@ -25,7 +25,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "msgpack": set(),
     "survey": set(),
+    "log_queue": {"redaction", "text"},
     "redaction": set(),
+    "signals": {"errors"},
+    "state_dump": {"snapshot"},
     "text": {"redaction"},
     "events": {"errors"},
     "exchange": set(),
@@ -45,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
-    "demo": {"clock", "distribution", "errors"},
+    "demo": GROUND | {"broker", "distribution"},
     "provision": GROUND | {"catalog", "metrics", "settings", "sinks"},
     "status": GROUND
     | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
@@ -57,7 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service": GROUND
     | {"broker", "camera", "liveness", "log_queue", "notices", "pipeline", "publisher"}
     | {"receiver", "settings", "signals", "sinks", "snapshot", "state", "state_dump"},
-    "cloudwatch_cam": {"camera", "errors", "service", "settings", "snapshot", "state"},
+    "cloudwatch_cam": GROUND
+    | {"broker", "camera", "log_queue", "service", "settings", "snapshot", "state"},
     "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
