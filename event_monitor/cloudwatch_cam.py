@@ -10,6 +10,7 @@ import click
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
+from .broker.configuration import require_configuration, tell_if_unverified
 from .camera import CELERY_DEFAULT_FREQ
 from .errors import EventMonitorError
 from .log_queue import LogQueue
@@ -47,6 +48,8 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         if self._log_queue is not None:
             self._log_queue.open()
         with self._one_sentence():
+            require_configuration(self.app)
+            tell_if_unverified(self.app)
             if freq != CELERY_DEFAULT_FREQ:
                 freq = interval_of(freq, where="-F")
             self.settings = settings or Settings.load(conf=conf_of(self.app))

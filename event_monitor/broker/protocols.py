@@ -100,6 +100,8 @@ class Connection(Protocol):
     virtual_host: str
     userid: str | None
     password: str | None
+    ssl: object  # a truth value, or a mapping of TLS options
+    heartbeat: object  # seconds
     connection_errors: Errors
     channel_errors: Errors
 

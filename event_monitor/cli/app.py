@@ -5,17 +5,20 @@ Says in one sentence why an app cannot be loaded. Celery is imported only when o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+from click.core import ParameterSource
 
 from ..errors import SettingsError, UnavailableError
-from ..settings import Settings, Source, conf_of, use_broker
+from ..redaction import password_in, remember_secrets
+from ..settings import ENV_PREFIX, Settings, Source, conf_of, use_broker
 from ..text import one_line
-from .broker_url import require_broker
+from .broker_url import require_broker, require_named
 from .celery_settings import CelerySettings, celery_settings_of, configure_from
 from .failure import described, place, raised_by_celery
 from .logs import log_to_stderr, stay_audible
@@ -25,6 +28,8 @@ if TYPE_CHECKING:  # every `celery` command loads this
     from ..broker.protocols import CeleryApp
 
 __all__ = ["load_app_and_settings", "load_settings"]
+
+log = logging.getLogger(__name__)
 
 
 def load_app_and_settings(
@@ -42,9 +47,13 @@ def load_app_and_settings(
             "there is no app to watch: say -A proj (or EVENT_MONITOR_APP=proj), or name the "
             "broker with -b redis://host:6379/0 (or EVENT_MONITOR_BROKER)."
         )
+    if wanted.broker:
+        remember_secrets(wanted.broker)
+        require_named(wanted.broker)
+    _tell_if_visible(ctx)
     app = _load(wanted)
-    require_broker(app, named=wanted.broker)
-    return app, Settings.load(flags=given_flags(values), conf=conf_of(app))
+    require_broker(app)
+    return app, _loaded(values, app)[0]
 
 
 def load_settings(
@@ -53,8 +62,7 @@ def load_settings(
     """Return the settings, and where each came from; of an app only if one is named."""
     _log(values)
     wanted = _wanted(ctx, values)
-    conf = conf_of(_load(wanted)) if wanted.is_anything else {}
-    return Settings.load_with_sources(flags=given_flags(values), conf=conf)
+    return _loaded(values, _load(wanted) if wanted.is_anything else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +79,32 @@ class _Wanted:
         return bool(self.name or self.broker or self.given or self.celery.config)
 
 
+def _loaded(
+    values: Mapping[str, object], app: CeleryApp | None
+) -> tuple[Settings, dict[str, Source]]:
+    conf = {} if app is None else conf_of(app)
+    settings, sources = Settings.load_with_sources(flags=given_flags(values), conf=conf)
+    remember_secrets(settings.management_url)
+    return settings, sources
+
+
 def _log(values: Mapping[str, object]) -> None:
     log_to_stderr(cast("str", values["loglevel"]), cast("str", values["log_format"]))
+
+
+def _tell_if_visible(ctx: click.Context) -> None:
+    """Warn of a password in a flag: whoever may list processes can read it."""
+    for flag, name in (("-b", "broker"), ("--management-url", "management_url")):
+        for context in filter(None, (ctx, ctx.parent)):
+            typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            if typed and password_in(str(context.params[name])):
+                log.warning(
+                    "the password in %s can be read in the list of processes: put the URL into "
+                    "the variable %s%s instead",
+                    flag,
+                    ENV_PREFIX,
+                    name.upper(),
+                )
 
 
 def _wanted(ctx: click.Context, values: Mapping[str, object]) -> _Wanted:

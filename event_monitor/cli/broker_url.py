@@ -6,13 +6,19 @@ Connects to nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from ..broker.configuration import (
+    require_configuration,
+    require_url,
+    tell_if_unverified,
+    urls_of,
+)
 from ..broker.protocols import CeleryApp
-from ..errors import UnavailableError
+from ..errors import SettingsError, UnavailableError
+from ..redaction import shown_url
 from ..text import one_line
 
-__all__ = ["require_broker"]
+__all__ = ["require_broker", "require_named"]
 
 _SCHEMES = "redis://, rediss://, amqp:// or amqps://"
 _MISTYPED = re.compile(r"(?P<scheme>rediss?|amqps?|sentinel|sqs):?/+(?=[^/])")  # as in redis:/host
@@ -42,30 +48,37 @@ _PIP = {
 }
 
 
-def require_broker(app: CeleryApp, *, named: str | None) -> None:
-    """Raise ``UnavailableError`` if the app's broker URL can never work.
-
-    ``named`` is the URL of the command line, which needs a scheme. Celery takes an app's URL
-    without one for RabbitMQ's: that is a mistake only where it looks like Redis.
-    """
-    for url in named.split(";") if named else ():
+def require_named(named: str) -> None:
+    """Raise ``SettingsError`` if the URL of the command line, or one of several, is mistyped."""
+    for url in named.split(";"):
+        require_url(url)
         _require_scheme(url)
-    for url in _urls(app):
+
+
+def require_broker(app: CeleryApp) -> None:
+    """Raise ``SettingsError`` or ``UnavailableError`` if the app's broker can never be used.
+
+    Celery takes an app's URL without a scheme for RabbitMQ's: that is a mistake only where it looks
+    like Redis.
+    """
+    require_configuration(app)
+    for url in urls_of(app):
         if _guess(url) in {"redis", "rediss", "sentinel"}:
             _require_scheme(url)
     try:
         app.connection_for_read().transport  # noqa: B018  imports what the URL's scheme needs
     except Exception as error:
-        scheme = _scheme(named or next(_urls(app), ""))
+        scheme = _scheme(next(urls_of(app), ""))
         pip = _PIP.get(scheme)
         if pip is not None and isinstance(error, (ImportError, NameError)):
             raise UnavailableError(
                 f"the transport {scheme} needs a library that is not installed "
                 f'({one_line(error)}): pip install "{pip}".'
             ) from error
-        raise UnavailableError(
+        raise SettingsError(
             f"the broker URL cannot be used: {one_line(error)}; it begins with {_SCHEMES}."
         ) from error
+    tell_if_unverified(app)
 
 
 def _scheme(url: str) -> str:
@@ -73,22 +86,15 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0].partition("+")[0]
 
 
-def _urls(app: CeleryApp) -> Iterator[str]:
-    """Yield the URLs that the app is configured with."""
-    for key in ("broker_url", "broker_read_url", "broker_write_url"):
-        value = app.conf.get(key)
-        values = value.split(";") if isinstance(value, str) else value
-        yield from (url for url in values or () if isinstance(url, str))
-
-
 def _require_scheme(url: str) -> None:
     if "://" in url:
         return
-    shown = _without_user(url)
+    shown = shown_url(url)
     rest = _MISTYPED.sub("", shown).lstrip("/")
-    raise UnavailableError(
+    hint = " (a ; in a password must be percent-encoded as %3B)" if "@" in url else ""
+    raise SettingsError(
         f"the broker URL {shown} has no scheme: write {_guess(url) or 'amqp'}://{rest}, "
-        f"or another of {_SCHEMES}."
+        f"or another of {_SCHEMES}{hint}."
     )
 
 
@@ -101,9 +107,3 @@ def _guess(url: str) -> str | None:
         return mistyped["scheme"]
     port = _PORT.search(url.rpartition("@")[2])
     return None if port is None else _SCHEME_OF_PORT.get(port[1])
-
-
-def _without_user(url: str) -> str:
-    """Return the URL with user and password masked, wherever they stand in it."""
-    _user, at, rest = url.rpartition("@")
-    return f"**@{rest}"[:200] if at else rest[:200]

@@ -13,12 +13,14 @@ from types import FrameType
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 from rich.console import Console
 from rich.text import Text
 
+from ..broker.configuration import require_configuration
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK, UnavailableError
+from ..redaction import shown_url
+from ..text import one_line, printable
 from .broker import clean_up
 from .cloudwatch import CloudWatch
 from .environment import process_environ, user_settings_hidden
@@ -48,7 +50,7 @@ def run_in_terminal(*, broker: str | None, clock: Clock = SYSTEM_CLOCK) -> int:
     except DemoError as error:
         headline, _, log = str(error).partition("\n")
         console.print(Text(f"\n{headline}", style="bold red"), soft_wrap=True)
-        console.print(Text(log), soft_wrap=True)
+        console.print(Text("\n".join(map(printable, log.split("\n")))), soft_wrap=True)
         return EXIT_CHECK_FAILED
     finally:
         with _signals(signal.SIG_IGN):  # a second Ctrl-C must not leave workers behind
@@ -92,7 +94,10 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _reachable(producer: Celery, broker: str) -> str:
-    """Return the broker's URL without its password; raise ``UnavailableError`` if unusable."""
+    """Return the broker's URL without its password.
+
+    Raises ``SettingsError`` or ``UnavailableError`` if it cannot be used.
+    """
     urls = broker.split(";")
     schemes = {url.partition("://")[0] for url in urls}
     if not schemes <= BROKERS:  # SQS, above all, would be somebody's account
@@ -100,14 +105,15 @@ def _reachable(producer: Celery, broker: str) -> str:
             f"--broker must be a URL that begins with {', '.join(sorted(BROKERS))}; leave the "
             "flag out to use the embedded broker."
         )
+    require_configuration(producer)
     try:
         with producer.connection_for_write() as connection:
             _connect(connection)
-        return ";".join(maybe_sanitize_url(url) for url in urls)
+        return shown_url(broker)
     except (KombuError, OSError, ValueError) as error:
         raise UnavailableError(
-            f"The broker given with --broker cannot be used ({error}); leave the flag out to use "
-            "the embedded one."
+            f"The broker given with --broker cannot be used ({one_line(error)}); leave the flag "
+            "out to use the embedded one."
         ) from error
 
 

@@ -14,10 +14,11 @@ from celery.events.receiver import EventReceiver
 from kombu import Connection
 
 from .. import events as ev
+from ..broker.connections import shown
 from ..broker.control import broadcast
 from ..broker.own_events import is_own_event, send_own_event
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import InvalidEvent
+from ..errors import InvalidEvent, SettingsError
 from ..snapshot import AckToken
 from ..text import one_line
 from .echo import Echo
@@ -76,6 +77,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._stop_by: float | None = None
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._broadcast_at = 0.0
+        self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
 
     @property
@@ -148,8 +150,20 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 raise TimeoutError(f"no event for {timeout} s")
 
     def _subscribe(self, subscription: Subscription, *, wakeup: bool) -> None:
-        subscription.open()
-        log.info("receiving events from %s", subscription.connection.as_uri())
+        try:
+            subscription.open()
+        except subscription.gone:
+            raise
+        except Exception as error:
+            if self._has_connected:
+                raise
+            # An option that kombu or the driver does not take, before anything was sent.
+            raise SettingsError(
+                f"the broker {shown(subscription.connection)} can never be used as it is "
+                f"configured: {one_line(error)}; look at broker_transport_options and the like."
+            ) from error
+        self._has_connected = True
+        log.info("receiving events from %s", shown(subscription.connection))
         if self.on_connection is not None:
             self.on_connection(True)
         commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
@@ -215,7 +229,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
         log.warning(
             "broker %s is away (%s); next try in %.1f s",
-            subscription.connection.as_uri(),
+            shown(subscription.connection),
             one_line(error),
             pause,
         )

@@ -126,10 +126,9 @@ def test_a_wrong_setting_in_the_app(desk: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["nonsense://localhost", "redis://host:port/0"])
-def test_a_broker_url_that_can_never_work(url: str) -> None:
+def test_a_broker_url_that_can_never_work() -> None:
     """The reason, and what such URLs begin with."""
-    sentence = complaint(typed("check", "-b", url), code=3)
+    sentence = complaint(typed("check", "-b", "nonsense://localhost"), code=2)
 
     assert sentence.startswith("the broker URL cannot be used: ")
     assert sentence.endswith("it begins with redis://, rediss://, amqp:// or amqps://.")
@@ -201,9 +200,10 @@ def test_a_forgotten_scheme_is_said_and_not_retried(command: str, url: str, sent
 
     result = typed(command, "-b", url, *arguments)
 
-    code = 1 if command == "healthcheck" else 3
+    code = 1 if command == "healthcheck" else 2
     assert complaint(result, code=code) == (
-        f"the broker URL {sentence}, or another of redis://, rediss://, amqp:// or amqps://."
+        f"the broker URL {sentence}, or another of redis://, rediss://, amqp:// or amqps://"
+        + (" (a ; in a password must be percent-encoded as %3B)." if "@" in url else ".")
     )
     assert "geheim" not in result.output
 
@@ -215,7 +215,7 @@ def test_an_apps_url_without_a_scheme_is_rabbitmqs_unless_it_looks_like_redis(de
     module(desk, "cache", source=source.format("127.0.0.1:6379/0"))
 
     assert "amqp" in typed("check", "-A", "rabbit", "--sink", "console").stdout
-    assert complaint(typed("check", "-A", "cache"), code=3).startswith(
+    assert complaint(typed("check", "-A", "cache"), code=2).startswith(
         "the broker URL 127.0.0.1:6379/0 has no scheme"
     )
 

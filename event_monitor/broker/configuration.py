@@ -1,0 +1,160 @@
+"""Configuration: settings of Celery's with which a broker can never be used, said in one sentence.
+
+Connects to nothing. What cannot be known before shows at the first attempt to connect.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import SettingsError
+from ..redaction import mistake_in, remember_secrets, shown_url
+from ..text import one_line
+from .protocols import CeleryApp, Connection
+
+__all__ = ["require_configuration", "require_url", "tell_if_unverified", "urls_of"]
+
+log = logging.getLogger(__name__)
+
+_REDIS = frozenset({"redis", "rediss", "sentinel"})
+_AMQP = frozenset({"amqp", "amqps", "pyamqp"})
+_KNOWN = _REDIS | _AMQP | {"sqs"}  # the URLs and options of others have rules of their own
+_FILES = frozenset({"ca_certs", "certfile", "keyfile"})  # with Redis each begins with ssl_
+_CERT_REQS = ("none", "optional", "required", *ssl.VerifyMode)
+#: How kombu begins what it logs each time it makes such a connection.
+_UNVERIFIED = ("Secure redis scheme specified", "Defaulting to insecure SSL")
+
+
+def require_configuration(app: CeleryApp) -> None:
+    """Raise ``SettingsError`` if the app's broker can never be used as it is configured.
+
+    The passwords of its URLs are masked from then on, whoever prints them.
+    """
+    remember_secrets(*urls_of(app))
+    for url in urls_of(app):
+        require_url(url)
+    _require_heartbeat(app.conf.get("broker_heartbeat"))
+    if not isinstance(app.conf.get("broker_transport_options") or {}, Mapping):
+        raise SettingsError("broker_transport_options is no mapping of names to values.")
+    if _scheme(next(urls_of(app), "")) in _KNOWN:
+        _require_options(_connection_of(app))
+
+
+def _connection_of(app: CeleryApp) -> Connection:
+    try:
+        return app.connection_for_read()
+    except TypeError as error:
+        if "_init_params" not in str(error):
+            raise
+        raise SettingsError(
+            "the broker URL cannot be used: after its ? stands a name that Celery does not know; "
+            "options of the transport belong into broker_transport_options."
+        ) from error
+    except KeyError as error:
+        raise SettingsError(
+            "the broker URL cannot be used: ssl_cert_reqs in it must be none, optional or required."
+        ) from error
+
+
+def _require_options(connection: Connection) -> None:
+    _require_heartbeat(connection.heartbeat)
+    _require_tls_options(connection)
+    if connection.transport_cls == "sentinel" and not connection.transport_options.get(
+        "master_name"
+    ):
+        raise SettingsError(
+            "sentinel:// needs the name of the master: set master_name in "
+            "broker_transport_options, or say --transport-option master_name=NAME."
+        )
+
+
+def urls_of(app: CeleryApp) -> Iterator[str]:
+    """Yield the URLs that the app is configured with, one by one."""
+    for key in ("broker_url", "broker_read_url", "broker_write_url"):
+        value = app.conf.get(key)
+        values = value.split(";") if isinstance(value, str) else value
+        yield from (url for url in values or () if isinstance(url, str))
+
+
+def require_url(url: str) -> None:
+    """Raise ``SettingsError`` if one broker URL is mistyped; its password is not shown."""
+    if _scheme(url) not in _KNOWN:
+        return
+    mistake = mistake_in(url)
+    database = (
+        url.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")[2].strip("/")
+    )
+    if mistake is None and _scheme(url) in _REDIS and database and not database.isdecimal():
+        mistake = "the database, after the host, must be a number"
+    if mistake is not None:
+        raise SettingsError(f"the broker URL {shown_url(url)} cannot be used: {mistake}.")
+
+
+def _scheme(url: str) -> str | None:
+    scheme, separator, _ = url.partition("://")
+    return scheme if separator else None
+
+
+def _require_heartbeat(seconds: object) -> None:
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise SettingsError(
+            f"the broker's heartbeat is {one_line(repr(seconds))}; it must be a number of seconds, "
+            "and 0 for none."
+        )
+
+
+def _require_tls_options(connection: Connection) -> None:
+    options = connection.ssl
+    if isinstance(options, Mapping):
+        for key, value in options.items():
+            if key.removeprefix("ssl_") in _FILES and value is not None:
+                _require_file(key, value)
+    if connection.transport_cls in _AMQP and not isinstance(options, (bool, Mapping, type(None))):
+        raise SettingsError("broker_use_ssl must be True, False or a mapping of TLS options.")
+    if connection.transport_cls not in _REDIS or not options:
+        return
+    if not isinstance(options, Mapping):
+        raise SettingsError(
+            "broker_use_ssl must be a mapping with Redis, such as {'ssl_cert_reqs': 'required'}: "
+            "as it is, the connection would not be encrypted."
+        )
+    wrong = sorted(key for key in options if key in _FILES | {"cert_reqs"})
+    if wrong:
+        raise SettingsError(f"broker_use_ssl has {wrong[0]}; with Redis it is ssl_{wrong[0]}.")
+    if options.get("ssl_cert_reqs", "required") not in (*_CERT_REQS, None):
+        raise SettingsError("ssl_cert_reqs must be none, optional or required.")
+
+
+def _require_file(key: str, value: object) -> None:
+    try:
+        with Path(str(value)).open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        reason = one_line(getattr(error, "strerror", None) or error)
+        raise SettingsError(
+            f"{key} is {one_line(repr(value))}, which cannot be read ({reason}); "
+            "give the path of a PEM file."
+        ) from error
+
+
+def tell_if_unverified(app: CeleryApp) -> None:
+    """Warn, instead of kombu and once, where nobody looks whether the server is the right one."""
+    for name in ("kombu.connection", "kombu.utils.url"):
+        logger = logging.getLogger(name)
+        logger.removeFilter(_is_no_repetition)
+        logger.addFilter(_is_no_repetition)
+    rediss = any(url.startswith("rediss://") for url in urls_of(app))
+    chosen = app.conf.get("broker_use_ssl") or any("ssl_cert_reqs" in url for url in urls_of(app))
+    if rediss and not chosen:
+        log.warning(
+            "rediss:// does not verify the server's certificate: to have it verified, add "
+            "?ssl_cert_reqs=required to the broker URL (and &ssl_ca_certs=FILE for a CA of your "
+            "own), or set broker_use_ssl = {'ssl_cert_reqs': 'required'}"
+        )
+
+
+def _is_no_repetition(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_UNVERIFIED)
