@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar, cast
@@ -15,6 +16,7 @@ from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, metric_names
 from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
 from .sinks import SINK
 from .sources import Parsers, Source, parse, read
+from .surroundings import check_surroundings
 
 __all__ = ["Settings", "interval_of"]
 
@@ -225,6 +227,7 @@ class Settings:
         values, sources = read(_PARSERS, flags=flags, environ=environ, conf=conf)
         settings = cls(**values)  # type: ignore[arg-type]  # each is of its own parser's type
         _check_together(settings)
+        check_surroundings(settings, os.environ if environ is None else environ)
         return settings, sources
 
 
