@@ -10,10 +10,11 @@ import click
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
-from .broker.configuration import require_configuration, tell_if_unverified
+from .broker.configuration import require_configuration
 from .camera import CELERY_DEFAULT_FREQ
 from .errors import EventMonitorError
 from .log_queue import LogQueue
+from .receiver import Receiver
 from .service import Service
 from .settings import Settings, conf_of, interval_of
 from .snapshot import Live, Snapshot
@@ -49,7 +50,6 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
             self._log_queue.open()
         with self._one_sentence():
             require_configuration(self.app)
-            tell_if_unverified(self.app)
             if freq != CELERY_DEFAULT_FREQ:
                 freq = interval_of(freq, where="-F")
             self.settings = settings or Settings.load(conf=conf_of(self.app))
@@ -67,7 +67,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self.interval: float = camera.interval
         if self._log_queue is not None:  # Celery just printed its own idea
             click.echo(f"-> event_monitor: one shot every {self.interval:g} s")
-        self.app.events.receiver_cls = self._service.pipeline.receiver_class()
+        self.app.events.receiver_cls = self._receiver_class()
         vars(self.app.events).pop("Receiver", None)  # cached if somebody asked for it before
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
@@ -94,6 +94,17 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
     def peek(self) -> Live:
         """Return what is counted and running now; see ``Camera.peek``."""
         return self._service.camera.peek()
+
+    def _receiver_class(self) -> type[Receiver]:
+        """Return a receiver that ends with one sentence where the broker can never be used."""
+        camera = self
+
+        class CameraReceiver(self._service.pipeline.receiver_class()):  # type: ignore[misc]
+            def capture(self, *arguments: Any, **options: Any) -> None:
+                with camera._one_sentence():
+                    super().capture(*arguments, **options)
+
+        return CameraReceiver
 
     def _close_log(self, code: int) -> None:
         if self._log_queue is not None:

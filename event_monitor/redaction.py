@@ -25,6 +25,7 @@ _USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
 _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
 _URL_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(\S*)")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
+_SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)  # in a query
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _SHORTEST_SECRET = 4  # characters; masking a shorter one would cut words to pieces
 
@@ -77,7 +78,7 @@ def password_in(url: str) -> bool:
     """Return whether a URL, or one of several joined by ``;``, holds a password or a token."""
     return any(
         (MASK in shown_url(part).partition("?")[0] and not _NO_TOKEN.match(part))
-        or re.search("pass|secret|token", part.partition("?")[2], re.IGNORECASE) is not None
+        or _SECRET_NAME.search(part.partition("?")[2]) is not None
         for part in _NEXT_URL.split(url)
     )
 
@@ -136,7 +137,8 @@ def _secrets_of(url: str) -> Iterator[str]:
     user, colon, password = _scheme_and_rest(url)[1].rpartition("@")[0].partition(":")
     secret = password if colon else user
     yield from (url, secret, unquote(secret), *_MISLEADING.split(secret))
-    yield from (value for _, value in parse_qsl(url.partition("?")[2]))
+    query = parse_qsl(url.partition("?")[2])
+    yield from (value for name, value in query if _SECRET_NAME.search(name))
 
 
 def without_secrets(text: str) -> str:

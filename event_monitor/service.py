@@ -14,7 +14,7 @@ from celery.events.state import State as CeleryState
 from .broker.protocols import CeleryApp
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
-from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT
+from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError
 from .liveness import Identity, Liveness, address_of
 from .log_queue import LogQueue
 from .notices import Notices
@@ -133,12 +133,18 @@ class Service:
         self._crash: BaseException | None = None
 
     def run(self) -> int:
-        """Receive, shoot and publish until a signal says stop; return the exit code."""
+        """Receive, shoot and publish until a signal says stop; return the exit code.
+
+        Raises ``UnavailableError`` as ``open`` does, and ``SettingsError`` where the first attempt
+        to connect shows that the broker can never be used as it is configured.
+        """
         self.open()
         receiver = self.pipeline.receiver_class()(self._app.connection_for_read(), app=self._app)
         self.camera.install()
         try:
             receiver.capture()
+        except EventMonitorError:  # a setting that shows only now that it can never work
+            raise
         except Exception as error:
             log.exception("the receiver died")
             self.crashed(error)

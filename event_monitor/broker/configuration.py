@@ -15,7 +15,7 @@ from ..redaction import mistake_in, remember_secrets, shown_url
 from ..text import one_line
 from .protocols import CeleryApp, Connection
 
-__all__ = ["require_configuration", "require_url", "tell_if_unverified", "urls_of"]
+__all__ = ["require_configuration", "require_url", "urls_of"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ _UNVERIFIED = ("Secure redis scheme specified", "Defaulting to insecure SSL")
 def require_configuration(app: CeleryApp) -> None:
     """Raise ``SettingsError`` if the app's broker can never be used as it is configured.
 
-    The passwords of its URLs are masked from then on, whoever prints them.
+    Warns where nobody looks whether the server is the right one. The passwords of its URLs are
+    masked from then on, whoever prints them.
     """
     remember_secrets(*urls_of(app))
     for url in urls_of(app):
@@ -39,6 +40,7 @@ def require_configuration(app: CeleryApp) -> None:
     _require_heartbeat(app.conf.get("broker_heartbeat"))
     if not isinstance(app.conf.get("broker_transport_options") or {}, Mapping):
         raise SettingsError("broker_transport_options is no mapping of names to values.")
+    _tell_if_unverified(app)
     if _scheme(next(urls_of(app), "")) in _KNOWN:
         _require_options(_connection_of(app))
 
@@ -47,11 +49,9 @@ def _connection_of(app: CeleryApp) -> Connection:
     try:
         return app.connection_for_read()
     except TypeError as error:
-        if "_init_params" not in str(error):
-            raise
         raise SettingsError(
-            "the broker URL cannot be used: after its ? stands a name that Celery does not know; "
-            "options of the transport belong into broker_transport_options."
+            "the broker URL cannot be used: after its ? stands a name that Celery does not take "
+            "there; options of the transport belong into broker_transport_options."
         ) from error
     except KeyError as error:
         raise SettingsError(
@@ -140,8 +140,8 @@ def _require_file(key: str, value: object) -> None:
         ) from error
 
 
-def tell_if_unverified(app: CeleryApp) -> None:
-    """Warn, instead of kombu and once, where nobody looks whether the server is the right one."""
+def _tell_if_unverified(app: CeleryApp) -> None:
+    """Warn once, instead of kombu, which does so each time it makes a connection."""
     for name in ("kombu.connection", "kombu.utils.url"):
         logger = logging.getLogger(name)
         logger.removeFilter(_is_no_repetition)

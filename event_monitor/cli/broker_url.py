@@ -10,7 +10,6 @@ import re
 from ..broker.configuration import (
     require_configuration,
     require_url,
-    tell_if_unverified,
     urls_of,
 )
 from ..broker.protocols import CeleryApp
@@ -78,7 +77,6 @@ def require_broker(app: CeleryApp) -> None:
         raise SettingsError(
             f"the broker URL cannot be used: {one_line(error)}; it begins with {_SCHEMES}."
         ) from error
-    tell_if_unverified(app)
 
 
 def _scheme(url: str) -> str:

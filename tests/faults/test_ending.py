@@ -143,6 +143,23 @@ def test_a_second_signal_stops_at_once(
 
 
 @on_redis
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("query", ["login_method=CARRIER-PIGEON", "heartbeat=-1"])
+def test_a_broker_that_can_never_be_used_ends_the_start_with_one_sentence(
+    way: str, query: str, start_monitor: StartMonitor
+) -> None:
+    """Whether it shows before the first attempt to connect or in it."""
+    monitor = start_monitor(
+        way, until=None, environ={"BROKER_URL": f"amqp://:hidden@127.0.0.1:1//?{query}"}
+    )
+
+    assert monitor.wait() == 2
+    assert "event-monitor: the broker" in monitor.output
+    assert "Traceback" not in monitor.output
+    assert "hidden" not in monitor.output
+
+
+@on_redis
 @pytest.mark.parametrize("frequency", ["0", "-1", "nan"])
 def test_a_frequency_that_cannot_be_is_refused_in_one_sentence(
     frequency: str, processes: Processes

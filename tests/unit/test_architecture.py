@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "camera", "liveness", "log_queue", "notices", "pipeline", "publisher"}
     | {"receiver", "settings", "signals", "sinks", "snapshot", "state", "state_dump"},
     "cloudwatch_cam": GROUND
-    | {"broker", "camera", "log_queue", "service", "settings", "snapshot", "state"},
+    | {"broker", "camera", "log_queue", "receiver", "service", "settings", "snapshot", "state"},
     "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND

@@ -61,10 +61,10 @@ ANY_URL = URLS | TOKENS
 
 fuzz = settings(
     deadline=None,
-    max_examples=300,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-fuzz_commands = settings(fuzz, max_examples=12)
+fuzz_commands = settings(fuzz, max_examples=8)
 
 
 @pytest.fixture(autouse=True)

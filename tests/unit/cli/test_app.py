@@ -134,6 +134,50 @@ def test_a_broker_url_that_can_never_work() -> None:
     assert sentence.endswith("it begins with redis://, rediss://, amqp:// or amqps://.")
 
 
+def test_an_option_that_only_a_driver_refuses_ends_the_run_with_its_sentence() -> None:
+    """Exit 2 at the first attempt to connect; it would be the same at the next."""
+    result = typed("run", "-b", "amqp://127.0.0.1:1//?login_method=CARRIER-PIGEON", "--dry-run")
+
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        "event-monitor: the broker amqp://guest:**@127.0.0.1:1// can never be used as it is "
+        "configured: ('Invalid login method', 'CARRIER-PIGEON'); look at broker_transport_options "
+        "and the like."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "variable"),
+    [
+        (("-b", "redis://:pw@127.0.0.1:1/0"), "-b", "BROKER"),
+        (("-b", "redis://token@127.0.0.1:1/0"), "-b", "BROKER"),
+        (("--management-url", "http://u:p@h:15672", "-b", "sqs://"), "--management-url", None),
+    ],
+)
+def test_a_password_on_the_command_line_is_said_once(
+    arguments: tuple[str, ...], flag: str, variable: str | None
+) -> None:
+    """Process lists show it; the variable is not in them."""
+    result = typed("check", *arguments, "--sink", "console", "--listen", "0", "-l", "WARNING")
+
+    assert result.stderr.count(f"the password in {flag} can be read in the list of processes") == 1
+    assert f"EVENT_MONITOR_{variable or 'MANAGEMENT_URL'} instead" in result.stderr
+
+
+def test_a_password_in_the_variable_is_no_reason_to_complain() -> None:
+    """Nor is a URL without one."""
+    environ = {"EVENT_MONITOR_BROKER": "redis://:pw@127.0.0.1:1/0"}
+    arguments = ("check", "--sink", "console", "--listen", "0", "-l", "WARNING")
+
+    for result in (
+        typed(*arguments, environ=environ),
+        typed(*arguments, "-b", "redis://127.0.0.1:1/0"),
+        typed(*arguments, "-b", "amqp://guest@127.0.0.1:1//"),
+    ):
+        assert "list of processes" not in result.stderr
+
+
 def test_a_broker_without_events_cannot_be_run_on() -> None:
     """SQS carries no events."""
     assert "sqs" in complaint(typed("run", "-b", "sqs://", "--dry-run"), code=3)
