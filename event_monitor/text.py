@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from .redaction import without_secrets
 
-__all__ = ["aligned", "error_line", "markdown", "one_line", "printable"]
+__all__ = ["aligned", "encodable", "error_line", "markdown", "one_line", "printable"]
 
 _GAP = "  "
 _NARROWEST = 24  # characters; a wrapped last column thinner than this is harder to read than none
@@ -44,6 +44,14 @@ def printable(name: str) -> str:
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in name
     )
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """Return text that can be written in that encoding; what it lacks is escaped.
+
+    A stream without an encoding takes any text.
+    """
+    return text.encode(encoding, "backslashreplace").decode(encoding) if encoding else text
 
 
 def aligned(

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ..text import printable
 from .finding import Finding, Status
 
 __all__ = ["json_report", "paragraph", "passed", "summary"]
@@ -28,7 +29,7 @@ def paragraph(finding: Finding, *, width: int) -> str:
     indent = " " * _TEXT_COLUMN
     lines = [
         textwrap.fill(
-            finding.message,
+            printable(" ".join(finding.message.split())),
             width,
             initial_indent=head,
             subsequent_indent=indent,
@@ -38,7 +39,7 @@ def paragraph(finding: Finding, *, width: int) -> str:
     ]
     for step in finding.remedy.splitlines():
         wrapped = textwrap.wrap(
-            step, width - _TEXT_COLUMN, break_long_words=False, break_on_hyphens=False
+            printable(step), width - _TEXT_COLUMN, break_long_words=False, break_on_hyphens=False
         )
         lines += [f"{indent}{line}" for line in wrapped]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import click
 
 from ..clock import SYSTEM_CLOCK
 from ..settings import Settings
+from ..text import error_line, printable
 from .app import load_app_and_settings
 from .logs import log_to_stderr
 from .options import given_flags, loglevel, watching
@@ -106,7 +107,8 @@ def healthcheck(
     else:
         problem, facts = _examine_monitor(ctx, values, accepted_within=accepted_within)
         code = _UNHEALTHY if problem else _HEALTHY
-    click.echo(problem or ": ".join(filter(None, ("healthy", facts))), err=bool(problem))
+    said = problem or ": ".join(filter(None, ("healthy", facts)))
+    click.echo(printable(said), err=bool(problem))
     ctx.exit(code)
 
 
@@ -151,5 +153,5 @@ def _examine_worker(
     try:
         return examine_worker(app, settings, nodename(worker))
     except ConnectionError as error:
-        click.echo(f"{str(error).rstrip('.')}.", err=True)
+        click.echo(f"{error_line(error).rstrip('.')}.", err=True)
         ctx.exit(_HEALTHY if ignore_broker else _UNHEALTHY)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..text import printable
 from .cloudwatch import Reading
 from .ledger import GroundTruth
 from .processes import Process, ProcessState
@@ -134,7 +135,8 @@ def _loss(reading: Reading) -> str:
     if not lost:
         return ""
     orphans = reading.sum("TasksOrphaned")
-    return f"WorkersLost: {', '.join(lost)} has died; TasksOrphaned: {orphans} was running there"
+    names = ", ".join(map(printable, lost))
+    return f"WorkersLost: {names} has died; TasksOrphaned: {orphans} was running there"
 
 
 def verdict_tables(verdict: Verdict) -> Iterable[RenderableType]:

@@ -11,7 +11,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..distribution import Distribution
 from ..metrics.metric import Metric
 from ..settings import Settings
-from ..text import one_line, printable
+from ..text import encodable, one_line, printable
 from .sink import Outcome, SinkFinding
 
 __all__ = ["ConsoleSink", "render"]
@@ -37,7 +37,7 @@ class ConsoleSink:
         """Print the metrics. What a closed or full stream does not take is dropped, counted."""
         stream = self._stream or sys.stdout
         try:
-            stream.write(render(metrics))
+            stream.write(encodable(render(metrics), stream.encoding))
             stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             return Outcome(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from event_monitor.text import aligned, markdown, one_line, printable
+from event_monitor.text import aligned, encodable, error_line, markdown, one_line, printable
 
 
 def test_aligned_columns_wrap_the_last_one() -> None:
@@ -22,6 +22,21 @@ def test_aligned_columns_wrap_the_last_one() -> None:
         "bcdef  100  one two three four five\n"
         "            six"
     )
+
+
+def test_what_an_encoding_lacks_is_escaped() -> None:
+    """A name in Cyrillic keeps no table from being printed in an ASCII locale."""
+    assert encodable("отчёт: 5 s", "ascii") == r"\u043e\u0442\u0447\u0451\u0442: 5 s"
+    assert encodable("отчёт", "utf-8") == "отчёт"
+    assert encodable("отчёт", None) == "отчёт"
+
+
+def test_an_error_is_one_safe_line_without_passwords() -> None:
+    """Whole, unlike the errors of others, which are cut."""
+    error = ValueError(f"a\x1b[2J\nredis://:p@cache/0 {'x' * 400}")
+
+    assert error_line(error) == rf"a\x1b[2J\nredis://:**@cache/0 {'x' * 400}"
+    assert one_line(error) == rf"a\x1b[2J redis://:**@cache/0 {'x' * 400}"[:300]
 
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:
