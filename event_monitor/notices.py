@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,21 +57,40 @@ _GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
 class Notice:
     """One thing an operator should know. ``seconds`` is how long it has lasted, where that counts.
 
-    ``tasks`` are the tasks concerned; ``named`` are the first of them, as the text shows them.
+    ``tasks`` are the tasks concerned; ``named`` are the first of them.
     """
 
     kind: NoticeKind
     worker: str  # the full nodename; empty where several are concerned
     seconds: float = 0.0
     tasks: int = 0
-    named: str = ""
+    named: tuple[OrphanedTask | VanishedTask, ...] = ()
 
     @property
     def text(self) -> str:
         """Return the line for the log."""
+        names = ", ".join(f"{task.name}[{task.uuid}]" for task in self.named)
+        more = ", …" if len(self.named) < self.tasks else ""
         return _TEXTS[self.kind].format(
-            worker=printable(self.worker), seconds=self.seconds, tasks=self.tasks, named=self.named
+            worker=printable(self.worker),
+            seconds=self.seconds,
+            tasks=self.tasks,
+            named=f": {printable(names)}{more}" if names else "",
         )
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return what the line says, for machines; without what it does not say."""
+        facts: dict[str, object] = {"notice": self.kind}
+        if self.worker:
+            facts["worker"] = self.worker
+        if self.seconds:
+            facts["seconds"] = round(self.seconds, 1)
+        if "{tasks}" in _TEXTS[self.kind]:
+            facts["tasks"] = self.tasks
+            facts["task"] = [task.name for task in self.named]
+            facts["uuid"] = [task.uuid for task in self.named]
+        return facts
 
 
 class Notices:
@@ -90,9 +109,8 @@ class Notices:
     def __call__(self, snapshot: Snapshot) -> None:
         """Log the notices of this snapshot."""
         for notice in self.find(snapshot):
-            facts = {"notice": notice.kind, "worker": notice.worker, "tasks": notice.tasks}
             level = logging.INFO if notice.kind in _GOOD_TO_KNOW else logging.WARNING
-            log.log(level, "%s", notice.text, extra=facts)
+            log.log(level, "%s", notice.text, extra=notice.facts)
 
     def find(self, snapshot: Snapshot) -> tuple[Notice, ...]:
         """Return the notices of this snapshot; what was found is remembered for the next."""
@@ -138,7 +156,7 @@ def _of_loss(loss: WorkerLoss, kind: NoticeKind | None = None) -> Notice:
         worker=loss.hostname,
         seconds=loss.silent_seconds,
         tasks=len(loss.orphans),
-        named=_names(loss.orphans, len(loss.orphans)),
+        named=loss.orphans[:_MAX_NAMED],
     )
 
 
@@ -146,14 +164,5 @@ def _of_vanished(snapshot: Snapshot) -> Iterator[Notice]:
     """Name a few of the tasks that vanished: where `Ignore` is a habit there may be many."""
     count = sum(counts.vanished for _, counts in snapshot.window.tasks)
     if count:
-        named = _names(snapshot.window.vanished, count)
+        named = snapshot.window.vanished[:_MAX_NAMED]
         yield Notice(kind="tasks-vanished", worker="", tasks=count, named=named)
-
-
-def _names(tasks: Sequence[OrphanedTask | VanishedTask], count: int) -> str:
-    """Return the first of so many tasks as the text shows them; nothing if there are none."""
-    if not tasks:
-        return ""
-    shown = tasks[:_MAX_NAMED]
-    names = ", ".join(f"{task.name}[{task.uuid}]" for task in shown)
-    return f": {printable(names)}{', …' if count > len(shown) else ''}"

@@ -117,7 +117,9 @@ class DeclareProbe:
     def _log_once(self, name: str, error: BaseException) -> None:
         if name not in self._missing:
             self._missing.add(name)
-            log.warning("nothing is known of queue %s: %s", name, one_line(error))
+            log.warning(
+                "nothing is known of queue %s: %s", name, one_line(error), extra={"queue": name}
+            )
 
     def _details(self) -> dict[str, Mapping[str, object]]:
         """Return the management API's columns by queue; nothing if it does not answer."""

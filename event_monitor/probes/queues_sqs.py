@@ -88,7 +88,11 @@ class SqsProbe:
         if found is None:
             if name not in self._missing:
                 self._missing.add(name)
-                log.warning("nothing is known of queue %s: there is none of that name", name)
+                log.warning(
+                    "nothing is known of queue %s: there is none of that name",
+                    name,
+                    extra={"queue": name},
+                )
             return QueueDepth(name, missing=True)
         self._missing.discard(name)
         return QueueDepth(name, ready=int(found[_READY]), unacked=int(found[_UNACKED]))

@@ -42,4 +42,5 @@ class SilentWorkers:
             "worker_enable_remote_control off or pickle as task_serializer always",
             names,
             more,
+            extra={"worker": new},
         )

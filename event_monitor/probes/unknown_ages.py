@@ -39,4 +39,10 @@ class UnknownAges:
         self._logged.update(new)
         names = ", ".join(printable(name) for name in new[:_MOST_NAMED])
         more = f" and {len(new) - _MOST_NAMED} more" if len(new) > _MOST_NAMED else ""
-        log.warning("OldestMessageAge is unknown for queue %s%s: %s", names, more, hint)
+        log.warning(
+            "OldestMessageAge is unknown for queue %s%s: %s",
+            names,
+            more,
+            hint,
+            extra={"queue": new},
+        )

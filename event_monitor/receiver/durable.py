@@ -101,6 +101,7 @@ class DurableSubscription(AmqpSubscription):
                 "it is empty",
                 self._durable.name,
                 one_line(error.reply_text or error),
+                extra={"queue": self._durable.name},
             )
             self._queue.no_declare = True
             second_channel = self.connection.channel()  # the broker has closed the first

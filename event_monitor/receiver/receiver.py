@@ -232,6 +232,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             shown(subscription.connection),
             one_line(error),
             pause,
+            extra={"seconds": round(pause, 1)},
         )
         until = self.time_source.monotonic() + pause
         while not self.should_stop and self.time_source.monotonic() < until:

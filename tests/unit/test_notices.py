@@ -48,8 +48,11 @@ def test_a_lost_worker_is_named_with_its_unfinished_tasks(
     assert record.getMessage() == (
         f"worker {W1} is lost (silent for 61 s), unfinished tasks: 1: proj.add[u9]"
     )
-    assert vars(record)["notice"] == "worker-lost"
-    assert vars(record)["worker"] == W1
+    facts = ("notice", "worker", "seconds", "tasks", "task", "uuid")
+    assert [vars(record)[fact] for fact in facts] == [
+        *("worker-lost", W1, 61.0, 1),
+        *(["proj.add"], ["u9"]),
+    ]
 
 
 def test_only_the_first_twenty_unfinished_tasks_are_named(notices: Notices) -> None:
