@@ -13,7 +13,7 @@ from pathlib import Path
 from ..catalog import CATALOG, MetricSpec
 from ..redaction import shown_url
 from ..settings import ENV_PREFIX, Settings, Source, options, text_of
-from ..text import aligned, markdown
+from ..text import aligned, markdown, printable
 
 __all__ = [
     "TABLES",
@@ -79,7 +79,7 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
     for option in options():
         source = sources[option.name]
         text = text_of(getattr(settings, option.name))
-        value = shown_url(text) or "–" if option.is_url else _spaced(text)
+        value = shown_url(text) or "–" if option.is_url else printable(_spaced(text))
         if source != "default":
             value += f"  (default: {_spaced(option.default_text)})"
         rows.append((option.name, source, value))

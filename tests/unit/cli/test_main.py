@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,25 @@ def test_it_is_a_module_too() -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
 
     assert run.stdout == "event-monitor 0.1.0\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_no_name_keeps_a_table_from_being_printed(encoding: str) -> None:
+    """Whatever the terminal's encoding lacks, and whatever would steer the terminal."""
+    environ = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONIOENCODING": encoding,
+        "EVENT_MONITOR_QUEUES": "отчёт\x1b[2J",
+    }
+    command = [sys.executable, "-m", "event_monitor", "settings"]
+    root = Path(__file__).parents[3]
+    run = subprocess.run(command, capture_output=True, check=True, cwd=root, env=environ)
+
+    assert b"drain_seconds" in run.stdout
+    assert b"\\x1b[2J" in run.stdout
+    assert b"\x1b" not in run.stdout
+    assert run.stderr == b""
 
 
 def test_a_wrong_setting_ends_with_the_sentence_of_the_settings() -> None:
