@@ -70,7 +70,8 @@ _CLUSTER: tuple[Callable[[Decorated], Decorated], ...] = (
         *("-b", "--broker"),
         metavar="URL",
         allow_from_autoenv=False,
-        help="URL of the broker; wins over the app's.  [env: EVENT_MONITOR_BROKER]",
+        help="URL of the broker; wins over the app's. One with a password belongs into the "
+        "variable: process lists show flags.  [env: EVENT_MONITOR_BROKER]",
     ),
     click.option(
         "--config",
