@@ -12,18 +12,26 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["MASK", "mistake_in", "password_in", "remember_secrets", "shown_url", "without_secrets"]
+__all__ = [
+    "MASK",
+    "is_parsable",
+    "mistake_in",
+    "password_in",
+    "remember_secrets",
+    "shown_url",
+    "without_secrets",
+]
 
 MASK = "**"
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}")
-_NEXT_URL = re.compile(r";(?=[a-z][a-z0-9+.-]{0,30}://)")  # in a list of URLs to fail over to
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}")
+_NEXT_URL = re.compile(rf";(?={_SCHEME.pattern}://)")  # in a list of URLs to fail over to
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[\w.%-]*)(?::\d{0,5})?"
 _PLACE = re.compile(rf"/*{_HOST}(?:,{_HOST})*(?:/[^\s?#@;]*)?")
 _MISTYPED_PLACE = re.compile(rf"[a-z]+:/{_HOST}(?:/[^\s?#@;]*)?")  # redis:/host/0
 _USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
 _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
-_URL_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(\S*)")
+_URL_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
 _SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)  # in a query
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
@@ -88,7 +96,9 @@ def mistake_in(url: str) -> str | None:
 
     The reason holds nothing of the URL.
     """
-    rest = _scheme_and_rest(url)[1]
+    scheme, rest = _scheme_and_rest(url)
+    if not scheme and "://" in url:
+        return "before its :// stands no scheme; in a password : and / must be percent-encoded"
     user_and_password, _at, place = rest.rpartition("@")
     found = sorted(set(user_and_password) & set("/?#"))
     if found:
@@ -100,16 +110,21 @@ def mistake_in(url: str) -> str | None:
         return "there is a tab or a line break in it, which must be percent-encoded"
     if "#" in place:
         return "there is a # in it, which must be percent-encoded as %23"
-    try:
-        port = urlsplit(f"http://{rest}").port
-    except ValueError:
-        port = 0
-    if port == 0:
+    if not is_parsable(url):
         return (
             "host and port must be HOST or HOST:PORT with a port from 1 to 65535; a password "
             "stands before an @, and each of # / ? @ : ; [ ] in it must be percent-encoded"
         )
     return None
+
+
+def is_parsable(url: str) -> bool:
+    """Return whether a parser finds host and port in a URL; one without a scheme is let pass."""
+    scheme, rest = _scheme_and_rest(url)
+    try:
+        return urlsplit(f"http://{rest}").port != 0 if scheme else "://" not in url
+    except ValueError:
+        return False
 
 
 # -- what others say ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..redaction import mistake_in, remember_secrets, shown_url
+from ..redaction import is_parsable, mistake_in, remember_secrets, shown_url
 from ..text import one_line
 from .protocols import CeleryApp, Connection
 
@@ -81,9 +81,9 @@ def urls_of(app: CeleryApp) -> Iterator[str]:
 
 def require_url(url: str) -> None:
     """Raise ``SettingsError`` if one broker URL is mistyped; its password is not shown."""
-    if _scheme(url) not in _KNOWN:
-        return
     mistake = mistake_in(url)
+    if _scheme(url) not in _KNOWN and is_parsable(url):
+        return  # rules of its own; what cannot be parsed, kombu would show in its complaint
     database = (
         url.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")[2].strip("/")
     )
@@ -95,7 +95,7 @@ def require_url(url: str) -> None:
 
 def _scheme(url: str) -> str | None:
     scheme, separator, _ = url.partition("://")
-    return scheme if separator else None
+    return scheme.lower() if separator else None
 
 
 def _require_heartbeat(seconds: object) -> None:
