@@ -12,6 +12,7 @@ from celery.events.state import State as CeleryState
 
 from .broker.configuration import require_configuration
 from .camera import CELERY_DEFAULT_FREQ
+from .ending import end_output
 from .errors import EventMonitorError
 from .log_queue import LogQueue
 from .receiver import Receiver
@@ -83,7 +84,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Take the last shot and send what is left; exits with a code unless all is well."""
         self._service.shoot_last()
         code = self._service.close()
-        self._close_log(code)
+        self._end_output(code)
         if code:
             raise SystemExit(code)
 
@@ -106,9 +107,9 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
         return CameraReceiver
 
-    def _close_log(self, code: int) -> None:
+    def _end_output(self, code: int) -> None:
         if self._log_queue is not None:
-            self._log_queue.close(exit_code=code)
+            end_output(self._log_queue, exit_code=code)
 
     @contextmanager
     def _one_sentence(self) -> Iterator[None]:
@@ -118,7 +119,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         except EventMonitorError as error:
             if self._log_queue is None:
                 raise
-            self._close_log(error.exit_code)
+            self._end_output(error.exit_code)
             click.echo(f"event-monitor: {error_line(error)}", err=True)
             raise SystemExit(error.exit_code) from None
 

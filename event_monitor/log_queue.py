@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import threading
 import traceback
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ from .text import printable
 __all__ = ["LogQueue", "settled"]
 
 _PACKAGE = __name__.partition(".")[0]
-_CLOSE_SECONDS = 1.0  # for a reader that takes what is left
 _MOST_RECORDS = 10_000  # a few MB; 5,000 workers lost in one shot make as many lines
 
 
@@ -94,11 +92,10 @@ class LogQueue:
             with self._lock:
                 self._dropped += 1
 
-    def close(self, *, exit_code: int, deadline_seconds: float = _CLOSE_SECONDS) -> None:
-        """Give the handlers back to their loggers, and wait until all is written.
+    def close(self, *, deadline_seconds: float) -> bool:
+        """Give the handlers back to their loggers; return whether all was written in that time.
 
-        If that takes longer, end the process with that code: the interpreter would wait for the
-        thread, which is in the middle of a write.
+        Calling it again is harmless.
         """
         for logger, handlers in self._taken:
             logger.handlers[:] = handlers
@@ -107,8 +104,7 @@ class LogQueue:
         threading.excepthook = self._excepthook
         self._records.put(None)
         self._thread.join(deadline_seconds)
-        if self._thread.is_alive():
-            os._exit(exit_code)
+        return not self._thread.is_alive()
 
     # -- the writing thread ----------------------------------------------------------------------
 

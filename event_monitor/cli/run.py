@@ -35,6 +35,7 @@ def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     if dry_run:
         values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)
+    from ..ending import end_output
     from ..log_queue import LogQueue
     from ..service import Service
 
@@ -44,5 +45,5 @@ def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     try:
         code = Service(settings, app, log_queue=log_queue).run()
     finally:
-        log_queue.close(exit_code=code)
+        end_output(log_queue, exit_code=code)
     ctx.exit(code)

@@ -1,4 +1,4 @@
-"""The log's reader stalls: stderr is a pipe that is full, and nobody reads it."""
+"""The reader of log or output stalls: a pipe that is full, and nobody reads it."""
 
 from __future__ import annotations
 
@@ -103,3 +103,21 @@ def test_what_the_reader_did_not_take_comes_when_it_reads_again(
     assert monitor.wait(SOON) == 0
     assert "one shot every 1 s" in read[0]
     assert "dropped" not in read[0]
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_pipe_on_stdout_does_not_keep_the_console_from_ending(
+    way: str, processes: Processes, pipe: Pipe
+) -> None:
+    """What could not be printed counts as unsent, and the code says so."""
+    environ = {"EVENT_MONITOR_INTERVAL": "1", "EVENT_MONITOR_SINK": "console"}
+    environ["EVENT_MONITOR_DRAIN_SECONDS"] = "1"
+    monitor = processes.start(WAYS[way], environ, stdout=pipe.write_end)
+    monitor.wait_for_output("receiving events from")
+    pipe.fill()
+
+    monitor.send(signal.SIGTERM)
+
+    assert monitor.wait(SOON) == 4
+    assert "metrics unsent" in monitor.output

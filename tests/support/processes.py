@@ -50,6 +50,7 @@ class Process:
         log: Path,
         *,
         in_container: bool = False,
+        stdout: int | None = None,
         stderr: int | None = None,
     ) -> None:
         self.command = command
@@ -61,7 +62,7 @@ class Process:
                 cwd=ROOT,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=output if stderr is None else stderr,
                 start_new_session=True,
             )
@@ -170,15 +171,18 @@ class Processes:
         environ: Mapping[str, str] | None = None,
         *,
         in_container: bool = False,
+        stdout: int | None = None,
         stderr: int | None = None,
     ) -> Process:
         """Start any command of the virtual environment; it is ended with the test.
 
-        With a descriptor as ``stderr``, ``output`` has only what it writes to stdout.
+        ``output`` lacks what goes to descriptors given as ``stdout`` and ``stderr``.
         """
         log = self._folder / f"{len(self._started)}-{Path(command[0]).name}.log"
         merged = {**self._environ, **(environ or {})}
-        process = Process(command, merged, log, in_container=in_container, stderr=stderr)
+        process = Process(
+            command, merged, log, in_container=in_container, stdout=stdout, stderr=stderr
+        )
         self._started.append(process)
         return process
 

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "msgpack": set(),
     "survey": set(),
+    "ending": {"log_queue"},
     "log_queue": {"redaction", "text"},
     "redaction": set(),
     "signals": {"errors"},
@@ -61,12 +62,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "camera", "liveness", "log_queue", "notices", "pipeline", "publisher"}
     | {"receiver", "settings", "signals", "sinks", "snapshot", "state", "state_dump"},
     "cloudwatch_cam": GROUND
-    | {"broker", "camera", "log_queue", "receiver", "service", "settings", "snapshot", "state"},
+    | {
+        "broker",
+        "camera",
+        "ending",
+        "log_queue",
+        "receiver",
+        "service",
+        "settings",
+        "snapshot",
+        "state",
+    },
     "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "liveness", "log_queue", "metrics", "provision"}
-    | {"service"}
+    | {"broker", "catalog", "check", "demo", "ending", "liveness", "log_queue", "metrics"}
+    | {"provision", "service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},

@@ -50,8 +50,7 @@ def test_lines_come_in_order_and_all_of_them_by_the_close(reader: Reader) -> Non
     for number in range(100):
         log.info("line %d", number)
 
-    queue.close(exit_code=1, deadline_seconds=30)
-
+    assert queue.close(deadline_seconds=30) is True
     assert reader.lines == [f"line {number}" for number in range(100)]
     assert reader in log.handlers
 
@@ -69,7 +68,7 @@ def test_a_stalled_reader_stops_nobody_and_what_is_dropped_is_told(reader: Reade
     for number in range(30):
         log.info("line %d", number)
     reader.reads.set()
-    queue.close(exit_code=1, deadline_seconds=30)
+    queue.close(deadline_seconds=30)
 
     # Then the first ten are there, and the number of the others
     assert reader.lines == [
@@ -77,6 +76,16 @@ def test_a_stalled_reader_stops_nobody_and_what_is_dropped_is_told(reader: Reade
         *(f"line {number}" for number in range(10)),
         "20 log lines were dropped: nobody read the log in time",
     ]
+
+
+def test_a_close_does_not_wait_for_a_reader_for_ever(reader: Reader) -> None:
+    """False says that the interpreter must not wait for it either."""
+    queue = LogQueue()
+    queue.open()
+    reader.reads.clear()
+    log.info("stuck")
+
+    assert queue.close(deadline_seconds=0.01) is False
 
 
 def test_a_handler_keeps_its_level_and_one_that_fails_does_not_stop_the_log(
@@ -92,12 +101,12 @@ def test_a_handler_keeps_its_level_and_one_that_fails_does_not_stop_the_log(
         patch.setattr(reader, "handle", fail)
         log.warning("fails")
         wait_until(lambda: len(queue) == 0, 30, "it is handed over")
-        queue.close(exit_code=1, deadline_seconds=30)
+        queue.close(deadline_seconds=30)
     queue = LogQueue()
     queue.open()
     log.info("too low")
     log.warning("seen")
-    queue.close(exit_code=1, deadline_seconds=30)
+    queue.close(deadline_seconds=30)
 
     assert reader.lines == ["seen"]
 
@@ -111,7 +120,7 @@ def test_a_thread_that_dies_is_in_the_log(reader: Reader) -> None:
     thread = threading.Thread(target=lambda: 1 / 0, name="victim")
     thread.start()
     thread.join()
-    queue.close(exit_code=1, deadline_seconds=30)
+    queue.close(deadline_seconds=30)
     ours.removeHandler(reader)
 
     assert reader.lines == ["the thread victim died"]
