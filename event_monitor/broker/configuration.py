@@ -82,8 +82,8 @@ def urls_of(app: CeleryApp) -> Iterator[str]:
 def require_url(url: str) -> None:
     """Raise ``SettingsError`` if one broker URL is mistyped; its password is not shown."""
     mistake = mistake_in(url)
-    if _scheme(url) not in _KNOWN and is_parsable(url):
-        return  # rules of its own; what cannot be parsed, kombu would show in its complaint
+    if _scheme(url) not in _KNOWN and (is_parsable(url) or "," in url):
+        return  # it has rules of its own, such as lists of hosts
     database = (
         url.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")[2].strip("/")
     )

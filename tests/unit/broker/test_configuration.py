@@ -102,6 +102,7 @@ def test_what_can_never_work_is_named(url: str, conf: dict[str, object], part: s
         ("amqp://h//", {"broker_heartbeat": 30, "broker_use_ssl": {"ca_certs": __file__}}),
         ("sentinel://h", {"broker_transport_options": {"master_name": "m"}}),
         ("memory://", {}),
+        ("mongodb://a:27017,b:27017/shop", {}),
         ("sqs://key:se%2Fcret@", {}),
     ],
 )
