@@ -173,7 +173,7 @@ def _without_urls(line: str) -> Iterator[str]:
         url, done = found[0], found.end()
         bare = url.rstrip(_PUNCTUATION)
         shown = shown_url(bare)
-        if shown.endswith(MASK) and "@" in line[done:]:
+        if shown != bare and shown.endswith(MASK) and "@" in line[done:]:
             # A password with a blank in it: it ends at the last @ of the line.
             done += line[done:].rindex("@") + 1
             yield shown

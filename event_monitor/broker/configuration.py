@@ -6,6 +6,7 @@ Connects to nothing. What cannot be known before shows at the first attempt to c
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 _REDIS = frozenset({"redis", "rediss", "sentinel"})
 _AMQP = frozenset({"amqp", "amqps", "pyamqp"})
 _KNOWN = _REDIS | _AMQP | {"sqs"}  # the URLs and options of others have rules of their own
+_LIST_OF_HOSTS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^@]*@)?[\w.:-]+(?:,[\w.:-]+)+(?:/[^@]*)?$")
 _FILES = frozenset({"ca_certs", "certfile", "keyfile"})  # with Redis each begins with ssl_
 _CERT_REQS = ("none", "optional", "required", *ssl.VerifyMode)
 #: How kombu begins what it logs each time it makes such a connection.
@@ -82,7 +84,7 @@ def urls_of(app: CeleryApp) -> Iterator[str]:
 def require_url(url: str) -> None:
     """Raise ``SettingsError`` if one broker URL is mistyped; its password is not shown."""
     mistake = mistake_in(url)
-    if _scheme(url) not in _KNOWN and (is_parsable(url) or "," in url):
+    if _scheme(url) not in _KNOWN and (is_parsable(url) or _LIST_OF_HOSTS.match(url)):
         return  # it has rules of its own, such as lists of hosts
     database = (
         url.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")[2].strip("/")

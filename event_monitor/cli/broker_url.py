@@ -6,6 +6,7 @@ Connects to nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ..broker.configuration import (
     require_configuration,
@@ -14,7 +15,7 @@ from ..broker.configuration import (
 )
 from ..broker.protocols import CeleryApp
 from ..errors import SettingsError, UnavailableError
-from ..redaction import shown_url
+from ..redaction import MASK, password_in, shown_url
 from ..text import one_line
 
 __all__ = ["require_broker", "require_named"]
@@ -49,9 +50,10 @@ _PIP = {
 
 def require_named(named: str) -> None:
     """Raise ``SettingsError`` if the URL of the command line, or one of several, is mistyped."""
-    for url in named.split(";"):
+    urls = named.split(";")
+    for url in urls:
         require_url(url)
-        _require_scheme(url)
+        _require_scheme(url, among=urls)
 
 
 def require_broker(app: CeleryApp) -> None:
@@ -61,9 +63,10 @@ def require_broker(app: CeleryApp) -> None:
     like Redis.
     """
     require_configuration(app)
-    for url in urls_of(app):
+    urls = list(urls_of(app))
+    for url in urls:
         if _guess(url) in {"redis", "rediss", "sentinel"}:
-            _require_scheme(url)
+            _require_scheme(url, among=urls)
     try:
         app.connection_for_read().transport  # noqa: B018  imports what the URL's scheme needs
     except Exception as error:
@@ -84,12 +87,15 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0].partition("+")[0]
 
 
-def _require_scheme(url: str) -> None:
+def _require_scheme(url: str, *, among: Sequence[str]) -> None:
     if "://" in url:
         return
-    shown = shown_url(url)
+    # After a ; may stand the rest of a password that had one.
+    certain = len(among) == 1 or not any(password_in(other) for other in among)
+    shown = shown_url(url) if certain else MASK
     rest = _MISTYPED.sub("", shown).lstrip("/")
-    hint = " (a ; in a password must be percent-encoded as %3B)" if "@" in url else ""
+    secret = not certain or "@" in url
+    hint = " (a ; in a password must be percent-encoded as %3B)" if secret else ""
     raise SettingsError(
         f"the broker URL {shown} has no scheme: write {_guess(url) or 'amqp'}://{rest}, "
         f"or another of {_SCHEMES}{hint}."

@@ -77,6 +77,8 @@ def test_a_file_of_tls_in_the_url_that_is_not_there() -> None:
         ("redis://h:70000/0", {}, "a port from 1 to 65535"),
         ("amqp://h:0//", {}, "a port from 1 to 65535"),
         ("amqp://h:amqp//", {}, "a port from 1 to 65535"),
+        ("redis:://:p,w@h/0", {}, "before its :// stands no scheme"),
+        ("rdis://:p,w#x@h/0", {}, "there is # before its last @"),
         ("redis://h/0?socket_timeout=5", {}, "a name that Celery does not take there"),
         ("redis://h/0?password=secret", {}, "a name that Celery does not take there"),
         ("redis://h", {"broker_transport_options": [("a", "b")]}, "is no mapping"),
@@ -103,6 +105,7 @@ def test_what_can_never_work_is_named(url: str, conf: dict[str, object], part: s
         ("sentinel://h", {"broker_transport_options": {"master_name": "m"}}),
         ("memory://", {}),
         ("mongodb://a:27017,b:27017/shop", {}),
+        ("mongodb://user:p%2Fw@a:27017,b:27017", {}),
         ("sqs://key:se%2Fcret@", {}),
     ],
 )
