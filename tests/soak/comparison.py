@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from .fleet import Life
 from .truth import Truth
-
-BY_WORKER = ("WorkersLost", "TasksOrphaned", "EventsLost")
 
 
 class Published(Protocol):
@@ -30,16 +29,22 @@ class Published(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number. ``None``: the monitor has not published it."""
+    """One number. ``None``: the monitor has not published it.
+
+    ``undecided``: by how much the monitor may have more, where the truth cannot be known.
+    """
 
     name: str
     truth: float
     monitor: float | None
+    undecided: float = 0
 
     @property
     def differs(self) -> bool:
         """Return whether the monitor is wrong."""
-        return self.truth != self.monitor
+        return self.monitor is None or not (
+            self.truth <= self.monitor <= self.truth + self.undecided
+        )
 
     def text(self, width: int) -> str:
         """Return the row as a line."""
@@ -47,7 +52,8 @@ class Row:
         difference = ""
         if self.differs:
             difference = "absent" if self.monitor is None else f"{self.monitor - self.truth:+g}"
-        return f"{self.name:<{width}} {self.truth:>9g} {monitor:>9} {difference:>10}"
+        truth = f"{self.truth:g}" + (f"–{self.truth + self.undecided:g}" if self.undecided else "")
+        return f"{self.name:<{width}} {truth:>9} {monitor:>9} {difference:>10}"
 
 
 def compare(truth: Truth, published: Published) -> Iterator[Row]:
@@ -55,10 +61,8 @@ def compare(truth: Truth, published: Published) -> Iterator[Row]:
 
     Verdicts are shown by worker only where the workers' numbers differ.
     """
-    for name, by_name in zip(
-        BY_WORKER, (truth.lost, truth.orphaned, truth.events_lost), strict=True
-    ):
-        yield Row(name, by_name.total(), published.sum(name))
+    for name, by_name, undecided in _verdicts(truth):
+        yield Row(name, by_name.total(), published.sum(name), undecided.total())
     for metric, by_task in truth.counts.items():
         yield Row(metric, by_task.total(), published.sum(metric))
         for task in sorted(by_task):
@@ -77,14 +81,19 @@ def differing_workers(
     truth: Truth, published: Published, names: Iterable[str]
 ) -> Iterator[tuple[str, Row]]:
     """Yield the nodename and the number where a worker's numbers differ."""
-    numbers = (truth.lost, truth.orphaned, truth.events_lost)
     for worker in sorted(set(names)):
-        for metric, by_name in zip(BY_WORKER, numbers, strict=True):
-            row = Row(
-                f"{metric} {worker}", by_name[worker], published.sum(metric, WorkerName=worker)
-            )
+        for metric, by_name, undecided in _verdicts(truth):
+            monitor = published.sum(metric, WorkerName=worker)
+            row = Row(f"{metric} {worker}", by_name[worker], monitor, undecided[worker])
             if row.differs:
                 yield worker, row
+
+
+def _verdicts(truth: Truth) -> Iterator[tuple[str, Counter[str], Counter[str]]]:
+    """Yield each verdict's metric, its numbers by nodename, and how many more there may be."""
+    yield "WorkersLost", truth.lost, Counter()
+    yield "TasksOrphaned", truth.orphaned, truth.over
+    yield "EventsLost", truth.events_lost, truth.buffered
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -14,20 +14,33 @@ ENDINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the soak needs of a raw event. ``processed`` is the worker's own count of begun runs."""
+    """What the soak needs of a raw event.
+
+    A heartbeat has the worker's own count of the runs that it has begun (``processed``), and of
+    those that go on (``active``). ``retries`` is how many tries of the task went before, in
+    task-sent and task-received.
+    """
 
     type: str
     hostname: str
     pid: int
     uuid: str = ""
     processed: int | None = None
+    active: int | None = None
+    retries: int | None = None
 
 
 def parse(line: str) -> Event:
     """Read one line of the recorder's file."""
     raw = json.loads(line)
     return Event(
-        raw["type"], raw["hostname"], raw["pid"], raw.get("uuid", ""), raw.get("processed")
+        raw["type"],
+        raw["hostname"],
+        raw["pid"],
+        raw.get("uuid", ""),
+        raw.get("processed"),
+        raw.get("active"),
+        raw.get("retries"),
     )
 
 

@@ -71,6 +71,7 @@ def _report(
     if cut_off := on.cut_off():
         wrong.append(f"Redis cut off {cut_off} slow subscribers: EventsLost is not known")
     rows = tuple(compare(truth, on.cloudwatch))
+    by_worker = tuple(_by_worker(truth, on, fleet, since=since))
     done = ", ".join(f"{times} × {kind}" for kind, times in sorted(director.done.items()))
     sent = truth.counts["TasksSent"].total()
     lines = [
@@ -78,10 +79,11 @@ def _report(
         *_never_sent(truth),
         "",
         table(rows),
-        *_by_worker(truth, on, fleet, since=since),
+        *by_worker,
         *wrong,
     ]
-    return Result("\n".join(lines), is_right=not wrong and not any(row.differs for row in rows))
+    is_right = not (wrong or by_worker or any(row.differs for row in rows))
+    return Result("\n".join(lines), is_right)
 
 
 def _act(director: Director, producer: Producer, *, seed: int, seconds: float, say: Say) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from .fleet import Life
 from .plan import WEIGHTS, make_plan
@@ -96,6 +97,37 @@ def test_an_end_that_never_reached_the_broker_is_listed_apart() -> None:
     assert found.contradictions == ()
 
 
+def test_a_run_whose_next_try_is_known_may_be_an_orphan_or_not() -> None:
+    """Its task-retried died with the worker; the new message had gone out before."""
+
+    def received(by: int, *, retries: int) -> Event:
+        return replace(task("received", "a", by=by), retries=retries)
+
+    lives = [life(0, killed=True), life(1, killed=True)]
+    events = [received(0, retries=0), task("started", "a", by=0)]
+    next_try = [received(1, retries=1), task("started", "a", by=1)]
+
+    alone = truth(*events, lives=lives, ledgers={0: notes("begin a")})
+    both = truth(*events, *next_try, lives=lives, ledgers={0: notes("begin a")})
+
+    one = Counter({"w@soak": 1})
+    assert (alone.orphaned, alone.over) == (one, Counter())
+    assert (both.orphaned, both.over) == (one, one), "the next try is an orphan"
+
+
+def test_a_run_of_a_worker_that_said_it_runs_nothing_may_be_an_orphan_or_not() -> None:
+    """Its end died with the worker; another run, begun after that, is one."""
+    events = [
+        task("started", "a", by=0),
+        replace(beat("heartbeat", by=0, processed=1), active=0),
+        task("started", "b", by=0),
+    ]
+
+    found = truth(*events, lives=[life(0, killed=True)], ledgers={0: notes("begin a", "begin b")})
+
+    assert found.orphaned == found.over == Counter({"w@soak": 1})
+
+
 def test_a_start_that_never_came_is_lost_once_a_heartbeat_counts_it() -> None:
     """Nobody can know it before."""
     lives, ledgers = [life(0)], {0: notes("begin a", "end a")}
@@ -104,6 +136,17 @@ def test_a_start_that_never_came_is_lost_once_a_heartbeat_counts_it() -> None:
 
     assert before.events_lost == Counter()
     assert after.events_lost == Counter({"w@soak": 1})
+
+
+def test_a_start_that_died_in_the_buffer_may_be_lost_or_not() -> None:
+    """The goodbye of the killed counts it; whether anybody makes use of that is open."""
+    found = truth(
+        beat("offline", by=0, processed=1),
+        lives=[life(0, stopped=True, killed=True)],
+        ledgers={0: notes("begin a")},
+    )
+
+    assert (found.events_lost, found.buffered) == (Counter(), Counter({"w@soak": 1}))
 
 
 def test_two_runs_of_one_task_are_two() -> None:
@@ -137,6 +180,7 @@ def test_what_cannot_be_is_said() -> None:
     """Then the harness is wrong, or Celery."""
     found = truth(
         task("started", "a", by=2),
+        Event("monitor-listening", "gen200@soak", 200),
         lives=[life(0, exit_code=1), life(1)],
         ledgers={1: notes("begin b")},
     )

@@ -1,7 +1,9 @@
 """Truth: what an exact monitor says, from the recording, the process table and the tasks' ledgers.
 
 Pure. A run is one task on one worker process. What a ledger has and the recording has not, never
-reached the broker: no monitor can know it, so it is listed apart.
+reached the broker: no monitor can know it, so it is listed apart. That a run is over shows
+all the same where its next try was sent or received, or its worker said that it runs nothing; a
+monitor may see that, or take the run for an orphan.
 """
 
 from __future__ import annotations
@@ -54,12 +56,17 @@ class NeverSent:
 class Truth:
     """What an exact monitor says. ``lost``, ``orphaned`` and ``events_lost`` are by nodename.
 
+    Nobody can be sure of what a killed process had buffered: ``over`` are its runs that no event
+    ends, though something else shows that they are over, and ``buffered`` are the starts that it
+    counted in a heartbeat and that never came.
     ``contradictions`` are sentences: the sources do not fit each other, so the truth is not known.
     """
 
     lost: Counter[str]
     orphaned: Counter[str]
+    over: Counter[str]
     events_lost: Counter[str]
+    buffered: Counter[str]
     counts: Mapping[str, Counter[str]]  # metric → task name → sum
     online: int
     never_sent: tuple[NeverSent, ...] = ()
@@ -68,10 +75,16 @@ class Truth:
 
 @dataclass(slots=True)
 class _Runs:
-    """The runs of one process, as its events or its ledger have them: begun − ended, by task."""
+    """The runs of one process, as its events or its ledger have them: begun − ended, by task.
+
+    ``tries`` has, by task, how many tries went before the last one that it received; ``over`` the
+    runs that were open when it said that it runs nothing.
+    """
 
     begun: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
+    over: Counter[str] = field(default_factory=Counter)
+    tries: dict[str, int] = field(default_factory=dict)
 
     @property
     def open(self) -> Counter[str]:
@@ -87,11 +100,14 @@ def find_truth(
 ) -> Truth:
     """Return the truth; ``ledgers`` are by the number of a life, ``names`` by the id of a task."""
     recorded = _recorded_runs(events)
+    tries = _tries(events)
     processed = {event.pid: event.processed for event in events if event.processed is not None}
     goodbyes = {event.pid for event in events if event.type == "worker-offline"}
     lost: Counter[str] = Counter()
     orphaned: Counter[str] = Counter()
+    over: Counter[str] = Counter()
     events_lost: Counter[str] = Counter()
+    buffered: Counter[str] = Counter()
     never_sent: list[NeverSent] = []
     contradictions: list[str] = []
     for life in lives:
@@ -100,15 +116,24 @@ def find_truth(
         never_sent += _missing(life, runs, ledger, names)
         if life.killed_at is not None:
             lost[life.name] += life.pid not in goodbyes
-            orphaned[life.name] += runs.open.total()
+            certain = sum(
+                times
+                for uuid, times in (runs.open - runs.over).items()
+                if tries.get(uuid, 0) <= runs.tries.get(uuid, 0)
+            )
+            orphaned[life.name] += certain
+            over[life.name] += runs.open.total() - certain
         # Begun by its own count, as far as a heartbeat says so, and never seen by anyone.
-        events_lost[life.name] += max(0, processed.get(life.pid, 0) - runs.begun.total())
+        missing = events_lost if life.killed_at is None else buffered
+        missing[life.name] += max(0, processed.get(life.pid, 0) - runs.begun.total())
         contradictions += _contradictions(life, runs, ledger)
     contradictions += [f"events of {name}, pid {pid}: not ours" for name, pid in recorded]
     return Truth(
         lost=+lost,
         orphaned=+orphaned,
+        over=+over,
         events_lost=+events_lost,
+        buffered=+buffered,
         counts=_counts(events, names),
         online=len({life.name for life in lives if life.exit_code is None}),
         never_sent=tuple(sorted(never_sent)),
@@ -117,13 +142,30 @@ def find_truth(
 
 
 def _recorded_runs(events: Iterable[Event]) -> dict[tuple[str, int], _Runs]:
-    runs: dict[tuple[str, int], _Runs] = {}
+    by_process: dict[tuple[str, int], _Runs] = {}
     for event in events:
+        if event.type == "task-sent" or not event.type.startswith(("task-", "worker-")):
+            continue  # of a producer, of the child that retries, or of the monitor itself
+        runs = by_process.setdefault((event.hostname, event.pid), _Runs())
         if event.type == "task-started":
-            runs.setdefault((event.hostname, event.pid), _Runs()).begun[event.uuid] += 1
+            runs.begun[event.uuid] += 1
         elif event.type in ENDINGS:
-            runs.setdefault((event.hostname, event.pid), _Runs()).ended[event.uuid] += 1
-    return runs
+            runs.ended[event.uuid] += 1
+            runs.over -= Counter([event.uuid])
+        elif event.type == "task-received":
+            runs.tries[event.uuid] = event.retries or 0
+        elif event.active == 0:
+            runs.over = runs.open
+    return by_process
+
+
+def _tries(events: Iterable[Event]) -> dict[str, int]:
+    """Return, by task, how many tries went before its last one that was sent or received."""
+    tries: dict[str, int] = {}
+    for event in events:
+        if event.retries is not None:
+            tries[event.uuid] = max(event.retries, tries.get(event.uuid, 0))
+    return tries
 
 
 def _ledger_runs(notes: Iterable[Note]) -> _Runs:
