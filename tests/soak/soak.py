@@ -55,6 +55,7 @@ def soak(
             for process in (on.monitor, on.recorder):
                 assert process.exit_code is None, process.output
             exit_code = on.monitor.stop()
+            on.write_down_published()
             on.recording.read()
             truth = _truth(fleet, producer, on)
             return _report(truth, fleet, on, director, exit_code=exit_code, since=started_at)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import redis
@@ -53,6 +54,12 @@ class Stage:
     recorder: Process
     monitor: Process
     server: Server
+
+    def write_down_published(self) -> None:
+        """Write down what was published: a line for each datum that is not zero."""
+        data = (datum for datum in self.cloudwatch.data if any(datum.values))
+        lines = "".join(f"{json.dumps(asdict(datum))}\n" for datum in data)
+        (self.folder / "published.jsonl").write_text(lines)
 
     def cut_off(self) -> int:
         """Return how many slow subscribers Redis has cut off, which then missed something."""
