@@ -36,6 +36,7 @@ listeners.tcp.default = 127.0.0.1:{amqp}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {http}
 log.file.level = warning
+collect_statistics_interval = 1000
 disk_free_limit.absolute = 50MB
 """
 

@@ -112,14 +112,15 @@ def test_rabbitmq_rates_of_a_queue_without_traffic_are_zero(
     """Where it measures those of others."""
     cluster = make("classic")
     cluster.publish("idle", 0)
-    cluster.publish("busy", 3)
     probe = cluster.probe(management_url=management_url(server))
 
     def rates() -> object:
+        cluster.publish("busy")
         busy, idle = probe.read(("busy", "idle"))
         return busy.arrivals_per_second is not None and idle.memory_bytes and idle
 
-    idle = wait_until(rates, LAG_SECONDS, "the rates are there")
+    cluster.publish("busy")
+    idle = wait_until(rates, LAG_SECONDS, "the rates are there", poll_seconds=0.5)
     assert isinstance(idle, QueueDepth)
     assert (idle.arrivals_per_second, idle.deliveries_per_second) == (0.0, 0.0)
 
