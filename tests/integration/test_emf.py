@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ from ..support.witness import Witness
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
+PIPE_BYTES = 4_096  # the least that Linux allows: full after a few windows
 COMMAND = ["event-monitor", "run", "-A", PROJECT, "--interval", "1"]
 
 
@@ -42,6 +44,8 @@ class Monitor:
                 stderr=errors,
                 start_new_session=True,
             )
+        assert self._popen.stdout is not None
+        fcntl.fcntl(self._popen.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._read: list[bytes] = []
         self._may_read = threading.Event()
         self._may_read.set()
@@ -164,7 +168,9 @@ def test_a_reader_that_stalls_loses_and_doubles_nothing(
     monitor.wait_for_log("publishing failed", 1)
     before = monitor.text
     monitor.resume()
-    wait_until(lambda: len(monitor.text) > len(before) + 65_536, 30, "the reader catches up")
+    wait_until(
+        lambda: len(monitor.text) > len(before) + 4 * PIPE_BYTES, 30, "the reader catches up"
+    )
     witness.wait_for_beats("w1@host1")
     code = monitor.stop()
 
