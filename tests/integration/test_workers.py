@@ -8,18 +8,38 @@ import pytest
 from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.processes import WAYS, Processes
+from ..support.processes import WAYS, Process, Processes
 from ..support.waiting import wait_until
 from ..support.witness import Witness
 
-GRACE_SECONDS = 5
-INTERVAL_SECONDS = 2
-#: A death shows within the grace and one window; the rest is for a slow machine.
-SOON = GRACE_SECONDS + INTERVAL_SECONDS + 8
-
-SETTINGS = {"EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS)}
+BEAT_SECONDS = 1
+GRACE_SECONDS = 5  # as many heartbeats as the default
+INTERVAL_SECONDS = 1
+SOON = 60  # seconds; only a broken monitor takes that long
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
+
+class Cluster:
+    """Lively workers and an impatient monitor, so that a death shows within seconds."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+
+    def monitor(self, way: str = "run") -> Process:
+        """Start the monitor; return when it receives events."""
+        environ = {"EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS)}
+        return self._processes.monitor(way, interval_seconds=INTERVAL_SECONDS, environ=environ)
+
+    def worker(self, name: str, environ: dict[str, str] | None = None) -> Process:
+        """Start a worker; return when it takes tasks."""
+        return self._processes.worker(name, heartbeat_seconds=BEAT_SECONDS, environ=environ)
+
+
+@pytest.fixture
+def cluster(processes: Processes) -> Cluster:
+    """Return one in which nothing is started yet."""
+    return Cluster(processes)
 
 
 def wait_for_online(cloudwatch: CloudWatch, workers: int) -> None:
@@ -34,18 +54,18 @@ def wait_for_shots(cloudwatch: CloudWatch, shots: int) -> None:
     wanted = cloudwatch.count("MonitorHeartbeat") + shots
     wait_until(
         lambda: cloudwatch.count("MonitorHeartbeat") >= wanted,
-        shots * INTERVAL_SECONDS + 10,
+        SOON,
         f"{shots} more shots",
     )
 
 
 def test_killed_worker_is_lost_once_with_its_task(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    cluster: Cluster, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
     """Kill -9 shows as one lost worker, one worker less online and one orphaned task."""
     # Given two workers, one of which runs a long task
-    monitor = processes.monitor("run", environ=SETTINGS)
-    workers = {name: processes.worker(name) for name in ("w1@host1", "w2@host1")}
+    monitor = cluster.monitor()
+    workers = {name: cluster.worker(name) for name in ("w1@host1", "w2@host1")}
     uuid = client.tasks["proj.sleep_for"].delay(600).id
     victim = witness.wait_for(10, uuid=uuid, type="task-started")["hostname"]
     wait_for_online(cloudwatch, 2)
@@ -64,11 +84,11 @@ def test_killed_worker_is_lost_once_with_its_task(
 
 
 @on_redis
-def test_goodbye_is_not_a_loss(processes: Processes, cloudwatch: CloudWatch) -> None:
+def test_goodbye_is_not_a_loss(cluster: Cluster, cloudwatch: CloudWatch) -> None:
     """A worker that is stopped cleanly is offline, and never lost."""
     # Given two workers
-    monitor = processes.monitor("run", environ=SETTINGS)
-    leaver, _ = processes.worker("w1@host1"), processes.worker("w2@host1")
+    monitor = cluster.monitor()
+    leaver, _ = cluster.worker("w1@host1"), cluster.worker("w2@host1")
     wait_for_online(cloudwatch, 2)
 
     # When one of them is stopped, and more than the grace passes
@@ -84,18 +104,18 @@ def test_goodbye_is_not_a_loss(processes: Processes, cloudwatch: CloudWatch) -> 
 
 
 @on_redis
-def test_worker_comes_back_under_its_name(processes: Processes, cloudwatch: CloudWatch) -> None:
+def test_worker_comes_back_under_its_name(cluster: Cluster, cloudwatch: CloudWatch) -> None:
     """A worker that restarts under its old name is one worker: lost once, then online again."""
     # Given a worker that was killed and counted as lost
-    monitor = processes.monitor("run", environ=SETTINGS)
-    first = processes.worker("w1@host1")
+    monitor = cluster.monitor()
+    first = cluster.worker("w1@host1")
     wait_for_online(cloudwatch, 1)
     first.kill()
     wait_until(lambda: cloudwatch.sum("WorkersLost") == 1, SOON, "the worker is lost")
     wait_for_online(cloudwatch, 0)
 
     # When it is started again
-    second = processes.worker("w1@host1")
+    second = cluster.worker("w1@host1")
     wait_for_online(cloudwatch, 1)
     assert second.stop() == 0
     wait_for_online(cloudwatch, 0)
@@ -108,12 +128,12 @@ def test_worker_comes_back_under_its_name(processes: Processes, cloudwatch: Clou
 
 @on_redis
 def test_worker_in_another_time_zone(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    cluster: Cluster, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
     """A worker on Tokyo time is measured and dies like any other, hours apart or not."""
     # Given a worker on Tokyo time, seen from UTC
-    monitor = processes.monitor("run", environ=SETTINGS)
-    worker = processes.worker("w1@host1", environ={"TZ": "Asia/Tokyo"})
+    monitor = cluster.monitor()
+    worker = cluster.worker("w1@host1", environ={"TZ": "Asia/Tokyo"})
     assert witness.wait_for(10, type="worker-heartbeat", hostname="w1@host1")["utcoffset"] == -9
     wait_for_online(cloudwatch, 1)
 
@@ -135,12 +155,12 @@ def test_worker_in_another_time_zone(
 @on_redis
 @pytest.mark.parametrize("way", WAYS)
 def test_interrupt_flushes_and_exits_with_0(
-    way: str, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    way: str, cluster: Cluster, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
     """Ctrl-C loses no count and is no error."""
     # Given a task that has just ended
-    monitor = processes.monitor(way)
-    processes.worker("w1@host1")
+    monitor = cluster.monitor(way)
+    cluster.worker("w1@host1")
     uuid = client.tasks["proj.succeed"].delay().id
     witness.wait_for(10, uuid=uuid, type="task-succeeded")
 
