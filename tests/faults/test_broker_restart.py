@@ -36,12 +36,14 @@ def test_broker_is_restarted(
     cloudwatch: Endpoint,
 ) -> None:
     """The outage shows, no worker is lost by it, and afterwards every task is counted again."""
-    # Given two workers: a real one, and one that would be lost after three silent seconds
+    # Given a worker that would be lost after three silent seconds, and a real one that may be
+    # silent for longer: it tries to connect again up to ten seconds later than we do
     monitor = start_monitor(way, worker_grace_seconds=3, worker_grace_beats=3)
-    processes.worker("w2@real", concurrency=1)
-    client.tasks["proj.succeed"].delay()
-    running = worker.start(7, name="proj.long")
-    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 1, SOON, "a task is counted")
+    processes.worker("w2@real", concurrency=1, heartbeat_seconds=10)
+    with worker.beating():
+        client.tasks["proj.succeed"].delay()
+        running = worker.start(7, name="proj.long")
+        wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 1, SOON, "a task is counted")
 
     # When the broker is away for longer than that, and comes back
     name = "redis" if broker.startswith("redis") else "rabbitmq"
@@ -54,10 +56,10 @@ def test_broker_is_restarted(
         server(name).start()
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.connect()
-    worker.succeed(running)
-    for _ in range(5):
-        client.tasks["proj.succeed"].delay()
     with worker.beating():
+        worker.succeed(running)
+        for _ in range(5):
+            client.tasks["proj.succeed"].delay()
         wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 13, SOON, "all are counted")
         beats = cloudwatch.sum("MonitorHeartbeat")
         wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 3, SOON, "shots go on")

@@ -57,7 +57,7 @@ def test_check_finds_the_worker_without_task_events(processes: Processes, client
     # Given: two workers at work, one of them started without -E
     processes.worker("with@check", concurrency=1)
     processes.worker("without@check", concurrency=1, events=False)
-    for _ in range(60):
+    for _ in range(400):  # more than they can run while check starts and listens
         client.send_task("proj.sleep_for", [0.2])
 
     # When
@@ -201,14 +201,24 @@ def test_a_worker_without_heartbeats_is_judged_by_its_answers(processes: Process
 # -- where the workers are elsewhere ---------------------------------------------------------------
 
 
-def check_broker(
-    processes: Processes, url: str, *arguments: str
-) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
-    """Type check -b; return its exit code, its findings and all it wrote."""
+Result = tuple[int, dict[str, list[tuple[str, str]]], str]
+
+
+def start_check(processes: Processes, url: str, *arguments: str) -> Process:
+    """Type check -b; several may listen at a time."""
     command = ["event-monitor", "check", "-b", url, "--sink", "console", "--format", "json"]
-    check = processes.start([*command, *arguments])
+    return processes.start([*command, *arguments])
+
+
+def result_of(check: Process) -> Result:
+    """Return, at its end, its exit code, its findings and all it wrote."""
     code = check.wait(60)
     return code, findings(check), check.output
+
+
+def check_broker(processes: Processes, url: str, *arguments: str) -> Result:
+    """Type check -b and wait for its end."""
+    return result_of(start_check(processes, url, *arguments))
 
 
 @pytest.fixture
@@ -269,13 +279,15 @@ def test_another_exchange_is_named(
     """The workers answer, and say themselves where their events go."""
     configured("event_exchange='other'")
 
-    code, found, output = check_broker(processes, broker)
+    wrong = start_check(processes, broker)
+    right = start_check(processes, broker, "--event-exchange", "other")
 
+    code, found, output = result_of(wrong)
     assert code == 1, output
     assert found["worker events"] == [
         ("failed", "sent to the exchange 'other' by w1@check; this monitor listens to 'celeryev'")
     ]
-    code, _, output = check_broker(processes, broker, "--event-exchange", "other")
+    code, _, output = result_of(right)
     assert code == 0, output
 
 
@@ -292,8 +304,11 @@ def test_another_virtual_host_is_named(
     management = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
     # When
-    code, _, output = check_broker(processes, other)
-    knowing = check_broker(processes, other, "--management-url", management)
+    checks = (
+        start_check(processes, other),
+        start_check(processes, other, "--management-url", management),
+    )
+    (code, _, output), knowing = map(result_of, checks)
 
     # Then
     assert code == 1, output

@@ -16,8 +16,8 @@ BEAT_SECONDS = 1
 GRACE_SECONDS = 4
 INTERVAL_SECONDS = 1
 LONG_SECONDS = 9.0  # of a task: twice the grace, and the time until somebody looks
-#: What is due shows within the grace and two windows; the rest is for a slow machine.
-SOON = GRACE_SECONDS + 2 * INTERVAL_SECONDS + 12
+#: Seconds. What is due shows within the grace and two windows; the rest is for a slow machine.
+SOON = 60
 
 VERDICTS = ("WorkersLost", "TasksOrphaned", "EventsLost")
 
@@ -115,7 +115,7 @@ class Verdicts:
         """Wait until the monitor has published windows for longer than a silence may last."""
         count = self._cloudwatch.count
         shots = count("MonitorHeartbeat") + GRACE_SECONDS // INTERVAL_SECONDS + 2
-        wait_until(lambda: count("MonitorHeartbeat") >= shots, SOON + 10, "windows are published")
+        wait_until(lambda: count("MonitorHeartbeat") >= shots, SOON, "windows are published")
 
     def beats_since_now(self, name: str) -> Callable[[], int]:
         """Return a function that counts the heartbeats of a name from now on."""
