@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
 
 from ..support.endpoint import Endpoint
-from ..support.processes import LISTENS, Processes
+from ..support.processes import LISTENS, Process, Processes
 from ..support.proxy import Proxy
 from ..support.servers import Server
 from ..support.synthetic import SyntheticWorker
@@ -164,27 +167,39 @@ def test_connection_that_died_without_being_closed(
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-@pytest.mark.parametrize("answer_bytes", [1, 500, 530, 550, 600])
 def test_server_that_stops_answering_while_we_connect(
-    answer_bytes: int,
-    proxy: Proxy,
-    proxied: dict[str, str],
-    start_monitor: StartMonitor,
-    worker: SyntheticWorker,
-    cloudwatch: Endpoint,
+    broker: str, start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
     """In the handshake, opening a channel or declaring the queue: we give up, and try again.
 
     RabbitMQ begins with some 500 bytes of its properties; each further answer has some twenty.
     """
-    proxy.freeze_after(answer_bytes)
-    monitor = start_monitor(environ=proxied, until=AWAY)
+    port = urlsplit(broker).port or 0
+    with ExitStack() as stack:
+        # Given a monitor for each, at the same time, since giving up takes seconds
+        monitors: dict[int, tuple[Proxy, Process]] = {}
+        for answer_bytes in (1, 500, 530, 550, 600):
+            proxy = stack.enter_context(Proxy(port))
+            proxy.freeze_after(answer_bytes)
+            environ = {"BROKER_URL": broker.replace(f":{port}/", f":{proxy.port}/")}
+            dimensions = f"Bytes={answer_bytes}"
+            monitor = start_monitor(environ=environ, until=None, dimensions=dimensions)
+            monitors[answer_bytes] = (proxy, monitor)
 
-    proxy.forward()
-    monitor.wait_for_output(LISTENS, SOON)
-    worker.run(5)
-    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 5, SOON, "tasks are counted")
-    assert monitor.stop() == 0
+        # When each has given up, and its server answers
+        for proxy, monitor in monitors.values():
+            monitor.wait_for_output(AWAY)
+            proxy.forward()
+        for _, monitor in monitors.values():
+            monitor.wait_for_output(LISTENS, SOON)
+        worker.run(5)
+
+        # Then each counts
+        for answer_bytes, (_, monitor) in monitors.items():
+            counted = partial(cloudwatch.sum, "TasksSucceeded", Bytes=str(answer_bytes))
+            wait_until(counted, SOON, f"{answer_bytes}: tasks are counted")
+            assert monitor.stop() == 0
+            assert counted() == 5
 
 
 def test_stop_while_the_server_does_not_answer(

@@ -20,6 +20,7 @@ from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
 SOON = 60.0  # seconds; only a broken monitor, or a very slow machine, takes that long
+LOOK_SECONDS = 2.0  # between two health checks: each start of one costs a second of CPU
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 
@@ -167,11 +168,15 @@ def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
         assert healthcheck("w1@health", *arguments).exit_code == 0
         return any(tmp_path.iterdir())
 
-    wait_until(noted, SOON, "it is seen to be idle while work waits")
+    why = "it is seen to be idle while work waits"
+    wait_until(noted, SOON, why, poll_seconds=LOOK_SECONDS)
 
     # Then it is healthy until the time is over
     wait_until(
-        lambda: healthcheck("w1@health", *arguments).exit_code == 1, 60, "it is found stalled"
+        lambda: healthcheck("w1@health", *arguments).exit_code == 1,
+        SOON,
+        "it is found stalled",
+        poll_seconds=LOOK_SECONDS,
     )
     assert "w1@health is stalled: " in healthcheck("w1@health", *arguments).output
 
@@ -209,6 +214,7 @@ def test_a_worker_that_is_held_back_on_purpose_is_healthy(
 
         # Then
         assert [(look.exit_code, look.output) for look in looks] == [(0, "healthy\n")] * 2
+        time.sleep(LOOK_SECONDS)
 
 
 @pytest.mark.parametrize("unreadable", ["pickle", "no remote control"])
