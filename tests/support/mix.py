@@ -15,7 +15,8 @@ from celery.result import AsyncResult
 from .waiting import wait_until
 from .witness import Witness
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
+ETA_SECONDS = 4  # in which a slow machine, too, receives a task and revokes it
 
 #: Metric → Sum, over the whole mix. Retries publish, receive and start a task again;
 #: what was rejected has not failed, though Celery says so too; a task over its hard time limit
@@ -76,11 +77,13 @@ SUCCEEDED = ("task-sent", "task-received", "task-started", "task-succeeded")
 FAILED = ("task-sent", "task-received", "task-started", "task-failed")
 TERMINATED = Step("sleep_for", 1, ("task-sent", "task-started", "task-revoked"), (60,))
 REVOKED = Step(
-    "succeed", 2, ("task-sent", "task-received", "task-revoked"), options={"countdown": 2}
+    "succeed", 2, ("task-sent", "task-received", "task-revoked"), options={"countdown": ETA_SECONDS}
 )
 #: Received in time, and too late at their eta. (Still in the queue when it expires, a task is
 #: dropped by RabbitMQ without an event; on Redis the worker sends task-revoked, never received.)
-EXPIRED = Step("succeed", 2, REVOKED.ends, options={"countdown": 2, "expires": 1.5})
+EXPIRED = Step(
+    "succeed", 2, REVOKED.ends, options={"countdown": ETA_SECONDS, "expires": ETA_SECONDS - 0.5}
+)
 LAST = Step("succeed", 10, SUCCEEDED)
 STEPS = (
     Step("overrun", 1, FAILED),
