@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -40,7 +41,11 @@ def cloudwatch(_endpoint: CloudWatch) -> CloudWatch:
 
 @pytest.fixture
 def verdicts(
-    processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+    processes: Processes,
+    client: Celery,
+    witness: Witness,
+    cloudwatch: CloudWatch,
+    tmp_path: Path,
 ) -> Verdicts:
     """Return what starts an impatient monitor and lively workers, and knows the verdicts."""
-    return Verdicts(processes, client, witness, cloudwatch)
+    return Verdicts(processes, client, witness, cloudwatch, tmp_path)

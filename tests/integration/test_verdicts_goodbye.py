@@ -10,7 +10,7 @@ import pytest
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import require_containers
 from ..support.servers import missing
-from ..support.verdicts import LONG_SECONDS, SOON, Verdicts, lines_with, stopwatch
+from ..support.verdicts import SOON, Verdicts, lines_with, stopwatch
 from ..support.witness import Witness
 
 DRAIN_SECONDS = 6
@@ -28,24 +28,25 @@ def test_the_tasks_of_stopped_workers_go_on(
         missing("gevent")
     monitor = verdicts.monitor()
     workers = {f"{pool}@host1": verdicts.worker(f"{pool}@host1", pool=pool) for pool in POOLS}
-    tasks = {name: verdicts.begin(LONG_SECONDS, on=name) for name in workers}
+    tasks = {name: verdicts.hold(on=name) for name in workers}
     verdicts.wait_for_last("WorkersOnline", len(workers))
 
     # When they are stopped
     for name, worker in workers.items():
         worker.send(signal.SIGTERM)
-        witness.wait_for(10, type="worker-offline", hostname=name)
+        witness.wait_for(SOON, type="worker-offline", hostname=name)
 
     # Then they are gone, and their tasks are still running
     verdicts.wait_for_last("WorkersOnline", 0)
+    verdicts.outlast_the_grace()
     verdicts.wait_for_last("TasksRunning", len(tasks))
     verdicts.wait_for_last("TasksDraining", len(tasks))
 
     # And the ends of these are counted
+    verdicts.release()
     assert [worker.wait() for worker in workers.values()] == [0, 0, 0]
     verdicts.wait_for_sum("TasksSucceeded", len(tasks))
     verdicts.wait_for_last("TasksDraining", 0)
-    verdicts.outlast_the_grace()
     assert monitor.stop() == 0
     assert verdicts.found == {}
     assert cloudwatch.last("WorkersOnline") == 0
@@ -68,7 +69,7 @@ def test_a_kill_after_the_goodbye_leaves_orphans_at_the_limit(
     # When
     seconds = stopwatch()
     worker.send(signal.SIGTERM)
-    witness.wait_for(10, type="worker-offline", hostname="w1@host1")
+    witness.wait_for(SOON, type="worker-offline", hostname="w1@host1")
     worker.kill()
     verdicts.wait_for_last("TasksDraining", 1)
     verdicts.wait_for_sum("TasksOrphaned", 1, seconds=DRAIN_SECONDS + SOON)
@@ -90,20 +91,21 @@ def test_a_new_worker_of_the_name_orphans_nothing_of_the_old(
     names = ("w1@container", "w1@host")
     monitor = verdicts.monitor()
     old = {name: verdicts.worker(name, in_container="container" in name) for name in names}
-    long = {name: verdicts.begin(LONG_SECONDS, on=name) for name in names}
+    long = {name: verdicts.hold(on=name) for name in names}
 
     # When the old ones are stopped and new ones take their names
     for name, worker in old.items():
         worker.send(signal.SIGTERM)
-        witness.wait_for(10, type="worker-offline", hostname=name)
+        witness.wait_for(SOON, type="worker-offline", hostname=name)
         verdicts.worker(name, in_container="container" in name)
         verdicts.send("succeed", to=name)
     verdicts.wait_for_sum("TasksSucceeded", 2)
+    verdicts.outlast_the_grace()
     for uuid in long.values():
         assert witness.events(uuid=uuid, type="task-succeeded") == [], "it still runs"
+    verdicts.release()
     assert [worker.wait() for worker in old.values()] == [0, 0]
     verdicts.wait_for_sum("TasksSucceeded", 4)
-    verdicts.outlast_the_grace()
 
     # Then
     assert monitor.stop() == 0

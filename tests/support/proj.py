@@ -58,6 +58,12 @@ def sleep_for(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def hold(path: str) -> None:
+    """Run until that file is there."""
+    while not os.path.exists(path):  # noqa: PTH110  as simple as it gets, for any pool
+        time.sleep(0.05)
+
+
 def overrun() -> None:
     """Run into the hard time limit."""
     time.sleep(60)
@@ -74,7 +80,7 @@ def build(environ: Mapping[str, str]) -> Celery:
         worker_enable_soft_shutdown_on_idle=False,
         worker_direct=environ.get("WORKER_DIRECT") == "1",
     )
-    for function in (succeed, elsewhere, fail, ignore, sleep_for):
+    for function in (succeed, elsewhere, fail, ignore, sleep_for, hold):
         app.task(function, name=f"proj.{function.__name__}")
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
     app.task(silent, name="proj.silent", send_events=False)

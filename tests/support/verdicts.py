@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from celery import Celery
 
@@ -35,12 +36,18 @@ class Verdicts:
     """A monitor, the workers it watches, and what it has published about them."""
 
     def __init__(
-        self, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
+        self,
+        processes: Processes,
+        client: Celery,
+        witness: Witness,
+        cloudwatch: CloudWatch,
+        folder: Path,
     ) -> None:
         self._processes = processes
         self._client = client
         self._witness = witness
         self._cloudwatch = cloudwatch
+        self._released = folder / "released"
 
     def monitor(self, **settings: object) -> Process:
         """Start ``event-monitor run`` with these settings; return when it receives events."""
@@ -67,7 +74,7 @@ class Verdicts:
             in_container=in_container,
         )
 
-    def send(self, task: str, *args: float, to: str) -> str:
+    def send(self, task: str, *args: float | str, to: str) -> str:
         """Send a task to the worker, or workers, of that name; return its id."""
         sent = self._client.tasks[f"proj.{task}"].apply_async(args, queue=to)
         return str(sent.id)
@@ -77,6 +84,16 @@ class Verdicts:
         uuid = self.send("sleep_for", seconds, to=on)
         self._witness.wait_for(20, uuid=uuid, type="task-started")
         return uuid
+
+    def hold(self, *, on: str) -> str:
+        """Return the id of a task that ends when ``release`` is called, when it has started."""
+        uuid = self.send("hold", str(self._released), to=on)
+        self._witness.wait_for(SOON, uuid=uuid, type="task-started")
+        return uuid
+
+    def release(self) -> None:
+        """Let all tasks end that are held."""
+        self._released.touch()
 
     @property
     def found(self) -> dict[str, ByWorker]:
