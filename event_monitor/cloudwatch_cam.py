@@ -12,9 +12,9 @@ from celery.events.state import State as CeleryState
 
 from .broker.configuration import require_configuration
 from .camera import CELERY_DEFAULT_FREQ
-from .ending import end_output
 from .errors import EventMonitorError
-from .log_queue import LogQueue
+from .process.ending import end_output
+from .process.log_queue import LogQueue
 from .receiver import Receiver
 from .service import Service
 from .settings import Settings, conf_of, interval_of

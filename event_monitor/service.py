@@ -16,20 +16,20 @@ from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError
 from .liveness import Identity, Liveness, address_of
-from .log_queue import LogQueue
 from .notices import Notices
 from .pipeline import Pipeline, require_events
+from .process.log_queue import LogQueue
+from .process.signals import Signals
+from .process.state_dump import log_state, log_threads
 from .publisher import Publisher, Spool
 from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
 from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
-from .signals import Signals
 from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
 from .state import State, TaskConsumer
-from .state_dump import log_state, log_threads
 
 __all__ = ["Service"]
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from ..log_queue import settled
+from ..process.log_queue import settled
 from ..text import printable
 
 __all__ = ["FORMATS", "LEVELS", "JsonLines", "TextLines", "log_to_stderr", "stay_audible"]

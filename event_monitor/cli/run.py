@@ -35,8 +35,8 @@ def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     if dry_run:
         values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)
-    from ..ending import end_output
-    from ..log_queue import LogQueue
+    from ..process.ending import end_output
+    from ..process.log_queue import LogQueue
     from ..service import Service
 
     log_queue = LogQueue()

@@ -25,11 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "msgpack": set(),
     "survey": set(),
-    "ending": {"log_queue"},
-    "log_queue": {"redaction", "text"},
     "redaction": set(),
-    "signals": {"errors"},
-    "state_dump": {"snapshot"},
+    "process": {"errors", "redaction", "snapshot", "text"},
     "text": {"redaction"},
     "events": {"errors"},
     "exchange": set(),
@@ -59,14 +56,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "service": GROUND
-    | {"broker", "camera", "liveness", "log_queue", "notices", "pipeline", "publisher"}
-    | {"receiver", "settings", "signals", "sinks", "snapshot", "state", "state_dump"},
+    | {"broker", "camera", "liveness", "notices", "pipeline", "process", "publisher"}
+    | {"receiver", "settings", "sinks", "snapshot", "state"},
     "cloudwatch_cam": GROUND
     | {
         "broker",
         "camera",
-        "ending",
-        "log_queue",
+        "process",
         "receiver",
         "service",
         "settings",
@@ -76,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "ending", "liveness", "log_queue", "metrics"}
+    | {"broker", "catalog", "check", "demo", "liveness", "metrics", "process"}
     | {"provision", "service"}
     | {"settings", "status"},
     "__init__": VALUES

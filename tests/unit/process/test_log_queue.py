@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from event_monitor.log_queue import LogQueue, settled
+from event_monitor.process.log_queue import LogQueue, settled
 
-from ..support.waiting import wait_until
+from ...support.waiting import wait_until
 
 
 class Reader(logging.Handler):

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-from .errors import EXIT_OK, EXIT_UNSENT
+from ..errors import EXIT_OK, EXIT_UNSENT
 
 __all__ = ["Signals"]
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
-from .redaction import without_secrets
-from .text import printable
+from ..redaction import without_secrets
+from ..text import printable
 
 __all__ = ["LogQueue", "settled"]
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 
-from .snapshot import BrokerLink
+from ..snapshot import BrokerLink
 
 __all__ = ["log_state", "log_threads"]
 
