@@ -127,6 +127,8 @@ class AmqpSubscription:
 
     def read(self, timeout_seconds: float) -> Reading:
         """Return all messages that have arrived; none after ``timeout_seconds`` of silence."""
+        if self._bodies:  # they came while we connected: reading on may fail
+            return self._handed_over()
         if self._frames.ended is not None:
             raise self._frames.ended
         self._send_heartbeat_when_due()
@@ -142,8 +144,7 @@ class AmqpSubscription:
             self._take(data)
         elif self._monotonic() - self._received_at >= SILENT_SECONDS:
             raise ConnectionResetError(f"nothing received for {SILENT_SECONDS:g} s")
-        bodies, self._bodies = self._bodies, []
-        return Reading(bodies, self._ack_token())
+        return self._handed_over()
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Do nothing: the broker has forgotten the messages already."""
@@ -191,6 +192,10 @@ class AmqpSubscription:
             self._bodies.append(body)
         else:
             self._on_invalid(refusal)
+
+    def _handed_over(self) -> Reading:
+        bodies, self._bodies = self._bodies, []
+        return Reading(bodies, self._ack_token())
 
     def _ack_token(self) -> AckToken | None:
         return None

@@ -113,12 +113,13 @@ class DurableSubscription(AmqpSubscription):
         digest = digest_of(body)
         was_counted = is_redelivered and digest in self._durable.ledger
         self._digests.append(digest)
-        self._durable.ledger.add(digest)
         if not was_counted:
             super()._deliver(delivery)
 
     def _ack_token(self) -> AckToken | None:
         if not self._digests:
             return None
+        for digest in self._digests:  # not before: what is dropped here with us must come again
+            self._durable.ledger.add(digest)
         digests, self._digests = tuple(self._digests), []
         return AckToken(self._session, self._tag, digests)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..clock import Clock
 from ..exchange import Exchange
+from ..redaction import shown_url
 from ..settings import Settings
 from ..text import one_line
 from .acknowledgement import NotCloudWatchError
@@ -52,7 +53,7 @@ def check_cloudwatch(settings: Settings, *, clock: Clock) -> Iterator[SinkFindin
         message = f"the AWS configuration cannot be used: {one_line(error)}"
         yield SinkFinding("region", "failed", message)
         return
-    yield SinkFinding("region", "ok", f"{target.region_name}, at {target.endpoint_url}")
+    yield SinkFinding("region", "ok", f"{target.region_name}, at {shown_url(target.endpoint_url)}")
     try:
         credentials: Credentials = wait_for(lambda: keys_checked(session.get_credentials()))
     except CredentialsError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from ..exchange import AnswerTooLongError, LateError
+from ..redaction import shown_url
 from ..text import one_line
 from .acknowledgement import NotCloudWatchError
 from .advice import advice
@@ -61,6 +62,7 @@ def classify(
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
+    endpoint = shown_url(endpoint)
     if isinstance(error, boto.ClientError):
         return _answered(cast("AnsweredError", error), namespace)
     if isinstance(error, NotCloudWatchError):
