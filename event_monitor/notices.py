@@ -35,8 +35,8 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",
     "worker-left": "worker {worker} shut down {seconds:.0f} s ago and has not ended "
     "its tasks: {tasks}{named}",
-    "name-shared": "several live workers share the name {worker}, so none of them can be judged: "
-    "start each with its own -n",
+    "name-shared": "several live workers share the name {worker}: start each with its own -n, or "
+    "the death of one may go unseen",
     "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
     "is asked for them (probe_workers)",
     "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
