@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.verdicts import INTERVAL_SECONDS, Verdicts, lines_with
+from ..support.verdicts import BEAT_SECONDS, INTERVAL_SECONDS, Verdicts, lines_with
 from ..support.waiting import wait_until
 from ..support.witness import Witness
 
@@ -53,6 +55,51 @@ def test_runs_that_end_in_an_unusual_way(
     }
     assert verdicts.found == {}
     assert cloudwatch.last("TasksRunning") == 0
+
+
+def test_the_times_and_names_of_unusual_runs_are_their_own(
+    verdicts: Verdicts, client: Celery, witness: Witness, cloudwatch: CloudWatch, tmp_path: Path
+) -> None:
+    """Of an id that is used again, with an eta, of an odd exception and a number that is none."""
+    # Given
+    monitor = verdicts.monitor(by_exception=True)
+    name = "w1@host1"
+    verdicts.worker(name)
+    succeed = client.tasks["proj.succeed"]
+    beats = 2
+
+    # When two tasks of one id wait, one after the other, for two heartbeats of their worker
+    for run in range(2):
+        gate = tmp_path / str(run)
+        holding = verdicts.send("hold", str(gate), to=name)
+        witness.wait_for(20, uuid=holding, type="task-started")
+        succeed.apply_async(task_id="again", queue=name)
+        heard = verdicts.beats_since_now(name)
+        wait_until(lambda heard=heard: heard() > beats, 30, "it beats")  # type: ignore[misc]
+        gate.touch()
+        wait_until(
+            lambda: len(witness.events(uuid="again", type="task-succeeded")) > run,  # noqa: B023
+            30,
+            "it runs",
+        )
+    # And one waits for its eta, one fails, and somebody sends an event with a NaN
+    succeed.apply_async(countdown=beats, queue=name)
+    verdicts.send("fail_oddly", to=name)
+    with client.events.default_dispatcher() as dispatcher:
+        dispatcher.send("order-paid", amount=float("nan"))
+    verdicts.wait_for_sum("TasksSucceeded", 5)
+    verdicts.wait_for_sum("TasksFailed", 1)
+    assert monitor.stop() == 0
+
+    # Then
+    *waits, for_eta = cloudwatch.values("TaskQueueTime", TaskName="proj.succeed")
+    assert len(waits) == 2
+    assert min(waits) > (beats - 1) * BEAT_SECONDS
+    assert for_eta < beats
+    assert cloudwatch.count("TaskPrefetchTime") == 5, "of all runs but the one with an eta"
+    assert cloudwatch.sum("TasksFailed", ExceptionType="OddError") == 1
+    assert (cloudwatch.sum("CustomEvents"), cloudwatch.sum("EventsInvalid")) == (1, 0)
+    assert verdicts.found == {}
 
 
 def test_a_worker_that_is_held_back_is_not_stalled(

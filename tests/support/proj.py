@@ -33,6 +33,18 @@ def fail() -> None:
     raise ValueError("as planned")
 
 
+class OddError(Exception):
+    """An error whose repr does not begin with its class."""
+
+    def __repr__(self) -> str:
+        return "<3 problems>"
+
+
+def fail_oddly() -> None:
+    """Raise an exception that only its traceback names."""
+    raise OddError
+
+
 def retry_then_succeed(self: Task[..., Any]) -> None:
     """Retry ``RETRIES`` times, then return."""
     if self.request.retries < RETRIES:
@@ -80,7 +92,7 @@ def build(environ: Mapping[str, str]) -> Celery:
         worker_enable_soft_shutdown_on_idle=False,
         worker_direct=environ.get("WORKER_DIRECT") == "1",
     )
-    for function in (succeed, elsewhere, fail, ignore, sleep_for, hold):
+    for function in (succeed, elsewhere, fail, fail_oddly, ignore, sleep_for, hold):
         app.task(function, name=f"proj.{function.__name__}")
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
     app.task(silent, name="proj.silent", send_events=False)
