@@ -100,7 +100,12 @@ class Exchange:
 
     def hold_process(self, process: Popen[Any]) -> None:
         """Kill the process, which leads a process group, with its children if this is given up."""
-        self.hold(lambda: os.killpg(process.pid, signal.SIGKILL))
+
+        def kill() -> None:
+            if process.returncode is None:  # else the number may be another's by now
+                os.killpg(process.pid, signal.SIGKILL)
+
+        self.hold(kill)
 
     def _serve(self, call: Callable[[], T], future: Future[T]) -> None:
         _current.set(self)

@@ -33,7 +33,7 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "worker-lost": "worker {worker} is lost (silent for {seconds:.0f} s), "
     "unfinished tasks: {tasks}{named}",
     "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",
-    "worker-left": "worker {worker} shut down {seconds:.0f} s ago and has not ended "
+    "worker-left": "worker {worker} has been gone for {seconds:.0f} s and has not ended "
     "its tasks: {tasks}{named}",
     "name-shared": "several live workers share the name {worker}: start each with its own -n, or "
     "the death of one may go unseen",
@@ -97,7 +97,7 @@ class Notices:
     """Logs what is worth a line in each snapshot, as a ``SnapshotConsumer``; one thread at a time.
 
     A worker that stalls is logged when it begins to; what keeps one from being counted or judged
-    once an hour.
+    is logged once an hour.
     """
 
     def __init__(self, *, stalled_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:

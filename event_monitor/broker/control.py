@@ -16,6 +16,7 @@ from celery import uuid
 from kombu import Consumer, Message, Producer
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..text import one_line
 from .capabilities import answers_remote_control
 from .connections import connect, socket_deadline, without_decompression
 from .outstanding import Outstanding
@@ -75,7 +76,8 @@ def broadcast(app: CeleryApp, source: Connection, *commands: str) -> None:
                 for command in commands:
                     mailbox.abcast(command)
         except Exception as error:  # noqa: BLE001  whatever it is, the monitor goes on without it
-            log.warning("could not send the workers %s: %s", " and ".join(commands), error)
+            names = " and ".join(commands)
+            log.warning("could not send the workers %s: %s", names, one_line(error))
 
     threading.Thread(target=send, name="control", daemon=True).start()
 

@@ -77,6 +77,7 @@ def address_of(connection: ConnectionAddress) -> str:
     host = connection.hostname or ""
     if host.startswith("socket://"):
         return f"redis+{host}"
+    host = f"[{host}]" if ":" in host else host
     place = f"{host}:{connection.port}" if connection.port else host
     return f"{connection.transport_cls}://{place}/{connection.virtual_host or ''}"
 
@@ -86,8 +87,11 @@ def _broker_key(url: str) -> str:
     scheme, _, rest = url.partition(";")[0].partition("://")
     # The last "@" ends the password, whatever else was mistyped in it.
     place, _, path = rest.rpartition("@")[2].partition("?")[0].partition("/")
-    host, _, port = place.partition(":")
-    path = unquote(path).strip("/")
+    end = place.find("]") + 1  # of an IPv6 address
+    host, port = place[:end], place[end:].removeprefix(":")
+    if not end:
+        host, _, port = place.partition(":")
+    host, path = unquote(host), unquote(path).strip("/")
     scheme = scheme.lower()
     if "redis" in scheme or scheme == "sentinel":
         path = path or "0"

@@ -129,9 +129,9 @@ def _temporary(temporary_dir: Path | None) -> Path:
         return temporary_dir
     try:
         found = Path(tempfile.gettempdir())
+        is_last_resort = found == Path.cwd() and not os.access(_TEMPORARY, os.W_OK)
     except FileNotFoundError:
         return _TEMPORARY
-    is_last_resort = found == Path.cwd() and not os.access(_TEMPORARY, os.W_OK)
     return _TEMPORARY if is_last_resort else found
 
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 
-from ..broker.protocols import CeleryApp
-from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import TaskInFlight
 from ..text import one_line
-from .inspect import tasks_in_flight
 
 __all__ = ["Learner"]
 
 log = logging.getLogger(__name__)
 
-_ANSWER_SECONDS = 3.0  # how long the workers have to answer
 _MOST_THREADS = 3  # at a time: one may hang for minutes on a connection that died silently
 
 
@@ -43,17 +38,6 @@ class Learner:
         self._ask = ask
         self._is_logged = is_logged
         self._free = threading.BoundedSemaphore(_MOST_THREADS)
-
-    @classmethod
-    def for_app(
-        cls,
-        app: CeleryApp,
-        learn: Callable[[Sequence[TaskInFlight]], None],
-        *,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> Learner:
-        """Return a learner that asks the workers of this app."""
-        return cls(learn, ask=partial(tasks_in_flight, app, timeout=_ANSWER_SECONDS, clock=clock))
 
     def start(self) -> None:
         """Ask in a new thread, and return at once. Do nothing while three are under way."""

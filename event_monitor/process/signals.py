@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ from typing import Any
 from ..errors import EXIT_OK, EXIT_UNSENT
 
 __all__ = ["Signals"]
+
+log = logging.getLogger(__name__)
 
 
 class Signals:
@@ -73,4 +76,7 @@ class Signals:
 
     def _dump_when_wanted(self) -> None:
         while self._dumps_wanted.get():
-            self._dump()
+            try:
+                self._dump()
+            except Exception:
+                log.exception("the state could not be dumped")

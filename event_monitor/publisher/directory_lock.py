@@ -97,7 +97,8 @@ class DirectoryLock:
         found = self._directory.stat()
         if not found.st_mode & _OTHERS:
             return
-        is_ours = found.st_uid == os.geteuid()
+        # A sticky one, such as /tmp, is there for all users.
+        is_ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
         if is_ours and all(path.name.startswith(_OURS) for path in self._directory.iterdir()):
             self._directory.chmod(0o700)
         elif not self._warned:

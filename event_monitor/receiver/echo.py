@@ -26,8 +26,8 @@ class Echo:
     ``send`` sends an event of our own in a thread, as ``broker.own_events.send_own_event`` does.
     Where nothing has come for ``quiet_seconds``, an event is sent. If the broker took it, and
     nothing comes for that long again, the subscription is deaf. What cannot be sent proves nothing:
-    a user may be allowed to read only. Each subscription in a row that is found deaf doubles the
-    time.
+    a user may be allowed to read only. Each event in a row that cannot be sent doubles the time, as
+    does each subscription in a row that is found deaf.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class Echo:
         if error is None:
             self._sent_at = now
             return
-        self._quiet_since, self._sending = now, None  # try again later
+        self._quiet_since, self._sending = now, None
+        self._quiet_seconds = min(2 * self._quiet_seconds, _MOST_QUIET_SECONDS)  # try again later
         if not self._was_told:
             self._was_told = True
             log.info(

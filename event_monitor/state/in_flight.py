@@ -34,9 +34,6 @@ __all__ = [
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
 _LAG_SECONDS = 5.0  # task events are buffered behind heartbeats, but not that long
-_SLACK = (
-    32  # tasks that have left a worker and are still in its list; 5,000 workers have such lists
-)
 
 
 class Sending(NamedTuple):
@@ -125,7 +122,7 @@ class Owner:
     without: tuple[Run, ...] = ()
 
     def has(self, task: InFlightTask) -> bool:
-        """Return whether this running task is its own."""
+        """Return whether this running task is its own, but for those it is ``without``."""
         began = task.running_since or 0.0
         return (
             (None in (self.pid, task.pid) or self.pid == task.pid)

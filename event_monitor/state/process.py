@@ -161,7 +161,11 @@ def sender_of_beat(
     possible = [process for process in same_pid if process.floor <= processed]
     if event.type != "worker-online":
         on_time = [process for process in possible if not _is_early(process, event, now)]
-        known = [process for process in on_time if process.state is not WorkerState.LOST]
+        known = [
+            process
+            for process in on_time
+            if process.state is not WorkerState.LOST and not _has_fallen_silent(process, now)
+        ]
         possible = known or on_time
     return min(
         possible,
@@ -174,9 +178,12 @@ def sender_of_beat(
     )
 
 
-def sender_of_goodbye(event: WorkerEvent, processes: Sequence[Process]) -> Process | None:
+def sender_of_goodbye(
+    event: WorkerEvent, processes: Sequence[Process], *, now: float
+) -> Process | None:
     """Return the process that says goodbye; None if it is none of these."""
     same_pid = [process for process in processes if _may_have_pid(process, event.pid)]
+    same_pid = [one for one in same_pid if not _has_fallen_silent(one, now)] or same_pid
     processed = event.processed
     if processed is None:  # the one that was replaced, if one was
         return next((process for process in same_pid if process.is_online), None) or next(
@@ -188,6 +195,11 @@ def sender_of_goodbye(event: WorkerEvent, processes: Sequence[Process]) -> Proce
         key=lambda process: (abs(processed - process.floor), not process.is_online),
         default=None,
     )
+
+
+def _has_fallen_silent(process: Process, now: float) -> bool:
+    """Return whether it said goodbye, and its heartbeats have stopped since."""
+    return process.state is WorkerState.OFFLINE and now - process.beat_at > process.late_seconds
 
 
 def _may_have_pid(process: Process, pid: int | None) -> bool:

@@ -109,7 +109,7 @@ class Roster:
         worker = self._workers.get(event.hostname)
         if worker is None:
             return None
-        process = sender_of_goodbye(event, worker.processes)
+        process = sender_of_goodbye(event, worker.processes, now=now)
         if process is None:
             return None
         worker.last_seen = now
@@ -176,10 +176,9 @@ class Roster:
                     continue  # nearly always
                 if not verdicts.judge(worker, now, is_busy=worker.hostname in busy):
                     del self._workers[worker.hostname]
-        departures = verdicts.take()
-        for departure in departures:
-            self._note_expendable(departure.hostname)
-        return departures
+                elif not worker.current.is_online and worker.current.changed_at == now:
+                    self._note_expendable(worker.hostname)
+        return verdicts.take()
 
     def collect(self, *, now: float) -> tuple[WorkerStatus, ...]:
         """Return the status of all workers, sorted by name."""

@@ -178,6 +178,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now = self._clock.monotonic()
         self._note_presence(now)
         self._read_at = now
+        if self._aggregator.roster.verdicts.listening_since is None:
+            with self._mutex:  # a shot has found us absent just before
+                if self._link is BrokerLink.LISTENING:
+                    self._silence_counts_from(now)
 
     def note_answers(self, answers: Iterable[WorkerAnswer], *, age_seconds: float) -> None:
         """Note that these workers, and no others, answered when all were asked so long ago.
@@ -334,7 +338,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 if process.runs is not None:  # another process has the name now
                     count += sum(map(in_flight.is_running, process.runs))
                 else:
-                    count += len(in_flight.running_on.get(hostname, ()))
+                    owner = self._aggregator.roster.owner_of(hostname, process)
+                    count += len(in_flight.runs_of(hostname, owner))
         return count
 
     def _give_up(self, losses: Sequence[Loss]) -> int:

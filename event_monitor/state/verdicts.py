@@ -78,7 +78,7 @@ class Verdicts:
 
         ``is_busy``: it runs tasks, as far as events tell.
         """
-        for process in worker.processes:
+        for process in tuple(worker.processes):
             if process.state is _OFFLINE:
                 self._judge_departed(worker, process, now, is_busy=is_busy)
             elif process.state is _LOST and now - process.changed_at > SETTLE_SECONDS:

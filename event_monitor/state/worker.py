@@ -37,7 +37,7 @@ class Worker:
         self.answered_at: float | None = None  # when it was last known to answer
         self.unanswered = 0  # surveys in a row that it has missed
         self.may_be_solo = True  # nothing has shown yet that it answers while a task runs
-        self.falls_silent = False  # its heartbeats have paused before, as those of a solo pool do
+        self.falls_silent = False  # its heartbeats pause, as those of a solo pool do
         self.silent_tasks = SilentTasks()
         self.processes = [Process(None, now, is_first=True)]  # oldest first
         self.current = self.processes[0]
@@ -91,11 +91,21 @@ class Worker:
             other.floor > (event.processed or 0) for other in same_pid
         )
         if len(self.processes) >= _MOST_PROCESSES:
-            del self.processes[0]
+            self._forget_one()
         self.processes.append(process)
         self.is_alike = self.is_alike and not process.is_successor
         self.elect()
         return process
+
+    def _forget_one(self) -> None:
+        """Make room for a process: a dead one goes first, and one that lives last."""
+        victim = min(
+            self.processes,
+            key=lambda one: (one.is_online, one.state is WorkerState.OFFLINE),
+        )
+        self.processes.remove(victim)
+        if self._last_beater is victim:
+            self._last_beater = None
 
     def note_count(self, processed: int) -> None:
         """Note how many tasks a process has begun: two that count apart are two for certain."""
@@ -136,6 +146,7 @@ class Worker:
         self.unanswered = 0
         if answer.is_solo is not None:
             self.may_be_solo = answer.is_solo
+            self.falls_silent |= answer.is_solo
         elif answer.active or (answer.pool_processes or 0) > 1:
             self.may_be_solo = False
         current = self.current

@@ -26,6 +26,8 @@ def name(broker: str) -> str:
         "amqp://u:p%40ss@rabbit:5672/shop",
         "amqps://u:p@rabbit/%2Fshop",
         "pyamqp://rabbit/shop",
+        "redis://[::1]",
+        "redis://[fe80::1]:6380/2",
     ],
 )
 def test_the_monitor_and_its_health_check_agree_on_the_name(url: str) -> None:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from celery import Celery
 
 from event_monitor.probes.learner import Learner
 from event_monitor.snapshot import TaskInFlight
@@ -127,20 +126,3 @@ def test_workers_that_cannot_be_asked_are_logged_and_nothing_is_learnt(
     assert logged(caplog) == [
         ("WARNING", f"could not ask the workers for the tasks they hold: {sentence}")
     ]
-
-
-def test_a_learner_for_an_app_asks_the_workers_on_its_broker(
-    workers: FakeWorkers, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Where there is no broker, that is what it logs."""
-    app = Celery("asked", broker="amqp://127.0.0.1:1//", set_as_current=False)
-    Learner.for_app(app, workers.learnt.append).start()
-    workers.answer_all()
-
-    [(level, sentence)] = logged(caplog)
-    assert workers.learnt == []
-    assert (level, sentence.partition(" cannot be asked: ")[0]) == (
-        "WARNING",
-        "could not ask the workers for the tasks they hold: "
-        "the workers on amqp://guest:**@127.0.0.1:1//",
-    )

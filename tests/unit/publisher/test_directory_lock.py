@@ -64,6 +64,17 @@ def test_a_state_dir_of_a_former_version_is_closed_too(
     assert {mode(path) for path in state_dir.iterdir()} == {0o600}
 
 
+def test_a_directory_that_is_there_for_all_users_stays_open(tmp_path: Path) -> None:
+    """An empty /tmp of a container, named by root."""
+    tmp_path.chmod(0o1777)
+
+    lock = DirectoryLock(tmp_path)
+    lock.take()
+    lock.release()
+
+    assert mode(tmp_path) & 0o777 == 0o777
+
+
 def test_a_directory_with_other_things_in_it_is_left_as_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

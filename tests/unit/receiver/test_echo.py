@@ -80,10 +80,10 @@ def test_while_it_is_being_sent_it_is_waited_for(watched: Watched) -> None:
 def test_what_cannot_be_sent_proves_nothing(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user may be allowed to read only: it is told once, and tried again."""
+    """A user may be allowed to read only: it is told once, and tried again, ever more seldom."""
     caplog.set_level("INFO")
-    for _ in range(3):
-        watched.be_quiet(10)
+    for seconds in (10, 20, 40):
+        watched.be_quiet(seconds)
         watched.sent[-1].set_exception(PermissionError("not you"))
         watched.be_quiet(1)
 

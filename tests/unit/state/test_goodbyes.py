@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from event_monitor.snapshot import OrphanedTask, WorkerLoss
 
 from ...support.making import W1, W2
-from .scene import Scene
+from .scene import Scene, Worker
 
 
 def running(scene: Scene) -> int:
@@ -217,3 +219,38 @@ def test_events_that_wait_in_a_worker_while_it_drains_are_not_lost() -> None:
     scene.run(40)
     scene.shoot()
     assert (scene.lost_events, scene.orphans, scene.deaths) == (0, [], 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_deploys_of_one_busy_container_are_no_deaths(seed: int) -> None:
+    """Always pid 1: the count of the new process passes that of the old one, in great steps."""
+    rng, scene = random.Random(seed), Scene()
+    for deploy in range(4):
+        worker = scene.worker().hello()
+
+        def work(worker: Worker = worker, deploy: int = deploy) -> None:
+            for _ in range(rng.randint(0, 4)):
+                worker.begin(uuid := f"{deploy}-{worker.processed}")
+                worker.end(uuid)
+
+        scene.run(rng.randint(40, 200), worker, each_beat=work)
+        status = scene.status()
+        assert (status.processed, status.processes) == (worker.processed, 1)
+        worker.goodbye()
+        scene.run(rng.randint(3, 20))
+    scene.run(120)
+    scene.shoot()
+    assert (scene.deaths, scene.orphans, scene.lost_events) == (0, [], 0)
+
+
+@pytest.mark.parametrize("deploys", [2, 12])
+def test_each_task_that_drains_counts_once(deploys: int) -> None:
+    """Also where several processes of one name finish their work."""
+    scene = Scene()
+    for number in range(deploys):
+        worker = scene.worker(pid=100 + number).hello()
+        worker.begin(f"long{number}")
+        scene.run(30, worker)
+        worker.goodbye()
+        scene.run(5)
+    assert scene.shoot().draining == deploys

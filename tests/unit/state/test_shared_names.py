@@ -128,6 +128,21 @@ def test_a_twin_that_dies_young_is_lost_and_so_is_the_next(beats: float) -> None
     assert scene.status().processes == 1
 
 
+def test_a_living_process_is_not_forgotten_for_those_that_die_beside_it() -> None:
+    """So many under one name are remembered, and the dead make room first."""
+    scene = Scene()
+    living = scene.worker(pid=1_000).hello()
+    living.begin("mine")
+    scene.run(10, living)
+    for number in range(20):
+        crashing = scene.worker(pid=100 + number).hello()
+        scene.run(20, living, crashing)
+        scene.run(80, living)
+    scene.shoot()
+    assert (scene.deaths, scene.orphans) == (20, [])
+    assert [one.pid for one in scene.shoot().online] == [1_000]
+
+
 @pytest.mark.parametrize("goodbye", [False, True])
 def test_a_process_with_its_own_pid_counts_its_own_tasks(goodbye: bool) -> None:
     """Also those whose events come after its goodbye, or after another's hello."""

@@ -90,6 +90,20 @@ def test_a_solo_pool_does_not_answer_while_its_task_runs() -> None:
     assert scene.deaths == 1
 
 
+def test_a_solo_pool_is_given_the_grace_when_another_takes_its_name() -> None:
+    """It is silent while its task runs."""
+    scene = Scene()
+    ask(scene, 10, replace(SOLO, is_solo=True))
+    solo = scene.worker(pid=7).hello()
+    solo.begin("long")
+    scene.clock.advance(1)
+    other = scene.worker(pid=8).hello()
+    scene.run(40, other)
+    solo.end("long")
+    scene.run(60, solo, other)
+    assert (scene.deaths, scene.orphans) == (0, [])
+
+
 def test_a_pool_of_one_process_is_judged_once_it_is_known_not_to_be_solo() -> None:
     """Its answer names the pool."""
     scene = Scene()
@@ -198,6 +212,22 @@ def test_a_monitor_that_was_stopped_judges_nobody_by_that_time(reads_first: bool
             worker.beat()
         scene.shoot()
     assert (scene.deaths, scene.orphans) == (1, ["u1"])
+
+
+def test_who_was_absent_at_a_shot_judges_again_after_the_next_read() -> None:
+    """Whichever thread comes first, and however narrowly."""
+    scene = Scene()
+    scene.worker().hello()
+    scene.state.note_reading()
+    scene.clock.advance(15.1)
+    scene.shoot()
+    scene.state._read_at = scene.clock.monotonic()  # the reader had looked just before
+    scene.state.note_reading()
+    for _ in range(130):
+        scene.clock.advance(0.5)
+        scene.state.note_reading()
+    scene.shoot()
+    assert scene.deaths == 1
 
 
 def test_a_stop_within_a_read_is_an_absence_too() -> None:
