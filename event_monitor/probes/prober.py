@@ -29,7 +29,6 @@ __all__ = ["AskStartIntervals", "AskWorkers", "MakeQueueProbe", "Prober"]
 
 log = logging.getLogger(__name__)
 
-_SHORTEST_PERIOD_SECONDS = 5.0  # each time costs every worker a reply: more often is not worth it
 _STALE_PERIODS = 3  # answers older than that do not describe the present
 _QUEUES_SECONDS = 2.0  # reserved for the queues, which are asked for after the workers
 _CLOSE_SECONDS = 0.5  # `close` does not wait longer for a question under way
@@ -98,7 +97,7 @@ class Prober:
         self._make_queue_probe = make_queue_probe
         self._clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
-        self._period = max(settings.interval, _SHORTEST_PERIOD_SECONDS, settings.probe_seconds)
+        self._period = settings.survey_seconds
         self._latest = LatestAnswers(stale_seconds=_STALE_PERIODS * self._period)
 
         # The thread's own.

@@ -21,6 +21,7 @@ from .surroundings import check_surroundings
 __all__ = ["Settings", "interval_of"]
 
 _WEEK = 7 * 86_400
+_SHORTEST_SURVEY_SECONDS = 5.0  # each costs every worker a reply: more often is not worth it
 _LONGEST_DURABLE_INTERVAL = 600  # seconds; RabbitMQ's consumer_timeout is 30 minutes
 
 
@@ -199,6 +200,11 @@ class Settings:
         number(0, 600, unit="seconds"),
         "How long a stop waits for the last metrics to be sent.",
     )
+
+    @property
+    def survey_seconds(self) -> float:
+        """Return how often the broker and the workers are asked."""
+        return max(self.interval, _SHORTEST_SURVEY_SECONDS, self.probe_seconds)
 
     @classmethod
     def load(

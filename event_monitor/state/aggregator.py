@@ -27,7 +27,6 @@ __all__ = ["Aggregator", "Loss"]
 _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _NAMED = frozenset({"task-sent", "task-received"})  # these say the name of their task
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
-_SHORTEST_SURVEY_SECONDS = 5.0  # as in ``probes.prober``
 
 
 class Loss(NamedTuple):
@@ -58,9 +57,7 @@ class Aggregator:
                 grace_beats=settings.worker_grace_beats,
                 forget=settings.worker_forget_seconds,
                 drain=settings.worker_drain_seconds,
-                survey=max(settings.interval, _SHORTEST_SURVEY_SECONDS, settings.probe_seconds)
-                if settings.probe_workers
-                else None,
+                survey=settings.survey_seconds if settings.probe_workers else None,
             ),
             max_workers=settings.max_workers,
         )

@@ -42,7 +42,7 @@ class MissingEvents:
         progress = process.counted is not None and processed > process.counted
         process.counted = processed
         process.idle_beats = 0 if progress else process.idle_beats + 1
-        if worker.is_muddled:
+        if worker.is_ambiguous:
             return
         if progress or (not process.sends and processed > process.processed_at_first):
             process.beats_without_task_events += 1
@@ -54,7 +54,7 @@ class MissingEvents:
 
     def settle(self, worker: Worker, process: Process, now: float) -> None:
         """Count what is missing of a process that is gone."""
-        if not worker.is_muddled:
+        if not worker.is_ambiguous:
             process.missing += process.loss_meter.settle()
         self.lose(worker, process, now)
 

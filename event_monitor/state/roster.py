@@ -88,7 +88,7 @@ class Roster:
             # Workers since 5.7 say a goodbye of the past just before the hello of a reconnect.
             process.become(_ONLINE, now)
             process.runs = None
-            worker.elect()
+            worker.choose_current()
         process.said_hello |= is_hello
         if event.processed is not None:
             worker.note_count(event.processed)
@@ -120,9 +120,9 @@ class Roster:
         if event.processed is not None:
             process.idle_at = now if event.active == 0 else None
             process.processed = max(event.processed, process.processed or 0)
-            if not worker.is_muddled:
+            if not worker.is_ambiguous:
                 process.missing += process.loss_meter.heartbeat(event.timestamp, event.processed)
-        worker.elect()
+        worker.choose_current()
         return process
 
     def note_answers(

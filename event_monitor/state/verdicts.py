@@ -94,9 +94,9 @@ class Verdicts:
         elif any(process.beats for process in online):
             if silent > max(self.grace(process) for process in online):
                 for process in online:
-                    self._bury(worker, process, now, silent, is_counted=process.is_certain)
+                    self._note_death(worker, process, now, silent, is_counted=process.is_certain)
         elif self._has_stopped_answering(worker, silent, is_busy=is_busy):
-            self._bury(worker, worker.current, now, silent)
+            self._note_death(worker, worker.current, now, silent)
         elif silent > (_LONGEST_SILENCE_SECONDS if is_busy else self._limits.forget):
             self._departures.append(Departure(worker.hostname, silent, said_goodbye=True))
             return False
@@ -117,13 +117,13 @@ class Verdicts:
                 pass  # its tasks may go on
             elif silent > self.grace(process) and worker.is_known_by_pid(process):
                 if self.grace(process) >= now - worker.last_beat_at:
-                    self._bury(worker, process, now, silent)
+                    self._note_death(worker, process, now, silent)
             elif worker.is_shared(now):  # nobody knows what became of one that cannot be told apart
                 if silent > self.grace(process) >= now - worker.last_beat_at:
                     worker.remove(process)
             elif silent >= (self.grace(process) if worker.falls_silent else process.late_seconds):
                 self._judge_replaced(worker, process, processes[place + 1 :], now, silent)
-        worker.elect()
+        worker.choose_current()
 
     def grace(self, process: Process) -> float:
         """Return the silence after which a process that beats is dead, in seconds."""
@@ -136,7 +136,7 @@ class Verdicts:
         successors = [other for other in later if other.is_successor]
         if any(other.is_certain for other in successors):
             if process.beats:
-                self._bury(worker, process, now, silent)
+                self._note_death(worker, process, now, silent)
             else:  # it never sent a heartbeat: that it died is likely, not certain
                 process.become(_OFFLINE, now)
         elif (
@@ -186,7 +186,7 @@ class Verdicts:
             if is_replaced:
                 worker.remove(process)
 
-    def _bury(
+    def _note_death(
         self,
         worker: Worker,
         process: Process,
@@ -211,7 +211,7 @@ class Verdicts:
         process.become(_LOST, now)
         self._missing_events.settle(worker, process, now)
         if not is_alone:
-            worker.elect()
+            worker.choose_current()
 
     def _has_stopped_answering(self, worker: Worker, silent: float, *, is_busy: bool) -> bool:
         """Return whether a worker without heartbeats is dead: it answered, and does not any more.

@@ -41,8 +41,8 @@ class Worker:
         self.silent_tasks = SilentTasks()
         self.processes = [Process(None, now, is_first=True)]  # oldest first
         self.current = self.processes[0]
-        self.is_alike = True  # but for the rhythm of the heartbeats, one process could send them
-        self.is_muddled = False  # it is not known which process the task events are from
+        self.may_be_one = True  # but for the rhythm of the heartbeats, one process could send them
+        self.is_ambiguous = False  # it is not known which process the task events are from
         self._last_beater: Process | None = None
         self._turns = 0
         self._shared_until = float("-inf")
@@ -93,8 +93,8 @@ class Worker:
         if len(self.processes) >= _MOST_PROCESSES:
             self._forget_one()
         self.processes.append(process)
-        self.is_alike = self.is_alike and not process.is_successor
-        self.elect()
+        self.may_be_one = self.may_be_one and not process.is_successor
+        self.choose_current()
         return process
 
     def _forget_one(self) -> None:
@@ -109,9 +109,9 @@ class Worker:
 
     def note_count(self, processed: int) -> None:
         """Note how many tasks a process has begun: two that count apart are two for certain."""
-        if self.is_alike and processed < (self.current.counted or 0):
-            self.is_alike = False
-            self.elect()
+        if self.may_be_one and processed < (self.current.counted or 0):
+            self.may_be_one = False
+            self.choose_current()
 
     def note_gap(
         self, process: Process, event: WorkerEvent, *, listening_since: float | None
@@ -136,7 +136,7 @@ class Worker:
             self._turns += 1
             if self._turns >= _TURNS:
                 self._shared_until = now + hold_seconds
-                self.elect()
+                self.choose_current()
 
     def note_answer(
         self, answer: WorkerAnswer, at: float, sends_events: Callable[[str], bool]
@@ -160,25 +160,25 @@ class Worker:
                 sends_events=sends_events,
             )
 
-    def elect(self) -> None:
+    def choose_current(self) -> None:
         """Choose the current process: the newest that is online, or that said goodbye."""
         online = self.online
         if len(online) < 2:
-            self._turns, self.is_alike = 0, True
+            self._turns, self.may_be_one = 0, True
         left = [process for process in self.processes if process.state is WorkerState.OFFLINE]
         before = self.current
-        self.current = (online or left or self.processes)[0 if self.is_alike and online else -1]
+        self.current = (online or left or self.processes)[0 if self.may_be_one and online else -1]
         current = self.current
         if current is not before and current.counted is None and not current.is_successor:
             current.take_count_of(before)
-        was_muddled, self.is_muddled = (
-            self.is_muddled,
+        was_ambiguous, self.is_ambiguous = (
+            self.is_ambiguous,
             len(online) > 1
-            and not self.is_alike
+            and not self.may_be_one
             and not _have_own_pids(online)
             and (self._turns >= _TURNS or not self.current.said_hello),
         )
-        if was_muddled != self.is_muddled:
+        if was_ambiguous != self.is_ambiguous:
             for process in self.processes:
                 process.missing, process.loss_meter = 0, LossMeter()
 
@@ -188,7 +188,7 @@ class Worker:
             self.processes.remove(process)
             if self._last_beater is process:
                 self._last_beater = None
-            self.elect()
+            self.choose_current()
 
     # -- what is known -------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Worker:
 
         Unless several are known to have the same pid.
         """
-        return process if self.is_muddled or process.pid != self.current.pid else self.current
+        return process if self.is_ambiguous or process.pid != self.current.pid else self.current
 
     def started(self, at: float, pid: int | None) -> None:
         """Count a task-started, as ``LossMeter.started``, for the process that has this pid."""
