@@ -102,7 +102,9 @@ def _remedy(
         if not is_out_of_time(request[0][0], now=now):
             return "keep"
         return "drop" if time < now else "date anew"
-    return "drop" if len(request) == 1 else "halve"
+    if len(request) > 1:
+        return "halve"
+    return "drop" if fault.from_aws else "keep"
 
 
 def _in_doubt(fault: Fault) -> Fault:

@@ -37,6 +37,8 @@ class ConsoleSink:
         """Print the metrics. What a closed or full stream does not take is dropped, counted."""
         stream = self._stream or sys.stdout
         try:
+            if stream is None:
+                raise OSError("standard output is closed")
             stream.write(encodable(render(metrics), stream.encoding))
             stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed

@@ -42,13 +42,15 @@ class Fault:
     ``kind`` later: certainly not applied, may be sent again. ambiguous: may have been applied.
     invalid: refused for what it holds, for ever. too large: refused for its size. ``sentence`` is
     for the log and holds no credentials. ``renew``: the credentials were refused, so others
-    have to be looked for. ``for_time``: it is invalid for the time of a datum.
+    have to be looked for. ``for_time``: it is invalid for the time of a datum. ``from_aws``: AWS
+    has answered; else it may have been a proxy in between.
     """
 
     kind: Literal["later", "ambiguous", "invalid", "too large"]
     sentence: str
     renew: bool = False
     for_time: bool = False
+    from_aws: bool = True
 
 
 def classify(
@@ -64,7 +66,7 @@ def classify(
 
     endpoint = shown_url(endpoint)
     if isinstance(error, boto.ClientError):
-        return _answered(cast("AnsweredError", error), namespace)
+        return _answered(cast("AnsweredError", error), namespace, endpoint=endpoint)
     if isinstance(error, NotCloudWatchError):
         return Fault("later", f"{one_line(error)}.")
     if isinstance(error, ResponseParserError):
@@ -99,13 +101,22 @@ def message_of(error: AnsweredError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
-def _answered(error: AnsweredError, namespace: str) -> Fault:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+def _answered(error: AnsweredError, namespace: str, *, endpoint: str) -> Fault:
+    metadata = error.response.get("ResponseMetadata", {})
+    status, from_aws = metadata.get("HTTPStatusCode", 0), bool(metadata.get("RequestId"))
     code, message = code_of(error), message_of(error)
     if error.operation_name != _OPERATION:  # of STS or single sign-on, on the way to credentials
         return Fault("later", f"No AWS credentials: {refusal(error)}.", renew=True)
     if status == 413:
-        return Fault("too large", f"CloudWatch refused a request as too large ({code}).")
+        who = "CloudWatch" if from_aws else endpoint
+        sentence = f"{who} refused a request as too large ({code})."
+        return Fault("too large", sentence, from_aws=from_aws)
+    if code.removesuffix("Exception") in _INVALID and not from_aws:
+        return Fault(
+            "later",
+            f"{endpoint} does not answer as AWS does: it refused the data ({code}), and there is "
+            "no x-amzn-RequestId; is the endpoint's URL right, and no proxy in between?",
+        )
     if code.removesuffix("Exception") in _INVALID:
         if "parameter Namespace" in message:  # no datum is to blame: a person has to change it
             return Fault("later", f"CloudWatch refuses the namespace {namespace!r} ({code}).")

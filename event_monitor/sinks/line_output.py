@@ -111,10 +111,15 @@ class AppendedFile:
             self.close()
         # Non-blocking for a FIFO: without a reader, opening it would wait for one.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o644)
-        if self._ends_in_mid_line():
-            os.write(self._descriptor, b"\n")
-        return self._descriptor, True
+        descriptor = os.open(self._path, flags, 0o644)
+        try:
+            if self._ends_in_mid_line():
+                os.write(descriptor, b"\n")
+        except OSError:  # a full disk: nothing may be appended to that line, now or later
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return descriptor, True
 
     def problem(self) -> str | None:
         """Return whether the file, or its folder, cannot be written to."""

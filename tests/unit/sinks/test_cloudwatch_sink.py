@@ -465,11 +465,16 @@ def test_a_dead_endpoint_is_not_ambiguous(
 # -- classifying ---------------------------------------------------------------------------------
 
 
-def answer(status: int, code: str, message: str = "", operation: str = "PutMetricData") -> Any:
-    response: Any = {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
+def answer(
+    status: int,
+    code: str,
+    message: str = "",
+    operation: str = "PutMetricData",
+    *,
+    from_aws: bool = True,
+) -> Any:
+    metadata = {"HTTPStatusCode": status, **({"RequestId": "1-2-3"} if from_aws else {})}
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
     return boto.ClientError(response, operation)
 
 
@@ -498,6 +503,8 @@ URL = "http://x"
         ),
         (boto.ParamValidationError(report="Invalid length for WebIdentityToken"), "later"),
         (json.JSONDecodeError("x", "y", 0), "later"),
+        (answer(400, "ValidationError", from_aws=False), "later"),
+        (answer(413, "413", from_aws=False), "too large"),
         (answer(400, "Throttling"), "later"),
         (answer(400, "ThrottlingException"), "later"),
         (answer(403, "ExpiredToken"), "later"),
@@ -526,3 +533,10 @@ def test_failures_are_told_apart(error: Exception, kind: str) -> None:
 def test_what_did_not_begin_to_leave_is_not_ambiguous(error: Exception) -> None:
     """Looking up the name, connecting, or TLS took too long: nothing was applied."""
     assert classify(error, namespace="Celery", begun=False).kind == "later"
+
+
+def test_what_somebody_else_finds_too_large_is_not_blamed_on_cloudwatch() -> None:
+    """A proxy's own bound is no reason to lose data."""
+    fault = classify(answer(413, "413", from_aws=False), namespace="Celery", endpoint=URL)
+    assert (fault.kind, fault.from_aws) == ("too large", False)
+    assert fault.sentence == f"{URL} refused a request as too large (413)."

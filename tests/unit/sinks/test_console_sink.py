@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -165,3 +166,13 @@ def test_the_memory_sink_sums_one_series() -> None:
     assert sink.sum("A") == 10.0
     assert sink.sum("A", TaskName="t") == 3.0
     assert sink.sum("B") == 0.0
+
+
+def test_without_standard_output_what_cannot_be_printed_is_dropped_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process was started with it closed."""
+    monkeypatch.setattr(sys, "stdout", None)
+    outcome = ConsoleSink().send((count(),))
+    assert (outcome.dropped, outcome.failures) == (1, 1)
+    assert outcome.error == "Printing the metrics failed: standard output is closed."
