@@ -17,7 +17,7 @@ _WITHOUT_REMOTE_CONTROL = frozenset({"sqs"})  # even where SNS lends it a fanout
 
 def carries_events(connection: Connection) -> bool:
     """Return whether Celery sends events over the transport of this connection."""
-    return connection.transport.driver_type not in _WITHOUT_EVENTS
+    return connection.get_transport_cls().driver_type not in _WITHOUT_EVENTS
 
 
 def answers_remote_control(connection: Connection) -> bool:
@@ -25,7 +25,8 @@ def answers_remote_control(connection: Connection) -> bool:
 
     Where they do not, no broadcast is made: on SQS each would leave a queue of replies behind.
     """
-    transport = connection.transport
+    # The class: an instance holds a descriptor until the garbage collector finds it.
+    transport = connection.get_transport_cls()
     return (
         transport.driver_type not in _WITHOUT_REMOTE_CONTROL
         # A worker asks the same before it subscribes to commands.

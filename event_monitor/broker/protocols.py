@@ -110,6 +110,10 @@ class Connection(Protocol):
         """Return the transport; imports what it needs, connects to nothing."""
         ...
 
+    def get_transport_cls(self) -> type[Transport]:
+        """Return its class; imports what it needs."""
+        ...
+
     @property
     def connected(self) -> bool:
         """Return whether it is connected."""

@@ -98,6 +98,9 @@ class Prober:
         self._clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = settings.survey_seconds
+        self._asks_workers = settings.probe_workers and answers_remote_control(
+            app.connection_for_read()
+        )
         self._latest = LatestAnswers(stale_seconds=_STALE_PERIODS * self._period)
 
         # The thread's own.
@@ -137,11 +140,7 @@ class Prober:
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
-        workers_answered = (
-            self._settings.probe_workers
-            and answers_remote_control(self._app.connection_for_read())
-            and self._try("ask the workers", self._probe_workers)
-        )
+        workers_answered = self._asks_workers and self._try("ask the workers", self._probe_workers)
         broker_answered = self._settings.probe_queues and self._try(
             "ask the broker for its queues", self._probe_queues
         )

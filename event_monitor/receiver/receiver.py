@@ -75,6 +75,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
+        self._shown_broker = ""  # its URL as it may be printed, once it is connected
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._broadcast_at = 0.0
         self._has_connected = False
@@ -109,13 +110,22 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             clock=self.time_source,
         )
         while not self.should_stop:
-            subscription = subscription_to(
-                self._source,
-                queue=self.queue,
-                on_invalid=self._invalid,
-                durable=self.durable,
-                clock=self.time_source,
-            )
+            try:
+                subscription = subscription_to(
+                    self._source,
+                    queue=self.queue,
+                    on_invalid=self._invalid,
+                    durable=self.durable,
+                    clock=self.time_source,
+                )
+            except OSError as error:  # nothing was opened yet: a lack of descriptors
+                if not self._has_connected:
+                    raise
+                self._lost_broker(error, failures)
+                failures += 1
+                continue
+            # A lack of descriptors, too, may be over soon.
+            gone: tuple[type[BaseException], ...] = (*subscription.gone, OSError)
             try:
                 self._subscribe(subscription, wakeup=wakeup)
                 echo.begin(awaits_first=self.durable is not None)
@@ -140,8 +150,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                         break
                 if not quiet:
                     self._leave(subscription)
-            except subscription.gone as error:
-                self._lost_broker(subscription, error, failures)
+            except gone as error:
+                self._lost_broker(error, failures)
                 failures += 1
                 continue
             finally:
@@ -163,7 +173,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 f"configured: {one_line(error)}; look at broker_transport_options and the like."
             ) from error
         self._has_connected = True
-        log.info("receiving events from %s", shown(subscription.connection))
+        self._shown_broker = shown(subscription.connection)
+        log.info("receiving events from %s", self._shown_broker)
         if self.on_connection is not None:
             self.on_connection(True)
         commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
@@ -219,7 +230,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if self.on_invalid is not None:
             self.on_invalid(error)
 
-    def _lost_broker(self, subscription: Subscription, error: BaseException, failures: int) -> None:
+    def _lost_broker(self, error: BaseException, failures: int) -> None:
         """Log it, and wait a little longer each time, so that not all return at once."""
         if self.on_connection is not None:
             self.on_connection(False)
@@ -229,7 +240,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
         log.warning(
             "broker %s is away (%s); next try in %.1f s",
-            shown(subscription.connection),
+            self._shown_broker or shown(self._source),
             one_line(error),
             pause,
             extra={"seconds": round(pause, 1)},

@@ -31,6 +31,15 @@ def test_events_and_remote_control_are_two_questions(
     assert answers_remote_control(connection) is remote_control
 
 
+@pytest.mark.parametrize("url", ["redis://nowhere.invalid", "amqp://nowhere.invalid"])
+def test_asking_makes_no_transport(url: str) -> None:
+    """One of Redis holds a descriptor until the garbage collector finds it."""
+    connection: Any = Connection(url)
+    assert carries_events(connection)
+    assert answers_remote_control(connection)
+    assert connection._transport is None
+
+
 def test_nobody_is_asked_on_sqs_even_where_sns_lends_it_a_fanout() -> None:
     """Each question would leave a queue of replies behind."""
     connection: Any = with_driver("sqs", "direct", "fanout")
@@ -42,4 +51,5 @@ def with_driver(driver: str, *exchange_types: str) -> SimpleNamespace:
     """Return a connection of a transport whose library is not installed here."""
     types = {"azureservicebus": ("direct", "topic"), "gcpubsub": ("direct", "fanout")}
     implements = SimpleNamespace(exchange_type=exchange_types or types[driver])
-    return SimpleNamespace(transport=SimpleNamespace(driver_type=driver, implements=implements))
+    transport = SimpleNamespace(driver_type=driver, implements=implements)
+    return SimpleNamespace(get_transport_cls=lambda: transport)

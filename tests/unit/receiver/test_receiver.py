@@ -14,10 +14,13 @@ from kombu import Producer
 
 from event_monitor import events as ev
 from event_monitor.broker.own_events import is_own_event
-from event_monitor.receiver import Receiver
+from event_monitor.receiver import Receiver, receiver
+from event_monitor.receiver.subscription import Reading, Subscription
+from event_monitor.receiver.transports import subscription_to
 from event_monitor.snapshot import AckToken
 
 from ...support.making import W1, task
+from ...support.waiting import wait_until
 
 STARTED = {"type": "task-started", "uuid": "u1", "hostname": W1, "timestamp": 1_000.0, "pid": 7}
 MARK = {"type": "end-of-test"}
@@ -38,6 +41,7 @@ class Received:
         self.app = app
         self.events: list[ev.Event] = []
         self.invalid: list[str] = []
+        self.connections = 0
         self.receiver = receiver_class(app.connection_for_read(), app=app)
         self.receiver.on_events = self._on_events
         self.receiver.on_invalid = lambda error: self.invalid.append(error.kind)
@@ -47,6 +51,7 @@ class Received:
         self._thread = threading.Thread(target=self.receiver.capture)
 
     def _on_connection(self, connected: bool) -> None:
+        self.connections += connected
         if connected:
             self._listening.set()
 
@@ -187,6 +192,30 @@ def test_a_broker_that_is_away_is_tried_again_until_told_to_stop(
     assert told == [False, False]
     assert "broker redis://:**@127.0.0.1:1// is away" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_lack_of_descriptors_is_waited_for_like_a_broker(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the moment of a reconnect there may be none left; it tries again."""
+    attempts: list[int] = []
+
+    def short_of_descriptors(*arguments: Any, **options: Any) -> Subscription:
+        attempts.append(len(attempts))
+        if len(attempts) == 2:
+            raise OSError(24, "Too many open files")
+        made = subscription_to(*arguments, **options)
+        if len(attempts) == 1:
+            monkeypatch.setattr(made, "read", lost)
+        return made
+
+    def lost(_seconds: float) -> Reading:
+        raise ConnectionResetError("as planned")
+
+    monkeypatch.setattr(receiver, "subscription_to", short_of_descriptors)
+    with Received(app) as received:
+        wait_until(lambda: received.connections == 2, 30, "it connects again")
+    assert "Too many open files" in caplog.text
 
 
 def test_without_on_events_the_handlers_are_called(app: Celery) -> None:
