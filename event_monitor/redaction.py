@@ -9,6 +9,7 @@ So nothing of it is shown that is not certainly no part of a password.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -17,6 +18,7 @@ __all__ = [
     "is_parsable",
     "mistake_in",
     "password_in",
+    "remember_keys",
     "remember_secrets",
     "shown_url",
     "without_secrets",
@@ -38,6 +40,7 @@ _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _SHORTEST_SECRET = 4  # characters; masking a shorter one would cut words to pieces
 
 _secrets: set[str] = set()
+_keys: deque[str] = deque(maxlen=16)  # the last of those that change: of AWS, each few hours
 
 
 # -- one URL --------------------------------------------------------------------------------------
@@ -144,6 +147,11 @@ def remember_secrets(*urls: str) -> None:
             )
 
 
+def remember_keys(*keys: str) -> None:
+    """Mask these in all that others say; of several hundred only the last few."""
+    _keys.extend(key for key in keys if len(key) >= _SHORTEST_SECRET and key not in _keys)
+
+
 def _secrets_of(url: str) -> Iterator[str]:
     """Yield what must not be seen of one URL: itself, its password, and the parts of that.
 
@@ -158,7 +166,7 @@ def _secrets_of(url: str) -> Iterator[str]:
 
 def without_secrets(text: str) -> str:
     """Return what others say with the passwords masked: in every URL, and those remembered."""
-    for secret in sorted(_secrets, key=len, reverse=True):
+    for secret in sorted((*_secrets, *_keys), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: MASK, text)
     if "://" not in text:

@@ -55,6 +55,11 @@ def _connection_of(app: CeleryApp) -> Connection:
             "the broker URL cannot be used: after its ? stands a name that Celery does not take "
             "there; options of the transport belong into broker_transport_options."
         ) from error
+    except ValueError as error:  # its text quotes the URL
+        raise SettingsError(
+            "the broker URL cannot be used: host and port must be HOST or HOST:PORT, and in a "
+            "password each of # / ? @ : ; [ ] must be percent-encoded."
+        ) from error
     except KeyError as error:
         raise SettingsError(
             "the broker URL cannot be used: ssl_cert_reqs in it must be none, optional or required."
@@ -76,7 +81,7 @@ def _require_options(connection: Connection) -> None:
 def urls_of(app: CeleryApp) -> Iterator[str]:
     """Yield the URLs that the app is configured with, one by one."""
     for key in ("broker_url", "broker_read_url", "broker_write_url"):
-        value = app.conf.get(key)
+        value = getattr(app.conf, key, None)  # which heeds CELERY_BROKER_URL, unlike a look-up
         values = value.split(";") if isinstance(value, str) else value
         yield from (url for url in values or () if isinstance(url, str))
 

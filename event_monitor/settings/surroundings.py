@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import SettingsError
+from ..redaction import remember_secrets
 from .parsers import URL
 
 __all__ = ["check_surroundings"]
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL")  # botocore's; the first wins
+_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})  # in small letters, too
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")  # regions newer than botocore, too
 
 
@@ -31,7 +33,11 @@ class _Settings(Protocol):
 
 
 def check_surroundings(settings: _Settings, environ: Mapping[str, str]) -> None:
-    """Raise ``SettingsError`` naming the setting, or the variable of AWS's, that cannot work."""
+    """Raise ``SettingsError`` naming the setting, or the variable of AWS's, that cannot work.
+
+    Passwords of proxies are masked from then on, whoever prints them.
+    """
+    remember_secrets(*(url for name, url in environ.items() if name.upper() in _PROXIES))
     if settings.state_dir:
         found = _file_in_the_way(Path(settings.state_dir))
         if found is not None:

@@ -105,6 +105,9 @@ def session_of() -> Session:
     from ..aws import BoundedSession
 
     logging.getLogger("botocore.credentials").addFilter(_without_traceback)
+    for name in ("botocore", "urllib3"):  # below INFO they log what is signed, tokens included
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
     session: Session = BoundedSession()
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
         services = partition["services"]

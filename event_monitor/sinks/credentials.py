@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
 from ..exchange import Exchange, LateError
+from ..redaction import remember_keys
 from ..text import one_line
 from .faults import AnsweredError, refusal
 
@@ -50,6 +51,7 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
             "AWS_ACCESS_KEY_ID as for any AWS tool"
         )
     keys = credentials.get_frozen_credentials()
+    remember_keys(*filter(None, (keys.secret_key, keys.token)))
     for name, text in (
         ("access key", keys.access_key),
         ("secret key", keys.secret_key),

@@ -22,10 +22,12 @@ from event_monitor.cli.logs import JsonLines, TextLines
 from event_monitor.redaction import (
     mistake_in,
     password_in,
+    remember_keys,
     remember_secrets,
     shown_url,
     without_secrets,
 )
+from event_monitor.settings import Settings
 from event_monitor.text import error_line, one_line
 
 MARKS = st.from_regex(r"Q[XYZ]{3,6}", fullmatch=True)
@@ -286,3 +288,17 @@ def test_the_log_has_a_json_object_per_line() -> None:
         "seconds": 12.5,
         "task": [],
     }
+
+
+def test_a_session_token_is_masked_however_often_it_changes() -> None:
+    """An endpoint may repeat what was signed; keys change every few hours, for ever."""
+    for number in range(100):
+        remember_keys(f"SESSION-TOKEN-{number}")
+    assert without_secrets("x-amz-security-token:SESSION-TOKEN-99") == "x-amz-security-token:**"
+    assert "SESSION-TOKEN-1 " in without_secrets("SESSION-TOKEN-1 is no more")
+
+
+def test_the_password_of_a_proxy_is_masked() -> None:
+    """A part of it is taken for the proxy's port, and named."""
+    Settings.load(environ={"https_proxy": "http://u:hunt#er2secret@proxy:1"})
+    assert "hunt" not in one_line("Failed to parse: 'u:hunt' is not a valid host or port")

@@ -144,3 +144,14 @@ def test_who_has_chosen_is_told_nothing(
     require_configuration(app_with(url, broker_use_ssl=use_ssl))
 
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("variable", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL"])
+def test_a_url_in_a_variable_of_celerys_is_looked_at_too(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes before the one of the app, and `celery -b` sets it."""
+    monkeypatch.setenv(variable, "redis://:hunt#er2secret@cache/0")
+    said = complaint("redis://localhost")
+    assert "percent-encoded" in said
+    assert "hunt" not in said
