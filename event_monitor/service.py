@@ -197,14 +197,14 @@ class Service:
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
         self._signals.restore()
-        if self._crash is not None:
-            return EXIT_CRASHED
         if unsent:
             kept = "kept in the spool" if self.settings.state_dir else "lost: no state_dir is set"
             log.error("stopped with %d metrics unsent; %s", unsent, kept)
-            return EXIT_UNSENT
-        log.info("stopped; everything is sent")
-        return EXIT_OK
+        else:
+            log.info("stopped; everything is sent")
+        if self._crash is not None:
+            return EXIT_CRASHED
+        return EXIT_UNSENT if unsent else EXIT_OK
 
     def crashed(self, error: BaseException) -> None:
         """Stop loudly: a thread of ours died, and half alive is worse than dead."""

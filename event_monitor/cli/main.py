@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import EXIT_CRASHED, EventMonitorError
+from ..errors import EXIT_CRASHED, EXIT_UNAVAILABLE, EventMonitorError
 from ..redaction import remember_secrets, without_secrets
 from ..text import error_line, printable
 from .check import check
@@ -81,6 +81,10 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
+        except OSError as error:  # such as a full disk under a redirected output
+            said = f"event-monitor: reading or writing failed: {error_line(error)}"
+            click.echo(said, err=True)
+            ctx.exit(EXIT_UNAVAILABLE)
         except Exception:  # noqa: BLE001  a mistake of ours
             click.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
             ctx.exit(EXIT_CRASHED)

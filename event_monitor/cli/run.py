@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import click
 
 from ..errors import EXIT_CRASHED
@@ -32,6 +35,8 @@ def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     SIGTERM or Ctrl-C stops at once. SIGUSR1 logs a state dump: what every thread does, and what
     waits. No log line is waited for: what a stalled reader does not take is dropped and counted.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to dump
     if dry_run:
         values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)

@@ -59,7 +59,11 @@ class FileWatch:
         ``after_use``: we have used the database since the last call, so that it may have grown.
         """
         for suffix, before in self._seen.items():
-            now = self._seen[suffix] = self._look(suffix)
+            try:
+                now = self._look(suffix)
+            except OSError:  # such as a lack of descriptors: the next look may tell
+                continue
+            self._seen[suffix] = now
             if before is None:
                 continue
             file = f"{self._path}{suffix}"
@@ -78,12 +82,12 @@ class FileWatch:
         os.close(self._descriptor)
 
     def _look(self, suffix: str) -> _Look | None:
-        """Return how the file is now; None if there is none, or none that can be seen."""
+        """Return how the file is now; None if there is none. Raises ``OSError``."""
         file = Path(f"{self._path}{suffix}")
         try:
             found = file.stat()
             head = self._head(file, suffix)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return _Look(found.st_dev, found.st_ino, found.st_size, head)
 

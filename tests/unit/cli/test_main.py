@@ -149,3 +149,21 @@ def test_under_celery_mistakes_are_one_line_too() -> None:
         "--sink is 'nope'; it must be `cloudwatch`, `console`, `emf` or the sink of an installed "
         "package: none is installed."
     )
+
+
+@pytest.mark.parametrize("command", ["settings", "cost", "metrics"])
+def test_an_output_that_takes_nothing_ends_with_one_sentence(command: str) -> None:
+    """A full disk under a redirection."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "event_monitor", command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == errors.EXIT_UNAVAILABLE
+    assert ended.stderr == (
+        "event-monitor: reading or writing failed: [Errno 28] No space left on device\n"
+    )
