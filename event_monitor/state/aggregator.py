@@ -87,11 +87,12 @@ class Aggregator:
             self.stop_awaiting_names()
         self.window.events_received += len(events)
         find, on_custom, sender = self._observers.get, self._on_custom, ""
+        turn_to, task_event = self.tasks.turn_to, self.roster.task_event
         for event in events:
             type_ = event.type
             if event.hostname != sender and type_ in _FROM_WORKERS:
                 sender = self._sender = event.hostname
-                self.tasks.turn_to(sender, self.roster.task_event(sender, now=now))
+                turn_to(sender, task_event(sender, now))
             find(type_, on_custom)(event, now)
         self.in_flight.trim()
         self._uncompacted += len(events)
@@ -119,7 +120,7 @@ class Aggregator:
         """Count the events that wait for a name, under the one that is known by now."""
         self._observers = self._at_once
         for event, arrived_at in self._unnamed.take():
-            self.roster.task_event(event.hostname, now=arrived_at)
+            self.roster.task_event(event.hostname, arrived_at)
             # Its own loss meter has counted the event when it arrived.
             self.tasks.turn_to(event.hostname, LossMeter())
             self._at_once[event.type](event, arrived_at)

@@ -49,7 +49,7 @@ class Roster:
 
     # -- evidence ------------------------------------------------------------------------
 
-    def task_event(self, hostname: str, *, now: float) -> TaskMeter:
+    def task_event(self, hostname: str, now: float) -> TaskMeter:
         """Note that a task event arrived from this worker, so it is alive.
 
         Return its loss meter, which has to be given each task-started.
@@ -59,7 +59,15 @@ class Roster:
             return LossMeter()  # there is no room for it
         worker.last_seen = now
         process = worker.current
-        if len(worker.processes) == 1:  # nearly always
+        if (
+            process.sends
+            and not process.beats_without_task_events
+            and not process.missing
+            and process.state is not _LOST
+            and len(worker.processes) == 1
+        ):
+            return process.loss_meter  # nearly always
+        if len(worker.processes) == 1:
             process.note_task_event()
         if process.missing:
             self._missing_events.lose(worker, process, now)
