@@ -17,12 +17,13 @@ from .broker.connections import shown
 from .broker.own_events import send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
-from .errors import InvalidEvent, UnavailableError
+from .errors import InvalidEvent, SettingsError, UnavailableError
 from .events import Event
 from .probes.inspect import tasks_in_flight
 from .probes.join import join_survey
 from .probes.learner import Learner
 from .probes.prober import Prober
+from .probes.queues import queue_names
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
 from .receiver.exactly_once import ExactlyOnce
@@ -116,6 +117,7 @@ class Pipeline:
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
             on_reading = staticmethod(pipeline.state.note_reading)
+            on_muted = staticmethod(pipeline.state.note_muted)
             on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
             time_source = pipeline._clock
@@ -226,6 +228,11 @@ def require_events(settings: Settings, app: CeleryApp) -> None:
         raise UnavailableError(
             f"durable_queue needs RabbitMQ, and the broker is {shown(connection)}; "
             "leave it out: on other brokers events sent while nobody listens are gone."
+        )
+    if settings.durable_queue in queue_names(app, settings):
+        raise SettingsError(
+            f"durable_queue is {settings.durable_queue!r}, which is a queue of tasks: its messages "
+            "would be taken for events and be gone. Give it a name of its own."
         )
     if app.conf.event_serializer != "json":
         raise UnavailableError(

@@ -9,6 +9,7 @@ at most that many can come twice.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 
 from amqp.exceptions import PreconditionFailed
@@ -17,9 +18,10 @@ from kombu import Queue
 
 from ..broker.protocols import Connection
 from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import SettingsError
 from ..snapshot import AckToken
 from ..text import one_line
-from .amqp import AmqpChannel, AmqpSubscription
+from .amqp import AmqpChannel, AmqpSubscription, declare_exchange
 from .amqp_frames import Delivery
 from .ledger import Ledger, digest_of
 from .subscription import OnInvalid
@@ -28,6 +30,8 @@ __all__ = ["DurableQueue", "DurableSubscription"]
 
 log = logging.getLogger(__name__)
 
+#: What RabbitMQ names of a queue that is there with other bounds than ours.
+_BOUNDS = re.compile("x-(expires|max-length|delivery-limit|single-active-consumer)")
 _DELIVERIES = 2**31 - 1  # RabbitMQ 4 drops a message after 20, and each lost connection is one
 
 
@@ -95,6 +99,12 @@ class DurableSubscription(AmqpSubscription):
         try:
             super()._consume(channel)
         except PreconditionFailed as error:
+            if not _BOUNDS.search(str(error.reply_text or error)):
+                raise SettingsError(
+                    f"durable_queue is {self._durable.name!r}, and a queue of that name is there "
+                    f"which is none for events ({one_line(error.reply_text or error)}). Give it "
+                    "another name."
+                ) from error
             log.error(
                 "queue %s is there with other bounds, and is used as it is (%s); for "
                 "durable_max_messages and durable_expire_seconds to take effect, delete it while "
@@ -106,6 +116,9 @@ class DurableSubscription(AmqpSubscription):
             self._queue.no_declare = True
             second_channel = self.connection.channel()  # the broker has closed the first
             second_channel.basic_qos(0, self._durable.prefetch, False)
+            queue = self._queue(second_channel)
+            declare_exchange(queue.exchange)
+            queue.queue_bind()  # whoever made the queue may not have bound it
             super()._consume(second_channel)
 
     def _deliver(self, delivery: Delivery) -> None:

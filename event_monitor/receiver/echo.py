@@ -7,6 +7,7 @@ queue is there, but nothing is bound to it any more.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -16,6 +17,8 @@ from ..text import one_line
 __all__ = ["Echo"]
 
 log = logging.getLogger(__name__)
+
+_REFUSED = re.compile("403|ACCESS.REFUSED|NOPERM|permission", re.IGNORECASE)
 
 _MOST_QUIET_SECONDS = 600.0  # where events of our own never come back, as from a wrong write URL
 
@@ -28,6 +31,9 @@ class Echo:
     nothing comes for that long again, the subscription is deaf. What cannot be sent proves nothing:
     a user may be allowed to read only. Each event in a row that cannot be sent doubles the time, as
     does each subscription in a row that is found deaf.
+
+    Where it is no refusal, nobody else may be able to send either: RabbitMQ blocks all who publish
+    while its disk or memory is short. ``is_stopped`` says so.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class Echo:
         self._sending: Future[None] | None = None
         self._sent_at: float | None = None
         self._was_told = False
+        self.is_stopped = False  # an event of our own could not be sent, and that is no refusal
 
     def begin(self, *, awaits_first: bool) -> None:
         """Watch a new subscription; with ``awaits_first``, from the first message on.
@@ -51,6 +58,7 @@ class Echo:
         A stand-by receives nothing from its queue while another monitor reads it.
         """
         self._quiet_since = None if awaits_first else self._monotonic()
+        self.is_stopped = False
         self._sending = self._sent_at = None
 
     def note_message(self) -> None:
@@ -58,6 +66,7 @@ class Echo:
         self._quiet_since = self._monotonic()
         self._sending = self._sent_at = None
         self._quiet_seconds = self._shortest_seconds
+        self.is_stopped = False
 
     def examine_silence(self) -> None:
         """Note that a read found nothing; raise ``ConnectionError`` if the subscription is deaf."""
@@ -79,6 +88,7 @@ class Echo:
 
     def _note_sent(self, sending: Future[None], now: float) -> None:
         error = sending.exception()
+        self.is_stopped = error is not None and not _REFUSED.search(one_line(error))
         if error is None:
             self._sent_at = now
             return

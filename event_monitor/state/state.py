@@ -78,6 +78,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             settings, wall=clock.wall(), keep_ended=bool(self._task_consumers)
         )
         self._link = BrokerLink.LISTENING
+        self._is_muted = False  # nobody can send events
         self._silence_counts_from(clock.monotonic())
         self._read_at: float | None = None  # when the receiver last ran, if it tells
         self._absence_seconds = max(
@@ -178,10 +179,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now = self._clock.monotonic()
         self._note_presence(now)
         self._read_at = now
-        if self._aggregator.roster.verdicts.listening_since is None:
+        if self._aggregator.roster.verdicts.listening_since is None and not self._is_muted:
             with self._mutex:  # a shot has found us absent just before
                 if self._link is BrokerLink.LISTENING:
                     self._silence_counts_from(now)
+
+    def note_muted(self, is_muted: bool) -> None:
+        """Note that nobody can send events, or can again: meanwhile silence is no evidence."""
+        with self._mutex:
+            self._is_muted = is_muted
+            is_listening = self._link is BrokerLink.LISTENING
+            self._silence_counts_from(self._clock.monotonic() if is_listening else None)
 
     def note_answers(self, answers: Iterable[WorkerAnswer], *, age_seconds: float) -> None:
         """Note that these workers, and no others, answered when all were asked so long ago.
@@ -220,7 +228,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     def _silence_counts_from(self, since: float | None) -> None:
         """Count the silence of workers from then on, by our monotonic clock; None: not at all."""
-        self._aggregator.roster.verdicts.listening_since = since
+        self._aggregator.roster.verdicts.listening_since = None if self._is_muted else since
 
     # -- the way out ---------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from event_monitor.errors import EXIT_CRASHED, EXIT_OK, UnavailableError
+from event_monitor.errors import EXIT_CRASHED, EXIT_OK, SettingsError, UnavailableError
+from event_monitor.pipeline import require_events
 from event_monitor.publisher import Spool
 from event_monitor.service import Service
 from event_monitor.settings import Settings
@@ -205,3 +206,10 @@ def test_an_answer_of_a_worker_is_a_sign_of_its_life(app: Celery) -> None:
     service.camera.state.note_answers((WorkerAnswer(W1),), age_seconds=0.0)
     snapshot = service.camera.cut()
     assert [worker.hostname for worker in snapshot.online] == [W1]
+
+
+def test_a_queue_of_tasks_cannot_be_the_durable_queue(tmp_path: Path) -> None:
+    """Its messages would be read as events, and acknowledged."""
+    app = Celery("careless", broker="amqp://nowhere.invalid//", set_as_current=False)
+    with pytest.raises(SettingsError, match="'celery', which is a queue of tasks"):
+        require_events(Settings(durable_queue="celery", state_dir=str(tmp_path)), app)

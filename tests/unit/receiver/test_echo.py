@@ -84,14 +84,26 @@ def test_what_cannot_be_sent_proves_nothing(
     caplog.set_level("INFO")
     for seconds in (10, 20, 40):
         watched.be_quiet(seconds)
-        watched.sent[-1].set_exception(PermissionError("not you"))
+        watched.sent[-1].set_exception(PermissionError("no permission: not you"))
         watched.be_quiet(1)
+        assert not watched.echo.is_stopped
 
     assert len(watched.sent) == 3
     assert [record.message for record in caplog.records] == [
-        "no event of our own can be sent (not you): a subscription that has become deaf is not "
-        "noticed"
+        "no event of our own can be sent (no permission: not you): a subscription that has become "
+        "deaf is not noticed"
     ]
+
+
+def test_where_nobody_can_send_it_says_so_until_something_comes(watched: Watched) -> None:
+    """RabbitMQ blocks all who publish while its disk is short: workers are silent, and alive."""
+    watched.be_quiet(10)
+    watched.sent[-1].set_exception(ConnectionError("the server closed the connection"))
+    watched.be_quiet(1)
+    assert watched.echo.is_stopped
+
+    watched.echo.note_message()
+    assert not watched.echo.is_stopped
 
 
 def test_a_stand_by_may_receive_nothing(watched: Watched) -> None:

@@ -230,6 +230,23 @@ def test_who_was_absent_at_a_shot_judges_again_after_the_next_read() -> None:
     assert scene.deaths == 1
 
 
+def test_while_nobody_can_send_events_nobody_is_judged() -> None:
+    """And the grace begins anew when events come again."""
+    scene = Scene()
+    worker = scene.worker().hello()
+    scene.state.note_muted(True)
+    listen(scene, 200)
+    scene.shoot()
+    scene.state.note_muted(False)
+    listen(scene, 50)
+    scene.shoot()
+    assert scene.deaths == 0
+    worker.beat()
+    listen(scene, 62)
+    scene.shoot()
+    assert scene.deaths == 1
+
+
 def test_a_stop_within_a_read_is_an_absence_too() -> None:
     """What the read returns is counted before the next one: it must not be judged by the stop."""
     scene = Scene()
