@@ -33,10 +33,11 @@ _PLACE = re.compile(rf"/*{_HOST}(?:,{_HOST})*(?:/[^\s?#@;]*)?")
 _MISTYPED_PLACE = re.compile(rf"[a-z]+:/{_HOST}(?:/[^\s?#@;]*)?")  # redis:/host/0
 _USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
 _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
-_URL_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
+_URL_IN_TEXT = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://\S*")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
 _SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)  # in a query
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
+_MOST_CHARACTERS = 100_000  # looked through; an answer of a stranger may have millions
 _SHORTEST_SECRET = 4  # characters; masking a shorter one would cut words to pieces
 
 _secrets: set[str] = set()
@@ -166,6 +167,8 @@ def _secrets_of(url: str) -> Iterator[str]:
 
 def without_secrets(text: str) -> str:
     """Return what others say with the passwords masked: in every URL, and those remembered."""
+    if len(text) > _MOST_CHARACTERS:  # cut at a blank, so that no half of a secret is left
+        text = f"{text[:_MOST_CHARACTERS].rpartition(' ')[0]} …"
     for secret in sorted((*_secrets, *_keys), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: MASK, text)

@@ -23,6 +23,8 @@ __all__ = ["DeclareProbe"]
 
 log = logging.getLogger(__name__)
 
+_MAX_NAME_BYTES = 255
+
 _NOT_FOUND = "404"  # AMQP: there is no such queue; 403 would be one that we may not see
 _TOO_MUCH = 1e18  # for any number read here
 _COLUMNS = (
@@ -96,6 +98,9 @@ class DeclareProbe:
         with socket_deadline(connection, self._seconds):
             channel: Channel = connection.channel()
         for name in names:
+            if len(name.encode()) > _MAX_NAME_BYTES:  # an event may name any; AMQP has none such
+                yield QueueDepth(name, missing=True)
+                continue
             with socket_deadline(connection, self._seconds):
                 try:
                     declared = channel.queue_declare(queue=name, passive=True)

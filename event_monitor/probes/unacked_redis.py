@@ -5,7 +5,6 @@ The hash holds the messages whole, so no more than a part of it is read.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ _MOST_SCANS = 200  # a hash that has shrunk has many empty buckets
 _SCAN_BUCKETS = 5
 
 _ROW = 3  # columns of kombu's table of bindings: routing key, pattern, queue
+_MAX_KEY = 255  # characters of a routing key, as AMQP has it
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 # As kombu's QoS stores it: the message, its exchange, its routing key.
@@ -114,15 +114,28 @@ class _Bindings:
             row[2]
             for row in self._by_exchange[exchange]
             if len(row) == _ROW
-            and (row[0] == routing_key or _topic_matches(row[1], routing_key=routing_key))
+            and (row[0] == routing_key or _topic_matches(row[0], routing_key=routing_key))
         ]
         # Without a binding, or with several, the queues that are asked for are the likeliest.
         return next((queue for queue in (*queues, routing_key) if queue in self._names), "")
 
 
-def _topic_matches(pattern: str, *, routing_key: str) -> bool:
-    """Return whether a topic binding's pattern, a regular expression in Redis, matches."""
-    try:
-        return bool(pattern) and re.match(pattern, routing_key) is not None
-    except re.error:
+def _topic_matches(binding: str, *, routing_key: str) -> bool:
+    """Return whether a topic binding matches: ``*`` is one word, or more as in kombu, ``#`` any.
+
+    Kombu's own regular expression stands beside it in Redis, but whoever may write there could
+    have put one that takes for ever.
+    """
+    words = routing_key.split(".")
+    if len(binding) > _MAX_KEY or len(routing_key) > _MAX_KEY:
         return False
+    # After each word of the binding: which numbers of words it may have used up.
+    reached = {0}
+    for part in binding.split("."):
+        if part == "#":
+            reached = set(range(min(reached), len(words) + 1)) if reached else set()
+        elif part == "*":
+            reached = set(range(min(reached) + 1, len(words) + 1)) if reached else set()
+        else:
+            reached = {at + 1 for at in reached if at < len(words) and words[at] == part}
+    return len(words) in reached

@@ -302,3 +302,13 @@ def test_the_password_of_a_proxy_is_masked() -> None:
     """A part of it is taken for the proxy's port, and named."""
     Settings.load(environ={"https_proxy": "http://u:hunt#er2secret@proxy:1"})
     assert "hunt" not in one_line("Failed to parse: 'u:hunt' is not a valid host or port")
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 2_000_000 + " ://", "a://" * 500_000, "x " * 1_000_000 + "://@"]
+)
+def test_a_stranger_can_say_as_much_as_he_likes(text: str) -> None:
+    """It takes no time that grows with the square, and is cut at a blank."""
+    remember_secrets("redis://:QXYZsecret@cache")
+    assert len(without_secrets(f"{text} redis://:QXYZsecret@cache")) < 200_000
+    assert "QXYZsecret" not in without_secrets("b " * 49_990 + "redis://:QXYZsecret@cache")
