@@ -16,6 +16,7 @@ import click
 from ..errors import SettingsError
 from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
 from ..settings import Settings
+from ..text import printable
 from .app import load_settings
 from .options import Command, Decorated, formats, loglevel, watching
 
@@ -232,7 +233,7 @@ def _change_account(stack: Stack, settings: Settings, *, delete: bool, confirmed
     account = Account.connect(settings)
     changes = account.removal(stack) if delete else account.plan(stack)
     for change in changes:
-        click.echo(str(change))
+        click.echo(printable(str(change)))
     todo = tuple(change for change in changes if change.verb != "unchanged")
     if not todo:
         click.echo("Nothing to do.")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # a health check should take no longer than Python's start
 
 __all__ = ["Liveness", "SignOfLife"]
 
+_LONGEST_SECONDS = 1e11  # three thousand years
+
 log = logging.getLogger(__name__)
 
 
@@ -170,11 +172,16 @@ class Liveness:
         return why_unbelieved(self.path)
 
 
+def _is_time(value: float) -> bool:
+    """Return whether it may be a time in seconds: a forged note may hold NaN, or no end of it."""
+    return abs(value) <= _LONGEST_SECONDS
+
+
 def _sign_of(note: Mapping[str, object], *, now: float) -> SignOfLife | None:
     numbers = {
         key: float(value)
         for key, value in note.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_time(value)
     }
     at, interval = numbers.get("at"), numbers.get("interval_seconds")
     if at is None or interval is None:

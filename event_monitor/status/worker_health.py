@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import SettingsError
 from ..liveness import read_note, runtime_dir, write_note
 from ..probes.inspect import ask_start_intervals, look_at_workers
 from ..probes.stalled import Idle, Look, idle_after, waiting_in, work_waits
@@ -32,7 +33,13 @@ def nodename(name: str) -> str:
     from celery.utils.nodenames import host_format
 
     first, _, host = name.partition("@")
-    return str(host_format(f"{first}@{host or '%h'}"))
+    try:
+        return str(host_format(f"{first}@{host or '%h'}"))
+    except ValueError as error:
+        raise SettingsError(
+            f"the worker's name is {printable(name)!r}; after a % stands h, n or d, as for "
+            "celery worker -n."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
