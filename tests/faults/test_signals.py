@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
@@ -37,7 +38,9 @@ def test_under_nohup_it_outlives_its_terminal(
     processes: Processes, worker: SyntheticWorker, cloudwatch: Endpoint
 ) -> None:
     """Ignored at the start, SIGHUP stays ignored."""
-    monitor = processes.start(["/usr/bin/nohup", *WAYS["run"]], {"EVENT_MONITOR_INTERVAL": "1"})
+    _, *arguments = WAYS["run"]
+    command = ["/usr/bin/nohup", sys.executable, "-m", "event_monitor", *arguments]
+    monitor = processes.start(command, {"EVENT_MONITOR_INTERVAL": "1"})
     monitor.wait_for_output(LISTENS)
 
     monitor.send(signal.SIGHUP)

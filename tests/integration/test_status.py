@@ -356,5 +356,5 @@ def test_the_beat_task_publishes_what_its_worker_says(
         assert cloudwatch.last("TasksActive") == 1  # itself
         memory = cloudwatch.last("WorkerMemory")
         assert memory is not None
-        assert 10e6 < memory < 1e9
+        assert 10e6 < memory < 20e9  # a process inherits the peak of the one that started it
     assert not {"TasksSucceeded", "TasksFailed", "TasksRetried"} & cloudwatch.names()

@@ -153,7 +153,8 @@ def test_the_gauges_arrive(
         {"celery": (3, 8, 1, 5.5), "elsewhere": (0, 0, 1, 0), BACKLOG: (5, 0, 0, 5)},
     )
     # No Python with Celery in it is smaller than 10 MB, and none here has a gigabyte.
-    assert 10e6 < (last(cloudwatch, "WorkerMemory") or 0) < 1e9
+    # A process inherits the peak of the one that started it.
+    assert 10e6 < (last(cloudwatch, "WorkerMemory") or 0) < 20e9
     assert monitor.stop() == 0
     assert cloudwatch.sum("ProbeFailures") == 0
 

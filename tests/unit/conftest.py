@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from event_monitor.liveness import liveness, sockets
+
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
@@ -16,3 +18,20 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     ours.handlers[:], ours.propagate = before[0], before[1]
     ours.setLevel(before[2])
+
+
+@pytest.fixture(autouse=True)
+def _sockets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a health check find no monitor of another test's: sockets belong to the whole machine."""
+    made: set[str] = set()
+    bind, find = sockets.NoteSocket.__init__, sockets.find_sockets
+
+    def bind_and_note(socket: sockets.NoteSocket, name: str) -> None:
+        bind(socket, name)
+        made.add(name)
+
+    def find_ours(pattern: str) -> tuple[tuple[str, str], ...]:
+        return tuple((owner, name) for owner, name in find(pattern) if name in made)
+
+    monkeypatch.setattr(sockets.NoteSocket, "__init__", bind_and_note)
+    monkeypatch.setattr(liveness, "find_sockets", find_ours)

@@ -128,6 +128,9 @@ class Unreachable:
     def connection_for_read(self) -> Unreachable:
         return self
 
+    def get_transport_cls(self) -> SimpleNamespace:
+        return self.transport
+
     def clone(self, **_changes: object) -> Unreachable:
         return self
 
