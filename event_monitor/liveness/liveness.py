@@ -14,6 +14,7 @@ from .names import Identity, name_in
 from .notes import (
     encoded,
     find_notes,
+    owner_of,
     read_note,
     runtime_dir,
     visible_names,
@@ -70,7 +71,8 @@ class Liveness:
         name = "alive" if state_dir or identity is None else identity.name
         self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / name
         self._socket_name = name_in(state_dir) if state_dir else name
-        self._owners = visible_names()  # whose sockets are believed, as a glob
+        # Whose sockets are believed, as a glob; of a directory's monitor only its owner's.
+        self._owners = owner_of(Path(state_dir)) if state_dir else visible_names()
         #: What a health check has to be given to find it.
         self.named_by = "state_dir" if state_dir else "state_dir, broker, namespace and dimensions"
         self._has_state_dir = bool(state_dir)

@@ -19,7 +19,9 @@ __all__ = [
     "decoded",
     "encoded",
     "find_notes",
+    "name_of",
     "own_name",
+    "owner_of",
     "read_note",
     "runtime_dir",
     "visible_names",
@@ -32,14 +34,27 @@ _TEMPORARY = Path("/tmp")  # noqa: S108  what is written there is checked, see `
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def own_name() -> str:
+def name_of(uid: int) -> str:
     """Return the name under which the notes of this user are kept."""
-    return f"event-monitor-{os.geteuid()}"
+    return f"event-monitor-{uid}"
+
+
+def own_name() -> str:
+    """Return the same of our own user."""
+    return name_of(os.geteuid())
 
 
 def visible_names() -> str:
     """Return the names, as a glob, under which there are notes that this user believes."""
     return "event-monitor-*" if os.geteuid() == 0 else own_name()
+
+
+def owner_of(directory: Path) -> str:
+    """Return the name of the user whose directory it is; ours if that cannot be found out."""
+    try:
+        return name_of(directory.stat().st_uid)
+    except OSError:
+        return own_name()
 
 
 def runtime_dir(state_dir: str, *, temporary_dir: Path | None = None) -> Path:
@@ -83,11 +98,17 @@ def write_note(
     return written
 
 
-def read_note(path: Path) -> dict[str, object]:
-    """Return the note; an empty one if there is none that can be read and believed."""
+def read_note(path: Path, *, is_ours: bool = False) -> dict[str, object]:
+    """Return the note; an empty one if there is none that can be read and believed.
+
+    ``is_ours``: only this user may have written it, also where root looks.
+    """
     try:
         with _opened(path) as file:
-            if _why_unbelieved(os.fstat(file.fileno())) is None:
+            status = os.fstat(file.fileno())
+            if is_ours and status.st_uid != os.geteuid():
+                return {}
+            if _why_unbelieved(status) is None:
                 return decoded(file.read(NOTE_BYTES))
     except OSError:
         pass

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..clock import Clock
-from .notes import NOTE_BYTES, decoded, own_name
+from .notes import NOTE_BYTES, decoded, name_of, own_name
 
 __all__ = ["NoteSocket", "find_sockets", "read_socket"]
 
@@ -88,8 +88,9 @@ def read_socket(owner: str, name: str, *, clock: Clock) -> dict[str, object]:
             connection.settimeout(_SECONDS)
             connection.connect(f"\0{owner}/{name}")
             found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            if os.geteuid() not in (0, _CREDENTIALS.unpack(found)[1]):
-                return {}
+            uid = _CREDENTIALS.unpack(found)[1]
+            if os.geteuid() not in (0, uid) or owner != name_of(uid):
+                return {}  # a stranger's, or under another's name
             while len(data) < NOTE_BYTES:
                 connection.settimeout(max(0.001, deadline - clock.monotonic()))
                 chunk = connection.recv(NOTE_BYTES)

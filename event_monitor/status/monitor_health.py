@@ -49,7 +49,7 @@ def examine_monitors(
         latest = [
             monitor
             for monitor, sign in zip(monitors, signs, strict=True)
-            if sign is None or sign.age_seconds < _FORGOTTEN_SECONDS
+            if sign is not None and sign.age_seconds < _FORGOTTEN_SECONDS
         ]
         monitors = latest or monitors[:1]
     for monitor in monitors:

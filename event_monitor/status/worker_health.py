@@ -151,7 +151,7 @@ class IdleNote:
 
     def read(self) -> Idle | None:
         """Return what the last look found; None if it found nothing, or cannot be read."""
-        note = read_note(self.path)
+        note = read_note(self.path, is_ours=True)
         processed, since = note.get("processed"), note.get("since")
         if not isinstance(processed, int) or not isinstance(since, (int, float)):
             return None

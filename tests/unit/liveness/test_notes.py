@@ -78,3 +78,14 @@ def test_a_link_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(PermissionError):
         write_note(folder / "alive", {}, temporary_dir=tmp_path)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's file")
+def test_root_believes_in_its_own_place_only_itself(tmp_path: Path) -> None:
+    """Anybody may have made the directory in which a health check of root leaves its notes."""
+    path = tmp_path / "worker-0"
+    write_note(path, {"since": 1.0})
+    assert read_note(path, is_ours=True) == {"since": 1.0}
+
+    os.chown(path, 4321, 4321)
+    assert read_note(path, is_ours=True) == {}
