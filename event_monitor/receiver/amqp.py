@@ -25,7 +25,7 @@ from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
 from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
-__all__ = ["AmqpChannel", "AmqpSubscription", "declare_exchange"]
+__all__ = ["AmqpChannel", "AmqpSubscription"]
 
 _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # RabbitMQ sends one when it has been silent for half
 _READ_BYTES = 1 << 18
@@ -71,7 +71,7 @@ class _PyAmqpConnection(Protocol):
     def send_heartbeat(self) -> object: ...
 
 
-def declare_exchange(exchange: Exchange) -> None:
+def _declare_exchange(exchange: Exchange) -> None:
     """Make the exchange if it is not there: to ask for it needs no right, to declare it does."""
     try:
         exchange.declare(passive=True)
@@ -172,7 +172,7 @@ class AmqpSubscription:
         self._channel = channel
         if not self._queue.no_declare:
             queue = self._queue(channel)
-            declare_exchange(queue.exchange)
+            _declare_exchange(queue.exchange)
             queue.queue_declare()
             queue.queue_bind()
         channel.basic_consume(

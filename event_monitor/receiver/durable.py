@@ -21,7 +21,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError
 from ..snapshot import AckToken
 from ..text import one_line
-from .amqp import AmqpChannel, AmqpSubscription, declare_exchange
+from .amqp import AmqpChannel, AmqpSubscription
 from .amqp_frames import Delivery
 from .ledger import Ledger, digest_of
 from .subscription import OnInvalid
@@ -30,8 +30,10 @@ __all__ = ["DurableQueue", "DurableSubscription"]
 
 log = logging.getLogger(__name__)
 
-#: What RabbitMQ names of a queue that is there with other bounds than ours.
-_BOUNDS = re.compile("x-(expires|max-length|delivery-limit|single-active-consumer)")
+#: How RabbitMQ names the first bound in which a queue differs from the one that is declared.
+_OTHER_BOUND = re.compile(
+    r"arg '(x-(?:expires|max-length|delivery-limit))'.* but current is (?:'(\d+)'|none)"
+)
 _DELIVERIES = 2**31 - 1  # RabbitMQ 4 drops a message after 20, and each lost connection is one
 
 
@@ -85,9 +87,9 @@ class DurableSubscription(AmqpSubscription):
             durable=True,
             auto_delete=False,
             exclusive=False,
-            expires=self._durable.expires_seconds,
-            max_length=self._durable.max_length,
             queue_arguments={
+                "x-expires": int(self._durable.expires_seconds * 1_000),
+                "x-max-length": self._durable.max_length,
                 "x-queue-type": "quorum",
                 "x-single-active-consumer": True,
                 "x-delivery-limit": _DELIVERIES,
@@ -95,31 +97,45 @@ class DurableSubscription(AmqpSubscription):
         )
 
     def _consume(self, channel: AmqpChannel) -> None:
-        channel.basic_qos(0, self._durable.prefetch, False)
-        try:
-            super()._consume(channel)
-        except PreconditionFailed as error:
-            if not _BOUNDS.search(str(error.reply_text or error)):
-                raise SettingsError(
-                    f"durable_queue is {self._durable.name!r}, and a queue of that name is there "
-                    f"which is none for events ({one_line(error.reply_text or error)}). Give it "
-                    "another name."
-                ) from error
+        differences: list[str] = []
+        while True:
+            channel.basic_qos(0, self._durable.prefetch, False)
+            try:
+                super()._consume(channel)
+                break
+            except PreconditionFailed as error:
+                differences.append(self._adopt_bound(str(error.reply_text or error)))
+                channel = self.connection.channel()  # the broker has closed the other
+        if differences:
             log.error(
                 "queue %s is there with other bounds, and is used as it is (%s); for "
                 "durable_max_messages and durable_expire_seconds to take effect, delete it while "
                 "it is empty",
                 self._durable.name,
-                one_line(error.reply_text or error),
+                ", ".join(differences),
                 extra={"queue": self._durable.name},
             )
-            self._queue.no_declare = True
-            second_channel = self.connection.channel()  # the broker has closed the first
-            second_channel.basic_qos(0, self._durable.prefetch, False)
-            queue = self._queue(second_channel)
-            declare_exchange(queue.exchange)
-            queue.queue_bind()  # whoever made the queue may not have bound it
-            super()._consume(second_channel)
+
+    def _adopt_bound(self, difference: str) -> str:
+        """Take over a bound of the queue that is there; return in what it differs.
+
+        Raises ``SettingsError`` if it differs in anything that our settings cannot change: it may
+        be somebody's queue of tasks, which must not be read.
+        """
+        arguments = self._queue.queue_arguments
+        found = _OTHER_BOUND.search(difference)
+        argument, value = found.groups() if found else ("", None)
+        # Queues of ours have always had the other two.
+        if argument not in arguments or not (value or argument == "x-delivery-limit"):
+            raise SettingsError(
+                f"durable_queue is {self._durable.name!r}, and a queue of that name is there which "
+                f"is none of ours ({one_line(difference)}). Give it another name, or delete that "
+                "queue while it is empty."
+            )
+        before = arguments.pop(argument)
+        if value:
+            arguments[argument] = int(value)
+        return f"{argument} is {value or 'none'}, not {before}"
 
     def _deliver(self, delivery: Delivery) -> None:
         self._tag, is_redelivered, _, body = delivery

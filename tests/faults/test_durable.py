@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Producer, Queue
+
+from event_monitor.errors import EXIT_USAGE
 
 from ..support.endpoint import Endpoint
 from ..support.processes import Process
@@ -280,6 +282,28 @@ def test_other_bounds_than_those_of_the_queue_are_logged_and_events_are_counted(
     assert monitor.stop() == 0
     assert monitor.output.count("is there with other bounds, and is used as it is") == 1
     assert cloudwatch.counts(*COUNTS) == truth(worker)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"x-queue-type": "quorum"}, {"x-expires": 600_000, "x-max-length": 9}],
+    ids=["classic", "quorum", "with bounds"],
+)
+def test_a_queue_of_somebody_elses_is_not_read(
+    broker: str,
+    start_monitor: StartMonitor,
+    settings: DurableSettings,
+    arguments: dict[str, object],
+) -> None:
+    """It may be one of tasks: its messages would be taken for events, and be gone."""
+    with Connection(broker) as connection:
+        queue = Queue(settings["durable_queue"], durable=True, queue_arguments=arguments)
+        Producer(connection.channel()).publish("a task", routing_key=queue.name, declare=[queue])
+
+        monitor = start_monitor(until="is none of ours", **settings)
+
+        assert monitor.wait() == EXIT_USAGE
+        assert queue(connection.channel()).queue_declare(passive=True).message_count == 1
 
 
 def test_a_message_may_be_delivered_again_any_number_of_times(
