@@ -117,7 +117,7 @@ class Pipeline:
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
             on_reading = staticmethod(pipeline.state.note_reading)
-            on_muted = staticmethod(pipeline.state.note_muted)
+            on_blocked = staticmethod(pipeline.on_blocked)
             on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
             time_source = pipeline._clock
@@ -158,6 +158,12 @@ class Pipeline:
             self._send_own_event()
         else:
             self._begin_to_listen()
+
+    def on_blocked(self, is_blocked: bool) -> None:
+        """Note that the broker takes messages from nobody, or does again."""
+        self.state.note_blocked(is_blocked)
+        if is_blocked:
+            log.warning("the broker takes messages from nobody: its disk or memory is short")
 
     def _begin_to_listen(self) -> None:
         """Listen from now on; what happened before, the workers know."""

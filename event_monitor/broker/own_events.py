@@ -15,9 +15,13 @@ from ..events import OWN_EVENT, CustomEvent, Event
 from .connections import connect, socket_deadline
 from .protocols import CeleryApp
 
-__all__ = ["is_own_event", "own_events", "send_own_event"]
+__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event"]
 
 _SECONDS = 5.0  # to connect, and for each answer of Redis
+
+
+class BlockedError(ConnectionError):
+    """The broker takes messages from nobody: RabbitMQ's alarm for disk or memory is on."""
 
 
 def is_own_event(event: Event) -> bool:
@@ -29,24 +33,32 @@ def is_own_event(event: Event) -> bool:
 def own_events(app: CeleryApp, *, seconds: float = _SECONDS) -> Iterator[Callable[[], None]]:
     """Yield what sends one event of our own, to where the app publishes; raises if it cannot.
 
-    On RabbitMQ the server confirms each, so that what it refuses is an error. On a connection of
-    its own, for so many seconds: py-amqp waits for each answer without limit.
+    On RabbitMQ the server confirms each, so that what it refuses is an error, and what it does not
+    take from anybody a ``BlockedError``. On a connection of its own, for so many seconds: py-amqp
+    waits for each answer without limit.
     """
     source = app.connection_for_write()
     options = dict(source.transport_options)
-    if source.transport.driver_type == "amqp":
-        options["confirm_publish"] = True
-    elif source.transport.driver_type == "redis":
+    reasons: list[str] = []  # why the broker blocks us
+    driver = source.get_transport_cls().driver_type
+    if driver == "amqp":
+        options |= {"confirm_publish": True, "on_blocked": reasons.append}
+    elif driver == "redis":
         options |= {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
-    with (
-        source.clone(connect_timeout=_SECONDS, transport_options=options) as connection,
-        socket_deadline(connection, seconds),
-    ):
-        connect(connection)
-        # Else a dispatcher keeps what is refused, and says nothing.
-        with app.events.Dispatcher(connection, buffer_while_offline=False) as dispatcher:
-            yield lambda: dispatcher.send(OWN_EVENT)
-        connection.release()  # within the deadline: it sends a close, and waits for the answer
+    try:
+        with (
+            source.clone(connect_timeout=_SECONDS, transport_options=options) as connection,
+            socket_deadline(connection, seconds),
+        ):
+            connect(connection)
+            # Else a dispatcher keeps what is refused, and says nothing.
+            with app.events.Dispatcher(connection, buffer_while_offline=False) as dispatcher:
+                yield lambda: dispatcher.send(OWN_EVENT)
+            connection.release()  # within the deadline: it sends a close, and awaits the answer
+    except OSError as error:
+        if reasons:
+            raise BlockedError(reasons[0]) from error
+        raise
 
 
 def send_own_event(app: CeleryApp) -> Future[None]:

@@ -1,4 +1,4 @@
-"""Echo: finds out that a subscription is deaf, by an event of our own that does not come back.
+"""Echo: finds out that a subscription is dead, by an event of our own that does not come back.
 
 RabbitMQ goes on answering a subscription whose exchange somebody deleted and declared again; the
 queue is there, but nothing is bound to it any more.
@@ -7,18 +7,16 @@ queue is there, but nothing is bound to it any more.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from ..broker.own_events import BlockedError
 from ..clock import SYSTEM_CLOCK, Clock
 from ..text import one_line
 
 __all__ = ["Echo"]
 
 log = logging.getLogger(__name__)
-
-_REFUSED = re.compile("403|ACCESS.REFUSED|NOPERM|permission", re.IGNORECASE)
 
 _MOST_QUIET_SECONDS = 600.0  # where events of our own never come back, as from a wrong write URL
 
@@ -28,12 +26,11 @@ class Echo:
 
     ``send`` sends an event of our own in a thread, as ``broker.own_events.send_own_event`` does.
     Where nothing has come for ``quiet_seconds``, an event is sent. If the broker took it, and
-    nothing comes for that long again, the subscription is deaf. What cannot be sent proves nothing:
+    nothing comes for that long again, the subscription is dead. What cannot be sent proves nothing:
     a user may be allowed to read only. Each event in a row that cannot be sent doubles the time, as
-    does each subscription in a row that is found deaf.
+    does each subscription in a row that is found dead.
 
-    Where it is no refusal, nobody else may be able to send either: RabbitMQ blocks all who publish
-    while its disk or memory is short. ``is_stopped`` says so.
+    ``is_blocked``: the broker takes messages from nobody, so that no worker can be received either.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class Echo:
         self._sending: Future[None] | None = None
         self._sent_at: float | None = None
         self._was_told = False
-        self.is_stopped = False  # an event of our own could not be sent, and that is no refusal
+        self.is_blocked = False
 
     def begin(self, *, awaits_first: bool) -> None:
         """Watch a new subscription; with ``awaits_first``, from the first message on.
@@ -58,7 +55,7 @@ class Echo:
         A stand-by receives nothing from its queue while another monitor reads it.
         """
         self._quiet_since = None if awaits_first else self._monotonic()
-        self.is_stopped = False
+        self.is_blocked = False
         self._sending = self._sent_at = None
 
     def note_message(self) -> None:
@@ -66,10 +63,10 @@ class Echo:
         self._quiet_since = self._monotonic()
         self._sending = self._sent_at = None
         self._quiet_seconds = self._shortest_seconds
-        self.is_stopped = False
+        self.is_blocked = False
 
     def examine_silence(self) -> None:
-        """Note that a read found nothing; raise ``ConnectionError`` if the subscription is deaf."""
+        """Note that a read found nothing; raise ``ConnectionError`` if the subscription is dead."""
         if self._quiet_since is None:
             return
         now = self._monotonic()
@@ -88,16 +85,17 @@ class Echo:
 
     def _note_sent(self, sending: Future[None], now: float) -> None:
         error = sending.exception()
-        self.is_stopped = error is not None and not _REFUSED.search(one_line(error))
+        self.is_blocked = isinstance(error, BlockedError)
         if error is None:
             self._sent_at = now
             return
         self._quiet_since, self._sending = now, None
-        self._quiet_seconds = min(2 * self._quiet_seconds, _MOST_QUIET_SECONDS)  # try again later
+        if self.is_blocked:
+            return  # it may end any time: look again soon
+        self._quiet_seconds = min(2 * self._quiet_seconds, _MOST_QUIET_SECONDS)
         if not self._was_told:
             self._was_told = True
             log.info(
-                "no event of our own can be sent (%s): a subscription that has become deaf is not "
-                "noticed",
+                "no event of our own can be sent (%s): a subscription that is dead is not noticed",
                 one_line(error),
             )

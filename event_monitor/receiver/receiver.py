@@ -55,7 +55,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
     on_reading: Callable[[], None] | None = None  # before each read, at least twice a second
-    on_muted: Callable[[bool], None] | None = None  # nobody can send events; or they can again
+    on_blocked: Callable[[bool], None] | None = None  # the broker takes messages from nobody
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
@@ -76,7 +76,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
-        self._is_muted = False
+        self._is_blocked = False
         self._shown_broker = ""  # its URL as it may be printed, once it is connected
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._broadcast_at = 0.0
@@ -164,6 +164,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     def _subscribe(self, subscription: Subscription, *, wakeup: bool) -> None:
         try:
             subscription.open()
+        except SettingsError:
+            raise
         except subscription.gone:
             raise
         except Exception as error:
@@ -196,9 +198,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             echo.note_message()
         else:
             echo.examine_silence()
-        if self.on_muted is not None and echo.is_stopped != self._is_muted:
-            self._is_muted = echo.is_stopped
-            self.on_muted(self._is_muted)
+        if self.on_blocked is not None and echo.is_blocked != self._is_blocked:
+            self._is_blocked = echo.is_blocked
+            self.on_blocked(self._is_blocked)
         received = ev.decode(reading.bodies, on_invalid=self._invalid)
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True

@@ -35,6 +35,7 @@ from .aggregator import Aggregator, Loss
 from .ended import ended_task
 from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
+from .listening import Listening
 from .process import Process
 from .window import totals_by_name
 
@@ -43,8 +44,6 @@ __all__ = ["State", "TaskConsumer"]
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
-_SHORTEST_ABSENCE_SECONDS = 5.0  # the receiver runs twice a second
-_ABSENCE_FRACTION = 4  # of the workers' grace: shorter pauses of ours make nobody seem dead
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
 _MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
@@ -77,12 +76,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._aggregator = Aggregator(
             settings, wall=clock.wall(), keep_ended=bool(self._task_consumers)
         )
-        self._link = BrokerLink.LISTENING
-        self._is_muted = False  # nobody can send events
-        self._silence_counts_from(clock.monotonic())
-        self._read_at: float | None = None  # when the receiver last ran, if it tells
-        self._absence_seconds = max(
-            _SHORTEST_ABSENCE_SECONDS, settings.worker_grace_seconds / _ABSENCE_FRACTION
+        self._listening = Listening(
+            grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
         )
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
@@ -94,9 +89,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         ``token`` acknowledges the messages they came in; their snapshot will carry it.
         """
         now = self._clock.monotonic()
-        self._note_presence(now)  # it may have been in the read that we were stopped
+        self._listening.note_events(now)
         with self._mutex:
             aggregator = self._aggregator
+            aggregator.roster.verdicts.listening_since = self._listening.since(now)
             if token is not None:
                 aggregator.window.ack_tokens.append(token)
             if not events:
@@ -148,7 +144,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     @property
     def link(self) -> BrokerLink:
         """Return whether the events of the workers reach us."""
-        return self._link
+        return self._listening.link
 
     def change_link(self, link: BrokerLink) -> None:
         """Note that the link to the broker has changed; workers are judged only while LISTENING.
@@ -157,39 +153,25 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         in BrokerDisconnections.
         """
         with self._mutex:
-            if self._link.is_connected and not link.is_connected:
+            if self.link.is_connected and not link.is_connected:
                 self._aggregator.window.disconnections += 1
             if link is BrokerLink.LISTENING:
                 self._aggregator.in_flight.waiting.clear()
-            self._link = link
-            is_listening = link is BrokerLink.LISTENING
-            self._silence_counts_from(self._clock.monotonic() if is_listening else None)
+            self._listening.change_link(link, self._clock.monotonic())
 
     def await_broker(self) -> None:
         """Begin as CONNECTING: judge no worker until we have listened for the first time."""
         with self._mutex:
-            self._link = BrokerLink.CONNECTING
-            self._silence_counts_from(None)
+            self._listening.change_link(BrokerLink.CONNECTING, self._clock.monotonic())
 
     def note_reading(self) -> None:
-        """Note that the receiver runs. If it did not for a while, silence counts anew from now.
+        """Note that the receiver runs. If it did not for a while, silence counts anew from now."""
+        self._listening.note_read(self._clock.monotonic())
 
-        A process that was stopped, frozen or swapped out finds everybody silent; it was not they.
-        """
-        now = self._clock.monotonic()
-        self._note_presence(now)
-        self._read_at = now
-        if self._aggregator.roster.verdicts.listening_since is None and not self._is_muted:
-            with self._mutex:  # a shot has found us absent just before
-                if self._link is BrokerLink.LISTENING:
-                    self._silence_counts_from(now)
-
-    def note_muted(self, is_muted: bool) -> None:
-        """Note that nobody can send events, or can again: meanwhile silence is no evidence."""
+    def note_blocked(self, is_blocked: bool) -> None:
+        """Note that the broker takes messages from nobody, or does again."""
         with self._mutex:
-            self._is_muted = is_muted
-            is_listening = self._link is BrokerLink.LISTENING
-            self._silence_counts_from(self._clock.monotonic() if is_listening else None)
+            self._listening.note_blocked(is_blocked, self._clock.monotonic())
 
     def note_answers(self, answers: Iterable[WorkerAnswer], *, age_seconds: float) -> None:
         """Note that these workers, and no others, answered when all were asked so long ago.
@@ -215,21 +197,6 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             self._aggregator.stop_awaiting_names()
 
-    def _note_presence(self, now: float) -> None:
-        if self._was_absent(now):
-            with self._mutex:
-                if self._link is BrokerLink.LISTENING:
-                    self._silence_counts_from(now)
-            self._read_at = now
-
-    def _was_absent(self, now: float) -> bool:
-        """Return whether the receiver has not run for so long that silence may be its own."""
-        return self._read_at is not None and now - self._read_at > self._absence_seconds
-
-    def _silence_counts_from(self, since: float | None) -> None:
-        """Count the silence of workers from then on, by our monotonic clock; None: not at all."""
-        self._aggregator.roster.verdicts.listening_since = None if self._is_muted else since
-
     # -- the way out ---------------------------------------------------------------------------
 
     def expose(self) -> Exposure:
@@ -241,8 +208,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
         in_flight, roster = aggregator.in_flight, aggregator.roster
-        if self._was_absent(now):
-            self._silence_counts_from(None)  # until the receiver has read again
+        roster.verdicts.listening_since = self._listening.since(now)
         aggregator.judge(now=now)
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
@@ -252,7 +218,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
             now=now,
-            link=self._link,
+            link=self.link,
             tasks_in_flight=len(in_flight),
             leaving=aggregator.take_leaving(),
             draining=partial(self._count_draining, tuple(roster.draining())),
@@ -270,7 +236,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         whose task-sent was lost is not: compare the number with what the broker holds.
         """
         with self._mutex:
-            if self._link is not BrokerLink.LISTENING:
+            if self.link is not BrokerLink.LISTENING:
                 return {}
             return self._aggregator.in_flight.waiting.summary()
 
@@ -284,7 +250,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         with self._mutex:
             aggregator = self._aggregator
-            opened_at, link = aggregator.window.opened_at, self._link
+            opened_at, link = aggregator.window.opened_at, self.link
             counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
             tasks_in_flight = len(aggregator.in_flight)
             groups = tuple(aggregator.in_flight.running_on.values())

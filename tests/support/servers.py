@@ -30,6 +30,7 @@ SENTINEL_MASTER = "tests"
 
 #: Debian's /usr/sbin/rabbitmq-server insists on its own user and folders; this is the server's own.
 _RABBIT_SCRIPT = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+_RABBIT_CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 _RABBIT_CONFIG = """\
 listeners.tcp.default = 127.0.0.1:{amqp}
@@ -234,6 +235,12 @@ class RabbitServer:
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def control(self, *arguments: str) -> None:
+        """Call ``rabbitmqctl``, such as ``("set_disk_free_limit", "50MB")``."""
+        command = server_command(_RABBIT_CONTROL, "rabbitmqctl")
+        assert command is not None, "it comes with the server"
+        subprocess.run([*command, *arguments], env=self._environ, check=True, timeout=60)
 
     def _answers(self) -> bool:
         if self._processes[-1].poll() is not None:

@@ -1,4 +1,4 @@
-"""Echo: a subscription that receives nothing is deaf only if an event of our own was sent."""
+"""Echo: a subscription that receives nothing is dead only if an event of our own was sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from event_monitor.broker.own_events import BlockedError
 from event_monitor.receiver.echo import Echo
 from event_monitor.testing import FakeClock
 
@@ -56,7 +57,7 @@ def test_an_event_that_comes_back_proves_that_the_subscription_works(watched: Wa
         assert len(watched.sent) == number
 
 
-def test_an_event_that_was_taken_and_does_not_come_back_proves_that_it_is_deaf(
+def test_an_event_that_was_taken_and_does_not_come_back_proves_that_it_is_dead(
     watched: Watched,
 ) -> None:
     """Within half a minute."""
@@ -86,24 +87,24 @@ def test_what_cannot_be_sent_proves_nothing(
         watched.be_quiet(seconds)
         watched.sent[-1].set_exception(PermissionError("no permission: not you"))
         watched.be_quiet(1)
-        assert not watched.echo.is_stopped
+        assert not watched.echo.is_blocked
 
     assert len(watched.sent) == 3
     assert [record.message for record in caplog.records] == [
-        "no event of our own can be sent (no permission: not you): a subscription that has become "
-        "deaf is not noticed"
+        "no event of our own can be sent (no permission: not you): a subscription that is "
+        "dead is not noticed"
     ]
 
 
 def test_where_nobody_can_send_it_says_so_until_something_comes(watched: Watched) -> None:
     """RabbitMQ blocks all who publish while its disk is short: workers are silent, and alive."""
     watched.be_quiet(10)
-    watched.sent[-1].set_exception(ConnectionError("the server closed the connection"))
+    watched.sent[-1].set_exception(BlockedError("connection blocked"))
     watched.be_quiet(1)
-    assert watched.echo.is_stopped
+    assert watched.echo.is_blocked
 
     watched.echo.note_message()
-    assert not watched.echo.is_stopped
+    assert not watched.echo.is_blocked
 
 
 def test_a_stand_by_may_receive_nothing(watched: Watched) -> None:
@@ -120,7 +121,7 @@ def test_a_stand_by_may_receive_nothing(watched: Watched) -> None:
 def test_where_none_ever_comes_back_it_is_tried_more_rarely(watched: Watched) -> None:
     """As where the URL to write to leads elsewhere."""
 
-    def seconds_to_deafness() -> int:
+    def seconds_to_death() -> int:
         watched.echo.begin(awaits_first=False)
         for second in range(2_000):
             try:
@@ -131,7 +132,7 @@ def test_where_none_ever_comes_back_it_is_tried_more_rarely(watched: Watched) ->
                 watched.sent[-1].set_result(None)
         return 0
 
-    assert [seconds_to_deafness() for _ in range(3)] == [21, 41, 81]
+    assert [seconds_to_death() for _ in range(3)] == [21, 41, 81]
 
     watched.echo.note_message()
-    assert seconds_to_deafness() == 21
+    assert seconds_to_death() == 21

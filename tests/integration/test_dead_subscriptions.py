@@ -1,4 +1,4 @@
-"""Deaf subscriptions: the broker answers, the queue is there, and nothing is bound to it."""
+"""Dead subscriptions: the broker answers, the queue is there, and nothing is bound to it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ class Listening:
     def __init__(self, app: Celery) -> None:
         self.links: list[bool] = []
         self.types: list[str] = []
+        self.blocked: list[bool] = []
         self._receiver = Receiver(app.connection_for_read(), app=app)
         self._receiver.echo_seconds = 1.0
         self._receiver.on_connection = self.links.append
+        self._receiver.on_blocked = self.blocked.append
         self._receiver.on_events = self._on_events
         self._thread = threading.Thread(target=self._receiver.capture)
         self._thread.start()
@@ -64,9 +66,27 @@ def test_an_exchange_that_was_deleted_and_declared_again_is_noticed(
     wait_until(lambda: listening.links == [True, False, True], 60, "it subscribes again")
 
     # Then
-    with client.events.default_dispatcher(hostname="w1@deaf") as dispatcher:
+    with client.events.default_dispatcher(hostname="w1@dead") as dispatcher:
         dispatcher.send("worker-heartbeat", freq=2.0)
     wait_until(lambda: "worker-heartbeat" in listening.types, 20, "events come again")
+
+
+def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
+    client: Celery, listening: Listening, server: Callable[[str], Server]
+) -> None:
+    """The server's alarm for its disk: the subscription is well, and nobody can send."""
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    rabbitmq.control("set_disk_free_limit", "900TB")
+    try:
+        wait_until(lambda: listening.blocked == [True], 60, "an event of our own is blocked")
+    finally:
+        rabbitmq.control("set_disk_free_limit", "50MB")
+
+    with client.events.default_dispatcher(hostname="w1@dead") as dispatcher:
+        dispatcher.send("worker-heartbeat", freq=2.0)
+    wait_until(lambda: listening.blocked == [True, False], 60, "events come again")
+    assert listening.links == [True]
 
 
 def test_a_quiet_subscription_that_works_stays(listening: Listening) -> None:
