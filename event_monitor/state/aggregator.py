@@ -21,6 +21,7 @@ from .task_events import TaskEvents
 from .unnamed import UnnamedEvents
 from .verdicts import Departure, Limits
 from .window import MAX_TYPES, OpenWindow
+from .worker import TaskMeter, Worker
 
 __all__ = ["Aggregator", "Loss"]
 
@@ -61,6 +62,10 @@ class Aggregator:
             ),
             max_workers=settings.max_workers,
         )
+        # Worker → what its task events need, until its next heartbeat or the next verdicts.
+        self._senders: dict[str, tuple[Worker, TaskMeter, dict[str, InFlightTask]]] = {}
+        self._evictions = 0
+        self._by_worker = bool(settings.by_worker)
         self._sender = ""  # the worker whose events are being counted
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._unnamed = UnnamedEvents()
@@ -86,13 +91,21 @@ class Aggregator:
         if self._unnamed.until is not None and now > self._unnamed.until:
             self.stop_awaiting_names()
         self.window.events_received += len(events)
+        if self._evictions != self.roster.evictions:
+            self._evictions = self.roster.evictions
+            self._senders.clear()
         find, on_custom, sender = self._observers.get, self._on_custom, ""
-        turn_to, task_event = self.tasks.turn_to, self.roster.task_event
+        tasks, known = self.tasks, self._senders.get
         for event in events:
             type_ = event.type
             if event.hostname != sender and type_ in _FROM_WORKERS:
                 sender = self._sender = event.hostname
-                turn_to(sender, task_event(sender, now))
+                found = known(sender)
+                if found is None:
+                    self._turn_to(sender, now)
+                else:  # nearly always
+                    worker, tasks.loss_meter, tasks.running = found
+                    worker.last_seen = now
             find(type_, on_custom)(event, now)
         self.in_flight.trim()
         self._uncompacted += len(events)
@@ -120,9 +133,8 @@ class Aggregator:
         """Count the events that wait for a name, under the one that is known by now."""
         self._observers = self._at_once
         for event, arrived_at in self._unnamed.take():
-            self.roster.task_event(event.hostname, arrived_at)
-            # Its own loss meter has counted the event when it arrived.
-            self.tasks.turn_to(event.hostname, LossMeter())
+            self._turn_to(event.hostname, arrived_at)
+            self.tasks.loss_meter = LossMeter()  # its own has counted the event when it arrived
             self._at_once[event.type](event, arrived_at)
         self._sender = ""
 
@@ -139,6 +151,7 @@ class Aggregator:
                 for task in in_flight.drop_idle(hostname, said_at, owner):
                     self.tasks.count_vanished(task)
         in_flight.forget_workers(self.roster)
+        self._senders.clear()
 
     def _loss(self, departure: Departure, now: float) -> Loss:
         """Return the departure with the tasks that it leaves behind; these run no more."""
@@ -190,6 +203,7 @@ class Aggregator:
 
     def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
         hostname = event.hostname
+        self._senders.pop(hostname, None)
         predecessor = self.roster.heartbeat(event, now=now)
         if predecessor is not None and predecessor.runs is None:
             owner = self.roster.owner_of(hostname, predecessor)
@@ -199,6 +213,7 @@ class Aggregator:
 
     def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
         hostname = event.hostname
+        self._senders.pop(hostname, None)
         process = self.roster.goodbye(event, now=now)
         if hostname == self._sender:
             self.tasks.loss_meter = self.roster.meter_of(hostname)
@@ -236,6 +251,13 @@ class Aggregator:
         unnamed.keep(event, now)
         if event.type == "task-started":
             self.tasks.loss_meter.started(event.timestamp, event.pid)
+
+    def _turn_to(self, hostname: str, now: float) -> None:
+        """Count the task events of this worker from now on, and remember what they need."""
+        tasks, worker = self.tasks, self.roster.task_event(hostname, now)
+        tasks.turn_to(hostname, LossMeter() if worker is None else worker.meter)
+        if worker is not None and not worker.is_several and not self._by_worker:
+            self._senders[hostname] = worker, tasks.loss_meter, tasks.running
 
     # -- what they share -----------------------------------------------------------------
 

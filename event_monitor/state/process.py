@@ -14,9 +14,9 @@ from ..snapshot import WorkerState
 from .in_flight import Run
 from .loss_meter import LossMeter
 
-__all__ = ["BEATS_WITHOUT_TASK_EVENTS", "Process", "sender_of_beat", "sender_of_goodbye"]
+__all__ = ["Process", "sender_of_beat", "sender_of_goodbye"]
 
-BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
+_BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
 _ONLINE = WorkerState.ONLINE  # looked up once: an enum's members are slow to reach
 _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 _EARLIEST = 0.9  # of ``freq``: one process sends no heartbeat sooner after its last one
@@ -111,7 +111,7 @@ class Process:
     @property
     def sends_task_events(self) -> bool:
         """Return whether task events come, as far as its heartbeats show that it works."""
-        return self.beats_without_task_events < BEATS_WITHOUT_TASK_EVENTS
+        return self.beats_without_task_events < _BEATS_WITHOUT_TASK_EVENTS
 
     def note_task_event(self) -> None:
         """Note that a task event came, so that it sends them."""

@@ -39,6 +39,7 @@ class Roster:
         self._missing_events = MissingEvents(survey_seconds=limits.survey)
         self.verdicts = Verdicts(limits, self._missing_events)
         self._grace_seconds = limits.grace
+        self.evictions = 0  # workers that made room for others
         self._answers_at: float | None = None  # when the last survey's answers were complete
 
     def __len__(self) -> int:
@@ -49,31 +50,23 @@ class Roster:
 
     # -- evidence ------------------------------------------------------------------------
 
-    def task_event(self, hostname: str, now: float) -> TaskMeter:
-        """Note that a task event arrived from this worker, so it is alive.
+    def task_event(self, hostname: str, now: float) -> Worker | None:
+        """Note that a task event arrived from this worker, so it is alive; return it.
 
-        Return its loss meter, which has to be given each task-started.
+        Its ``meter`` has to be given each task-started. None if there is no room for it.
         """
         worker = self._workers.get(hostname) or self._join(hostname, now)
         if worker is None:
-            return LossMeter()  # there is no room for it
+            return None
         worker.last_seen = now
         process = worker.current
-        if (
-            process.sends
-            and not process.beats_without_task_events
-            and not process.missing
-            and process.state is not _LOST
-            and len(worker.processes) == 1
-        ):
-            return process.loss_meter  # nearly always
-        if len(worker.processes) == 1:
+        if not worker.is_several:
             process.note_task_event()
         if process.missing:
             self._missing_events.lose(worker, process, now)
         if process.state is _LOST:
             process.become(_ONLINE, now)
-        return worker.meter
+        return worker
 
     def heartbeat(self, event: WorkerEvent, *, now: float) -> Process | None:
         """Note a worker-online or worker-heartbeat event.
@@ -105,7 +98,7 @@ class Roster:
         process.note_beat(event, now)
         if event.processed is not None:
             self._missing_events.heartbeat(worker, worker.counting(process), event, now)
-        if predecessor is None and len(worker.processes) > 1:
+        if predecessor is None and worker.is_several:
             self.verdicts.judge_several(worker, now)
         return predecessor
 
@@ -174,7 +167,7 @@ class Roster:
         if verdicts.listening_since is not None:
             for worker in tuple(self._workers.values()):
                 process = worker.current
-                if len(worker.processes) > 1:
+                if worker.is_several:
                     verdicts.judge_several(worker, now)
                 elif (
                     process.beats
@@ -269,5 +262,6 @@ class Roster:
             hostname = self._expendable.popleft()
             if self._is_expendable(hostname):
                 del self._workers[hostname]
+                self.evictions += 1
                 return True
         return False

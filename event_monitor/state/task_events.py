@@ -32,7 +32,6 @@ class TaskEvents(Runs):
         super().__init__(settings, window, keep_ended=keep_ended)
         self.loss_meter: TaskMeter = LossMeter()  # of the worker whose events are being counted
         self._sender_cells = self.cells.of_sender(None)
-        self._running_on = self.in_flight.running_on.get
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
         self._by_worker = bool(settings.by_worker)
@@ -52,8 +51,7 @@ class TaskEvents(Runs):
     def turn_to(self, hostname: str, loss_meter: TaskMeter) -> None:
         """Count the events of this worker from now on."""
         self.loss_meter = loss_meter
-        running = self._running_on(hostname)
-        self.running = self.in_flight.on_worker(hostname) if running is None else running
+        self.running = self.in_flight.on_worker(hostname)
         if self._by_worker:
             self._sender_cells = self.cells.of_sender(hostname)
 

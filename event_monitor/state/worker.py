@@ -30,6 +30,24 @@ class TaskMeter(Protocol):
 class Worker:
     """A nodename. ``current`` is the process that task events under it are reckoned to."""
 
+    __slots__ = (
+        "_last_beater",
+        "_shared_until",
+        "_turns",
+        "answered_at",
+        "current",
+        "falls_silent",
+        "hostname",
+        "is_ambiguous",
+        "joined_at",
+        "last_seen",
+        "may_be_one",
+        "may_be_solo",
+        "processes",
+        "silent_tasks",
+        "unanswered",
+    )
+
     def __init__(self, hostname: str, now: float) -> None:
         self.hostname = hostname
         self.joined_at = now
@@ -53,9 +71,14 @@ class Worker:
         return [process for process in self.processes if process.is_online]
 
     @property
+    def is_several(self) -> bool:
+        """Return whether more than one process of this name is remembered."""
+        return len(self.processes) > 1
+
+    @property
     def meter(self) -> TaskMeter:
         """Return what has to be given each task-started under this name."""
-        return self.current.loss_meter if len(self.processes) == 1 else self
+        return self if self.is_several else self.current.loss_meter
 
     @property
     def is_expendable(self) -> bool:
