@@ -10,7 +10,7 @@ import io
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -84,6 +84,8 @@ class Commands(click.Group):
         except OSError as error:  # such as a full disk under a redirected output
             said = f"event-monitor: reading or writing failed: {error_line(error)}"
             click.echo(said, err=True)
+            with suppress(OSError):
+                sys.stdout.close()  # else the interpreter tries to write the rest at its end
             ctx.exit(EXIT_UNAVAILABLE)
         except Exception:  # noqa: BLE001  a mistake of ours
             click.echo(without_secrets(traceback.format_exc()), err=True, nl=False)

@@ -77,7 +77,7 @@ def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
     """The server's alarm for its disk: the subscription is well, and nobody can send."""
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
-    rabbitmq.control("set_disk_free_limit", "900TB")
+    rabbitmq.control("set_disk_free_limit", "900000000000000")
     try:
         wait_until(lambda: listening.blocked == [True], 60, "an event of our own is blocked")
     finally:
