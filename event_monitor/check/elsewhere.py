@@ -199,7 +199,8 @@ def _on_rabbitmq(app: CeleryApp, settings: Settings) -> Iterator[Place]:
             None, columns=("name", "vhost", "consumers"), name=r"^(?!.*\.reply\.).*\.pidbox$"
         ):
             vhost = str(columns.get("vhost", ""))
-            if vhost != own and columns.get("consumers"):
+            # The API counts a new queue's consumers some seconds late, and leaves them out before.
+            if vhost != own and columns.get("consumers") != 0:
                 path = "/" if vhost == "/" else vhost
                 yield Place(f"on vhost {vhost!r}", f"a broker URL that ends in /{path}")
     finally:

@@ -51,12 +51,15 @@ class Cluster:
         return Queue(name, Exchange(""), routing_key=name, queue_arguments=self._arguments)
 
     def publish(self, name: str, count: int = 1, **options: object) -> None:
-        """Put so many messages into a queue."""
-        with self.connection.channel() as channel:
-            queue = self.queue(name)(channel)
-            queue.queue_declare()
-            for number in range(count):
-                Producer(channel).publish({"n": number}, routing_key=name, **options)
+        """Put so many messages into a queue.
+
+        All of it goes through one channel that stays open: RabbitMQ may forget the numbers of a
+        closed one before its management API has counted them.
+        """
+        channel = self.connection.default_channel
+        self.queue(name)(channel).queue_declare()
+        for number in range(count):
+            Producer(channel).publish({"n": number}, routing_key=name, **options)
 
     def take(self, name: str, count: int) -> None:
         """Consume so many messages, acknowledging none, until the end of the test."""

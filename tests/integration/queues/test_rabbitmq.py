@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from kombu import Connection
@@ -40,14 +41,18 @@ def test_rabbitmq_management_reports_the_rest(
     cluster.take("q", 2)
     probe = cluster.probe(management_url=management_url(server))
 
-    def detailed() -> QueueDepth | None:
-        depth = probe.read(("q",))[0]  # its numbers come in one by one
-        is_complete = depth.memory_bytes is not None and depth.arrivals_per_second is not None
-        return depth if depth.unacked == 2 and is_complete else None
+    def detailed() -> bool:
+        depths.append(probe.read(("q",))[0])  # its numbers come in one by one
+        numbers = (depths[-1].memory_bytes, depths[-1].arrivals_per_second)
+        return depths[-1].unacked == 2 and None not in numbers
 
-    depth = wait_until(detailed, LAG_SECONDS, "the management API has caught up")
+    depths: list[QueueDepth] = []
+    with suppress(AssertionError):  # what is missing says more
+        wait_until(detailed, LAG_SECONDS, "the management API has caught up")
 
-    assert depth is not None
+    depth = depths[-1]
+    assert depth.unacked == 2
+    assert depth.arrivals_per_second is not None
     assert (depth.ready, depth.consumers) == (1, 1)
     assert (depth.memory_bytes or 0) > 0
     assert depth.deliveries_per_second is not None
