@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from celery.events.snapshot import Polaroid
@@ -17,7 +18,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .notices import Notices
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot
-from .state import State
+from .state import FailingTasks, State
 
 __all__ = ["CELERY_DEFAULT_FREQ", "Camera", "Latest", "SnapshotConsumer"]
 
@@ -100,6 +101,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._complete = complete
         self._on_crash = on_crash
         self._patience_seconds = patience_seconds
+        self._failing = FailingTasks(self.settings.may_fail)
         self._shutter_lock = threading.Lock()  # one shot at a time: the ticker's, and others'
         self._peek_lock = threading.Lock()
         self._live: tuple[float, Live] | None = None  # our monotonic clock, and what it showed
@@ -143,7 +145,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Take a shot now, whatever ``maxrate`` says, and hand the snapshot to the consumers."""
         with self._shutter_lock:
             exposure = self.state.freeze_while(self.state.expose)
-            snapshot: Snapshot = exposure.develop()
+            developed: Snapshot = exposure.develop()
+            snapshot = replace(developed, failing=self._failing.after(developed.window))
             if self._complete is not None:
                 snapshot = self._complete(snapshot)
             for consume in self._consumers:

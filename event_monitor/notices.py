@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .clock import SYSTEM_CLOCK, Clock
-from .snapshot import OrphanedTask, Snapshot, VanishedTask, WorkerLoss, WorkerStatus
+from .snapshot import FailingTask, OrphanedTask, Snapshot, VanishedTask, WorkerLoss, WorkerStatus
 from .text import printable
 
 __all__ = ["Notice", "NoticeKind", "Notices"]
@@ -26,6 +26,7 @@ NoticeKind = Literal[
     "name-shared",
     "no-heartbeats",
     "no-task-events",
+    "tasks-failing",
     "tasks-vanished",
 ]
 
@@ -39,6 +40,7 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "the death of one may go unseen",
     "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
     "is asked for them (probe_workers)",
+    "tasks-failing": "every run fails, of {tasks} tasks{named}",
     "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
     "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
     "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "
@@ -64,12 +66,12 @@ class Notice:
     worker: str  # the full nodename; empty where several are concerned
     seconds: float = 0.0
     tasks: int = 0
-    named: tuple[OrphanedTask | VanishedTask, ...] = ()
+    named: tuple[OrphanedTask | VanishedTask | FailingTask, ...] = ()
 
     @property
     def text(self) -> str:
         """Return the line for the log."""
-        names = ", ".join(f"{task.name}[{task.uuid}]" for task in self.named)
+        names = ", ".join(map(_label, self.named))
         more = ", …" if len(self.named) < self.tasks else ""
         return _TEXTS[self.kind].format(
             worker=printable(self.worker),
@@ -89,21 +91,23 @@ class Notice:
         if "{tasks}" in _TEXTS[self.kind]:
             facts["tasks"] = self.tasks
             facts["task"] = [task.name for task in self.named]
-            facts["uuid"] = [task.uuid for task in self.named]
+            if self.kind != "tasks-failing":
+                facts["uuid"] = [task.uuid for task in self.named]
         return facts
 
 
 class Notices:
     """Logs what is worth a line in each snapshot, as a ``SnapshotConsumer``; one thread at a time.
 
-    A worker that stalls is logged when it begins to; what keeps one from being counted or judged
-    is logged once an hour.
+    A worker that stalls, or a task that fails, is logged when it begins to; what keeps one
+    of the workers from being counted or judged is logged once an hour.
     """
 
     def __init__(self, *, stalled_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._stalled_seconds = stalled_seconds
         self._clock = clock
         self._stalled: frozenset[str] = frozenset()
+        self._failing: frozenset[str] = frozenset()
         self._logged_at: dict[tuple[str, NoticeKind], float] = {}  # worker, what → our clock
 
     def __call__(self, snapshot: Snapshot) -> None:
@@ -118,6 +122,7 @@ class Notices:
             *(_of_loss(loss, "worker-leaving") for loss in snapshot.leaving),
             *(_of_loss(loss) for loss in snapshot.losses),
             *_of_vanished(snapshot),
+            *self._newly_failing(snapshot),
             *self._of_workers(snapshot),
             *self._newly_stalled(snapshot),
         )
@@ -139,6 +144,19 @@ class Notices:
         for hostname in sorted(stalled - self._stalled):
             yield Notice(kind="worker-stalled", worker=hostname, seconds=self._stalled_seconds)
         self._stalled = stalled
+
+    def _newly_failing(self, snapshot: Snapshot) -> Iterator[Notice]:
+        fresh = tuple(task for task in snapshot.failing if task.name not in self._failing)
+        if fresh:
+            named = fresh[:_MAX_NAMED]
+            yield Notice(kind="tasks-failing", worker="", tasks=len(fresh), named=named)
+        self._failing = frozenset(task.name for task in snapshot.failing)
+
+
+def _label(task: OrphanedTask | VanishedTask | FailingTask) -> str:
+    if isinstance(task, FailingTask):
+        return f"{task.name} ({task.failures})"
+    return f"{task.name}[{task.uuid}]"
 
 
 def _conditions(worker: WorkerStatus) -> Iterator[NoticeKind]:

@@ -16,6 +16,7 @@ __all__ = [
     "AckToken",
     "BrokerLink",
     "EndedTask",
+    "FailingTask",
     "Live",
     "OrphanedTask",
     "PublisherReport",
@@ -163,6 +164,18 @@ class WorkerLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class FailingTask:
+    """A task name of which nothing but failures has come lately.
+
+    ``since`` is when the window of the first was opened: wall-clock seconds since the epoch.
+    """
+
+    name: str
+    failures: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunningTasks:
     """The tasks of one name that are running."""
 
@@ -284,6 +297,7 @@ class Snapshot:
     workers: tuple[WorkerStatus, ...] = ()
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
+    failing: tuple[FailingTask, ...] = ()
     waiting: tuple[tuple[str, float], ...] = ()  # queue, known age of its oldest message, seconds
     link: BrokerLink = BrokerLink.LISTENING
     tasks_in_flight: int = 0

@@ -39,6 +39,7 @@ Source = Literal[
     "tasks_in_flight",
     "draining",
     "orphaned",
+    "names_failing",
     # workers
     "online",
     "offline",
@@ -57,6 +58,7 @@ Source = Literal[
     "queue_unacked",
     "queue_consumers",
     "oldest_message",
+    "queues_unread",
     "queue_status",
     "backlog_per_worker",
     "arrival_rate",

@@ -55,6 +55,16 @@ QUEUE_METRICS: tuple[MetricSpec, ...] = (
         from_survey=True,
     ),
     MetricSpec(
+        name="QueuesUnread",
+        group="queues",
+        kind="gauge",
+        unit="Count",
+        source="queues_unread",
+        meaning="Queues in which messages wait and that no worker reads.",
+        needs=("probe_queues",),
+        from_survey=True,
+    ),
+    MetricSpec(
         name="QueueStatus",
         group="queues",
         kind="gauge",

@@ -211,4 +211,13 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         "was over; each counted once.",
         splits=("WorkerName",),
     ),
+    MetricSpec(
+        name="TaskNamesFailing",
+        group="tasks now",
+        kind="gauge",
+        unit="Count",
+        source="names_failing",
+        meaning="Task names of which nothing but failures came: at least two, the last within the "
+        "hour, and no success since the first. Without those of `may_fail`.",
+    ),
 )

@@ -43,6 +43,7 @@ def queue_totals(snapshot: Snapshot, settings: Settings) -> SourceValues:
     if queues is None:
         return {}
     totals = _values_of(queues, snapshot.survey, settings)
+    totals |= known({"queues_unread": _sum((_is_in_vain(queue) for queue in queues), 0)})
     seconds = window.closed_at - window.opened_at
     is_reported = any(queue.deliveries_per_second is not None for queue in queues)
     if is_reported or seconds <= 0 or not snapshot.link.has_listened:
@@ -94,6 +95,13 @@ def worker_values(survey: Survey) -> dict[str, SourceValues]:
         for hostname in {*values, *survey.stalled}:
             values.setdefault(hostname, {})["stalled"] = int(hostname in survey.stalled)
     return values
+
+
+def _is_in_vain(queue: QueueDepth) -> bool | None:
+    """Return whether messages wait where nobody reads; None if that is unknown."""
+    if queue.is_unread is False or queue.ready == 0:
+        return False
+    return None if queue.is_unread is None or queue.ready is None else True
 
 
 def _values_of(queues: Sequence[QueueDepth], survey: Survey, settings: Settings) -> SourceValues:

@@ -32,6 +32,7 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
         ),
         "tasks_in_flight": snapshot.tasks_in_flight,
         "draining": snapshot.draining,
+        "names_failing": len(snapshot.failing),
         "orphaned": sum(len(loss.orphans) for loss in snapshot.losses),
         "online": sum(worker.processes for worker in online),
         "offline": sum(worker.state is WorkerState.OFFLINE for worker in snapshot.workers),

@@ -81,6 +81,9 @@ class Settings:
     exclude_tasks: tuple[str, ...] = _setting(
         (), NAMES, "Globs of task names without series of their own; totals still count them."
     )
+    may_fail: tuple[str, ...] = _setting(
+        (), NAMES, "Globs of task names that TaskNamesFailing leaves out."
+    )
     groups: tuple[tuple[str, tuple[str, ...]], ...] = _setting(
         (),
         GROUPS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .exposure import Exposure
+from .failing_tasks import FailingTasks
 from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "State", "TaskConsumer"]
+__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer"]

@@ -60,6 +60,7 @@ def test_all_that_a_task_can_know_is_published() -> None:
         "QueueLength": 12,
         "QueueUnacked": 5,
         "QueueConsumers": 2,
+        "QueuesUnread": 0,
         "OldestMessageAge": 30.0,
         "BacklogPerWorker": 4.25,
         "ProbeFailures": 0,

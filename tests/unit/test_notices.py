@@ -9,6 +9,7 @@ import pytest
 
 from event_monitor.notices import Notice, Notices
 from event_monitor.snapshot import (
+    FailingTask,
     OrphanedTask,
     Snapshot,
     TaskCounts,
@@ -105,3 +106,18 @@ def test_tasks_that_vanished_are_one_line_a_shot(notices: Notices) -> None:
     assert (notice.kind, notice.tasks) == ("tasks-vanished", 25)
     assert notice.text.startswith("25 tasks have ended without an event")
     assert notice.text.endswith("t[u9], …")
+
+
+def test_a_task_that_fails_is_named_when_it_begins_to(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With how often; once, until it has succeeded."""
+    failing = replace(QUIET, failing=(FailingTask("shop.pay", 2, 0.0),))
+    for snapshot in (failing, failing, QUIET, failing):
+        notices(snapshot)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "every run fails, of 1 tasks: shop.pay (2)"
+    ] * 2
+    assert vars(caplog.records[0])["task"] == ["shop.pay"]
+    assert "uuid" not in vars(caplog.records[0])

@@ -183,10 +183,10 @@ def test_a_worker_whose_queues_are_unknown_may_read_all() -> None:
         (
             QueueDepth("b"),
             {"queue_length", "queue_unacked", "queue_consumers", "oldest_message"}
-            | {"queue_status", "arrival_rate", "drain_rate", "time_to_empty"},
+            | {"queue_status", "queues_unread", "arrival_rate", "drain_rate", "time_to_empty"},
         ),
         (QueueDepth("b", 1, 1, 1, None, 1.0, 2.0), {"oldest_message"}),
-        (QueueDepth("b", 1, 1, None, 1.0, 1.0, 2.0), {"queue_consumers"}),
+        (QueueDepth("b", 1, 1, None, 1.0, 1.0, 2.0), {"queue_consumers", "queues_unread"}),
         (QueueDepth("b", 1, None, 1, 1.0, 1.0, 2.0), {"queue_unacked"}),
         (QueueDepth("b", 0, 1, 1, None, 1.0, 2.0), set()),  # nothing waits, so nothing is old
         (QueueDepth("b", missing=True), set()),
@@ -250,9 +250,22 @@ def test_totals_add_lengths_and_take_the_highest_age_and_status() -> None:
         "queue_consumers": 3,
         "oldest_message": 700.0,
         "queue_status": 2,
+        "queues_unread": 0,
         "backlog_per_worker": 29.0,
         "drain_rate": 2.0,  # by the 120 tasks that workers received in the minute
     }
+
+
+def test_messages_that_nobody_reads_are_told_from_queues_that_nobody_needs() -> None:
+    """An empty queue without readers is no trouble, and neither is one that is not there."""
+    queues = (
+        QueueDepth("in vain", ready=1, consumers=0),
+        QueueDepth("read", ready=9, consumers=1),
+        QueueDepth("of old", ready=0, consumers=0),
+        QueueDepth("empty", ready=0),
+        QueueDepth("not there", missing=True),
+    )
+    assert totals_of(Survey(queues=queues), PLAIN)["queues_unread"] == 1
 
 
 def test_totals_compute_the_rates_where_the_broker_reports_none() -> None:
