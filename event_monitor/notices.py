@@ -91,8 +91,8 @@ class Notice:
         if "{tasks}" in _TEXTS[self.kind]:
             facts["tasks"] = self.tasks
             facts["task"] = [task.name for task in self.named]
-            if self.kind != "tasks-failing":
-                facts["uuid"] = [task.uuid for task in self.named]
+            ids = [task.uuid for task in self.named if not isinstance(task, FailingTask)]
+            facts |= {"uuid": ids} if self.kind != "tasks-failing" else {}
         return facts
 
 

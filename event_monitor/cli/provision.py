@@ -15,6 +15,7 @@ import click
 
 from ..errors import SettingsError
 from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
+from ..provision.quantities import parse_seconds, parse_too_many
 from ..settings import Settings
 from ..text import printable
 from .app import load_settings
@@ -43,12 +44,35 @@ def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], De
     )
 
 
+def _quantity(
+    flag: str, name: str, default: str, parse: Callable[[str, str], object], *, help_text: str
+) -> Callable[[Decorated], Decorated]:
+    """Return a flag for a duration, or for what is too many, in ``ProvisionOptions``."""
+    return click.option(
+        flag,
+        name,
+        default=default,
+        show_default=True,
+        metavar="TIME" if parse is _seconds else "N[/TIME]",
+        help=help_text,
+        callback=lambda _ctx, _param, text: parse(flag, text),
+    )
+
+
+def _seconds(flag: str, text: str) -> float:
+    seconds = parse_seconds(text)
+    if seconds is None:
+        raise SettingsError(f"{flag} is {text!r}; say a time such as 90, 5m or 1h.")
+    return seconds
+
+
 @click.command(
     cls=Command,
     examples=(
         "event-monitor provision alarms --topic arn:aws:sns:eu-west-1:123456789012:alerts",
         "event-monitor provision all --format cloudformation --out infra",
         "event-monitor provision alarms --queue celery:max_age=60 --task shop.pay:p95=30",
+        "event-monitor provision alarms -A proj --max-failures 5/5m --max-running 30m",
         "event-monitor provision all --apply --yes",
     ),
 )
@@ -74,30 +98,52 @@ def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], De
 )
 @click.option("--topic", "topics", multiple=True, metavar="ARN", help="Notified by every alarm.")
 @click.option(
-    "--page", "pages", multiple=True, metavar="ARN", help="Notified by the composite alarm."
+    "--page",
+    "pages",
+    multiple=True,
+    metavar="ARN",
+    help="Notified by those alarms, too, which mean that work stops.",
 )
+@click.option("--page-url", default="", metavar="URL", help="Named in every alarm: where to look.")
 @click.option(
     "--queue",
     "queue_entries",
     multiple=True,
     metavar="NAME[:LIMITS]",
-    help="Alarms of one queue; LIMITS such as max_length=1000,max_age=60.",
+    help="Alarms of one queue; LIMITS such as max_length=1000,max_age=5m,workers=2.",
 )
 @click.option(
     "--task",
     "task_entries",
     multiple=True,
     metavar="NAME:LIMITS",
-    help="Alarms of one task; LIMITS such as p95=30,failures=10 (seconds, percent).",
+    help="Alarms of one task; LIMITS such as p95=30,failures=3/15m,retries=50,running=1h.",
 )
 @_number("--workers-at-least", "workers_at_least", help_text="Workers that must be online.")
-@_number("--max-failures", "max_failures", help_text="Percent of tasks that may fail.")
-@_number("--max-retries", "max_retries", help_text="Percent of runs that may be retried.")
-@_number("--min-tasks", "min_tasks", help_text="With fewer per period, percentages are 0.")
-@_number("--max-age", "max_age", help_text="Seconds a message may wait.")
+@_quantity(
+    "--max-failures",
+    "max_failures",
+    "5",
+    parse_too_many,
+    help_text="Percent of tasks that may fail; or the failures, such as 5/5m, that are too many.",
+)
+@_quantity(
+    "--max-retries",
+    "max_retries",
+    "25",
+    parse_too_many,
+    help_text="The same for runs that end in a retry.",
+)
+@_number("--min-failures", "min_failures", help_text="With fewer, percentages are 0.")
+@_quantity("--max-age", "max_age", "10m", _seconds, help_text="How long a message may wait.")
 @_number("--max-length", "max_length", help_text="Messages that may wait.")
+@_quantity("--max-running", "max_running", "1h", _seconds, help_text="How long a task may run.")
 @_number("--max-reserved", "max_reserved", help_text="Tasks workers may hold unstarted.")
-@_number("--max-memory", "max_memory", help_text="MiB a worker's main process may use.")
+@_number(
+    "--max-utilization",
+    "max_utilization",
+    help_text="Percent of the pool that may not be busy for 15 minutes.",
+)
 @click.option(
     "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
 )
@@ -178,8 +224,9 @@ def files_of(stack: Stack, form: str) -> dict[str, str]:
 def _options_from(values: Mapping[str, Any]) -> ProvisionOptions:
     """Return the command's own options; ``SettingsError`` for what is wrong with one."""
     names = {field.name for field in fields(ProvisionOptions)} - _PARSED
+    chosen = {name: value for name, value in values.items() if name in names}
     return ProvisionOptions(
-        **{name: value for name, value in values.items() if name in names},
+        **{**chosen, "app": values.get("app") or ""},
         queues=tuple(map(parse_queue_limits, values["queue_entries"])),
         tasks=tuple(map(parse_task_limits, values["task_entries"])),
     )

@@ -1,28 +1,41 @@
-"""Alarm definitions: one row per alarm, before names, periods and dimensions. Pure."""
+"""Alarm definitions: one row per alarm, before names, periods and dimensions. Pure.
+
+Those that say that work stops page; what lasts long once it is on, or says nothing of the work
+itself, only informs: a page for it would be the one that nobody reads.
+"""
 
 from __future__ import annotations
 
+from ..settings import Settings
 from .definition import AlarmDefinition, NoData
 from .options import ProvisionOptions, QueueLimits, TaskLimits
 from .series import has_queue_limits
 
 __all__ = ["CLUSTER_ALARMS", "QUEUE_ALARMS", "TASK_ALARMS"]
 
-_NO_DATA_ABOUT_WORKERS = NoData(
-    treated_as="breaching",
-    reason="No data is treated as a problem: nobody knows whether workers are there.",
-)
 _NO_DATA_FROM_MONITOR = NoData(
     treated_as="breaching",
     reason="No data is exactly what it is for.",
 )
 
+# Percentages are 0 while too few fail for one to mean anything.
+_FAILURE_PERCENT = "IF(m0>={min_failures}, 100*m0/(m0+m1), 0)"
+_RETRY_PERCENT = "IF(m0>={min_failures}, 100*m0/(m0+m1+m2), 0)"
+_FAILED = ("TasksFailed", "TasksSucceeded")
+_RETRIED = ("TasksRetried", "TasksFailed", "TasksSucceeded")
 
-# Percentages are 0 while too few tasks end for one to mean anything.
-_FAILURE_PERCENT = "IF((m0+m1)>={min_tasks}, 100*m0/(m0+m1), 0)"
-_RETRY_PERCENT = "IF((m0+m1+m2)>={min_tasks}, 100*m0/(m0+m1+m2), 0)"
+# A rate is that of three minutes, three times: a small shop has some failures in these, and a
+# failing minute of a busy one has been outweighed by then. A single task may run seldom.
+_RATE_PERIOD, _RATE_LASTING = 180, 540
+_TASK_RATE_PERIOD = 1_800
 
-_MEBIBYTE = 2**20
+_AT_ONCE = 60  # what is counted in one minute only
+
+
+def _has_no_durable_queue(settings: Settings) -> bool:
+    """Return whether shots come at their interval only."""
+    return not settings.durable_queue
+
 
 #: The alarms of the whole cluster, the most urgent first. A limit of 0 leaves its alarm out.
 CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
@@ -35,9 +48,11 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("MonitorHeartbeat",),
         comparison="<",
         threshold=1,
-        datapoints=3,
-        periods=3,
+        within=180,
+        fewest_periods=2,  # a send may be late
         no_data=_NO_DATA_FROM_MONITOR,
+        pages=True,
+        next_step="healthcheck",
     ),
     AlarmDefinition(
         key="broker-lost",
@@ -48,6 +63,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("BrokerConnected",),
         comparison="<",
         threshold=1,
+        pages=True,
+        next_step="check",
     ),
     AlarmDefinition(
         key="too-few-workers",
@@ -55,29 +72,64 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("WorkersOnline",),
         comparison="<",
         threshold=lambda limits: limits.workers_at_least or None,
-        no_data=_NO_DATA_ABOUT_WORKERS,
+        pages=True,
     ),
     AlarmDefinition(
         key="failure-rate",
         description=(
-            "More than {limits.max_failures:g} % of the tasks that end fail "
-            "(checked only while at least {min_tasks} end in a period)."
+            "More than {limits.max_failures.number:g} % of the tasks that end in {period} fail "
+            "(checked only if at least {min_failures} do)."
         ),
-        metrics=("TasksFailed", "TasksSucceeded"),
+        metrics=_FAILED,
         expression=_FAILURE_PERCENT,
         comparison=">",
-        threshold=lambda limits: limits.max_failures or None,
+        threshold=lambda limits: limits.max_failures.percent,
+        lasting=_RATE_LASTING,
+        within=_RATE_LASTING,
+        period=_RATE_PERIOD,
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="failures",
+        description="{limits.max_failures.number:.10g} tasks or more fail within {period}.",
+        metrics=("TasksFailed",),
+        comparison=">=",
+        threshold=lambda limits: limits.max_failures.count,
+        period=lambda limits: limits.max_failures.seconds,
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="tasks-failing",
+        description=(
+            "Of some task every run fails, at least two by now: the monitor's log names it. "
+            "It is over when the task succeeds, or has not run for an hour."
+        ),
+        metrics=("TaskNamesFailing",),
+        comparison=">",
+        threshold=0,
+        pages=True,
     ),
     AlarmDefinition(
         key="retry-rate",
         description=(
-            "More than {limits.max_retries:g} % of the runs end in a retry "
-            "(checked only while at least {min_tasks} end in a period)."
+            "More than {limits.max_retries.number:g} % of the runs that end in {period} end in a "
+            "retry (checked only if at least {min_failures} do)."
         ),
-        metrics=("TasksRetried", "TasksFailed", "TasksSucceeded"),
+        metrics=_RETRIED,
         expression=_RETRY_PERCENT,
         comparison=">",
-        threshold=lambda limits: limits.max_retries or None,
+        threshold=lambda limits: limits.max_retries.percent,
+        lasting=_RATE_LASTING,
+        within=_RATE_LASTING,
+        period=_RATE_PERIOD,
+    ),
+    AlarmDefinition(
+        key="retries",
+        description="{limits.max_retries.number:.10g} runs or more end in a retry within {period}.",
+        metrics=("TasksRetried",),
+        comparison=">=",
+        threshold=lambda limits: limits.max_retries.count,
+        period=lambda limits: limits.max_retries.seconds,
     ),
     AlarmDefinition(
         key="workers-lost",
@@ -85,7 +137,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("WorkersLost",),
         comparison=">",
         threshold=0,
-        datapoints=1,  # a death is counted in one period only
+        lasting=_AT_ONCE,
     ),
     AlarmDefinition(
         key="tasks-orphaned",
@@ -95,7 +147,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("TasksOrphaned",),
         comparison=">",
         threshold=0,
-        datapoints=1,  # each is counted in one period only
+        lasting=_AT_ONCE,
     ),
     AlarmDefinition(
         key="workers-stalled",
@@ -103,6 +155,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("WorkersStalled",),
         comparison=">",
         threshold=0,
+        pages=True,
     ),
     AlarmDefinition(
         key="oldest-message",
@@ -112,6 +165,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("OldestMessageAge",),
         comparison=">",
         threshold=lambda limits: limits.max_age or None,
+        pages=True,
     ),
     AlarmDefinition(
         key="queue-length",
@@ -119,7 +173,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("QueueLength",),
         comparison=">",
         threshold=lambda limits: limits.max_length or None,
-        datapoints=5,  # a burst that drains is no trouble
+        lasting=300,  # a burst that drains is no trouble
+        pages=True,
     ),
     AlarmDefinition(
         key="queue-critical",
@@ -128,6 +183,33 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         comparison=">=",
         threshold=2,
         applies=has_queue_limits,
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="queues-unread",
+        description="Messages wait in a queue that no worker reads.",
+        metrics=("QueuesUnread",),
+        comparison=">",
+        threshold=0,
+    ),
+    AlarmDefinition(
+        key="oldest-running",
+        description="A task has been running for more than {limits.max_running:.10g} seconds.",
+        metrics=("OldestRunningTaskAge",),
+        comparison=">",
+        threshold=lambda limits: limits.max_running or None,
+    ),
+    AlarmDefinition(
+        key="saturated",
+        description=(
+            "{limits.max_utilization:.10g} % or more of the pool processes are busy all the time: "
+            "what comes now has to wait."
+        ),
+        metrics=("WorkerUtilization",),
+        comparison=">=",
+        threshold=lambda limits: limits.max_utilization or None,
+        lasting=900,
+        within=900,
     ),
     AlarmDefinition(
         key="tasks-reserved",
@@ -140,14 +222,17 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         threshold=lambda limits: limits.max_reserved or None,
     ),
     AlarmDefinition(
-        key="worker-memory",
+        key="second-monitor",
         description=(
-            "A worker's main process has used more than {limits.max_memory:g} MiB. It is the "
-            "peak: it falls only when the worker is restarted."
+            "More than one monitor publishes these metrics: everything is counted twice. Stop one, "
+            "or give it a namespace or dimensions of its own."
         ),
-        metrics=("WorkerMemory",),
+        metrics=("MonitorHeartbeat",),
         comparison=">",
-        threshold=lambda limits: limits.max_memory * _MEBIBYTE or None,
+        threshold=1,
+        is_per_shot=True,
+        next_step="healthcheck",
+        applies=_has_no_durable_queue,  # one that lags behind takes shots in between
     ),
     AlarmDefinition(
         key="events-lost",
@@ -155,6 +240,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("EventsLost",),
         comparison=">",
         threshold=0,
+        next_step="check",
     ),
     AlarmDefinition(
         key="publish-failures",
@@ -164,6 +250,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("PublishFailures",),
         comparison=">",
         threshold=0,
+        pages=True,
+        next_step="healthcheck",
     ),
     AlarmDefinition(
         key="data-dropped",
@@ -173,7 +261,8 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("DatumsDropped",),
         comparison=">",
         threshold=0,
-        datapoints=1,  # each is counted in one period only
+        lasting=_AT_ONCE,
+        next_step="healthcheck",
     ),
 )
 
@@ -187,6 +276,7 @@ QUEUE_ALARMS: tuple[AlarmDefinition[QueueLimits], ...] = (
         metrics=("OldestMessageAge",),
         comparison=">",
         threshold=lambda limits: limits.max_age,
+        pages=True,
     ),
     AlarmDefinition(
         key="queue-length",
@@ -194,7 +284,16 @@ QUEUE_ALARMS: tuple[AlarmDefinition[QueueLimits], ...] = (
         metrics=("QueueLength",),
         comparison=">",
         threshold=lambda limits: limits.max_length,
-        datapoints=5,  # a burst that drains is no trouble
+        lasting=300,  # a burst that drains is no trouble
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="queue-workers",
+        description="Fewer than {limits.workers:.10g} workers read this queue.",
+        metrics=("QueueConsumers",),
+        comparison="<",
+        threshold=lambda limits: limits.workers,
+        pages=True,
     ),
 )
 
@@ -214,12 +313,54 @@ TASK_ALARMS: tuple[AlarmDefinition[TaskLimits], ...] = (
     AlarmDefinition(
         key="failure-rate",
         description=(
-            "More than {limits.failures:g} % of the runs of this task that end fail "
-            "(checked only while at least {min_tasks} end in a period)."
+            "More than {limits.failures.number:g} % of the runs of this task that end in {period} "
+            "fail (checked only if at least {min_failures} do)."
         ),
-        metrics=("TasksFailed", "TasksSucceeded"),
+        metrics=_FAILED,
         expression=_FAILURE_PERCENT,
         comparison=">",
-        threshold=lambda limits: limits.failures,
+        threshold=lambda limits: limits.failures.percent if limits.failures else None,
+        period=lambda _: _TASK_RATE_PERIOD,
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="failures",
+        description=(
+            "{limits.failures.number:.10g} runs of this task or more fail within {period}."
+        ),
+        metrics=("TasksFailed",),
+        comparison=">=",
+        threshold=lambda limits: limits.failures.count if limits.failures else None,
+        period=lambda limits: limits.failures.seconds if limits.failures else 0,
+        pages=True,
+    ),
+    AlarmDefinition(
+        key="retry-rate",
+        description=(
+            "More than {limits.retries.number:g} % of the runs of this task that end in {period} "
+            "end in a retry (checked only if at least {min_failures} do)."
+        ),
+        metrics=_RETRIED,
+        expression=_RETRY_PERCENT,
+        comparison=">",
+        threshold=lambda limits: limits.retries.percent if limits.retries else None,
+        period=lambda _: _TASK_RATE_PERIOD,
+    ),
+    AlarmDefinition(
+        key="retries",
+        description=(
+            "{limits.retries.number:.10g} runs of this task or more end in a retry within {period}."
+        ),
+        metrics=("TasksRetried",),
+        comparison=">=",
+        threshold=lambda limits: limits.retries.count if limits.retries else None,
+        period=lambda limits: limits.retries.seconds if limits.retries else 0,
+    ),
+    AlarmDefinition(
+        key="oldest-running",
+        description="This task has been running for more than {limits.running:.10g} seconds.",
+        metrics=("OldestRunningTaskAge",),
+        comparison=">",
+        threshold=lambda limits: limits.running,
     ),
 )

@@ -12,7 +12,6 @@ from .model import Alarm, CompositeAlarm, resource_name
 from .options import ProvisionOptions, QueueLimits
 from .series import (
     is_published,
-    period_seconds_of,
     published_series,
     queue_split,
     task_split,
@@ -37,7 +36,8 @@ def build_alarms(settings: Settings, options: ProvisionOptions) -> tuple[Alarm, 
 def build_composite(alarms: tuple[Alarm, ...], options: ProvisionOptions) -> CompositeAlarm | None:
     """Return the alarm that Celery is unhealthy; None if the cluster has no alarm.
 
-    It is on while any alarm of the whole cluster is; alarms of one queue or task do not count.
+    It is on while any alarm of the whole cluster is; alarms of one queue or task do not count. It
+    never pages: while one alarm keeps it on, it does not go off for the next.
     """
     children = tuple(alarm.name for alarm in alarms if alarm.cluster_wide)
     if not children:
@@ -46,18 +46,28 @@ def build_composite(alarms: tuple[Alarm, ...], options: ProvisionOptions) -> Com
         name=resource_name(options.prefix, "unhealthy"),
         description="Celery is unhealthy: at least one alarm of the whole cluster is on.",
         children=children,
-        actions=options.pages,
+        actions=options.topics,
     )
 
 
 def alarm_notes(settings: Settings, options: ProvisionOptions) -> tuple[str, ...]:
     """Return a sentence for each alarm that is left out, and for what a person must decide."""
+    watched = {alarm.series[0].metric for alarm in _cluster_alarms(settings, options)}
     notes = [
         f"No alarm {resource_name(options.prefix, definition.key)}: {reason}."
         for definition in CLUSTER_ALARMS
         if definition.applies(settings)
+        and definition.metrics[0] not in watched  # such as by the count, instead of the rate
         and (reason := _omission_reason(definition, settings, options)) is not None
     ]
+    unlimited = [
+        queue.name for queue in options.queues if queue.max_length is None and queue.max_age is None
+    ]
+    if unlimited:
+        notes.append(
+            f"No limit is given for {', '.join(unlimited)}: those of all queues count for each, "
+            "the length as well as the age, which cannot be known on every broker."
+        )
     known = [queue.name for queue in _known_queues(settings, options)]
     unmatched = [
         glob
@@ -91,7 +101,7 @@ def _cluster_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[A
 def _omission_reason(
     definition: AlarmDefinition[ProvisionOptions], settings: Settings, options: ProvisionOptions
 ) -> str | None:
-    if definition.threshold_for(options) is None:
+    if definition.threshold_for(options, settings) is None:
         return "its threshold is 0"
     for metric in definition.metrics:
         reason = unpublished_reason(metric, settings)
@@ -133,8 +143,9 @@ def _known_queues(settings: Settings, options: ProvisionOptions) -> Iterator[Que
         if max_age is None:
             max_age = _critical_limit(name, settings.queue_age_limits)
         if max_length is None and max_age is None:
-            max_age = options.max_age or None
-        yield QueueLimits(name, max_length, max_age)
+            # The age of the oldest message is not known on every broker; how many there are is.
+            max_length, max_age = options.max_length or None, options.max_age or None
+        yield QueueLimits(name, max_length, max_age, own.workers)
 
 
 def _limit_globs(settings: Settings) -> list[str]:
@@ -172,7 +183,7 @@ def _build(
     split: tuple[str, str] | None = None,
 ) -> Iterator[Alarm]:
     """Yield the alarm of the definition, unless the limits leave it out."""
-    threshold = definition.threshold_for(limits)
+    threshold = definition.threshold_for(limits, settings)
     if threshold is None:
         return
     series = tuple(
@@ -187,17 +198,20 @@ def _build(
     )
     # In the alarm's name the queue or task is written as in its dimension: encoded.
     watched = series[0].dimensions[-1][1] if split else ""
+    waiting = definition.waiting_for(limits, settings)
+    pages: tuple[str, ...] = options.pages if definition.pages else ()
     yield Alarm(
         name=resource_name(options.prefix, definition.key, watched),
-        description=definition.description_for(limits, options),
+        description=definition.description_for(limits, settings, options),
         series=series,
         expression=definition.expression_for(options),
         comparison=definition.comparison,
         threshold=float(threshold),
-        datapoints=definition.datapoints,
-        periods=definition.periods,
-        period_seconds=period_seconds_of(settings),
+        datapoints=waiting.datapoints,
+        periods=waiting.periods,
+        period_seconds=waiting.period_seconds,
         missing=definition.no_data.treated_as,
-        actions=options.topics,
+        actions=tuple(dict.fromkeys((*options.topics, *pages))),
+        pages=definition.pages,
         cluster_wide=split is None,
     )

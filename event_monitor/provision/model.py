@@ -100,6 +100,7 @@ class Alarm:
     missing: MissingData
     expression: str = ""
     actions: tuple[str, ...] = ()  # ARNs notified when it goes off, and when it is over
+    pages: bool = False  # whether it notifies those that page as well
     cluster_wide: bool = True  # False: of one queue or one task, or for scaling
 
     def __post_init__(self) -> None:

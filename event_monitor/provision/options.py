@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import SettingsError
 from ..settings import did_you_mean
+from .quantities import TooMany, parse_seconds, parse_too_many
 
 __all__ = [
     "ProvisionOptions",
@@ -20,25 +24,38 @@ __all__ = [
 # Safe in alarm rules, and in the names of dashboards and of every kind of resource.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
+_MAX_URL_CHARACTERS = 200  # a description has room for it
 _MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
+
+
+_FIVE_PERCENT, _A_QUARTER = TooMany(5.0), TooMany(25.0)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """Limits of one queue: messages, and seconds the oldest may wait. None: no such alarm."""
+    """Limits of one queue: messages, seconds the oldest may wait, workers that must read it.
+
+    None: no such alarm.
+    """
 
     name: str
     max_length: float | None = None
     max_age: float | None = None
+    workers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """Limits of one task: p95 of its runtime in seconds, percent that fail. None: no such alarm."""
+    """Limits of one task. None: no such alarm.
+
+    ``p95`` of its runtime and how long it may be ``running`` are in seconds.
+    """
 
     name: str
     p95: float | None = None
-    failures: float | None = None
+    failures: TooMany | None = None
+    retries: TooMany | None = None
+    running: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +67,20 @@ class ProvisionOptions:
 
     prefix: str = "celery"
     topics: tuple[str, ...] = ()  # ARNs that every alarm notifies
-    pages: tuple[str, ...] = ()  # ARNs that the composite alarm notifies
+    pages: tuple[str, ...] = ()  # ARNs that those notify, too, which mean that work stops
+    app: str = ""  # as in `celery -A`: for the commands that the alarms' descriptions name
+    page_url: str = ""  # where to look, for the same
     queues: tuple[QueueLimits, ...] = ()
     tasks: tuple[TaskLimits, ...] = ()
     workers_at_least: int = 1
-    max_failures: float = 5.0  # percent
-    max_retries: float = 25.0  # percent
-    min_tasks: int = 20  # per period; with fewer, percentages mean nothing
+    max_failures: TooMany = _FIVE_PERCENT
+    max_retries: TooMany = _A_QUARTER
+    min_failures: int = 2  # or retries, per period; with fewer, percentages mean nothing
     max_age: float = 600.0  # seconds
     max_length: float = 10_000.0  # messages
+    max_running: float = 3_600.0  # seconds
     max_reserved: float = 1_000.0  # tasks
-    max_memory: float = 1_024.0  # MiB
+    max_utilization: float = 100.0  # percent
     sqs_queues: tuple[str, ...] = ()  # ARNs of the queues whose depth the monitor may read
     # scaling
     scale_by: str = "target"  # or "step"
@@ -77,8 +97,15 @@ class ProvisionOptions:
                 f"--prefix is {self.prefix!r}; it must be 1 to 40 letters, digits, _ or -, "
                 "and begin with a letter."
             )
-        _check_actions("--topic", self.topics)
-        _check_actions("--page", self.pages)
+        _check_arns("--topic", self.topics)
+        _check_arns("--page", self.pages)
+        if len({*self.topics, *self.pages}) > _MAX_ACTIONS:
+            raise SettingsError("--topic and --page name more than five ARNs; an alarm takes five.")
+        if self.page_url and not _is_url(self.page_url):
+            raise SettingsError(
+                f"--page-url is {self.page_url!r}; it must be a URL such as "
+                "https://monitor.example.com/ without a password."
+            )
         _check_arns("--sqs-queue", self.sqs_queues)
         for field in fields(self):
             value = getattr(self, field.name)
@@ -96,46 +123,81 @@ class ProvisionOptions:
 
 
 def parse_queue_limits(text: str) -> QueueLimits:
-    """Parse ``NAME`` or ``NAME:max_length=1000,max_age=60``; else raise ``SettingsError``."""
-    name, limits = _parse_limits("--queue", text, ("max_length", "max_age"))
+    """Parse ``NAME`` or ``NAME:max_length=1000,max_age=5m,workers=2``; else ``SettingsError``."""
+    name, limits = _parse_limits(
+        "--queue", text, {"max_length": _number, "max_age": _seconds, "workers": _number}
+    )
     return QueueLimits(name, **limits)
 
 
 def parse_task_limits(text: str) -> TaskLimits:
-    """Parse ``NAME:p95=30,failures=10``; else raise ``SettingsError``."""
-    name, limits = _parse_limits("--task", text, ("p95", "failures"))
+    """Parse ``NAME:p95=30,failures=3/15m,retries=50,running=1h``; else ``SettingsError``."""
+    name, limits = _parse_limits(
+        "--task",
+        text,
+        {"p95": _seconds, "failures": _too_many, "retries": _too_many, "running": _seconds},
+    )
     if not limits:
         raise SettingsError(f"--task is {text!r}; say what to watch: {name}:p95=SECONDS.")
     return TaskLimits(name, **limits)
 
 
-def _parse_limits(flag: str, text: str, keys: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+def _parse_limits(
+    flag: str, text: str, parsers: Mapping[str, Callable[[str, str], Any]]
+) -> tuple[str, dict[str, Any]]:
     name, colon, rest = text.rpartition(":")
     if not colon or "=" not in rest:  # a name may have colons of its own
         name, rest = text, ""
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
-        if key not in keys:
+        if key not in parsers:
+            *others, last = parsers
             raise SettingsError(
-                f"{flag} is {text!r}; after the name come {' and '.join(keys)}, "
-                f"not {key!r}{did_you_mean(key, keys)}."
+                f"{flag} is {text!r}; after the name come {', '.join(others)} and {last}, "
+                f"not {key!r}{did_you_mean(key, tuple(parsers))}."
             )
-        try:
-            limits[key] = float(value)
-        except ValueError:
-            limits[key] = math.nan
-        if not 0 < limits[key] < math.inf:
-            raise SettingsError(f"{flag} is {text!r}; {key} must be a number above 0.")
+        limits[key] = parsers[key](f"{key} of {flag} {text!r}", value)
     if not name.strip():
         raise SettingsError(f"{flag} is {text!r}; it must begin with a name.")
     return name, limits
 
 
-def _check_actions(flag: str, arns: tuple[str, ...]) -> None:
-    if len(arns) > _MAX_ACTIONS:
-        raise SettingsError(f"{flag} is given {len(arns)} times; an alarm takes five.")
-    _check_arns(flag, arns)
+def _number(what: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(f"{what} is {text!r}; it must be a number above 0.")
+    return value
+
+
+def _seconds(what: str, text: str) -> float:
+    value = parse_seconds(text)
+    if not value:
+        raise SettingsError(f"{what} is {text!r}; say a time above 0 such as 90, 5m or 1h.")
+    return value
+
+
+def _too_many(what: str, text: str) -> TooMany:
+    value = parse_too_many(what, text)
+    if not value.number:
+        raise SettingsError(f"{what} is {text!r}; it must be above 0.")
+    return value
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    is_short = len(text) <= _MAX_URL_CHARACTERS and not re.search(r"\s", text)
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and (is_short and "@" not in parts.netloc)
+    )
 
 
 def _check_arns(flag: str, arns: tuple[str, ...]) -> None:

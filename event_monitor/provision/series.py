@@ -105,8 +105,9 @@ def queue_split(name: str) -> tuple[str, str]:
 
 
 def period_seconds_of(settings: Settings) -> int:
-    """Return the shortest CloudWatch period in which every series has a datum, in seconds."""
-    interval = settings.interval
-    if settings.high_resolution and interval <= 30:
-        return 10 if interval <= 10 else 30
-    return 60 * ceil(interval / 60)
+    """Return the shortest period of alarms in which every series has a datum, in seconds.
+
+    Never less than a minute, whatever the resolution of the data: an alarm with a shorter period
+    costs three times as much.
+    """
+    return 60 * ceil(settings.interval / 60)

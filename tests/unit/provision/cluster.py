@@ -11,6 +11,7 @@ from event_monitor.distribution import Distribution
 from event_monitor.metrics import Metric, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
+    FailingTask,
     OrphanedTask,
     PublisherReport,
     Snapshot,
@@ -71,6 +72,7 @@ def period(
     survey: Survey | None = None,
     report: PublisherReport | None = None,
     events_lost: tuple[tuple[str, int], ...] = (),
+    failing: tuple[FailingTask, ...] = (),
     settings: Settings = PLAIN,
 ) -> Period:
     """Return the metrics of one minute in which nothing happens but what is given."""
@@ -84,6 +86,7 @@ def period(
         workers=online,
         losses=losses,
         survey=survey or surveyed(),
+        failing=failing,
         publisher=report or PublisherReport(),
     )
     return metrics_from(snapshot, settings)

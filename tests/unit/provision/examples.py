@@ -8,6 +8,7 @@ from typing import Any
 
 from event_monitor.catalog import CATALOG
 from event_monitor.provision.options import ProvisionOptions, QueueLimits, TaskLimits
+from event_monitor.provision.quantities import TooMany
 from event_monitor.settings import Settings
 
 HOSTILE = "a\"b\\c ${d} %{if} 'é\n"
@@ -20,7 +21,10 @@ OPTIONS = ProvisionOptions(
     topics=("arn:aws:sns:eu-west-1:123456789012:alerts",),
     pages=("arn:aws:sns:eu-west-1:123456789012:pager",),
     queues=(QueueLimits("celery", 100, 60), QueueLimits(HOSTILE, 100, 60)),
-    tasks=(TaskLimits("shop.pay", 30.5, 10), TaskLimits(HOSTILE, 1, 1)),
+    tasks=(
+        TaskLimits("shop.pay", 30.5, TooMany(10), TooMany(3, 900)),
+        TaskLimits(HOSTILE, 1, TooMany(1)),
+    ),
     sqs_queues=("arn:aws:sqs:eu-west-1:123456789012:celery",),
     workers_from=0,
     scale_queue="celery",

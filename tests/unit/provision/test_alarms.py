@@ -14,25 +14,152 @@ from event_monitor.provision.options import (
     TaskLimits,
     parse_queue_limits,
 )
+from event_monitor.provision.quantities import TooMany
 from event_monitor.settings import Settings
 
 from .cluster import PLAIN
 
 OPTIONS = ProvisionOptions(
-    tasks=(TaskLimits("shop.pay", p95=30.0, failures=10.0),), queues=(QueueLimits("celery", 5, 60),)
+    tasks=(TaskLimits("shop.pay", p95=30.0, failures=TooMany(10.0)),),
+    queues=(QueueLimits("celery", 5, 60),),
 )
 
 
-def test_every_alarm_is_m_of_n_and_says_what_no_data_means() -> None:
+def test_every_alarm_says_how_long_it_waits_what_no_data_means_and_what_to_type() -> None:
     """In its description, where it is read at night."""
-    alarms = build_alarms(PLAIN, OPTIONS)
+    options = replace(OPTIONS, app="shop.celery", page_url="https://monitor.example/")
+    alarms = build_alarms(PLAIN, options)
 
-    assert all(1 <= alarm.datapoints <= alarm.periods >= 3 for alarm in alarms)
-    assert all("No data is" in alarm.description for alarm in alarms)
+    for alarm in alarms:
+        assert "No data is" in alarm.description
+        assert "It waits for " in alarm.description or "It goes off at once." in alarm.description
+        assert "Next: event-monitor " in alarm.description
+        assert alarm.description.endswith("Look at https://monitor.example/.")
     assert [alarm.name for alarm in alarms if alarm.missing == "breaching"] == [
-        "celery-monitor-dead",
-        "celery-too-few-workers",
+        "celery-monitor-dead"
     ]
+    (lost,) = [alarm for alarm in alarms if alarm.name == "celery-broker-lost"]
+    assert lost.description == (
+        "The monitor is not connected to the broker; what happens meanwhile may never be counted. "
+        "It waits for 3 of 5 minutes. No data is not a problem here: the alarm monitor-dead covers "
+        "it. Next: event-monitor check -A shop.celery. Look at https://monitor.example/."
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "high_resolution", "seconds", "said"),
+    [
+        (60.0, False, 180, "It waits for 3 minutes."),
+        (10.0, False, 180, "It waits for 3 minutes."),
+        (1.0, True, 180, "It waits for 3 minutes."),
+        (30.0, True, 180, "It waits for 3 minutes."),
+        (90.0, False, 240, "It waits for 4 minutes."),
+        (300.0, False, 600, "It waits for 10 minutes."),
+    ],
+)
+def test_an_alarm_waits_as_long_at_every_interval(
+    interval: float, high_resolution: bool, seconds: int, said: str
+) -> None:
+    """As far as it can: a monitor is not dead by one shot that is late; and it says how long."""
+    settings = Settings(interval=interval, high_resolution=high_resolution)
+    dead, *_ = build_alarms(settings, ProvisionOptions())
+
+    assert dead.name == "celery-monitor-dead"
+    assert dead.datapoints == dead.periods >= 2
+    assert dead.periods * dead.period_seconds == seconds
+    assert said in dead.description
+
+
+def test_two_shots_in_a_minute_are_one_monitor_where_the_interval_is_shorter() -> None:
+    """The threshold is what one monitor publishes in a period."""
+
+    def threshold(settings: Settings) -> float:
+        (alarm,) = [
+            alarm
+            for alarm in build_alarms(settings, ProvisionOptions())
+            if alarm.name == "celery-second-monitor"
+        ]
+        return alarm.threshold
+
+    assert threshold(Settings()) == 1
+    assert threshold(Settings(interval=10.0)) == 6
+    assert threshold(Settings(interval=45.0)) == 2
+    assert threshold(Settings(interval=300.0)) == 1
+
+
+def test_what_stops_the_work_pages_and_the_rest_informs() -> None:
+    """All notify the topic; the composite is one of those that inform."""
+    topic, page = "arn:aws:sns:a:1:topic", "arn:aws:sns:a:1:page"
+    options = replace(OPTIONS, topics=(topic,), pages=(page,))
+    alarms = build_alarms(PLAIN, options)
+    composite = build_composite(alarms, options)
+
+    assert {alarm.actions for alarm in alarms} == {(topic,), (topic, page)}
+    assert [alarm.name.removeprefix("celery-") for alarm in alarms if alarm.pages] == [
+        "monitor-dead",
+        "broker-lost",
+        "too-few-workers",
+        "failure-rate",
+        "tasks-failing",
+        "workers-stalled",
+        "oldest-message",
+        "queue-length",
+        "publish-failures",
+        "oldest-message-celery",
+        "queue-length-celery",
+        "failure-rate-shop.pay",
+    ]
+    assert all((page in alarm.actions) == alarm.pages for alarm in alarms)
+    assert composite is not None
+    assert composite.actions == (topic,)
+
+
+def test_failures_are_too_many_by_percent_or_by_count() -> None:
+    """Whichever was said; of all tasks, and of one."""
+    options = ProvisionOptions(
+        max_failures=TooMany(5, 300),
+        max_retries=TooMany(9, 600),
+        tasks=(
+            TaskLimits("one", failures=TooMany(3, 900), retries=TooMany(1, 60)),
+            TaskLimits("two", failures=TooMany(3), retries=TooMany(50)),
+        ),
+    )
+    found = {
+        alarm.name.removeprefix("celery-"): (alarm.threshold, alarm.period_seconds)
+        for alarm in build_alarms(PLAIN, options)
+        if {series.metric for series in alarm.series} & {"TasksFailed", "TasksRetried"}
+    }
+    assert found == {
+        "failures": (5, 300),
+        "retries": (9, 600),
+        "failures-one": (3, 900),
+        "retries-one": (1, 60),
+        "failure-rate-two": (3, 1_800),
+        "retry-rate-two": (50, 1_800),
+    }
+    assert not any("failure" in note for note in alarm_notes(PLAIN, options))
+    none = alarm_notes(PLAIN, ProvisionOptions(max_failures=TooMany(0)))
+    assert "No alarm celery-failure-rate: its threshold is 0." in none
+
+
+def test_the_readers_of_a_queue_are_watched_where_their_number_is_published() -> None:
+    """It is not by default, and then that is said."""
+    options = ProvisionOptions(queues=(parse_queue_limits("mail:workers=2"),))
+    with pytest.raises(SettingsError, match="`by_queue` has no QueueConsumers"):
+        build_alarms(PLAIN, options)
+
+    settings = replace(PLAIN, by_queue=("QueueLength", "OldestMessageAge", "QueueConsumers"))
+    alarms = {alarm.name: alarm for alarm in build_alarms(settings, options)}
+    assert alarms["celery-queue-workers-mail"].threshold == 2
+    assert alarms["celery-queue-workers-mail"].series[0].statistic == "Minimum"
+
+
+def test_a_second_monitor_is_not_told_by_shots_that_a_durable_queue_hurries() -> None:
+    """One that catches up takes more than one in an interval."""
+    durable = replace(PLAIN, durable_queue="events", state_dir="/state")
+    assert "celery-second-monitor" not in {
+        alarm.name for alarm in build_alarms(durable, ProvisionOptions())
+    }
 
 
 def test_an_alarm_on_what_is_not_published_is_left_out_and_that_is_said() -> None:
@@ -151,14 +278,18 @@ def test_what_only_the_limits_suggest_is_left_out_where_queues_have_no_series() 
     assert "celery-queue-length-celery" not in names
 
 
-def test_a_queue_named_without_limits_has_the_age_of_all() -> None:
-    """Naming it is enough."""
-    alarms = build_alarms(
-        PLAIN, ProvisionOptions(queues=(parse_queue_limits("mail"),), max_age=90.0)
-    )
+def test_a_queue_named_without_limits_has_those_of_all() -> None:
+    """Naming it is enough; its length counts, too, since not every broker knows the age."""
+    options = ProvisionOptions(queues=(parse_queue_limits("mail"),), max_age=90.0, max_length=7.0)
+    alarms = build_alarms(PLAIN, options)
+
     assert [(alarm.name, alarm.threshold) for alarm in alarms if not alarm.cluster_wide] == [
-        ("celery-oldest-message-mail", 90.0)
+        ("celery-oldest-message-mail", 90.0),
+        ("celery-queue-length-mail", 7.0),
     ]
+    assert any(
+        note.startswith("No limit is given for mail:") for note in alarm_notes(PLAIN, options)
+    )
 
 
 def test_even_the_longest_interval_makes_alarms() -> None:

@@ -9,8 +9,10 @@ import pytest
 from event_monitor.metrics import metrics_from
 from event_monitor.provision.alarms import build_alarms
 from event_monitor.provision.options import ProvisionOptions, QueueLimits, TaskLimits
+from event_monitor.provision.quantities import TooMany
 from event_monitor.settings import Settings
-from event_monitor.snapshot import BrokerLink, PublisherReport, Snapshot, Window
+from event_monitor.snapshot import BrokerLink, FailingTask, PublisherReport, Snapshot, Window
+from event_monitor.survey import QueueDepth
 
 from .cluster import (
     IDLE_WORKER,
@@ -26,7 +28,8 @@ from .cluster import (
 from .evaluator import goes_off
 
 OPTIONS = ProvisionOptions(
-    tasks=(TaskLimits("shop.pay", p95=30.0, failures=10.0),), queues=(QueueLimits("celery", 5, 60),)
+    tasks=(TaskLimits("shop.pay", p95=30.0, failures=TooMany(10.0)),),
+    queues=(QueueLimits("celery", 5, 60),),
 )
 
 
@@ -43,48 +46,51 @@ def on(
 
 def test_a_quiet_night_sets_nothing_off() -> None:
     """No task runs, workers are there, the queue is empty."""
-    assert on([period()] * 5) == set()
-
-
-def test_failing_tasks_set_off_the_failure_rates() -> None:
-    """Of the cluster and of the task, and nothing else."""
-    assert on([period(counts=counted(succeeded=50, failed=50))] * 5) == {
-        "failure-rate",
-        "failure-rate-shop.pay",
-    }
+    assert on([period()] * 60) == set()
 
 
 def test_a_few_failures_at_night_are_no_rate() -> None:
     """One task that fails alone is 100 percent of nothing much."""
-    assert on([period(counts=counted(failed=1))] * 5) == set()
+    assert on([period(counts=counted(failed=1)), *[period()] * 9]) == set()
 
 
-def test_one_bad_minute_is_no_alarm() -> None:
-    """Three of five have to be bad."""
-    bad = period(counts=counted(failed=100))
-    assert on([*[period()] * 4, bad]) == set()
+def test_a_bad_minute_is_no_alarm_of_the_cluster() -> None:
+    """The good ones around it outweigh it; a limit of a single task is stricter."""
+    good, bad = period(counts=counted(succeeded=100)), period(counts=counted(failed=100))
+    assert on([*[good] * 30, bad]) == set()
+    assert on([*[good] * 30, bad, good, good]) == set()
 
 
-def test_a_dead_monitor_sets_off_its_own_alarm_and_that_of_the_workers() -> None:
+def test_a_dead_monitor_sets_off_its_own_alarm_only() -> None:
     """Without data nobody knows of failures, nor whether workers are there."""
-    assert on([*[period()] * 2, *[()] * 5]) == {"monitor-dead", "too-few-workers"}
+    assert on([*[period()] * 10, *[()] * 10]) == {"monitor-dead"}
 
 
-def test_a_monitor_is_dead_after_three_minutes_and_not_after_two() -> None:
-    """As soon as possible without a false alarm."""
-    assert "monitor-dead" not in on([*[period()] * 3, (), ()])
-    assert "monitor-dead" in on([*[period()] * 2, (), (), ()])
-
-
-def test_a_gap_of_one_minute_is_forgiven() -> None:
-    """A send may be late."""
-    assert on([*[period()] * 3, (), period()]) == set()
+def test_a_gap_of_two_minutes_is_forgiven() -> None:
+    """A send may be late, and a monitor may be restarted."""
+    assert on([*[period()] * 5, (), ()]) == set()
+    assert on([*[period()] * 5, (), (), period()]) == set()
+    assert on([*[period()] * 5, *[()] * 5]) == {"monitor-dead"}
 
 
 @pytest.mark.parametrize(
     ("periods", "expected"),
     [
-        ([period(counts=counted(succeeded=20, retried=20))] * 5, {"retry-rate"}),
+        ([period(counts=counted(succeeded=20, retried=20))] * 9, {"retry-rate"}),
+        (
+            [period(counts=counted(succeeded=50, failed=50))] * 9,
+            {"failure-rate", "failure-rate-shop.pay"},
+        ),
+        ([period(failing=(FailingTask("t", 2, 0.0),))] * 3, {"tasks-failing"}),
+        (
+            [period(survey=surveyed(worker=replace(IDLE_WORKER, active=4)))] * 15,
+            {"saturated"},
+        ),
+        (
+            [period(survey=surveyed(queue=QueueDepth("mail", ready=1, consumers=0)))] * 3,
+            {"queues-unread"},
+        ),
+        ([period() * 2] * 3, {"second-monitor"}),
         ([period(counts=TIMES)] * 5, {"runtime-p95-shop.pay"}),
         ([period(workers=0)] * 5, {"too-few-workers"}),
         (
@@ -101,10 +107,6 @@ def test_a_gap_of_one_minute_is_forgiven() -> None:
         (
             [period(survey=surveyed(worker=replace(IDLE_WORKER, reserved=2_000)))] * 5,
             {"tasks-reserved"},
-        ),
-        (
-            [period(survey=surveyed(worker=replace(IDLE_WORKER, memory_bytes=2 * 2**30)))] * 5,
-            {"worker-memory"},
         ),
         ([period(events_lost=(("celery@0", 3),))] * 5, {"events-lost"}),
         ([period(report=PublisherReport(failures=1))] * 5, {"publish-failures"}),

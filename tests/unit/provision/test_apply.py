@@ -14,6 +14,7 @@ from event_monitor.errors import SettingsError, UnavailableError
 from event_monitor.provision.apply import Account
 from event_monitor.provision.changes import Change, our_tags
 from event_monitor.provision.options import ProvisionOptions, TaskLimits
+from event_monitor.provision.quantities import TooMany
 from event_monitor.provision.stack import Stack, build_stack
 from event_monitor.settings import Settings
 
@@ -108,7 +109,7 @@ def test_what_is_equal_is_unchanged() -> None:
 def test_the_order_of_dimensions_and_metrics_is_no_difference() -> None:
     """CloudWatch gives them back in one of its own."""
     settings = Settings(dimensions=(("Environment", "prod"), ("Team", "shop")))
-    options = ProvisionOptions(tasks=(TaskLimits("pay", failures=1.0),))
+    options = ProvisionOptions(tasks=(TaskLimits("pay", failures=TooMany(1.0)),))
     stack = build_stack(("alarms",), settings, options)
     alarms = described(stack)
     for alarm in alarms:

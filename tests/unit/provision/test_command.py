@@ -94,7 +94,7 @@ def test_grafana_is_the_same_in_every_form(form: str) -> None:
         ),
         (["all", "--apply", "--delete"], "--apply and --delete exclude each other."),
         (["all", "--apply", "--out", "x"], "--apply writes no files; remove --out."),
-        (["alarms", "--task", "a:p95=x"], "p95 must be a number above 0."),
+        (["alarms", "--task", "a:p95=x"], "say a time above 0 such as 90, 5m or 1h."),
         (["alarms", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),
         (
             ["autoscaling", "--no-probe-workers"],
