@@ -75,6 +75,19 @@ def test_a_busy_fleet_in_which_one_run_in_a_hundred_fails_notifies_nobody() -> N
     assert notified(TOPIC, fleet) == []
 
 
+def test_replicas_that_share_a_name_notify_nobody() -> None:
+    """Two containers with one nodename, both with pid 1; one of them is busy."""
+    fleet = Fleet()
+    fleet.start(2)
+    shared = [fleet.scene.worker("celery@shared").hello() for _ in range(2)]
+    fleet.workers |= {"one": shared[0], "two": shared[1]}
+    fleet.run(5)
+    shared[0].begin("long", name="shop.report")
+    fleet.run(30)
+
+    assert notified(TOPIC, fleet) == []
+
+
 # -- little happens --------------------------------------------------------------------------------
 
 
@@ -154,6 +167,26 @@ def test_a_killed_worker_informs_and_does_not_page() -> None:
 
     assert names(PAGE, fleet) == []
     assert sorted(names(TOPIC, fleet)) == ["tasks-orphaned", "unhealthy", "workers-lost"]
+
+
+def test_a_crash_loop_informs_for_as_long_as_it_goes_on() -> None:
+    """A container that dies while it runs its task and comes back with its name, every minute."""
+    fleet = Fleet()
+    fleet.start(3)
+    fleet.run(10)
+
+    def crash(minute: int) -> None:
+        fleet.workers["loop"] = fleet.scene.worker("celery@loop").hello()
+        fleet.workers["loop"].begin(f"crash-{minute}", name="shop.crash")
+
+    fleet.run(10, each=crash, succeeding=0)
+    fleet.stop("loop").end("crash-9")
+    fleet.run(10)
+
+    assert names(PAGE, fleet) == []
+    found = notified(TOPIC, fleet)
+    assert sorted(found.alarm for found in found) == ["tasks-orphaned", "unhealthy", "workers-lost"]
+    assert all(10 < found.minute <= 13 for found in found)
 
 
 # -- what was seen nowhere -------------------------------------------------------------------------
