@@ -172,7 +172,7 @@ class Disk:
         """Swallow an error of the disk: replace a damaged file, and log all else."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if _means_damage(error):
                 self._replace_file(error)
             else:
@@ -187,7 +187,7 @@ class Disk:
             sentence = str(error).rstrip(".")
             log.error("the spool cannot use %s: %s; going on in memory", self._file.path, sentence)
 
-    def _replace_file(self, error: sqlite3.Error) -> None:
+    def _replace_file(self, error: Exception) -> None:
         """Move the file aside, count what was in it as dropped, and make a new one."""
         former = self._file.forget()
         if former is not None:
@@ -202,7 +202,7 @@ class Disk:
             if former is None:
                 self._dropped += metrics_in(aside)
             self._file.open()
-        except (sqlite3.Error, OSError, UnavailableError) as again:
+        except (sqlite3.Error, UnicodeDecodeError, OSError, UnavailableError) as again:
             self._fail(again)
 
     def _settle_interrupted(self, store: Store) -> None:
@@ -217,11 +217,11 @@ class Disk:
             )
 
 
-def _means_damage(error: sqlite3.Error) -> bool:
+def _means_damage(error: Exception) -> bool:
     """Return whether the file is damaged, or not ours.
 
-    That is a plain ``DatabaseError``; a full, read-only or failing disk an ``OperationalError``.
+    That is a plain ``DatabaseError``, or a ``UnicodeDecodeError`` for a reason that quotes what is
+    damaged; a full, read-only or failing disk is an ``OperationalError``.
     """
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.OperationalError
-    )
+    is_of_the_file = isinstance(error, (sqlite3.DatabaseError, UnicodeDecodeError))
+    return is_of_the_file and not isinstance(error, sqlite3.OperationalError)

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["metrics_in", "prepare", "require_whole"]
+__all__ = ["COUNT", "metrics_in", "prepare", "require_whole"]
 
 _APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: marks the file as ours
 _APPLICATION_ID_BYTES = slice(68, 72)  # of the file, by SQLite's file format
@@ -32,11 +32,21 @@ _SCHEMA = f"""
     COMMIT;
 """
 
+_COLUMNS = {
+    "batch": {b"id", b"appended_at", b"metrics", b"data", b"handed_out"},
+    "checkpoint": {b"id", b"data"},
+}
+_MOST_METRICS = 1_000_000_000  # of a batch; ours have some thousand
+_IS_COUNT = f"typeof(metrics) = 'integer' AND metrics BETWEEN 1 AND {_MOST_METRICS}"
+#: How many metrics a row of ``batch`` has; 1 where it says what cannot be: SQLite takes any value.
+COUNT = f"CASE WHEN {_IS_COUNT} THEN metrics ELSE 1 END"
+
 
 def prepare(database: sqlite3.Connection) -> None:
     """Check that the file is ours and whole; make the tables in an empty one.
 
-    Raises ``sqlite3.DatabaseError`` if it is not.
+    Raises ``sqlite3.DatabaseError`` if it is not, and ``UnicodeDecodeError`` where the reason
+    quotes a damaged name.
     """
     run = database.execute
     tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -47,6 +57,9 @@ def prepare(database: sqlite3.Connection) -> None:
     if tables and found != (_APPLICATION_ID, _VERSION):
         raise sqlite3.DatabaseError(f"not a spool of this version: {found}")
     require_whole(database)
+    for table, columns in _COLUMNS.items() if tables else ():
+        if {row[1] for row in run(f"PRAGMA table_info({table})")} != columns:
+            raise sqlite3.DatabaseError(f"the table {table} has other columns")
     run("PRAGMA journal_mode = WAL")
     run("PRAGMA synchronous = FULL")  # one fsync per batch; an acknowledgement must last
     if not tables:
@@ -55,28 +68,29 @@ def prepare(database: sqlite3.Connection) -> None:
 
 def require_whole(database: sqlite3.Connection) -> None:
     """Raise ``sqlite3.DatabaseError`` if a part of the database is damaged."""
+    # Else of a text that is damaged Python makes an error that looks like one of the disk.
+    database.text_factory = bytes
     damage = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if damage != "ok":
-        raise sqlite3.DatabaseError(damage)
+    if damage != b"ok":
+        raise sqlite3.DatabaseError(damage.decode("utf-8", "replace"))
 
 
 def metrics_in(path: Path) -> int:
     """Return how many metrics are in a damaged file, as far as it can be read. Changes nothing.
 
-    A spool, which an empty file was too, counts as 1 at least: what cannot be read is not nothing.
-    Anything else held none of our metrics. Raises ``OSError``.
+    A spool, which an empty file was too, counts as 1 at least, and so does each of its batches:
+    what cannot be read is not nothing. Raises ``OSError``.
     """
     with path.open("rb") as file:
         head = file.read(_APPLICATION_ID_BYTES.stop)
     if not head:  # SQLite would delete the log beside it
         return 1
-    if head[_APPLICATION_ID_BYTES] != _APPLICATION_ID.to_bytes(4, "big"):
-        return 0
-    metrics = 0
+    is_ours = head[_APPLICATION_ID_BYTES] == _APPLICATION_ID.to_bytes(4, "big")
+    found = 0
     with (
-        suppress(sqlite3.Error),
+        suppress(sqlite3.Error, UnicodeDecodeError),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
     ):
-        for (of_a_batch,) in database.execute("SELECT metrics FROM batch"):
-            metrics += of_a_batch
-    return max(1, metrics)
+        for (of_a_batch,) in database.execute(f"SELECT {COUNT} FROM batch"):  # noqa: S608
+            found += of_a_batch
+    return max(found, is_ours)

@@ -14,15 +14,16 @@ from contextlib import closing, contextmanager, suppress
 import msgspec
 
 from ..metrics import Metric
-from .schema import prepare, require_whole
+from .schema import COUNT, prepare, require_whole
 
 __all__ = ["Store"]
 
 log = logging.getLogger(__name__)
 
 _COMPRESSION = 1  # of 9; metrics shrink tenfold even so, and it costs a few ms per batch
+_BELOW_ALL_NUMBERS = -(2**63)
 _BUSY_SECONDS = 0.2  # somebody may be looking into the file
-_TOTALS = "SELECT coalesce(sum(metrics), 0), coalesce(sum(length(data)), 0) FROM batch"
+_TOTALS = f"SELECT coalesce(sum({COUNT}), 0), coalesce(sum(length(data)), 0) FROM batch"  # noqa: S608
 
 _decoder = msgspec.msgpack.Decoder(tuple[Metric, ...])
 
@@ -44,7 +45,8 @@ class Store:
         self._database = database
         self._dropped = 0
         self._handed_out: int | None = None
-        self._acknowledged = 0  # nothing up to this number is sent, even if it is still there
+        # Nothing up to this number is sent, even if still there. A damaged one may be below 1.
+        self._acknowledged = _BELOW_ALL_NUMBERS
 
     @classmethod
     def open(cls, path: str) -> Store:
@@ -88,7 +90,7 @@ class Store:
 
     def checkpoint(self) -> bytes | None:
         """Return the checkpoint that came with the latest batch that had one."""
-        row = self._database.execute("SELECT data FROM checkpoint").fetchone()
+        row = self._database.execute("SELECT CAST(data AS BLOB) FROM checkpoint").fetchone()
         return bytes(row[0]) if row else None
 
     def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
@@ -133,7 +135,7 @@ class Store:
         Return the number of its metrics, or None if there is no such batch.
         """
         row = self._database.execute(
-            "SELECT id, metrics FROM batch WHERE handed_out ORDER BY id LIMIT 1"
+            f"SELECT id, {COUNT} FROM batch WHERE handed_out ORDER BY id LIMIT 1"  # noqa: S608
         ).fetchone()
         if row is None:
             return None
@@ -190,7 +192,8 @@ class Store:
         """Return the oldest batch. One that cannot be read is deleted, and counted as dropped."""
         while True:
             row = self._database.execute(
-                "SELECT id, metrics, data FROM batch WHERE id > ? ORDER BY id LIMIT 1",
+                f"SELECT id, {COUNT}, CAST(data AS BLOB) FROM batch "  # noqa: S608
+                "WHERE id > ? ORDER BY id LIMIT 1",
                 (self._acknowledged,),
             ).fetchone()
             if row is None:

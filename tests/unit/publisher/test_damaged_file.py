@@ -113,6 +113,93 @@ def test_a_batch_that_cannot_be_read_back_is_counted(tmp_path: Path, open_spool:
     assert len(spool) == 1
 
 
+def spool_of_three(path: Path) -> bytes:
+    """Write a spool of batches with 2, 3 and 4 metrics and a checkpoint; return its file."""
+    spool = Spool(str(path.parent))
+    spool.open()
+    for metrics in (2, 3, 4):
+        spool.append(tuple(count(value=metrics) for _ in range(metrics)), checkpoint=b"digests")
+    spool.close()
+    return path.read_bytes()
+
+
+def exercised(spool: Spool) -> tuple[int, int]:
+    """Use all of an open spool; return how many metrics it gave back, and how many it counts."""
+    spool.checkpoint()
+    spool.append((count(value=1),), checkpoint=b"new")
+    assert len(spool) >= 1
+    batches = drain(spool)
+    assert batches[-1] == (count(value=1),)
+    assert len(spool) == 0
+    return sum(map(len, batches[:-1])), spool.take_dropped()
+
+
+def test_no_byte_that_changes_loses_a_metric_without_a_number(
+    tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Wherever it is: what the file held is handed out, or some of it is counted as dropped."""
+    path = tmp_path / "spool.sqlite3"
+    whole = spool_of_three(path)
+    used = [position for position, byte in enumerate(whole) if byte]
+    unreadable = {18, 47}  # SQLite takes the file for one of a later version, and leaves it alone
+    for position in sorted(set(used[::4]) - unreadable):
+        for change in (0x01, 0x80):
+            damaged = bytearray(whole)
+            damaged[position] ^= change
+            path.write_bytes(damaged)
+
+            spool = open_spool()
+            given, dropped = exercised(spool)
+            spool.close()
+
+            assert given == 9 or dropped, f"byte {position} was changed by {change:#x}"
+            for file in tmp_path.iterdir():
+                file.unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE batch SET metrics = 3.5 WHERE id = 2",
+        "UPDATE batch SET metrics = -4 WHERE id = 2",
+        "UPDATE batch SET metrics = 9223372036854775807",
+        "UPDATE batch SET data = 5 WHERE id = 2",
+        "UPDATE batch SET data = CAST(x'ff80' AS TEXT) WHERE id = 2",
+        "UPDATE batch SET id = 0 WHERE id = 1",
+        "UPDATE checkpoint SET data = -4",
+        "ALTER TABLE batch RENAME COLUMN id TO hd",
+    ],
+)
+def test_a_value_that_cannot_be_stops_nothing(
+    damage: str, tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """SQLite takes any value in any column, and finds nothing wrong with it."""
+    path = tmp_path / "spool.sqlite3"
+    spool_of_three(path)
+    with sqlite3.connect(path) as database:
+        database.execute(damage)
+    database.close()
+
+    given, dropped = exercised(open_spool())
+
+    assert given + dropped >= 7
+    assert given == 9 or dropped or "metrics" in damage
+
+
+def test_a_damaged_text_that_the_reason_quotes_is_damage_too(
+    tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Python cannot decode the reason then, and raises something else than SQLite does."""
+    path = tmp_path / "spool.sqlite3"
+    path.write_bytes(spool_of_three(path).replace(b"CREATE TABLE batch", b"CREATE T\xe3BLE batch"))
+
+    given, dropped = exercised(open_spool())
+
+    assert (given, dropped) == (0, 1)
+    assert "was unusable" in caplog.text
+    assert list(tmp_path.glob("spool.sqlite3.corrupt-*"))
+
+
 def test_damage_while_running_is_survived_and_counted(
     tmp_path: Path, open_spool: OpenSpool
 ) -> None:

@@ -172,6 +172,6 @@ def test_a_batch_is_on_disk_with_its_checkpoint_or_not_at_all(
 
     # Then
     assert on_disk is False
-    with closing(Store.open(str(tmp_path / "spool.sqlite3"))) as store:
-        assert store.metrics == 0
+    with closing(sqlite3.connect(tmp_path / "spool.sqlite3")) as database:
+        assert database.execute("SELECT count(*) FROM batch").fetchone() == (0,)
     assert drain(spool) == [(count(value=1),)]
