@@ -76,10 +76,16 @@ def broadcast(app: CeleryApp, source: Connection, *commands: str) -> None:
                 for command in commands:
                     mailbox.abcast(command)
         except Exception as error:  # noqa: BLE001  whatever it is, the monitor goes on without it
-            names = " and ".join(commands)
-            log.warning("could not send the workers %s: %s", names, one_line(error))
+            tell(error)
 
-    threading.Thread(target=send, name="control", daemon=True).start()
+    def tell(error: Exception) -> None:
+        names = " and ".join(commands)
+        log.warning("could not send the workers %s: %s", names, one_line(error))
+
+    try:
+        threading.Thread(target=send, name="control", daemon=True).start()
+    except RuntimeError as error:  # the system has no more threads now
+        tell(error)
 
 
 def collect_replies(

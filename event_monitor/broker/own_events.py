@@ -77,5 +77,8 @@ def send_own_event(app: CeleryApp) -> Future[None]:
         else:
             sent.set_result(None)
 
-    threading.Thread(target=send, name="own-event", daemon=True).start()
+    try:
+        threading.Thread(target=send, name="own-event", daemon=True).start()
+    except RuntimeError as error:  # the system has no more threads now
+        sent.set_exception(error)
     return sent

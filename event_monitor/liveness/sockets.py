@@ -41,10 +41,13 @@ class NoteSocket:
         try:
             self._socket.bind(f"\0{own_name()}/{name}")
             self._socket.listen(_WAITING)
+            threading.Thread(target=self._serve, name="liveness", daemon=True).start()
         except OSError:
             self._socket.close()
             raise
-        threading.Thread(target=self._serve, name="liveness", daemon=True).start()
+        except RuntimeError as error:
+            self._socket.close()
+            raise OSError(f"the system has no more threads now: {error}") from error
 
     def show(self, note: bytes) -> None:
         """Answer with this note from now on."""

@@ -41,8 +41,13 @@ class Learner:
 
     def start(self) -> None:
         """Ask in a new thread, and return at once. Do nothing while three are under way."""
-        if self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False):
+            return
+        try:
             threading.Thread(target=self._run, name="learner", daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads now
+            self._free.release()
+            self._tell(error)
 
     def _run(self) -> None:
         try:
@@ -54,11 +59,12 @@ class Learner:
         try:
             tasks = self._ask()
         except Exception as error:  # noqa: BLE001  only names are missing then: log it and go on
-            if self._is_logged:
-                log.warning(
-                    "could not ask the workers for the tasks they hold: %s", one_line(error)
-                )
+            self._tell(error)
             return
         self._learn(tasks)
         if self._is_logged:
             log.info("learnt %d tasks in flight from the workers", len(tasks))
+
+    def _tell(self, error: Exception) -> None:
+        if self._is_logged:
+            log.warning("could not ask the workers for the tasks they hold: %s", one_line(error))

@@ -170,7 +170,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             raise
         except Exception as error:
             if self._has_connected:
-                raise
+                raise _unexpected(error) from error
             # An option that kombu or the driver does not take, before anything was sent.
             raise SettingsError(
                 f"the broker {shown(subscription.connection)} can never be used as it is "
@@ -193,7 +193,12 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             subscription.acknowledge(self._settled.pop())
         if self.on_reading is not None:
             self.on_reading()
-        reading = subscription.read(_READ_SECONDS)
+        try:
+            reading = subscription.read(_READ_SECONDS)
+        except subscription.gone:
+            raise
+        except Exception as error:
+            raise _unexpected(error) from error
         if reading.bodies:
             echo.note_message()
         else:
@@ -255,3 +260,13 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         until = self.time_source.monotonic() + pause
         while not self.should_stop and self.time_source.monotonic() < until:
             self.time_source.sleep(min(_READ_SECONDS, pause))
+
+
+def _unexpected(error: Exception) -> ConnectionError:
+    """Return what an error of a driver means that cannot read what the server has sent.
+
+    Drivers raise anything then. Who answers in the place of the broker may be gone soon.
+    """
+    return ConnectionError(
+        f"it sends what cannot be read: {type(error).__name__}: {one_line(error)}"
+    )

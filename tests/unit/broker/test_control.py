@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 
 from event_monitor.broker.control import Question, broadcast, collect_replies, mailbox_of
+from event_monitor.broker.own_events import send_own_event
 from event_monitor.clock import SYSTEM_CLOCK
 
 from ...support.replier import replier
@@ -64,3 +65,22 @@ def test_where_workers_take_no_commands_nobody_is_asked(caplog: pytest.LogCaptur
 
     assert not any(thread.name == "control" for thread in threading.enumerate())
     assert caplog.records == []
+
+
+def test_a_lack_of_threads_is_told_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the system has no more of them, for whoever asks in the receiving thread."""
+    app = Celery("proj", broker="memory://control/", set_as_current=False)
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    broadcast(app, app.connection_for_read(), "heartbeat", "enable_events")
+    sent = send_own_event(app)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "could not send the workers heartbeat and enable_events: can't start new thread"
+    ]
+    assert str(sent.exception(timeout=0)) == "can't start new thread"

@@ -126,3 +126,23 @@ def test_workers_that_cannot_be_asked_are_logged_and_nothing_is_learnt(
     assert logged(caplog) == [
         ("WARNING", f"could not ask the workers for the tasks they hold: {sentence}")
     ]
+
+
+def test_a_lack_of_threads_is_told_and_over_when_there_are_some_again(
+    workers: FakeWorkers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it was tried: the next time the workers are asked."""
+    learner = Learner(workers.learnt.append, ask=workers.ask)
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(5):
+            learner.start()
+    assert caplog.text.count("can't start new thread") == 5
+
+    learner.start()
+    workers.answer_all()
+    assert workers.learnt == [TASKS]

@@ -218,6 +218,35 @@ def test_a_lack_of_descriptors_is_waited_for_like_a_broker(
     assert "Too many open files" in caplog.text
 
 
+@pytest.mark.parametrize("step", ["open", "read"])
+def test_a_server_that_sends_what_no_driver_can_read_is_a_broker_that_is_away(
+    step: str, app: Celery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """py-amqp and redis-py raise anything then; it ends no process that was connected once."""
+    attempts: list[int] = []
+
+    def subscription(*arguments: Any, **options: Any) -> Subscription:
+        attempts.append(len(attempts))
+        made = subscription_to(*arguments, **options)
+        if len(attempts) == 1:
+            monkeypatch.setattr(made, "read", lost)
+        if len(attempts) == 2:
+            monkeypatch.setattr(made, step, confused)
+        return made
+
+    def lost(_seconds: float) -> Reading:
+        raise ConnectionResetError("as planned")
+
+    def confused(*_seconds: float) -> Reading:
+        raise KeyError(91)  # as py-amqp does for a channel that is not open
+
+    monkeypatch.setattr(receiver, "subscription_to", subscription)
+    with Received(app) as received:
+        wait_until(lambda: len(attempts) == 3, 30, "it connects again")
+        wait_until(lambda: received.connections == (2 if step == "open" else 3), 30, "it listens")
+    assert "sends what cannot be read: KeyError: 91" in caplog.text
+
+
 def test_without_on_events_the_handlers_are_called(app: Celery) -> None:
     """Celery's way to use a receiver."""
     seen: list[Any] = []
