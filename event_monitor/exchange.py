@@ -44,11 +44,14 @@ class Exchange:
     so that its thread ends too, unless it hangs elsewhere. That holds for connections of a class
     made with ``BoundedConnection``, and for what was handed to ``hold``.
 
-    ``begun`` says whether any of a request has left; None if no such connection took part.
+    ``begun`` says whether any of a request has left; None if no such connection took part. Where
+    others are asked for credentials first, ``await_request`` before that, and
+    ``announce_request`` after it, tell the request from what is sent to them.
     """
 
     def __init__(self, seconds: float) -> None:
         self.begun: bool | None = None
+        self._awaits_request = False
         self._seconds = seconds
         self._lock = threading.Lock()
         self._given_up = False
@@ -74,6 +77,18 @@ class Exchange:
         finally:  # also when a signal interrupts the waiting
             self._end(give_up=not future.done())
         return future.result()
+
+    def await_request(self) -> None:
+        """Note that what is sent from now on is not the request yet."""
+        self._awaits_request, self.begun = True, False
+
+    def announce_request(self) -> None:
+        """Note that what is sent from now on is the request."""
+        self._awaits_request, self.begun = False, None
+
+    def note_sending(self) -> None:
+        """Note that something is being sent."""
+        self.begun = not self._awaits_request
 
     def hold(self, ending: Callable[[], None]) -> None:
         """Call ``ending`` if this is given up. Raises ``LateError`` if it was already."""
@@ -196,5 +211,5 @@ class BoundedConnection(http.client.HTTPConnection):
             if self.sock is None:
                 self.connect()  # as http.client would
             exchange.hold_socket(self.sock)
-            exchange.begun = True
+            exchange.note_sending()
         super().send(data)

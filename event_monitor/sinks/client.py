@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
+from ..exchange import Exchange
 from ..text import one_line
 from .acknowledgement import require_aws, require_cloudwatch
 from .credentials import Credentials
@@ -146,9 +148,22 @@ def client_of(session: Session, region: str, *, read_seconds: float = READ_SECON
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=read_seconds,
     )
-    client: Client = session.create_client("cloudwatch", region_name=region or None, config=config)
+    client: Any = session.create_client("cloudwatch", region_name=region or None, config=config)
     believe_only_aws(client, judge=require_cloudwatch)
-    return client
+    # In between it signs, and may ask a provider for new credentials.
+    for event, note in (
+        ("before-call", Exchange.await_request),
+        ("before-send", Exchange.announce_request),
+    ):
+        client.meta.events.register(event, partial(_noted, note))
+    made: Client = client
+    return made
+
+
+def _noted(note: Callable[[Exchange], None], **_event: object) -> None:
+    exchange = Exchange.current()
+    if exchange is not None:
+        note(exchange)
 
 
 def believe_only_aws(client: Any, *, judge: Callable[..., None] = require_aws) -> None:

@@ -75,6 +75,9 @@ def classify(
         return Fault("invalid", one_line(error))  # else it is a parameter of STS's
     if _is_credentials(error) and not begun:
         return Fault("later", f"No AWS credentials: {one_line(error)}.", renew=True)
+    if "Invalid header value" in str(error):  # which it quotes: it may be the session token
+        sentence = "The AWS credentials are damaged: they hold a character that none has."
+        return Fault("later", sentence, renew=True)
     # Of a time-out, a closed connection, whatever urllib3 did not name, nobody knows what became
     # of the request; the other errors of botocore's (refused, no DNS, TLS, a proxy) come before.
     lost = isinstance(error, boto.HTTPClientError) or not isinstance(error, boto.BotoCoreError)

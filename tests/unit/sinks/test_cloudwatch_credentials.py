@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -242,3 +245,67 @@ def test_a_shared_file_that_is_being_written_is_no_crash(
 
     assert (broken.error or "").startswith("No AWS credentials: Unable to parse config file")
     assert sink.send(broken.unsent) == Outcome()
+
+
+#: Valid for so short a time that botocore asks again whenever it signs.
+SHORT_LIVED = {
+    "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
+    "SecretAccessKey": "very-secret",
+    "Token": "a-token",
+    "Expiration": (datetime.now(timezone.utc) + timedelta(minutes=5)).isoformat(),
+}
+
+
+class ContainerEndpoint:
+    """What gives the credentials of an ECS task: its first answers are good, the next is not."""
+
+    def __init__(self, *, good: int, then: bytes) -> None:
+        answers = [json.dumps(SHORT_LIVED).encode()] * good
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = answers.pop() if answers else then
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_arguments: object) -> None:
+                """Log nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/credentials"
+
+    def __enter__(self) -> ContainerEndpoint:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(params=[b"[1]", json.dumps({**SHORT_LIVED, "Token": "to\r\nken"}).encode()])
+def failing_while_signing(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Two answers come before the request is begun, the third when it is signed."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with ContainerEndpoint(good=2, then=request.param) as endpoint:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url)
+        yield
+
+
+@pytest.mark.usefixtures("cloudwatch", "failing_while_signing")
+def test_a_request_that_could_not_be_signed_was_certainly_not_applied(
+    make_sink: MakeSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """Though bytes have left on the way: to who gives the credentials. No key is printed."""
+    outcome = make_sink(on_ambiguous_send="drop").send((count(),))
+
+    assert (outcome.unsent, outcome.dropped, outcome.ambiguous) == ((count(),), 0, 0)
+    assert "ken" not in (outcome.error or "")
+    assert cloudwatch.requests == ()
