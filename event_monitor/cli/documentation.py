@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
-from ..redaction import shown_url
+from ..redaction import shown_url, without_secrets
 from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown, printable
 
@@ -79,7 +79,7 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
     for option in options():
         source = sources[option.name]
         text = text_of(getattr(settings, option.name))
-        value = shown_url(text) or "–" if option.is_url else printable(_spaced(text))
+        value = shown_url(text) or "–" if option.is_url else _shown(text)
         if source != "default":
             value += f"  (default: {_spaced(option.default_text)})"
         rows.append((option.name, source, value))
@@ -88,6 +88,11 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
         f"{table}\n\nEach can be a flag (--interval 30), a variable ({ENV_PREFIX}INTERVAL=30) or\n"
         'a key of the app (app.conf.event_monitor = {"interval": 30}); the first of these wins.'
     )
+
+
+def _shown(text: str) -> str:
+    """Return a value as it may be printed: the broker's URL may be in the wrong variable."""
+    return printable(without_secrets(_spaced(text)))
 
 
 def _spaced(text: str) -> str:
