@@ -97,6 +97,7 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pid: Counter | None = None
     uuid: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     name: AnyName | None = None  # sent, received
+    retries: Counter | None = None  # sent, received: of this delivery, 0 at first
     runtime: Seconds | None = None  # succeeded
     eta: str | None = None  # sent, received
     queue: AnyName | None = None  # sent

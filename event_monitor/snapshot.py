@@ -54,13 +54,20 @@ class TaskCounts:
     rejected: int = 0
     cancelled: int = 0
     vanished: int = 0  # given up: the worker runs it no more, and no event told its end
+    recovered: int = 0  # of the succeeded: after a retry
+    exhausted: int = 0  # of the failed: after a retry
+    redelivered: int = 0  # of the started: once more, though no retry was asked for
+    duplicated: int = 0  # redelivered, and ended though another run of it had ended before
     runtime: Distribution = NO_VALUES
     queue_time: Distribution = NO_VALUES
     prefetch_time: Distribution = NO_VALUES
+    failed_runtime: Distribution = NO_VALUES
+    total_time: Distribution = NO_VALUES
+    retries: Distribution = NO_VALUES  # of those that ended after a retry: how many
 
 
 _NOTHING = TaskCounts()
-_TIMES = ("runtime", "queue_time", "prefetch_time")
+_TIMES = ("runtime", "queue_time", "prefetch_time", "failed_runtime", "total_time", "retries")
 _COUNTS = tuple(field.name for field in fields(TaskCounts) if field.name not in _TIMES)
 
 
@@ -189,7 +196,8 @@ class TaskInFlight:
     """A task that has not ended, as a worker reported it or a checkpoint kept it.
 
     Times are wall-clock seconds since the epoch: ``running_since`` on our clock, the others on
-    the clocks of those who sent the events. None is unknown, or has not happened.
+    the clocks of those who sent the events. None is unknown, or has not happened. ``first_at`` is
+    when it was sent, or received first, and ``retries`` how many were asked for since.
     """
 
     uuid: str
@@ -201,6 +209,8 @@ class TaskInFlight:
     eta: float | None = None
     started_at: float | None = None
     running_since: float | None = None
+    first_at: float | None = None
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

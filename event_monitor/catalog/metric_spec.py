@@ -28,11 +28,18 @@ Source = Literal[
     "rejected",
     "cancelled",
     "vanished",
+    "recovered",
+    "exhausted",
+    "redelivered",
+    "duplicated",
     "custom_events",
     # times
     "runtime",
     "queue_time",
     "prefetch_time",
+    "failed_runtime",
+    "total_time",
+    "retries",
     # tasks now
     "running",
     "oldest_running",

@@ -171,7 +171,14 @@ def _series_dollars(series: int) -> float:
 def _snapshot(cluster: Cluster) -> Snapshot:
     """Return a snapshot of such a cluster in which every metric has a value."""
     times = Distribution((1.0,), (1,))
-    counts = TaskCounts(runtime=times, queue_time=times, prefetch_time=times)
+    counts = TaskCounts(
+        runtime=times,
+        queue_time=times,
+        prefetch_time=times,
+        failed_runtime=times,
+        total_time=times,
+        retries=times,
+    )
     names = [f"task-{number}" for number in range(cluster.tasks)]
     hosts = [f"celery@worker-{number}" for number in range(cluster.workers)]
     return Snapshot(

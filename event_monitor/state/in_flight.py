@@ -58,8 +58,18 @@ class Details(msgspec.Struct, gc=False):
     awaited_receipt: float | None = None  # when that run was received
     first_sent_at: float | None = None
     first_received_at: float | None = None
-    retries: int = 0
+    retries_before: int = 0  # the first event that came of it
+    retried: int = 0  # task-retried events since
+    delivered_retries: int = 0  # as the last delivery had it
+    is_redelivered: bool = False  # once more after it had begun, and has not begun again
+    is_requeued: bool = False  # a worker put it back on purpose
+    has_run_twice: bool = False
     later: tuple[Sending, ...] = ()  # task-sent of runs after the one that waits, under its id
+
+    @property
+    def retries(self) -> int:
+        """Return how many retries were asked for."""
+        return max(self.retries_before + self.retried, self.delivered_retries)
 
 
 _NO_DETAILS = Details()
@@ -88,6 +98,19 @@ class InFlightTask(msgspec.Struct, gc=False):
         if self.details is not None and self.details.name is not None:
             return self.details.name
         return None if self.cell.name == UNKNOWN else self.cell.name
+
+    @property
+    def first_at(self) -> float | None:
+        """Return when it was sent, or received for the first time where no task-sent has come.
+
+        None if that is not known.
+        """
+        details = self.details
+        if details is None:
+            return self.received_at
+        return (
+            None if details.retries_before else details.first_sent_at or details.first_received_at
+        )
 
     def detail(self) -> Details:
         """Return the details; make them if there are none yet."""
@@ -329,4 +352,6 @@ def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFligh
         eta=details.eta,
         started_at=task.started_at if details.awaits_sent else None,
         running_since=task.running_since and wall_of(task.running_since),
+        first_at=task.first_at,
+        retries=details.retries,
     )

@@ -17,6 +17,7 @@ from .window import OpenWindow, TaskCounters
 __all__ = ["Ending", "Runs"]
 
 _MAX_VANISHED = 10  # tasks named that vanished in one window
+_MAX_RAN_TWICE = 10_000  # tasks remembered that ended, and ran twice
 
 #: A task that has just ended, and the event that ended it.
 Ending = tuple[InFlightTask, ev.TaskEvent]
@@ -41,6 +42,7 @@ class Runs:
         self.running: dict[str, InFlightTask] = {}
         self._find, self._take = self.in_flight.get, self.in_flight.pop
         self._note = self.in_flight.recently_ended.note
+        self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
         """Put tasks in flight that workers hold, or a checkpoint kept.
@@ -60,8 +62,11 @@ class Runs:
                 continue
             task = self._enter(uuid, known.name, known.worker)
             task.pid, task.received_at = known.pid, known.received_at
-            if known.sent_at is not None or known.eta is not None or known.started_at is not None:
+            fresh = (known.sent_at, known.eta, known.started_at, known.first_at)
+            if known.retries or any(value is not None for value in fresh):
                 details = task.detail()
+                details.first_received_at, details.retried = known.first_at, known.retries
+                details.delivered_retries = known.retries
                 details.sent_at = details.first_sent_at = known.sent_at
                 details.eta, task.started_at = known.eta, known.started_at
                 if known.started_at is not None:
@@ -126,11 +131,14 @@ class Runs:
         uuid, name, hostname, received_at = event.uuid, event.name, event.hostname, event.timestamp
         if task is None:
             task = self._enter(uuid, name, hostname)
+            if event.retries:
+                self._join_late(task, event.retries)
         elif name and task.name != name:
             self._rename(task, name)
         details = task.detail()
         if details.awaits_sent:  # of the run before: these times are the next one's
             self._settle_queue_time(task)
+        self._note_delivery(task, details, event.retries)
         task.received_at, task.started_at = received_at, None
         if details.first_received_at is None:
             details.first_received_at = received_at
@@ -140,6 +148,25 @@ class Runs:
             task.pid = event.pid
             self._move(task, hostname)
         return task
+
+    @staticmethod
+    def _join_late(task: InFlightTask, retries: int) -> None:
+        """Note that the first event that came of a task is of its so many-th retry."""
+        details = task.detail()
+        details.retries_before = details.delivered_retries = retries
+
+    @staticmethod
+    def _note_delivery(task: InFlightTask, details: Details, retries: int | None) -> None:
+        """Note whether a task is delivered for a retry, or once more though it had begun.
+
+        The delivery says how many retries it comes after; otherwise those count that were seen.
+        """
+        if retries is None:
+            retries = details.retries
+        if task.started_at is not None and retries <= details.delivered_retries:
+            details.is_redelivered = not details.is_requeued
+        details.is_requeued = False
+        details.delivered_retries = retries
 
     def _await_run(
         self, task: InFlightTask, runs: tuple[Sending, ...], *, is_received: bool = False
@@ -172,7 +199,26 @@ class Runs:
         if self.ended is not None:
             self.ended.append((task, event))
         cell = task.cell
-        return cell.counters or self.cells.open(cell, self.window)
+        counters = cell.counters or self.cells.open(cell, self.window)
+        since = task.received_at
+        if details is not None:
+            since = task.first_at
+            self._count_outcome(event, details, counters)
+        if since is not None:
+            taken = event.timestamp - since
+            counters.total_time.record(taken if taken > 0.0 else 0.0)
+        return counters
+
+    def _count_outcome(self, event: ev.TaskEvent, details: Details, counters: TaskCounters) -> None:
+        """Count what became of retries, and remember a task of which another run may end yet."""
+        if details.has_run_twice:
+            self._ran_twice[event.uuid] = event.hostname
+            if len(self._ran_twice) > _MAX_RAN_TWICE:
+                del self._ran_twice[next(iter(self._ran_twice))]
+        if details.retries and event.type in ("task-succeeded", "task-failed"):
+            counters.retries.record(details.retries)
+            counters.recovered += event.type == "task-succeeded"
+            counters.exhausted += event.type == "task-failed"
 
     def _end_detailed(self, event: ev.TaskEvent, task: InFlightTask, details: Details) -> bool:
         """End a task with details; return whether it did, and this is no repetition."""
@@ -210,7 +256,14 @@ class Runs:
         """
         uuid = event.uuid
         before = self.in_flight.recently_ended.find(uuid)
-        if before is not None and before.how == event.type:
+        is_repeated = before is not None and before.how == event.type
+        ended_on = self._ran_twice.pop(uuid, None)
+        # A hard time limit is reported twice, by the worker that enforces it.
+        is_one_end = is_repeated and event.type == "task-failed" and ended_on == event.hostname
+        if ended_on is not None and not is_one_end:
+            cell = self.cells.find(before.name if before else None, event.hostname, self.window)
+            (cell.counters or self.cells.open(cell, self.window)).duplicated += 1
+        if is_repeated:
             return None
         task = self._make(uuid, before.name if before else None, event.hostname)
         was_sent = before is not None and before.was_sent
@@ -238,7 +291,9 @@ class Runs:
             cell = self.cells.find(ended.name if ended else None, event.hostname, self.window)
         else:
             if is_retry:
-                task.detail().retries += 1
+                task.detail().retried += 1
+            else:
+                task.detail().is_requeued = event.type == "task-rejected"
             cell = task.cell
             if task.worker == event.hostname:
                 self._settle_queue_time(task)

@@ -80,6 +80,8 @@ class TaskEvents(Runs):
                 self._note(uuid, before.name, before.how, was_sent=True)
                 return
             task = self._enter(uuid, name, None)
+            if event.retries:
+                self._join_late(task, event.retries)
         elif task.name != name:
             self._rename(task, name)
         details = task.detail()
@@ -117,6 +119,8 @@ class TaskEvents(Runs):
             else:
                 task = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
                 self.in_flight[uuid] = task
+            if event.retries:
+                self._join_late(task, event.retries)
         else:
             task = self._receive_again(event, task)
             cell = task.cell
@@ -158,6 +162,9 @@ class TaskEvents(Runs):
     ) -> None:
         """Record the queue time of a run, unless it has to wait for the run's task-sent."""
         details = task.detail()
+        if details.is_redelivered:
+            details.is_redelivered, details.has_run_twice = False, True
+            counters.redelivered += 1
         if details.queue is not None:
             self.in_flight.waiting.remove(details.queue, task.uuid)
         details.awaited_receipt = received_at
@@ -182,6 +189,7 @@ class TaskEvents(Runs):
             self._on_rejected(event, now)
             return
         was_rejected = self._has_just_ended(event.uuid, "task-rejected")
+        task = self._find(event.uuid)
         counters = self._end(event)
         if counters is None:
             return
@@ -191,6 +199,8 @@ class TaskEvents(Runs):
                 return  # that is counted, in a window that is closed
             before.rejected -= 1
         counters.failed += 1
+        if task is not None and task.started_at is not None and task.worker == event.hostname:
+            counters.failed_runtime.record(max(0.0, event.timestamp - task.started_at))
         if self._by_exception:
             exceptions = self.window.exceptions
             name = ev.exception_type(event)

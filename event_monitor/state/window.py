@@ -23,19 +23,26 @@ class TaskCounters:
 
     __slots__ = (
         "cancelled",
+        "duplicated",
+        "exhausted",
         "expired",
         "failed",
+        "failed_runtime",
         "prefetch_time",
         "queue_time",
         "received",
+        "recovered",
+        "redelivered",
         "rejected",
         "retried",
+        "retries",
         "revoked",
         "runtime",
         "sent",
         "started",
         "succeeded",
         "terminated",
+        "total_time",
         "vanished",
     )
 
@@ -44,15 +51,22 @@ class TaskCounters:
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
         self.rejected = self.cancelled = self.vanished = 0
+        self.recovered = self.exhausted = self.redelivered = self.duplicated = 0
         self.runtime = Recorder()
         self.queue_time = Recorder()
         self.prefetch_time = Recorder()
+        self.failed_runtime = Recorder()
+        self.total_time = Recorder()
+        self.retries = Recorder()
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
         self.runtime.compact()
         self.queue_time.compact()
         self.prefetch_time.compact()
+        self.failed_runtime.compact()
+        self.total_time.compact()
+        self.retries.compact()
 
     def counts(self) -> TaskCounts:
         """Return the counters as a value, without the times."""
@@ -69,6 +83,10 @@ class TaskCounters:
             rejected=self.rejected,
             cancelled=self.cancelled,
             vanished=self.vanished,
+            recovered=self.recovered,
+            exhausted=self.exhausted,
+            redelivered=self.redelivered,
+            duplicated=self.duplicated,
         )
 
     def freeze(self) -> TaskCounts:
@@ -78,6 +96,9 @@ class TaskCounters:
             runtime=self.runtime.freeze(),
             queue_time=self.queue_time.freeze(),
             prefetch_time=self.prefetch_time.freeze(),
+            failed_runtime=self.failed_runtime.freeze(),
+            total_time=self.total_time.freeze(),
+            retries=self.retries.freeze(),
         )
 
 

@@ -27,7 +27,14 @@ from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 from ...support.making import W1
 
 TIMES = Distribution((1.0,), (1,))
-COUNTS = TaskCounts(runtime=TIMES, queue_time=TIMES, prefetch_time=TIMES)
+COUNTS = TaskCounts(
+    runtime=TIMES,
+    queue_time=TIMES,
+    prefetch_time=TIMES,
+    failed_runtime=TIMES,
+    total_time=TIMES,
+    retries=TIMES,
+)
 #: A snapshot in which everything is known.
 FULL = Snapshot(
     window=Window(

@@ -36,7 +36,7 @@ def test_each_task_name_costs_its_default_metrics() -> None:
     found = estimate(Settings(), Cluster(tasks=40))
 
     assert dict(found.series)["TaskName"] == 40 * 5
-    assert found.dollars - without.dollars == pytest.approx(60.0, abs=1.6)  # and the task times
+    assert found.dollars - without.dollars == pytest.approx(60.0, abs=1.9)  # and the task times
 
 
 def test_static_dimensions_are_not_mistaken_for_a_split() -> None:

@@ -62,6 +62,9 @@ def test_what_is_not_known_is_not_published() -> None:
         published(QUIET)
     )
     assert absent == {
+        ("TaskFailedRuntime",),
+        ("TaskTotalTime",),
+        ("TaskRetries",),
         ("WorkersStalled",),
         ("TasksReserved",),
         ("TasksScheduled",),

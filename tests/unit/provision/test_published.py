@@ -35,7 +35,14 @@ from .examples import EVERYTHING, SETTINGS, STEPS, read_back
 def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
     """Return (metric, names of dimensions) of a cluster in which everything happens."""
     times = Distribution((1.0,), (1,))
-    counts = TaskCounts(runtime=times, queue_time=times, prefetch_time=times)
+    counts = TaskCounts(
+        runtime=times,
+        queue_time=times,
+        prefetch_time=times,
+        failed_runtime=times,
+        total_time=times,
+        retries=times,
+    )
     snapshot = Snapshot(
         window=Window(0.0, 60.0, tasks=(("a", counts),), event_delay=times),
         workers=(WorkerStatus("celery@a", WorkerState.ONLINE, 0.0, active=1, load_average=1.0),),
