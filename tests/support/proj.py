@@ -1,7 +1,8 @@
 """A sample Celery project. Run it with ``celery -A tests.support.proj worker``.
 
 ``BROKER_URL`` and ``RESULT_BACKEND`` come from the environment, ``SEND_SENT_EVENT=0`` switches the
-producer's task-sent events off, and ``WORKER_DIRECT=1`` gives each worker a queue of its own.
+producer's task-sent events off, ``WORKER_DIRECT=1`` gives each worker a queue of its own, and
+``VISIBILITY_TIMEOUT`` is that of Redis, in seconds.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ def retry_then_succeed(self: Task[..., Any]) -> None:
         raise self.retry(countdown=0.05, max_retries=RETRIES)
 
 
+def exhaust(self: Task[..., Any]) -> None:
+    """Retry ``RETRIES`` times, then fail."""
+    raise self.retry(exc=ValueError("as planned"), countdown=0.05, max_retries=RETRIES)
+
+
 def reject() -> None:
     """Give the message back to the broker, which drops it."""
     raise Reject("as planned", requeue=False)
@@ -92,9 +98,14 @@ def build(environ: Mapping[str, str]) -> Celery:
         worker_enable_soft_shutdown_on_idle=False,
         worker_direct=environ.get("WORKER_DIRECT") == "1",
     )
+    if "VISIBILITY_TIMEOUT" in environ:
+        seconds = int(environ["VISIBILITY_TIMEOUT"])
+        app.conf.broker_transport_options = {"visibility_timeout": seconds}
     for function in (succeed, elsewhere, fail, fail_oddly, ignore, sleep_for, hold):
         app.task(function, name=f"proj.{function.__name__}")
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
+    app.task(exhaust, name="proj.exhaust", bind=True)
+    app.task(hold, name="proj.hold_late", acks_late=True)
     app.task(silent, name="proj.silent", send_events=False)
     # Only a message that is not acknowledged yet can be rejected.
     app.task(reject, name="proj.reject", acks_late=True)
