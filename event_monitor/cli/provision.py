@@ -134,6 +134,13 @@ def _seconds(flag: str, text: str) -> float:
     parse_too_many,
     help_text="The same for runs that end in a retry.",
 )
+@_quantity(
+    "--max-exhausted",
+    "max_exhausted",
+    "1",
+    parse_too_many,
+    help_text="The same for tasks that fail after their retries.",
+)
 @_number("--min-failures", "min_failures", help_text="With fewer, percentages are 0.")
 @_quantity("--max-age", "max_age", "10m", _seconds, help_text="How long a message may wait.")
 @_number("--max-length", "max_length", help_text="Messages that may wait.")

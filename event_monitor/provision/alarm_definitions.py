@@ -132,6 +132,52 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         period=lambda limits: limits.max_retries.seconds,
     ),
     AlarmDefinition(
+        key="exhausted-rate",
+        description=(
+            "More than {limits.max_exhausted.number:g} % of the tasks that end in {period} fail "
+            "though they were retried (checked only if at least {min_failures} do)."
+        ),
+        metrics=("TasksExhausted", "TasksFailed", "TasksSucceeded"),
+        expression="IF(m0>={min_failures}, 100*m0/(m1+m2), 0)",
+        comparison=">",
+        threshold=lambda limits: limits.max_exhausted.percent,
+        lasting=_RATE_LASTING,
+        within=_RATE_LASTING,
+        period=_RATE_PERIOD,
+    ),
+    AlarmDefinition(
+        key="exhausted",
+        description=(
+            "{limits.max_exhausted.number:.10g} tasks or more fail within {period} though they "
+            "were retried."
+        ),
+        metrics=("TasksExhausted",),
+        comparison=">=",
+        threshold=lambda limits: limits.max_exhausted.count,
+        period=lambda limits: limits.max_exhausted.seconds,
+    ),
+    AlarmDefinition(
+        key="tasks-redelivered",
+        description=(
+            "A task began once more without a retry: its worker was lost, or it ran or waited for "
+            "its eta longer than the broker's visibility timeout."
+        ),
+        metrics=("TasksRedelivered",),
+        comparison=">",
+        threshold=0,
+        lasting=_AT_ONCE,
+        next_step="check",
+    ),
+    AlarmDefinition(
+        key="tasks-duplicated",
+        description="A task was redelivered while it ran, and has ended twice.",
+        metrics=("TasksDuplicated",),
+        comparison=">",
+        threshold=0,
+        lasting=_AT_ONCE,
+        next_step="check",
+    ),
+    AlarmDefinition(
         key="workers-lost",
         description="A worker died without a goodbye.",
         metrics=("WorkersLost",),

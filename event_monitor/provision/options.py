@@ -28,7 +28,7 @@ _MAX_URL_CHARACTERS = 200  # a description has room for it
 _MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
 
 
-_FIVE_PERCENT, _A_QUARTER = TooMany(5.0), TooMany(25.0)
+_A_HUNDREDTH, _FIVE_PERCENT, _A_QUARTER = TooMany(1.0), TooMany(5.0), TooMany(25.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class ProvisionOptions:
     workers_at_least: int = 1
     max_failures: TooMany = _FIVE_PERCENT
     max_retries: TooMany = _A_QUARTER
+    max_exhausted: TooMany = _A_HUNDREDTH
     min_failures: int = 2  # or retries, per period; with fewer, percentages mean nothing
     max_age: float = 600.0  # seconds
     max_length: float = 10_000.0  # messages

@@ -11,7 +11,14 @@ from event_monitor.provision.alarms import build_alarms
 from event_monitor.provision.options import ProvisionOptions, QueueLimits, TaskLimits
 from event_monitor.provision.quantities import TooMany
 from event_monitor.settings import Settings
-from event_monitor.snapshot import BrokerLink, FailingTask, PublisherReport, Snapshot, Window
+from event_monitor.snapshot import (
+    BrokerLink,
+    FailingTask,
+    PublisherReport,
+    Snapshot,
+    TaskCounts,
+    Window,
+)
 from event_monitor.survey import QueueDepth
 
 from .cluster import (
@@ -81,6 +88,12 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
             [period(counts=counted(succeeded=50, failed=50))] * 9,
             {"failure-rate", "failure-rate-shop.pay"},
         ),
+        (
+            [period(counts=TaskCounts(succeeded=97, failed=3, exhausted=3))] * 9,
+            {"exhausted-rate"},
+        ),
+        ([period(counts=TaskCounts(redelivered=1))], {"tasks-redelivered"}),
+        ([period(counts=TaskCounts(duplicated=1))], {"tasks-duplicated"}),
         ([period(failing=(FailingTask("t", 2, 0.0),))] * 3, {"tasks-failing"}),
         (
             [period(survey=surveyed(worker=replace(IDLE_WORKER, active=4)))] * 15,
