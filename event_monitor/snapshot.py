@@ -272,12 +272,14 @@ class BrokerLink(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PublisherReport:
-    """What the publisher did since it was last asked."""
+    """What the publisher did since it was last asked, and what it has still to send."""
 
     failures: int = 0  # sends that failed
     ambiguous: int = 0  # of these: may have been applied all the same
     dropped: int = 0  # data that will never arrive
     flush_seconds: float | None = None  # how long the last send took; None before the first
+    unsent: int = 0  # metrics
+    unsent_seconds: float = 0.0  # since the oldest of these were kept
 
 
 @dataclass(frozen=True, slots=True)

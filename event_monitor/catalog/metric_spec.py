@@ -86,6 +86,8 @@ Source = Literal[
     "publish_ambiguous",
     "datums_dropped",
     "flush_duration",
+    "spool_metrics",
+    "spool_age",
 ]
 
 #: What a series can be split by, and where the values come from.

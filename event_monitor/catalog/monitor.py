@@ -125,4 +125,20 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         source="flush_duration",
         meaning="How long the last send took.",
     ),
+    MetricSpec(
+        name="SpoolMetrics",
+        group="monitor",
+        kind="gauge",
+        unit="Count",
+        source="spool_metrics",
+        meaning="Metrics of earlier shots that have not been accepted yet.",
+    ),
+    MetricSpec(
+        name="SpoolAge",
+        group="monitor",
+        kind="gauge",
+        unit="Seconds",
+        source="spool_age",
+        meaning="How long the oldest of these have been kept; 0 when there is none.",
+    ),
 )

@@ -145,6 +145,9 @@ def _seconds(flag: str, text: str) -> float:
 @_quantity("--max-age", "max_age", "10m", _seconds, help_text="How long a message may wait.")
 @_number("--max-length", "max_length", help_text="Messages that may wait.")
 @_quantity("--max-running", "max_running", "1h", _seconds, help_text="How long a task may run.")
+@_quantity(
+    "--max-spool-age", "max_spool_age", "15m", _seconds, help_text="How old unsent metrics may be."
+)
 @_number("--max-reserved", "max_reserved", help_text="Tasks workers may hold unstarted.")
 @_number(
     "--max-utilization",

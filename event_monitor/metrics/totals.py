@@ -63,5 +63,7 @@ def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
         "publish_failures": publisher.failures,
         "publish_ambiguous": publisher.ambiguous,
         "datums_dropped": publisher.dropped,
+        "spool_metrics": publisher.unsent,
+        "spool_age": publisher.unsent_seconds,
     }
     return values | known({"flush_duration": publisher.flush_seconds})

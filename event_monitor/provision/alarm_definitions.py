@@ -300,6 +300,17 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         next_step="healthcheck",
     ),
     AlarmDefinition(
+        key="spool-age",
+        description=(
+            "What the monitor sends is more than {limits.max_spool_age:.10g} seconds old: for that "
+            "long it could not be sent, and it comes in order."
+        ),
+        metrics=("SpoolAge",),
+        comparison=">",
+        threshold=lambda limits: limits.max_spool_age or None,
+        next_step="healthcheck",
+    ),
+    AlarmDefinition(
         key="data-dropped",
         description=(
             "Some data of the monitor will never arrive: it was refused, or the spool was full."

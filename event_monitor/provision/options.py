@@ -80,6 +80,7 @@ class ProvisionOptions:
     max_age: float = 600.0  # seconds
     max_length: float = 10_000.0  # messages
     max_running: float = 3_600.0  # seconds
+    max_spool_age: float = 900.0  # seconds
     max_reserved: float = 1_000.0  # tasks
     max_utilization: float = 100.0  # percent
     sqs_queues: tuple[str, ...] = ()  # ARNs of the queues whose depth the monitor may read

@@ -80,7 +80,7 @@ class Disk:
         self,
         metrics: tuple[Metric, ...],
         *,
-        now: float,
+        at: float,
         checkpoint: bytes | None = None,
         memory: Store,
     ) -> bool:
@@ -96,10 +96,10 @@ class Disk:
         with self._in_use():
             if self._store is None:
                 return False
-            memory.move_to(self._store, now=now)
+            memory.move_to(self._store)
             if checkpoint is not None and memory.metrics:
                 return False
-            self._store.append(metrics, now=now, checkpoint=checkpoint)
+            self._store.append(metrics, at=at, checkpoint=checkpoint)
             taken = True
         if self._failing and taken and self.is_safe:
             log.info("the spool's disk works again")
@@ -116,6 +116,12 @@ class Disk:
         """Hand out the oldest batch: return its number and metrics, or None if there is none."""
         with self._in_use():
             return self._store.oldest() if self._store is not None else None
+        return None
+
+    def oldest_at(self) -> float | None:
+        """Return when the oldest batch was appended; None without one, or if it cannot be read."""
+        with self._in_use():
+            return self._store.oldest_at() if self._store is not None else None
         return None
 
     def replace(self, number: int, rest: tuple[Metric, ...]) -> bool:

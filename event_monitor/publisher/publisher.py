@@ -110,6 +110,8 @@ class Publisher:
             report,
             dropped=report.dropped + self._spool.take_dropped(),
             ambiguous=report.ambiguous + self._spool.take_interrupted(),
+            unsent=len(self._spool),
+            unsent_seconds=self._spool.oldest_seconds(),
         )
 
     def activity(self) -> PublisherActivity:

@@ -168,7 +168,16 @@ class Spool:
             if batch_id.store == "memory":
                 self._memory.replace(batch_id.number, rest)
             elif self._disk is not None and not self._disk.replace(batch_id.number, rest):
-                self._memory.append(rest, now=self._clock.wall())
+                self._memory.append(rest, at=self._clock.wall())
+
+    def oldest_seconds(self) -> float:
+        """Return how long ago the oldest batch was appended; 0 without one."""
+        with self._lock:
+            appended = (
+                store.oldest_at() for store in (self._disk, self._memory) if store is not None
+            )
+            oldest = min((at for at in appended if at is not None), default=None)
+        return 0.0 if oldest is None else max(0.0, self._clock.wall() - oldest)
 
     def __len__(self) -> int:
         """Return how many metrics are kept. Also known after ``close``."""
@@ -190,11 +199,11 @@ class Spool:
         self, metrics: tuple[Metric, ...], checkpoint: bytes | None, *, memory: Store
     ) -> bool:
         """Append to the disk, or to ``memory`` if it refuses; then keep both within bounds."""
-        now = self._clock.wall()
+        at = self._clock.wall()
         if self._disk is None or not self._disk.append(
-            metrics, now=now, checkpoint=checkpoint, memory=memory
+            metrics, at=at, checkpoint=checkpoint, memory=memory
         ):
-            memory.append(metrics, now=now)
+            memory.append(metrics, at=at)
         for store in (self._disk, memory):
             if store is not None:
                 store.bound(max_bytes=self._max_bytes)

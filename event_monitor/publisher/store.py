@@ -69,17 +69,17 @@ class Store:
         return store
 
     def append(
-        self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
+        self, metrics: tuple[Metric, ...], *, at: float, checkpoint: bytes | None = None
     ) -> None:
         """Add a batch after all others, and the checkpoint with it, in one transaction.
 
-        ``now`` is wall-clock seconds since the epoch.
+        ``at`` is when it was made, in wall-clock seconds since the epoch.
         """
         data = _pack(metrics)
         with self._transaction():
             self._database.execute(
                 "INSERT INTO batch (appended_at, metrics, data) VALUES (?, ?, ?)",
-                (now, len(metrics), data),
+                (at, len(metrics), data),
             )
             if checkpoint is not None:
                 self._database.execute(
@@ -119,14 +119,22 @@ class Store:
             self._handed_out = None
             self._delete_through(number)
 
-    def move_to(self, other: Store, *, now: float) -> None:
+    def oldest_at(self) -> float | None:
+        """Return when the oldest batch was appended; None without one. Wall-clock seconds."""
+        found: float | None = self._database.execute(
+            "SELECT min(appended_at) FROM batch WHERE id > ? AND typeof(appended_at) = 'real'",
+            (self._acknowledged,),
+        ).fetchone()[0]
+        return found
+
+    def move_to(self, other: Store) -> None:
         """Append every batch to another store and delete it here.
 
         Does nothing while a batch is handed out.
         """
         while self._handed_out is None and (found := self._oldest()) is not None:
             number, metrics = found
-            other.append(metrics, now=now)
+            other.append(metrics, at=self.oldest_at() or 0.0)
             self._delete_through(number)
 
     def settle_interrupted(self, *, drop: bool) -> int | None:

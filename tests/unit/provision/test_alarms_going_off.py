@@ -122,6 +122,7 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
             {"tasks-reserved"},
         ),
         ([period(events_lost=(("celery@0", 3),))] * 5, {"events-lost"}),
+        ([period(report=PublisherReport(unsent=9, unsent_seconds=901.0))] * 3, {"spool-age"}),
         ([period(report=PublisherReport(failures=1))] * 5, {"publish-failures"}),
         ([*[period()] * 4, period(report=PublisherReport(dropped=1))], {"data-dropped"}),
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from event_monitor.metrics import Metric
 from event_monitor.publisher.store import Store
+from event_monitor.testing import FakeClock
 
 from ...contracts.sink import count
 from .conftest import OpenSpool, drain
@@ -26,11 +27,11 @@ class FillableDisk:
 
         class StoreOnDisk(Store):
             def append(
-                self, metrics: tuple[Metric, ...], *, now: float, checkpoint: bytes | None = None
+                self, metrics: tuple[Metric, ...], *, at: float, checkpoint: bytes | None = None
             ) -> None:
                 if disk.is_full:
                     raise sqlite3.OperationalError("database or disk is full")
-                super().append(metrics, now=now, checkpoint=checkpoint)
+                super().append(metrics, at=at, checkpoint=checkpoint)
 
         return StoreOnDisk.open(path)
 
@@ -89,6 +90,20 @@ def test_the_rest_of_a_batch_survives_a_disk_that_fails(
     # Then
     assert rest is not None
     assert rest.metrics == (count(value=2),)
+
+
+def test_what_moves_from_memory_to_the_disk_gets_no_younger(
+    tmp_path: Path, open_spool: OpenSpool, clock: FakeClock
+) -> None:
+    """It was kept in memory while the disk was full."""
+    spool = open_spool()
+    blocker = block_disk(tmp_path / "spool.sqlite3")
+    spool.append((count(value=1),))
+    clock.advance(60)
+    blocker.close()
+    spool.append((count(value=2),))
+
+    assert spool.oldest_seconds() == 60
 
 
 def test_a_checkpoint_is_not_written_while_counts_are_in_memory_only(

@@ -45,6 +45,25 @@ def test_the_oldest_stays_until_it_is_acknowledged(spool: Spool) -> None:
     assert len(spool) == 1
 
 
+def test_the_oldest_is_as_old_as_the_time_since_it_was_appended(
+    spool: Spool, clock: FakeClock
+) -> None:
+    """Whatever follows it; nothing is nothing old, and a clock stepped back makes nothing older."""
+    assert spool.oldest_seconds() == 0
+    spool.append((count(),))
+    clock.advance(90)
+    spool.append((count(),))
+    clock.advance(10)
+
+    assert spool.oldest_seconds() == 100
+    first = spool.oldest()
+    assert first is not None
+    spool.acknowledge(first.id)
+    assert spool.oldest_seconds() == 10
+    clock.step_wall(-1_000)
+    assert spool.oldest_seconds() == 0
+
+
 def test_only_the_rest_of_a_batch_stays(spool: Spool) -> None:
     """After a partly failed send the rest keeps its place."""
     # Given
