@@ -57,6 +57,8 @@ def _queue_graph(*, title: str, metric: str) -> Panel:
     return Panel(title=title, lines=lines, split="QueueName")
 
 
+#: In the order in which a person on call asks: is it up, does work flow, how long does it take,
+#: which task, what waits, who works, and can the monitor be believed.
 _SECTIONS: tuple[Section, ...] = (
     Section(
         title="Now",
@@ -64,23 +66,25 @@ _SECTIONS: tuple[Section, ...] = (
             Panel(
                 title="Now",
                 kind="numbers",
-                width=24,
                 height=3,
                 lines=(
+                    Line(metric="BrokerConnected", statistic="Minimum", label="broker connected"),
                     Line(metric="WorkersOnline", statistic="Minimum", label="workers online"),
-                    Line(metric="TasksRunning", statistic="Maximum", label="tasks running"),
-                    Line(
-                        metric="OldestRunningTaskAge", statistic="Maximum", label="longest run, s"
+                    Line(metric="WorkerUtilization", statistic="Maximum", label="workers busy"),
+                    *_lines(
+                        "Maximum",
+                        TasksRunning="tasks running",
+                        OldestRunningTaskAge="longest run",
+                        QueueLength="messages waiting",
+                        OldestMessageAge="oldest message",
+                        TimeToEmpty="time to empty",
                     ),
-                    Line(metric="QueueLength", statistic="Maximum", label="messages waiting"),
-                    Line(metric="OldestMessageAge", statistic="Maximum", label="oldest message, s"),
-                    Line(metric="TimeToEmpty", statistic="Maximum", label="time to empty, s"),
                 ),
             ),
         ),
     ),
     Section(
-        title="Tasks",
+        title="Traffic",
         panels=(
             Panel(
                 title="Tasks",
@@ -92,23 +96,42 @@ _SECTIONS: tuple[Section, ...] = (
                     TasksFailed="failed",
                     TasksRetried="retried",
                 ),
-                width=12,
             ),
             Panel(
                 title="Failures, % of the tasks that end",
                 lines=_lines("Sum", TasksFailed="failed", TasksSucceeded="succeeded"),
-                width=12,
                 expression="IF((m0+m1)>0, 100*m0/(m0+m1), 0)",
             ),
             Panel(
-                title="Runtime",
-                lines=_percentiles("p50", "p95", "p99", metric="TaskRuntime"),
-                width=12,
+                title="Retries, % of the runs that end",
+                lines=_lines(
+                    "Sum", TasksRetried="retried", TasksFailed="failed", TasksSucceeded="succeeded"
+                ),
+                expression="IF((m0+m1+m2)>0, 100*m0/(m0+m1+m2), 0)",
             ),
+            Panel(
+                title="Tasks that end otherwise",
+                lines=_lines(
+                    "Sum",
+                    TasksRevoked="revoked",
+                    TasksRejected="rejected",
+                    TasksVanished="vanished",
+                    TasksOrphaned="orphaned",
+                ),
+            ),
+        ),
+    ),
+    Section(
+        title="Times",
+        panels=(
+            Panel(title="Runtime", lines=_percentiles("p50", "p95", "p99", metric="TaskRuntime")),
             Panel(
                 title="Wait in the queue",
                 lines=_percentiles("p50", "p95", "p99", metric="TaskQueueTime"),
-                width=12,
+            ),
+            Panel(
+                title="Longest run that has not ended",
+                lines=_lines("Maximum", OldestRunningTaskAge="longest run"),
             ),
         ),
     ),
@@ -119,18 +142,22 @@ _SECTIONS: tuple[Section, ...] = (
             _task_table(title="Successes by task", metric="TasksSucceeded", statistic="Sum"),
             _task_table(title="Runtime p95 by task", metric="TaskRuntime", statistic="p95"),
             Panel(
-                title="Chosen task",
+                title="Chosen task: how it ends",
                 lines=_lines(
                     "Sum", TasksSucceeded="succeeded", TasksFailed="failed", TasksRetried="retried"
                 ),
-                width=12,
                 split="TaskName",
                 chosen=True,
             ),
             Panel(
                 title="Chosen task: runtime",
                 lines=_percentiles("p50", "p95", "p99", metric="TaskRuntime"),
-                width=12,
+                split="TaskName",
+                chosen=True,
+            ),
+            Panel(
+                title="Chosen task: wait in the queue",
+                lines=_percentiles("p50", "p95", "p99", metric="TaskQueueTime"),
                 split="TaskName",
                 chosen=True,
             ),
@@ -139,9 +166,25 @@ _SECTIONS: tuple[Section, ...] = (
     Section(
         title="Queues",
         panels=(
-            _queue_graph(title="Messages waiting", metric="QueueLength"),
-            _queue_graph(title="Age of the oldest message", metric="OldestMessageAge"),
-            _queue_graph(title="Backlog per pool process", metric="BacklogPerWorker"),
+            Panel(
+                title="Messages waiting in all queues",
+                lines=_lines("Maximum", QueueLength="waiting", QueueUnacked="with workers"),
+            ),
+            Panel(
+                title="Age of the oldest message of all",
+                lines=_lines("Maximum", OldestMessageAge="age"),
+            ),
+            Panel(
+                title="Messages in and out of all queues",
+                lines=_lines("Maximum", ArrivalRate="in", DrainRate="out"),
+            ),
+            _queue_graph(title="Messages waiting by queue", metric="QueueLength"),
+            _queue_graph(title="Age of the oldest message by queue", metric="OldestMessageAge"),
+            _queue_graph(title="Backlog per pool process by queue", metric="BacklogPerWorker"),
+            Panel(
+                title="Worst status: 1 warning, 2 critical",
+                lines=_lines("Maximum", QueueStatus="status"),
+            ),
             Panel(
                 title="Chosen queue: messages",
                 lines=_lines(
@@ -150,14 +193,12 @@ _SECTIONS: tuple[Section, ...] = (
                     QueueUnacked="with workers",
                     BacklogPerWorker="backlog per process",
                 ),
-                width=12,
                 split="QueueName",
                 chosen=True,
             ),
             Panel(
                 title="Chosen queue: age of the oldest message",
                 lines=_lines("Maximum", OldestMessageAge="age"),
-                width=12,
                 split="QueueName",
                 chosen=True,
             ),
@@ -167,9 +208,12 @@ _SECTIONS: tuple[Section, ...] = (
         title="Workers",
         panels=(
             Panel(
-                title="Workers",
+                title="Workers online",
+                lines=(Line(metric="WorkersOnline", statistic="Minimum", label="online"),),
+            ),
+            Panel(
+                title="Workers lost and stalled",
                 lines=(
-                    Line(metric="WorkersOnline", statistic="Minimum", label="online"),
                     Line(metric="WorkersLost", statistic="Sum", label="lost"),
                     Line(metric="WorkersStalled", statistic="Maximum", label="stalled"),
                 ),
@@ -190,19 +234,20 @@ _SECTIONS: tuple[Section, ...] = (
                 lines=_lines("Maximum", WorkerMemory="peak"),
             ),
             Panel(title="Highest load", lines=_lines("Maximum", LoadAverage="load average")),
-            Panel(title="Tasks orphaned", lines=_lines("Sum", TasksOrphaned="orphaned")),
         ),
     ),
     Section(
         title="The monitor",
         panels=(
             Panel(
-                title="Alive and connected",
-                lines=(
-                    Line(metric="MonitorHeartbeat", statistic="Sum", label="heartbeats"),
-                    Line(metric="BrokerConnected", statistic="Minimum", label="broker connected"),
-                ),
+                title="Heartbeats of the monitor",
+                lines=_lines("Sum", MonitorHeartbeat="heartbeats"),
             ),
+            Panel(
+                title="Connected to the broker",
+                lines=_lines("Minimum", BrokerConnected="connected"),
+            ),
+            Panel(title="Events", lines=_lines("Sum", EventsReceived="received")),
             Panel(
                 title="Losses",
                 lines=_lines(
@@ -223,9 +268,14 @@ _SECTIONS: tuple[Section, ...] = (
                     BrokerDisconnections="broker lost",
                 ),
             ),
-            Panel(title="Events", lines=_lines("Sum", EventsReceived="received")),
-            Panel(title="Delay of events", lines=_percentiles("p50", "p95", metric="EventDelay")),
-            Panel(title="Duration of a send", lines=_lines("Maximum", FlushDuration="send")),
+            Panel(
+                title="Delay of events, duration of a send",
+                lines=(
+                    Line(metric="EventDelay", statistic="p50", label="delay p50"),
+                    Line(metric="EventDelay", statistic="p95", label="delay p95"),
+                    Line(metric="FlushDuration", statistic="Maximum", label="send"),
+                ),
+            ),
         ),
     ),
 )

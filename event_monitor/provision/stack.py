@@ -10,8 +10,9 @@ from .alarms import alarm_notes, build_alarms, build_composite
 from .model import Alarm, CompositeAlarm, ScalingPolicy
 from .options import ProvisionOptions
 from .policy import monitor_policy
-from .render.cloudwatch_dashboard import cloudwatch_dashboard
+from .render.cloudwatch_dashboard import alarm_status_notes, cloudwatch_dashboard
 from .render.grafana import grafana_dashboard
+from .render.search import search_notes
 from .scaling import build_scaling_policies
 from .task_definition import Container, container_definition, container_notes
 
@@ -61,6 +62,8 @@ def build_stack(pieces: tuple[Piece, ...], settings: Settings, options: Provisio
         prefix=options.prefix,
         notes=(
             *(alarm_notes(settings, options) if "alarms" in wanted else ()),
+            *(alarm_status_notes(alarms, composite) if dashboard else ()),
+            *(search_notes(settings) if wanted & {"dashboard", "grafana"} else ()),
             *(container_notes(settings) if "ecs" in wanted else ()),
         ),
         alarms=alarms if "alarms" in wanted else (),
@@ -72,5 +75,7 @@ def build_stack(pieces: tuple[Piece, ...], settings: Settings, options: Provisio
         policy=policy if "iam" in wanted else None,
         container=container_definition(settings, options) if "ecs" in wanted else None,
         container_policy=policy if "ecs" in wanted else None,
-        grafana=grafana_dashboard(settings, options) if "grafana" in wanted else None,
+        grafana=(
+            grafana_dashboard(settings, options, alarms=alarms) if "grafana" in wanted else None
+        ),
     )

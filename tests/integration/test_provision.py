@@ -170,7 +170,8 @@ def test_the_dashboard_shows_the_alarms_of_this_account(account: Any) -> None:
     typed("all", "--apply", "--yes")
 
     body = json.loads(account.get_dashboard(DashboardName="celery")["DashboardBody"])
-    assert body["widgets"][0]["properties"]["alarms"][0] == (
+    (alarms,) = (widget for widget in body["widgets"] if widget["type"] == "alarm")
+    assert alarms["properties"]["alarms"][0] == (
         f"arn:aws:cloudwatch:{REGION}:{DEFAULT_ACCOUNT_ID}:alarm:celery-unhealthy"
     )
     assert {widget["properties"].get("region", REGION) for widget in body["widgets"]} == {REGION}

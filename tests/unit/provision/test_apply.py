@@ -148,7 +148,8 @@ def test_the_dashboard_has_partition_region_and_account_filled_in() -> None:
     (change,) = account(FakeCloudWatch()).plan(DASHBOARD)
 
     body = json.loads(str((change.parameters or {})["DashboardBody"]))
-    assert body["widgets"][0]["properties"]["alarms"][0] == (
+    (alarms,) = (widget for widget in body["widgets"] if widget["type"] == "alarm")
+    assert alarms["properties"]["alarms"][0] == (
         "arn:aws-cn:cloudwatch:eu-west-1:123456789012:alarm:celery-unhealthy"
     )
     assert (change.verb, change.kind, change.name) == ("create", "dashboard", "celery")

@@ -68,7 +68,9 @@ def named(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
         for series in alarm.series:
             yield series.metric, tuple(name for name, _ in series.dimensions)
     yield from named_by_cloudwatch(read_back(stack.dashboard))
-    yield from named_by_grafana(read_back(grafana_dashboard(settings, options)))
+    yield from named_by_grafana(
+        read_back(grafana_dashboard(settings, options, alarms=stack.alarms))
+    )
 
 
 def named_by_cloudwatch(body: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -89,7 +91,7 @@ def named_by_grafana(dashboard: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
             if "metricName" in target:
                 yield target["metricName"], tuple(target["dimensions"])
     for variable in dashboard["templating"]["list"]:
-        if variable["type"] == "query":
+        if variable["name"] in ("task", "queue"):  # static ones are chosen one after the other
             query = variable["query"]
             yield query["metricName"], (*query["dimensionFilters"], query["dimensionKey"])
 
