@@ -253,11 +253,21 @@ class Control(Protocol):
         ...
 
 
+class Loader(Protocol):
+    """``celery.loaders.base.BaseLoader``."""
+
+    def import_default_modules(self) -> object:
+        """Import what the app includes and finds by itself, as a worker does at its start."""
+        ...
+
+
 class CeleryApp(Protocol):
     """``celery.Celery``."""
 
     main: str | None
     conf: Conf
+    loader: Loader
+    tasks: Mapping[str, object]  # the registered ones, Celery's own among them
     amqp: AppAmqp
     control: Control
     events: AppEvents

@@ -27,7 +27,7 @@ from .options import given_flags
 if TYPE_CHECKING:  # every `celery` command loads this
     from ..broker.protocols import CeleryApp
 
-__all__ = ["load_app_and_settings", "load_settings"]
+__all__ = ["load_app_and_settings", "load_named_app", "load_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,16 @@ def load_settings(
     _log(values)
     wanted = _wanted(ctx, values)
     return _loaded(values, _load(wanted) if wanted.is_anything else None)
+
+
+def load_named_app(
+    ctx: click.Context, values: Mapping[str, object]
+) -> tuple[CeleryApp | None, Settings]:
+    """Return the settings and the project's app, for a command that needs none; None without."""
+    _log(values)
+    wanted = _wanted(ctx, values)
+    app = _load(wanted) if wanted.is_anything else None
+    return (app if wanted.name or wanted.given else None), _loaded(values, app)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

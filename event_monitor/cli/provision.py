@@ -18,7 +18,8 @@ from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task
 from ..provision.quantities import parse_seconds, parse_too_many
 from ..settings import Settings
 from ..text import printable
-from .app import load_settings
+from .app import load_named_app
+from .app_names import names_in
 from .options import Command, Decorated, formats, loglevel, watching
 
 if TYPE_CHECKING:
@@ -190,9 +191,14 @@ def provision(
     A threshold of 0 leaves its alarm out. --apply shows its plan first; it leaves alone what is up
     to date, and what it has not made itself.
     """
-    settings, _ = load_settings(ctx, values)
+    app, settings = load_named_app(ctx, values)
     options = _options_from(values)
+    from ..provision.known_names import check_names
     from ..provision.stack import PIECES, build_stack
+
+    if options.tasks or options.queues or options.scale_queue:  # else nothing has to be imported
+        names = names_in(app, settings)
+        check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
 
     wanted = tuple(name for name in PIECES if piece in (name, "all"))
     if apply or delete:

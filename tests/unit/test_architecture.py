@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "demo": GROUND | {"broker", "distribution"},
-    "provision": GROUND | {"catalog", "metrics", "settings", "sinks"},
+    "provision": GROUND | {"catalog", "metrics", "settings", "sinks", "snapshot"},
     "status": GROUND
     | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
     | {"survey"},
@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"status", "survey"},
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "liveness", "metrics", "process"}
-    | {"provision", "service"}
+    | {"probes", "provision", "service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},
