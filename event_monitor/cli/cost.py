@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import click
 
-from .app import load_settings
+from ..errors import SettingsError
+from ..metrics import label_for
+from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
+from ..settings import Settings
+from .app import load_named_app
+from .app_names import names_in
 from .options import Command, loglevel, number_of, watching
 
 __all__ = ["cost"]
+
+_TASKS, _QUEUES = 40, 3  # of a cluster that nothing is known of
 
 
 @click.command(
@@ -15,13 +25,39 @@ __all__ = ["cost"]
     examples=(
         "event-monitor cost --tasks 40 --workers 10",
         "event-monitor cost -A proj --by-worker all --interval 10",
+        "event-monitor cost -A proj --task shop.pay:p95=30 --queue celery:max_age=60",
     ),
 )
-@number_of("--tasks", most=100_000, default=40, help_text="Task names that get their own series.")
+@click.option(
+    "--tasks",
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    help="Task names that get their own series.  [default: those of the app, or 40]",
+)
 @number_of("--workers", most=100_000, default=10, help_text="Workers.")
-@number_of("--queues-watched", most=10_000, default=3, help_text="Queues.")
+@click.option(
+    "--queues-watched",
+    type=click.IntRange(0, 10_000),
+    metavar="N",
+    help="Queues.  [default: those of the app, or 3]",
+)
 @number_of("--exceptions", most=10_000, default=10, help_text="Classes, for --by-exception.")
 @number_of("--custom-events", most=1_000, default=0, help_text="Event types of the app's own.")
+@number_of("--dashboards", most=10_000, default=0, help_text="Other dashboards of the account.")
+@click.option(
+    "--queue",
+    "queue_entries",
+    multiple=True,
+    metavar="NAME[:LIMITS]",
+    help="Alarms of one queue, as in `provision`.",
+)
+@click.option(
+    "--task",
+    "task_entries",
+    multiple=True,
+    metavar="NAME:LIMITS",
+    help="Alarms of one task, as in `provision`.",
+)
 @watching
 @loglevel("WARNING")
 @click.pass_context
@@ -29,22 +65,60 @@ def cost(
     ctx: click.Context,
     /,
     *,
-    tasks: int,
+    tasks: int | None,
     workers: int,
-    queues_watched: int,
+    queues_watched: int | None,
     exceptions: int,
     custom_events: int,
+    dashboards: int,
+    queue_entries: tuple[str, ...],
+    task_entries: tuple[str, ...],
     **values: object,
 ) -> None:
-    """Estimate the monthly CloudWatch bill. Asks nobody; needs no app."""
-    settings, _ = load_settings(ctx, values)
-    from ..metrics.cost import Cluster, bill
+    """Estimate the monthly CloudWatch bill, with the alarms and the dashboard of `provision`.
 
+    Asks nobody. With an app its task names and queues are counted, without one 40 and 3.
+    """
+    app, settings = load_named_app(ctx, values)
+    options = ProvisionOptions(
+        queues=tuple(map(parse_queue_limits, queue_entries)),
+        tasks=tuple(map(parse_task_limits, task_entries)),
+    )
+    from ..metrics.bill import bill
+    from ..metrics.cost import Cluster
+    from ..metrics.prices import Provisioned
+    from ..provision.billed import billed
+    from ..provision.known_names import check_names
+    from ..provision.stack import build_stack
+
+    names = names_in(app, settings)
+    check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
+    labels = {label_for(name, settings) for name in names.tasks} - {None}
+    task_count, tasks_from = _counted(tasks, len(labels) if names.tasks else None, assumed=_TASKS)
+    queue_count, queues_from = _counted(queues_watched, len(names.queues) or None, assumed=_QUEUES)
     cluster = Cluster(
-        tasks=tasks,
+        tasks=task_count,
         workers=workers,
-        queues=queues_watched,
+        queues=queue_count,
         exceptions=exceptions,
         custom_events=custom_events,
     )
-    click.echo(bill(settings, cluster))
+
+    def provisioned_by(changed: Settings) -> Provisioned:
+        stack = build_stack(("alarms",), changed, options)
+        with suppress(SettingsError):  # a dashboard that cannot be written costs nothing
+            stack = build_stack(("alarms", "dashboard"), changed, options)
+        return replace(billed(stack), other_dashboards=dashboards)
+
+    click.echo(
+        f"Task names: {task_count:,} ({tasks_from}). Queues: {queue_count:,} ({queues_from}). "
+        f"Workers: {workers:,}.\n"
+    )
+    click.echo(bill(settings, cluster, provisioned_by=provisioned_by))
+
+
+def _counted(given: int | None, in_app: int | None, *, assumed: int) -> tuple[int, str]:
+    """Return the number to count with, and where it comes from."""
+    if given is not None:
+        return given, "as given"
+    return (assumed, "assumed") if in_app is None else (in_app, "of the app")

@@ -1,13 +1,14 @@
 """Documentation: the README's tables, written from the catalog and the settings, so they agree.
 
 ``python -m event_monitor.cli.documentation README.md`` rewrites what stands between the markers
-``<!-- metrics -->`` … ``<!-- /metrics -->`` and ``<!-- settings -->`` … ``<!-- /settings -->``.
+``<!-- metrics -->`` … ``<!-- /metrics -->``, and the same of ``settings`` and ``cost``.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
@@ -17,6 +18,7 @@ from ..text import aligned, markdown, printable
 
 __all__ = [
     "TABLES",
+    "cost_markdown",
     "metrics_markdown",
     "metrics_text",
     "rewritten",
@@ -95,12 +97,51 @@ def _shown(text: str) -> str:
     return printable(without_secrets(_spaced(text)))
 
 
+def cost_markdown() -> str:
+    """Return what a cluster of the usual size costs under a few settings."""
+    from ..metrics.cost import Cluster, estimate
+    from ..metrics.prices import GRAFANA_REFRESH_MINUTES, PRICE_SOURCE, Provisioned
+    from ..provision.billed import billed
+    from ..provision.options import ProvisionOptions
+    from ..provision.stack import build_stack
+
+    def provisioned_by(settings: Settings) -> Provisioned:
+        return billed(build_stack(("alarms", "dashboard"), settings, ProvisionOptions()))
+
+    cluster = Cluster()
+    rows = []
+    for flags, settings in _PRICED.items():
+        found = estimate(settings, cluster, provisioned_by=provisioned_by)
+        alarms = found.provisioned.alarm_metrics + found.provisioned.fast_alarm_metrics
+        cells = (f"{number:,}" for number in (found.series_count, found.requests, alarms))
+        rows.append((flags, *cells, found.about))
+    table = markdown(("Settings", "Series", "Requests", "Alarm metrics", "Cost"), rows)
+    open_grafana = provisioned_by(_DEFAULTS).open_grafana_dollars
+    return (
+        f"For {cluster.tasks} task names, {cluster.workers} workers and {cluster.queues} queues, "
+        f"with all alarms and the dashboard:\n\n{table}\n\n"
+        f"The same dashboard open in Grafana all month, where it asks for all of its series every "
+        f"{GRAFANA_REFRESH_MINUTES} minutes: about ${open_grafana:.0f} more. "
+        f"Prices: {PRICE_SOURCE}."
+    )
+
+
 def _spaced(text: str) -> str:
     """Return a list with room to wrap, and a dash for nothing."""
     return text.replace(",", ", ") or "–"
 
 
-TABLES = {"metrics": metrics_markdown, "settings": settings_markdown}
+_DEFAULTS = Settings()
+#: Flags → the settings that they give.
+_PRICED = {
+    "the defaults": _DEFAULTS,
+    "`--by-task none`": replace(_DEFAULTS, by_task=()),
+    "`--by-worker TasksActive,WorkersOnline`": replace(
+        _DEFAULTS, by_worker=("TasksActive", "WorkersOnline")
+    ),
+    "`--interval 10 --high-resolution`": replace(_DEFAULTS, interval=10.0, high_resolution=True),
+}
+TABLES = {"metrics": metrics_markdown, "settings": settings_markdown, "cost": cost_markdown}
 
 
 def rewritten(text: str) -> str:

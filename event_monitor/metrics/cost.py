@@ -7,11 +7,12 @@ a value, so the estimate cannot drift from what is published.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from ..distribution import Distribution
+from ..errors import SettingsError
 from ..settings import Settings
 from ..snapshot import (
     PublisherReport,
@@ -23,24 +24,25 @@ from ..snapshot import (
     WorkerStatus,
 )
 from ..survey import QueueDepth, Survey, WorkerAnswer
-from ..text import aligned
 from .from_snapshot import metrics_from
 from .metric import Metric
-
-__all__ = ["Cluster", "Estimate", "Saving", "bill", "estimate", "savings"]
-
-PRICE_SOURCE = "us-east-1 list price of 2025-01 (aws.amazon.com/cloudwatch/pricing): re-check it"
-#: Custom metrics, dollars per metric and month: (how many at this price, price). Billed by the
-#: hour, so a series that lives for a day costs a thirtieth.
-METRIC_TIERS = (
-    (10_000, 0.30),
-    (240_000, 0.10),
-    (750_000, 0.05),
-    (float("inf"), 0.02),
+from .prices import (
+    DATA_PER_REQUEST,
+    DOLLARS_PER_REQUEST,
+    SECONDS_PER_MONTH,
+    Provisioned,
+    series_dollars,
 )
-DOLLARS_PER_REQUEST = 0.01 / 1_000  # PutMetricData
-DATA_PER_REQUEST = 1_000  # PutMetricData's limit
-SECONDS_PER_MONTH = 30 * 86_400  # the month of AWS's own examples: 43,200 minutes
+
+__all__ = [
+    "Cluster",
+    "Estimate",
+    "ProvisionedBy",
+    "Saving",
+    "estimate",
+    "nothing_provisioned",
+    "savings",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Estimate:
     requests: int
     series_dollars: float
     request_dollars: float
+    provisioned: Provisioned = field(default_factory=Provisioned)
 
     @property
     def series_count(self) -> int:
@@ -71,7 +74,13 @@ class Estimate:
     @property
     def dollars(self) -> float:
         """Return the bill of a month."""
-        return self.series_dollars + self.request_dollars
+        provisioned = sum(dollars for _, _, dollars in self.provisioned.rows)
+        return self.series_dollars + self.request_dollars + provisioned
+
+    @property
+    def about(self) -> str:
+        """Return the bill as a person says it: ``about $91 a month``."""
+        return f"about ${self.dollars:,.0f} a month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,65 +91,49 @@ class Saving:
     dollars: float
 
 
-def estimate(settings: Settings, cluster: Cluster) -> Estimate:
+#: Gives the alarms and dashboards that go with the settings.
+ProvisionedBy = Callable[[Settings], Provisioned]
+
+
+def nothing_provisioned(_settings: Settings) -> Provisioned:
+    """Return neither alarms nor dashboards."""
+    return Provisioned()
+
+
+def estimate(
+    settings: Settings, cluster: Cluster, *, provisioned_by: ProvisionedBy = nothing_provisioned
+) -> Estimate:
     """Return the bill of a month in which every task and worker is seen all the time."""
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
     published = metrics_from(_snapshot(cluster), everything)
     static = len(settings.dimensions)
     by_split = Counter(_split(metric, static) for metric in published)
     per_shot = ceil(len(published) / DATA_PER_REQUEST)
-    requests = ceil(SECONDS_PER_MONTH / settings.interval) * per_shot
+    shots = ceil(SECONDS_PER_MONTH / settings.interval)
+    requests = 0 if settings.sink == "emf" else shots * per_shot
     return Estimate(
         series=tuple(by_split.items()),
         requests=requests,
-        series_dollars=_series_dollars(len(published)),
+        series_dollars=series_dollars(len(published)),
         request_dollars=requests * DOLLARS_PER_REQUEST,
+        provisioned=provisioned_by(settings),
     )
 
 
-def savings(settings: Settings, cluster: Cluster) -> tuple[Saving, ...]:
+def savings(
+    settings: Settings, cluster: Cluster, *, provisioned_by: ProvisionedBy = nothing_provisioned
+) -> tuple[Saving, ...]:
     """Return what single changes of the settings save, most first; those worth a cent or more."""
-    now = estimate(settings, cluster).dollars
-    found = (
-        Saving(flag, now - estimate(changed, cluster).dollars)
-        for flag, changed in _changes(settings)
-    )
-    return tuple(
-        sorted(
-            (saving for saving in found if saving.dollars >= 0.01),
-            key=lambda saving: -saving.dollars,
-        )
-    )
-
-
-def bill(settings: Settings, cluster: Cluster) -> str:
-    """Return the estimate as text: the sum, what would lower it, and what is left out."""
-    found = estimate(settings, cluster)
-    rows = []
-    for split, count in found.series:
-        name = "series, total" if split == "total" else f"series, by {split}"
-        share = found.series_dollars * count / found.series_count
-        rows.append((name, f"{count:,}", _dollars(share)))
-    rows.append(("requests", f"{found.requests:,}", _dollars(found.request_dollars)))
-    rows.append(("a month", "", _dollars(found.dollars)))
-    lines = [aligned(("", "number", "dollars"), rows, sides="lrr")]
-    cheaper = [
-        (saving.flag, f"-{_dollars(saving.dollars)}") for saving in savings(settings, cluster)
-    ]
-    if cheaper:
-        lines += ["", "What would save most:"]
-        lines.append(aligned(("flag", "dollars"), cheaper, sides="lr"))
-    lines += [
-        "",
-        f"Price: {PRICE_SOURCE}.",
-        "Not included: alarms ($0.10 each), dashboards ($3 each), the free tier. A series is",
-        "billed for the hours in which it gets data, so names that come and go cost less.",
-    ]
-    return "\n".join(lines)
-
-
-def _dollars(amount: float) -> str:
-    return f"{amount:,.2f}"
+    now = estimate(settings, cluster, provisioned_by=provisioned_by).dollars
+    found = []
+    for flag, changed in _changes(settings):
+        try:
+            then = estimate(changed, cluster, provisioned_by=provisioned_by).dollars
+        except SettingsError:
+            continue  # an alarm that is asked for needs what this takes away
+        if now - then >= 0.01:
+            found.append(Saving(flag, now - then))
+    return tuple(sorted(found, key=lambda saving: -saving.dollars))
 
 
 def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
@@ -153,19 +146,12 @@ def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
     yield "--no-by-exception", replace(settings, by_exception=False)
     if settings.interval < 60:
         yield "--interval 60", replace(settings, interval=60.0)
+    if settings.high_resolution:
+        yield "--no-high-resolution", replace(settings, high_resolution=False)
 
 
 def _split(metric: Metric, static: int) -> str:
     return metric.dimensions[static][0] if len(metric.dimensions) > static else "total"
-
-
-def _series_dollars(series: int) -> float:
-    dollars, left = 0.0, float(series)
-    for room, price in METRIC_TIERS:
-        here = min(left, room)
-        dollars += here * price
-        left -= here
-    return dollars
 
 
 def _snapshot(cluster: Cluster) -> Snapshot:
@@ -222,7 +208,7 @@ def _survey(cluster: Cluster) -> Survey:
                 f"celery@worker-{number}",
                 active=1,
                 reserved=1,
-                scheduled=1,
+                scheduled=0,  # else the backlog of one queue of several is not known
                 revoked=1,
                 pool_processes=4,
                 memory_bytes=1,

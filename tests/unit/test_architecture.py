@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "notices": {"clock", "snapshot", "text"},
     "camera": {"clock", "notices", "settings", "snapshot", "state"},
-    "metrics": VALUES | {"catalog", "settings", "text"},
+    "metrics": VALUES | {"catalog", "errors", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 
 from ...catalog import Unit
+from ...metrics.prices import GRAFANA_REFRESH_MINUTES
 from ...settings import Settings
 from ..layout import dashboard_sections
 from ..model import Alarm, Dimensions
@@ -25,8 +26,6 @@ __all__ = ["UNITS", "grafana_dashboard"]
 _SCHEMA_VERSION = 39  # of Grafana 10.4; newer ones migrate it themselves
 _MAX_UID_CHARACTERS = 40
 _DATA_SOURCE = {"type": "cloudwatch", "uid": "${datasource}"}
-#: Each refresh asks for every series of the dashboard, and GetMetricData is billed by the series.
-_REFRESH = "5m"
 #: Grafana chooses a period that suits the time range and what CloudWatch still keeps.
 _AUTOMATIC_PERIOD = ""
 #: The catalog's unit → Grafana's.
@@ -65,7 +64,7 @@ def grafana_dashboard(
         "tags": ["celery", "event-monitor"],
         "schemaVersion": _SCHEMA_VERSION,
         "editable": True,
-        "refresh": _REFRESH,
+        "refresh": f"{GRAFANA_REFRESH_MINUTES}m",  # it is billed by the series
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": list(_variables(settings))},
         "panels": panels,

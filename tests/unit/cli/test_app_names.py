@@ -82,6 +82,33 @@ def test_tasks_that_cannot_be_imported_are_not_known(
     ]
 
 
+def test_cost_counts_the_tasks_and_queues_of_the_app(desk: Path) -> None:
+    """What is excluded has no series, and a group has one set of them."""
+    name = module(desk, "shop_to_pay_for", source=SHOP + DECLARED)
+
+    result = typed("cost", "-A", name, "--by-task", "TasksFailed", "--by-queue", "QueueLength")
+
+    words = " ".join(result.output.split())
+    assert "Task names: 3 (of the app). Queues: 2 (of the app). Workers: 10." in words
+    assert "series, by TaskName 3 0.90" in words
+    assert "series, by QueueName 2 0.60" in words
+
+
+def test_cost_counts_the_alarms_that_are_asked_for(desk: Path) -> None:
+    """And knows a task that is none."""
+    name = module(desk, "shop_with_alarms", source=SHOP)
+
+    def alarms(*flags: str) -> int:
+        lines = typed("cost", "-A", name, *flags).output.splitlines()
+        (line,) = (line for line in lines if line.startswith("alarms, by metric"))
+        return int(line.split()[3])
+
+    assert alarms("--task", "shop.pay:p95=30,failures=5") == alarms() + 3
+    assert complaint(typed("cost", "-A", name, "--task", "shop.payy:p95=3"), code=2) == (
+        "--task shop.payy: the app has no such task (did you mean 'shop.pay'?)."
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

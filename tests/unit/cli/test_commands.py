@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,11 +55,22 @@ def test_settings_show_value_and_source() -> None:
 
 
 def test_cost_needs_nothing_but_the_settings() -> None:
-    """Neither app nor network."""
+    """Neither app nor network. The sum comes last."""
     result = typed("cost", "--tasks", "10", "--by-task", "TasksFailed")
 
     assert result.exit_code == 0
+    assert "Task names: 10 (as given). Queues: 3 (assumed). Workers: 10." in result.output
     assert "series, by TaskName 10 3.00" in " ".join(result.output.split())
+    assert re.fullmatch(r"About \$\d+ a month\.", result.output.splitlines()[-1])
+
+
+def test_cost_without_a_dashboard_that_cannot_be_written() -> None:
+    """CloudWatch cannot search for a quote; the metrics are published and billed all the same."""
+    result = typed("cost", "--dimensions", "Owner=it's")
+
+    assert result.exit_code == 0, result.output
+    assert "composite alarms" in result.output
+    assert "dashboards" not in result.output
 
 
 def test_check_as_json_is_json_and_nothing_else() -> None:

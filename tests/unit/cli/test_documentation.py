@@ -10,6 +10,7 @@ import pytest
 
 from event_monitor.catalog import CATALOG
 from event_monitor.cli.documentation import (
+    cost_markdown,
     main,
     metrics_markdown,
     rewritten,
@@ -44,7 +45,7 @@ def test_main_rewrites_between_the_markers_only(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(
         "# Before\n<!-- metrics -->\nold\n<!-- /metrics -->\nbetween\n"
-        "<!-- settings --><!-- /settings -->\nafter\n"
+        "<!-- settings --><!-- /settings -->\nafter\n<!-- cost --><!-- /cost -->"
     )
 
     # When
@@ -55,6 +56,7 @@ def test_main_rewrites_between_the_markers_only(tmp_path: Path) -> None:
     assert readme.read_text() == (
         f"# Before\n<!-- metrics -->\n{metrics_markdown()}\n<!-- /metrics -->\nbetween\n"
         f"<!-- settings -->\n{settings_markdown()}\n<!-- /settings -->\nafter\n"
+        f"<!-- cost -->\n{cost_markdown()}\n<!-- /cost -->"
     )
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from event_monitor.metrics import metrics_from
-from event_monitor.metrics.cost import Cluster, Estimate, Saving, bill, estimate, savings
+from event_monitor.catalog import CATALOG
+from event_monitor.errors import SettingsError
+from event_monitor.metrics import is_split, metrics_from
+from event_monitor.metrics.bill import bill
+from event_monitor.metrics.cost import Cluster, Estimate, Saving, estimate, savings
+from event_monitor.metrics.prices import Provisioned
 from event_monitor.settings import Settings
 from event_monitor.snapshot import PublisherReport, Snapshot, Window
 from event_monitor.survey import Survey
@@ -28,6 +32,34 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     # Then: the event delay is sampled from the first event on
     assert found.series == (("total", len(totals) + 1),)
     assert found.requests == 43_200
+
+
+def test_every_metric_and_every_split_of_it_is_counted() -> None:
+    """What the made-up cluster had no value for would be missing from the bill."""
+    everything = Settings(
+        by_task=tuple(spec.name for spec in CATALOG if "TaskName" in spec.splits),
+        by_queue=tuple(spec.name for spec in CATALOG if "QueueName" in spec.splits),
+        by_worker=tuple(spec.name for spec in CATALOG if "WorkerName" in spec.splits),
+        by_exception=True,
+        queue_length_limits=(("*", (10.0, 100.0)),),
+        series_budget=100_000,
+    )
+    cluster = Cluster(tasks=4, workers=5, queues=6, exceptions=7, custom_events=8)
+    sizes = {
+        "TaskName": 4,
+        "WorkerName": 5,
+        "QueueName": 6,
+        "ExceptionType": 7,
+        "EventType": 8,
+    }
+
+    assert dict(estimate(everything, cluster).series) == {
+        "total": len(CATALOG),
+        **{
+            dimension: size * sum(is_split(spec, dimension, everything) for spec in CATALOG)
+            for dimension, size in sizes.items()
+        },
+    }
 
 
 def test_each_task_name_costs_its_default_metrics() -> None:
@@ -108,18 +140,84 @@ def test_savings_come_the_largest_first() -> None:
     ]
 
 
-def test_the_bill_says_what_is_not_in_it() -> None:
-    """Nobody should take it for the invoice."""
-    text = bill(Settings(), Cluster())
+def test_alarms_and_dashboards_have_their_own_prices() -> None:
+    """10 cents for a metric of an alarm, 30 for one under a minute, 50 for a composite."""
+    found = Provisioned(alarm_metrics=18, fast_alarm_metrics=2, composites=1, dashboards=(190,))
 
-    assert "series, by TaskName 200 60.00" in " ".join(text.split())
+    assert [(name, number, round(dollars, 9)) for name, number, dollars in found.rows] == [
+        ("alarms, by metric", 18, 1.8),
+        ("alarms under 60 s", 2, 0.6),
+        ("composite alarms", 1, 0.5),
+        ("dashboards", 1, 3.0),
+    ]
+
+
+def test_an_open_grafana_dashboard_is_billed_by_the_series_at_each_refresh() -> None:
+    """188 series every minute would be 81 dollars a month; every five minutes is a fifth."""
+    assert Provisioned(dashboards=(188,)).open_grafana_dollars == pytest.approx(81.2 / 5, abs=0.01)
+
+
+def test_emf_makes_no_requests_but_log_lines() -> None:
+    """Which are billed by their size."""
+    assert estimate(Settings(sink="emf"), Cluster()).requests == 0
+    assert "Not included: the log lines" in bill(Settings(sink="emf"), Cluster())
+    assert "Not included: the log lines" not in bill(Settings(), Cluster())
+
+
+@pytest.mark.parametrize(
+    ("metrics", "others", "billed"),
+    [(50, 0, 0), (50, 2, 0), (50, 3, 1), (50, 9, 1), (51, 0, 1)],
+)
+def test_the_first_three_small_dashboards_are_free(metrics: int, others: int, billed: int) -> None:
+    """One of more than 50 metrics never is."""
+    found = Provisioned(dashboards=(metrics,), other_dashboards=others)
+
+    assert found.dashboards_billed == billed
+
+
+def test_savings_count_what_happens_to_the_alarms() -> None:
+    """A change that an alarm does not allow is not offered."""
+
+    def provisioned_by(settings: Settings) -> Provisioned:
+        if not settings.by_task:
+            raise SettingsError("--task a: TaskRuntime is not published.")
+        fast = settings.high_resolution
+        return Provisioned(alarm_metrics=10 * (not fast), fast_alarm_metrics=10 * fast)
+
+    found = savings(
+        Settings(high_resolution=True, by_task=("TaskRuntime",), by_queue=()),
+        Cluster(),
+        provisioned_by=provisioned_by,
+    )
+
+    assert [Saving(saving.flag, round(saving.dollars, 9)) for saving in found] == [
+        Saving("--no-high-resolution", 2.0)
+    ]
+
+
+def test_the_bill_ends_with_one_sum_and_says_what_is_not_in_it() -> None:
+    """Nobody should take it for the invoice."""
+    cluster = Cluster()
+    found = estimate(
+        Settings(), cluster, provisioned_by=lambda _: Provisioned(composites=1, dashboards=(190,))
+    )
+    text = bill(Settings(), cluster, provisioned_by=lambda _: found.provisioned)
+    words = " ".join(text.split())
+
+    assert "series, by TaskName 200 60.00" in words
+    assert "composite alarms 1 0.50 dashboards 1 3.00 a month" in words
     assert "--by-task none" in text
-    assert "us-east-1 list price of 2025-01" in text
-    assert "Not included: alarms" in text
+    assert "us-east-1 list prices as of" in text
+    assert "at most 50 metrics each; this one shows 190." in text
+    assert "Not included:" in text
+    assert text.splitlines()[-1] == f"About ${found.dollars:.0f} a month."
 
 
 def test_an_estimate_adds_up() -> None:
-    """Series and requests make the sum."""
-    found = Estimate((("total", 30), ("TaskName", 10)), 43_200, 12.0, 0.43)
+    """Series, requests, alarms and dashboards make the sum."""
+    provisioned = Provisioned(alarm_metrics=5, composites=1, dashboards=(51,))
+    found = Estimate((("total", 30), ("TaskName", 10)), 43_200, 12.0, 0.43, provisioned)
 
-    assert (found.series_count, found.dollars) == (40, 12.43)
+    assert found.series_count == 40
+    assert found.dollars == pytest.approx(12.43 + 0.5 + 0.5 + 3.0)
+    assert found.about == "about $16 a month"
