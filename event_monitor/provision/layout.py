@@ -110,6 +110,32 @@ _SECTIONS: tuple[Section, ...] = (
                 expression="IF((m0+m1+m2)>0, 100*m0/(m0+m1+m2), 0)",
             ),
             Panel(
+                title="Exhausted retries, % of the tasks that end",
+                lines=_lines(
+                    "Sum",
+                    TasksExhausted="exhausted",
+                    TasksFailed="failed",
+                    TasksSucceeded="succeeded",
+                ),
+                expression="IF((m1+m2)>0, 100*m0/(m1+m2), 0)",
+            ),
+            Panel(
+                title="Tasks that only fail",
+                lines=_lines("Maximum", TaskNamesFailing="task names"),
+            ),
+            Panel(
+                title="Retries of a task that needed some",
+                lines=_percentiles("p50", "p95", metric="TaskRetries"),
+            ),
+            Panel(
+                title="Recovered by a retry, or not",
+                lines=_lines("Sum", TasksRecovered="recovered", TasksExhausted="exhausted"),
+            ),
+            Panel(
+                title="Tasks that run twice",
+                lines=_lines("Sum", TasksRedelivered="redelivered", TasksDuplicated="duplicated"),
+            ),
+            Panel(
                 title="Tasks that end otherwise",
                 lines=_lines(
                     "Sum",
@@ -128,6 +154,14 @@ _SECTIONS: tuple[Section, ...] = (
             Panel(
                 title="Wait in the queue",
                 lines=_percentiles("p50", "p95", "p99", metric="TaskQueueTime"),
+            ),
+            Panel(
+                title="From publishing to the end",
+                lines=_percentiles("p50", "p95", "p99", metric="TaskTotalTime"),
+            ),
+            Panel(
+                title="Runs that failed",
+                lines=_percentiles("p50", "p95", "p99", metric="TaskFailedRuntime"),
             ),
             Panel(
                 title="Longest run that has not ended",
@@ -181,6 +215,10 @@ _SECTIONS: tuple[Section, ...] = (
             _queue_graph(title="Messages waiting by queue", metric="QueueLength"),
             _queue_graph(title="Age of the oldest message by queue", metric="OldestMessageAge"),
             _queue_graph(title="Backlog per pool process by queue", metric="BacklogPerWorker"),
+            Panel(
+                title="Queues that nobody reads",
+                lines=_lines("Maximum", QueuesUnread="queues"),
+            ),
             Panel(
                 title="Worst status: 1 warning, 2 critical",
                 lines=_lines("Maximum", QueueStatus="status"),
@@ -267,6 +305,11 @@ _SECTIONS: tuple[Section, ...] = (
                     ProbeFailures="probes failed",
                     BrokerDisconnections="broker lost",
                 ),
+            ),
+            Panel(title="Metrics unsent", lines=_lines("Maximum", SpoolMetrics="unsent")),
+            Panel(
+                title="Age of the oldest metric unsent",
+                lines=_lines("Maximum", SpoolAge="oldest"),
             ),
             Panel(
                 title="Delay of events, duration of a send",
