@@ -204,10 +204,10 @@ class Aggregator:
     def _on_heartbeat(self, event: ev.WorkerEvent, now: float) -> None:
         hostname = event.hostname
         self._senders.pop(hostname, None)
-        predecessor = self.roster.heartbeat(event, now=now)
-        if predecessor is not None and predecessor.runs is None:
-            owner = self.roster.owner_of(hostname, predecessor)
-            predecessor.runs = self.in_flight.runs_of(hostname, owner)
+        for predecessor in self.roster.heartbeat(event, now=now):
+            if predecessor.runs is None:
+                owner = self.roster.owner_of(hostname, predecessor)
+                predecessor.runs = self.in_flight.runs_of(hostname, owner)
         if hostname == self._sender:
             self.tasks.loss_meter = self.roster.meter_of(hostname)
 

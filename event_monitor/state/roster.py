@@ -8,7 +8,7 @@ is told the time. Not thread-safe.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..events import WorkerEvent
@@ -68,23 +68,23 @@ class Roster:
             process.become(_ONLINE, now)
         return worker
 
-    def heartbeat(self, event: WorkerEvent, *, now: float) -> Process | None:
+    def heartbeat(self, event: WorkerEvent, *, now: float) -> Sequence[Process]:
         """Note a worker-online or worker-heartbeat event.
 
-        Return the process that now has a successor under its name, if this event is the first of
-        another process: whoever keeps the tasks has to set its ``runs``.
+        Return the processes that now have a successor under their name, if this event is the first
+        of another process: whoever keeps the tasks has to set their ``runs``, unless they are set.
         """
         worker = self._workers.get(event.hostname)
         if worker is None:
             worker = self._join(event.hostname, now)
             if worker is None:
-                return None
+                return ()
         is_hello = event.type == "worker-online" and event.processed is not None
         worker.last_seen = now
         process = sender_of_beat(event, worker.processes, now=now)
-        predecessor = None
+        predecessors: Sequence[Process] = ()
         if process is None:
-            predecessor, process = worker.current, worker.add_process(event, now)
+            predecessors, process = worker.predecessors, worker.add_process(event, now)
         elif process.state is _LOST or (is_hello and process.state is _OFFLINE):
             # Workers since 5.7 say a goodbye of the past just before the hello of a reconnect.
             process.become(_ONLINE, now)
@@ -98,9 +98,9 @@ class Roster:
         process.note_beat(event, now)
         if event.processed is not None:
             self._missing_events.heartbeat(worker, worker.counting(process), event, now)
-        if predecessor is None and worker.is_several:
+        if not predecessors and worker.is_several:
             self.verdicts.judge_several(worker, now)
-        return predecessor
+        return predecessors
 
     def goodbye(self, event: WorkerEvent, *, now: float) -> Process | None:
         """Note a worker-offline event; return the process that says it.

@@ -76,6 +76,19 @@ class Worker:
         return len(self.processes) > 1
 
     @property
+    def predecessors(self) -> list[Process]:
+        """Return those that have a successor if another process comes now.
+
+        The current one, and those that said goodbye and whose tasks may still run.
+        """
+        return [
+            process
+            for process in self.processes
+            if process is self.current
+            or (process.state is WorkerState.OFFLINE and not process.is_drained)
+        ]
+
+    @property
     def meter(self) -> TaskMeter:
         """Return what has to be given each task-started under this name."""
         return self if self.is_several else self.current.loss_meter
@@ -189,6 +202,7 @@ class Worker:
         if len(online) < 2:
             self._turns, self.may_be_one = 0, True
         left = [process for process in self.processes if process.state is WorkerState.OFFLINE]
+        left.sort(key=lambda process: process.changed_at)
         before = self.current
         self.current = (online or left or self.processes)[0 if self.may_be_one and online else -1]
         current = self.current

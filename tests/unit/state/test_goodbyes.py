@@ -254,3 +254,34 @@ def test_each_task_that_drains_counts_once(deploys: int) -> None:
         worker.goodbye()
         scene.run(5)
     assert scene.shoot().draining == deploys
+
+
+def test_the_task_of_one_that_left_is_not_that_of_two_that_run_nothing() -> None:
+    """A twin said goodbye before it; then two others came under the name, and both are idle."""
+    scene = Scene(worker_drain_seconds=120)
+    first, twin = scene.worker(pid=10).hello(), scene.worker(pid=11).hello()
+    scene.run(10, first, twin)
+    twin.goodbye()
+    scene.run(10, first)
+    first.begin("u1")
+    first.goodbye()  # and is killed
+
+    both = scene.worker(pid=12).hello(), scene.worker(pid=13).hello()
+    scene.run(110, *both)
+    assert (scene.vanished, scene.orphans) == (0, [])
+    scene.run(40, *both)
+    assert (scene.vanished, scene.orphans, scene.deaths) == (0, ["u1"], 0)
+
+
+def test_two_that_left_keep_their_tasks_though_two_others_run_nothing() -> None:
+    """Each of them ran one, and both are killed after their goodbyes."""
+    scene = Scene(worker_drain_seconds=120)
+    old = scene.worker(pid=10).hello(), scene.worker(pid=11).hello()
+    scene.run(20, *old)
+    for number, worker in enumerate(old):
+        worker.begin(f"u{number}")
+        worker.goodbye()
+    new = scene.worker(pid=12).hello(), scene.worker(pid=13).hello()
+    scene.run(150, *new)
+
+    assert (scene.vanished, sorted(scene.orphans), scene.deaths) == (0, ["u0", "u1"], 0)

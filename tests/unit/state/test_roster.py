@@ -111,7 +111,7 @@ def test_a_reconnect_of_the_same_process_is_no_departure(roster: Roster) -> None
     """A worker that lost its broker says goodbye and hello with the same pid and count."""
     roster.heartbeat(beat(processed=10), now=0)
     roster.goodbye(offline(), now=1)
-    assert roster.heartbeat(online(processed=10), now=2) is None
+    assert roster.heartbeat(online(processed=10), now=2) == ()
     assert states(roster, 2) == {W1: "online"}
 
 
