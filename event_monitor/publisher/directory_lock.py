@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -18,7 +19,7 @@ __all__ = ["DirectoryLock"]
 log = logging.getLogger(__name__)
 
 # No links: where others may write, one could lead to a file that is ours and is none of theirs.
-_LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
 _OURS = ("spool.", "alive", ".alive", "worker-", ".worker-")  # how the names in it begin
 
@@ -30,7 +31,8 @@ class DirectoryLock:
     person to read; the kernel frees it however the process ends, so the file itself may stay.
 
     A directory that it makes has mode 0700, and so has one in which there is nothing but ours.
-    Any other is left as it is, with a warning if others may look in: it may be anything.
+    Any other is left as it is, with a warning if others may look in: it may be anything. Root uses
+    no directory that belongs to another user.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,16 +45,17 @@ class DirectoryLock:
         """Make the directory if need be, and lock it. Does nothing while it is locked.
 
         A lock whose file was deleted locks nothing, and is taken again. Raises
-        ``UnavailableError`` when another process has it, or it cannot be written to.
+        ``UnavailableError`` when another process has it, it cannot be written to, or is not ours.
         """
         if self._is_held():
             return
         self.release()
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._require_own()
             self._close_to_others()
             # Unbuffered, so that a full disk fails when the pid is written, not when it is closed.
-            file = os.fdopen(os.open(self._path, _LOCK_FLAGS, 0o600), "ab+", buffering=0)
+            file = os.fdopen(self._opened(), "ab+", buffering=0)
         except OSError as error:
             raise UnavailableError(
                 f"state_dir {str(self._directory)!r} cannot be used: {error.strerror}"
@@ -92,6 +95,33 @@ class DirectoryLock:
             return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
         except OSError:
             return False
+
+    def _opened(self) -> int:
+        descriptor = os.open(self._path, _LOCK_FLAGS, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "its spool.lock is no file")
+        return descriptor
+
+    def _require_own(self) -> None:
+        """Refuse a directory in which another user could lead files of root's to his own ends."""
+        owner = self._directory.stat().st_uid
+        if os.geteuid() != 0 or owner == 0 or self._gives_files_away():
+            return
+        raise UnavailableError(
+            f"state_dir {str(self._directory)!r} belongs to {_user(owner)}, who could put links in "
+            "the place of root's files; run this as that user, or name a directory of root's."
+        )
+
+    def _gives_files_away(self) -> bool:
+        """Return whether files there belong to others than who makes them, as on some networks."""
+        probe = self._directory / f"spool.owner.{os.getpid()}"
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            return os.fstat(descriptor).st_uid != os.geteuid()
+        finally:
+            os.close(descriptor)
+            probe.unlink()
 
     def _close_to_others(self) -> None:
         found = self._directory.stat()

@@ -6,6 +6,7 @@ SQLite holds them open, and writes on into a file that was deleted or replaced w
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ FILES = ("", "-wal", "-shm")  # of one database, by what follows its path
 # In WAL mode the first changes at a checkpoint only, the second when the log begins anew: both
 # only while we write ourselves. The third is memory that is shared; to open it would break locks.
 _HEADERS = {"": 100, "-wal": 32}  # bytes, of the file formats
+_OPENED_BY_SQLITE = (*FILES, "-journal")  # the last as a crash may have left it, before WAL mode
+# Not to wait at a pipe that was put in a file's place since.
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,23 @@ class FileWatch:
 
     Make it before the database is opened, and close it after that is closed: to close any
     descriptor of a file drops all locks that this process has on it. It makes the file if there
-    is none; nobody else may read it. Not thread-safe. Raises ``OSError``.
+    is none; nobody else may read it. Not thread-safe. Raises ``OSError``, also where one of the
+    files is something else: SQLite would follow a link, and wait for ever at a pipe.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        for suffix in _OPENED_BY_SQLITE:
+            _require_file(Path(f"{path}{suffix}"))
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(path, flags, 0o600)
-        with suppress(OSError):  # it was made by another user, or on a disk without modes
-            os.fchmod(self._descriptor, 0o600)
-        self._seen: dict[str, _Look | None] = {suffix: self._look(suffix) for suffix in FILES}
+        try:
+            with suppress(OSError):  # it was made by another user, or on a disk without modes
+                os.fchmod(self._descriptor, 0o600)
+            self._seen: dict[str, _Look | None] = {suffix: self._look(suffix) for suffix in FILES}
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def was_emptied(self) -> bool:
@@ -95,6 +106,16 @@ class FileWatch:
         if suffix == "":
             return os.pread(self._descriptor, _HEADERS[suffix], 0)
         if suffix in _HEADERS:
-            with file.open("rb", buffering=0) as opened:
-                return opened.read(_HEADERS[suffix])
+            with os.fdopen(os.open(file, _READ_FLAGS), "rb", buffering=0) as opened:
+                return opened.read(_HEADERS[suffix]) or b""
         return b""
+
+
+def _require_file(path: Path) -> None:
+    """Raise ``OSError`` if there is something that is no file."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path} is no file")

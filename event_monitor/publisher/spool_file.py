@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +112,8 @@ class SpoolFile:
         copy = Path(f"{self.path}.new")
         for file in (copy, Path(f"{copy}-journal")):  # of a process that was killed in this place
             file.unlink(missing_ok=True)
-        copy.touch(mode=0o600)
+        # Nobody else can have put a link there meanwhile.
+        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         former.copy_to(str(copy))
         self.move_aside()
         copy.replace(self.path)

@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from event_monitor.publisher.directory_lock import DirectoryLock
 
 from ...contracts.sink import count
 from ...support.users import NOBODY, acting_as, public_folder, require_root
-from .conftest import OpenSpool
+from .conftest import OpenSpool, drain
 
 
 def mode(path: Path) -> int:
@@ -156,3 +156,54 @@ def test_what_another_user_does_not_let_us_use_is_named_with_its_owner(
         f"state_dir '{shared}' cannot be used: Permission denied, since {what} belongs to "
         "user root (uid 0); name a directory this user may write to."
     )
+
+
+def test_root_uses_no_directory_of_another_user(shared: Path) -> None:
+    """Who could put links in the place of root's files at any time."""
+    require_root()
+    os.chown(shared, NOBODY, NOBODY)
+
+    with pytest.raises(UnavailableError) as caught:
+        DirectoryLock(shared).take()
+
+    assert str(caught.value) == (
+        f"state_dir '{shared}' belongs to user nobody (uid 65534), who could put links in the "
+        "place of root's files; run this as that user, or name a directory of root's."
+    )
+    assert list(shared.iterdir()) == []
+    with acting_as(NOBODY):
+        lock = DirectoryLock(shared)
+        lock.take()
+        lock.release()
+
+
+def test_a_lock_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe can be opened and locked, but never says whose it is."""
+    os.mkfifo(tmp_path / "spool.lock")
+
+    with pytest.raises(UnavailableError, match=r"cannot be used: its spool\.lock is no file;"):
+        DirectoryLock(tmp_path).take()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
+def test_what_is_no_file_in_the_place_of_one_is_not_opened(
+    suffix: str,
+    make: Callable[[Path], None],
+    tmp_path: Path,
+    open_spool: OpenSpool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A pipe would be waited for, for ever; what is kept in memory costs no descriptor."""
+    (tmp_path / "precious").write_text("precious")
+    make(tmp_path / f"spool.sqlite3{suffix}")
+    spool = open_spool()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for value in range(20):
+        assert not spool.append((count(value=value),))
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(drain(spool)) == 20
+    assert f"spool.sqlite3{suffix} is no file; going on in memory" in caplog.text
+    assert (tmp_path / "precious").read_text() == "precious"
