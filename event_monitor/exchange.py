@@ -1,4 +1,4 @@
-"""Exchange: one call over HTTP with a deadline of the whole and a bound on every answer.
+"""Exchange: one call over a network with a deadline of the whole; over HTTP, bounded answers too.
 
 Libraries of HTTP have a time-out for each read only: an answer of one byte every two seconds never
 ends, and one that goes on fills the memory. They also look up names without any limit of time.
@@ -64,12 +64,18 @@ class Exchange:
         return _current.get()
 
     def run(self, call: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises; ``LateError`` if it takes long."""
+        """Return what the call returns, or raise what it raises; ``LateError`` if it takes long.
+
+        Raises ``OSError`` where the system has no more threads now.
+        """
         future: Future[T] = Future()
         thread = threading.Thread(
             target=self._serve, args=(call, future), name="exchange", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
         try:
             thread.join(self._seconds)
             if not future.done():

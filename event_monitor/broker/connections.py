@@ -8,22 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 
+from ..exchange import Exchange
 from ..redaction import MASK, shown_url
 from .protocols import Connection
 
 __all__ = ["connect", "shown", "socket_deadline", "without_decompression"]
 
 
-def connect(connection: Connection) -> None:
-    """Connect, in one attempt at each URL: kombu's own ``connect`` pauses and starts over."""
+#: For one URL. A time-out of the drivers is for each read: byte by byte a server goes on for ever.
+_WHOLE_SECONDS = 20.0
+
+
+def connect(connection: Connection, *, whole_seconds: float = _WHOLE_SECONDS) -> None:
+    """Connect, in one attempt at each URL: kombu's own ``connect`` pauses and starts over.
+
+    Raises ``LateError``, which is an ``OSError``, if a URL takes longer than ``whole_seconds``.
+    """
     # The URLs of Redis Sentinel name one cluster: kombu tries all of them in one attempt.
     is_one_cluster = connection.transport_cls == "sentinel"
+    exchange = Exchange(whole_seconds * max(1, len(connection.alt)))
 
     def give_up(error: BaseException, pause_seconds: float) -> None:
+        exchange.check()
         if pause_seconds or is_one_cluster:  # kombu pauses when every URL has been tried
             raise error
 
-    connection.ensure_connection(give_up, reraise_as_library_errors=False)
+    def attempt() -> None:
+        connection.ensure_connection(give_up, reraise_as_library_errors=False)
+        exchange.hold(connection.release)  # at once, where nobody waits for it any more
+
+    exchange.run(attempt)
 
 
 def shown(connection: Connection) -> str:

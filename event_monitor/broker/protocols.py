@@ -102,6 +102,7 @@ class Connection(Protocol):
     password: str | None
     ssl: object  # a truth value, or a mapping of TLS options
     heartbeat: object  # seconds
+    alt: Sequence[str]  # the URLs to try in turn, if there are several
     connection_errors: Errors
     channel_errors: Errors
 

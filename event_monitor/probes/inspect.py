@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from struct import error as StructError  # noqa: N812  it is a class
 
 from kombu.exceptions import KombuError
 
@@ -112,8 +113,8 @@ def replies_of(
     deadline = clock.monotonic() + timeout
     source = app.connection_for_read()
     lost = (*source.connection_errors, *source.channel_errors, KombuError, OSError)
-    # What kombu lets through where a reply is not even a message.
-    lost = (*lost, ValueError, TypeError, LookupError, AttributeError)
+    # What kombu and the drivers let through where a reply is not even a message.
+    lost = (*lost, ValueError, TypeError, LookupError, AttributeError, RecursionError, StructError)
     try:
         with mailbox_of(app, source, seconds=timeout + _CLOSE_SECONDS) as mailbox:
             yield from collect_replies(mailbox, question, deadline=deadline, clock=clock)

@@ -61,7 +61,7 @@ class Link:
         self.close()
         self._connection = self._source.clone()
         try:
-            connect(self._connection)
+            self._connect(self._connection)
             return question(self._connection)
         except self._lost as error:
             self.close()
@@ -69,6 +69,14 @@ class Link:
             raise ConnectionError(
                 f"the queues of {shown(self._source)} cannot be read: {one_line(error)}"
             ) from error
+
+    def _connect(self, connection: Connection) -> None:
+        try:
+            connect(connection)
+        except self._lost:
+            raise
+        except Exception as error:  # drivers raise anything for bytes that they do not expect
+            raise ConnectionError(f"{type(error).__name__}: {one_line(error)}") from error
 
     def close(self) -> None:
         """Close the connection, without waiting for a broker that may not answer. Never raises."""

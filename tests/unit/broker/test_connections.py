@@ -1,4 +1,4 @@
-"""Connections: a compressed message stays as it is, whichever transport brought it."""
+"""Connections: none takes for ever, and a compressed message stays as it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import bz2
 from types import SimpleNamespace
 
 import pytest
+from kombu import Connection
 from kombu.transport.pyamqp import Message as AmqpMessage
 from kombu.transport.virtual import Message as VirtualMessage
 
-from event_monitor.broker.connections import without_decompression
+from event_monitor.broker.connections import connect, without_decompression
+from event_monitor.exchange import LateError
+
+from ...support.answering import Answering, trickle
 
 BOMB = bz2.compress(b" " * 1_000_000)
 CHANNEL = SimpleNamespace(decode_body=lambda body, _encoding: body)
@@ -59,3 +63,17 @@ def test_any_other_message_is_as_kombu_makes_it(message_class: type, payload: ob
     assert not message.compressed
     assert message.body == BOMB
     assert message.content_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("url", "head"),
+    [("redis://127.0.0.1:{}/0", b"+"), ("amqp://127.0.0.1:{}//", b"\x01\0\0\0\0\0\xff")],
+    ids=["redis", "amqp"],
+)
+def test_a_server_that_answers_byte_by_byte_is_given_up(url: str, head: bytes) -> None:
+    """The drivers' time-outs are for each read, and none of these is late."""
+    with Answering(trickle(head)) as server:
+        connection = Connection(url.format(server.port), connect_timeout=5)
+
+        with pytest.raises(LateError):
+            connect(connection, whole_seconds=0.5)

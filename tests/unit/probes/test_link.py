@@ -21,6 +21,7 @@ def source(clones: list[Any]) -> Any:
         made = SimpleNamespace(
             transport_cls="fake",
             transport_options={},
+            alt=(),
             transport=SimpleNamespace(driver_type="fake"),
             connection_errors=(LostError,),
             channel_errors=(),
@@ -86,3 +87,16 @@ def test_a_mistake_of_ours_is_not_taken_for_a_failure_of_the_broker() -> None:
 
     with pytest.raises(ZeroDivisionError):
         link.ask(lambda _connection: 1 / 0)
+
+
+def test_bytes_that_the_driver_does_not_expect_are_a_failure_of_the_broker() -> None:
+    """While it connects, it raises anything then."""
+    made = source([])
+
+    def confused(_errback: object, **_options: object) -> None:
+        raise TypeError("unhashable type: 'list'")
+
+    made.clone = lambda **_changes: made
+    made.ensure_connection = confused
+    with pytest.raises(GONE, match="cannot be read: TypeError: unhashable type: 'list'"):
+        Link(made, timeout_seconds=1.0).ask(lambda connection: connection)

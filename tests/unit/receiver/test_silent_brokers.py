@@ -40,6 +40,8 @@ def connection_with(**parts: object) -> Any:
     made = SimpleNamespace(
         transport_cls="",
         transport_options={},
+        alt=(),
+        release=lambda: None,
         connection_errors=(OSError,),
         channel_errors=(),
         transport=SimpleNamespace(driver_type="fake"),
