@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import os
 import signal
 import socket
@@ -175,6 +176,14 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """Filter urllib3's log: for odd headers it has a traceback, at each answer.
+
+    Whoever made the request judges the answer, and says what is wrong with it.
+    """
+    return not str(record.msg).startswith("Failed to parse headers")
+
+
 class _BoundedResponse(http.client.HTTPResponse):
     """An answer whose every byte, from the status line on, is counted."""
 
@@ -191,6 +200,7 @@ class BoundedConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect; also through a proxy, and with TLS."""
+        logging.getLogger("urllib3.connection").addFilter(_is_no_traceback)  # once
         self._connecting = True
         try:
             super().connect()

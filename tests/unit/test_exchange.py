@@ -82,6 +82,18 @@ def test_an_answer_without_end_is_cut() -> None:
         get(server, Exchange(DEADLINE))
 
 
+def test_odd_headers_fill_no_log_with_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
+    """A proxy may send them with each answer; who asked judges it."""
+
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        connection.sendall(OK + b"no colon\r\ncontent-length: 2\r\n\r\n{}")
+
+    with Answering(answer) as server:
+        assert b"{}" in get(server, Exchange(DEADLINE))
+
+    assert caplog.records == []
+
+
 def test_a_request_that_was_given_up_before_it_left_never_leaves() -> None:
     """Looking up the name may take a minute; then it is too late to send."""
     # Given a connection whose host is looked up for as long as the test wants
