@@ -158,6 +158,7 @@ class _Bounded(io.RawIOBase):
         self._source = source
         self._exchange = Exchange.current()
         self._bytes_left = MAX_ANSWER_BYTES
+        self.has_ended = False
 
     def readable(self) -> bool:
         return True
@@ -166,6 +167,7 @@ class _Bounded(io.RawIOBase):
         if self._exchange is not None:
             self._exchange.check()
         count = self._source.readinto(buffer)
+        self.has_ended = count == 0
         self._bytes_left -= count or 0
         if self._bytes_left < 0:
             raise AnswerTooLongError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
@@ -189,7 +191,14 @@ class _BoundedResponse(http.client.HTTPResponse):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.fp: io.BufferedReader = io.BufferedReader(_Bounded(self.fp.detach()))
+        self._bounded = _Bounded(self.fp.detach())
+        self.fp: io.BufferedReader = io.BufferedReader(self._bounded)
+
+    def begin(self) -> None:
+        """Read the status and the headers; http.client takes those that are cut off for whole."""
+        super().begin()
+        if self._bounded.has_ended:
+            raise http.client.IncompleteRead(b"")
 
 
 class BoundedConnection(http.client.HTTPConnection):

@@ -94,6 +94,16 @@ def test_odd_headers_fill_no_log_with_tracebacks(caplog: pytest.LogCaptureFixtur
     assert caplog.records == []
 
 
+def test_an_answer_that_is_cut_off_in_its_headers_is_none() -> None:
+    """Nobody knows what became of the request."""
+
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        connection.sendall(OK + b"x-amzn-Req")
+
+    with Answering(answer) as server, pytest.raises(urllib3.exceptions.ProtocolError):
+        get(server, Exchange(DEADLINE))
+
+
 def test_a_request_that_was_given_up_before_it_left_never_leaves() -> None:
     """Looking up the name may take a minute; then it is too late to send."""
     # Given a connection whose host is looked up for as long as the test wants
