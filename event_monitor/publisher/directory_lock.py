@@ -31,8 +31,8 @@ class DirectoryLock:
     person to read; the kernel frees it however the process ends, so the file itself may stay.
 
     A directory that it makes has mode 0700, and so has one in which there is nothing but ours.
-    Any other is left as it is, with a warning if others may look in: it may be anything. Root uses
-    no directory that belongs to another user.
+    Any other is left as it is, with a warning if others may look in: it may be anything. So is one
+    of another user: in a container that runs as root, a mounted directory mostly is.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -45,14 +45,13 @@ class DirectoryLock:
         """Make the directory if need be, and lock it. Does nothing while it is locked.
 
         A lock whose file was deleted locks nothing, and is taken again. Raises
-        ``UnavailableError`` when another process has it, it cannot be written to, or is not ours.
+        ``UnavailableError`` when another process has it, or it cannot be written to.
         """
         if self._is_held():
             return
         self.release()
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._require_own()
             self._close_to_others()
             # Unbuffered, so that a full disk fails when the pid is written, not when it is closed.
             file = os.fdopen(self._opened(), "ab+", buffering=0)
@@ -103,39 +102,23 @@ class DirectoryLock:
             raise OSError(errno.EINVAL, "its spool.lock is no file")
         return descriptor
 
-    def _require_own(self) -> None:
-        """Refuse a directory in which another user could lead files of root's to his own ends."""
-        owner = self._directory.stat().st_uid
-        if os.geteuid() != 0 or owner == 0 or self._gives_files_away():
-            return
-        raise UnavailableError(
-            f"state_dir {str(self._directory)!r} belongs to {_user(owner)}, who could put links in "
-            "the place of root's files; run this as that user, or name a directory of root's."
-        )
-
-    def _gives_files_away(self) -> bool:
-        """Return whether files there belong to others than who makes them, as on some networks."""
-        probe = self._directory / f"spool.owner.{os.getpid()}"
-        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            return os.fstat(descriptor).st_uid != os.geteuid()
-        finally:
-            os.close(descriptor)
-            probe.unlink()
-
     def _close_to_others(self) -> None:
         found = self._directory.stat()
-        if not found.st_mode & _OTHERS:
+        is_ours = found.st_uid == os.geteuid()
+        if is_ours and not found.st_mode & _OTHERS:
             return
         # A sticky one, such as /tmp, is there for all users.
-        is_ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
-        if is_ours and all(path.name.startswith(_OURS) for path in self._directory.iterdir()):
+        is_closable = is_ours and not found.st_mode & stat.S_ISVTX
+        if is_closable and all(path.name.startswith(_OURS) for path in self._directory.iterdir()):
             self._directory.chmod(0o700)
         elif not self._warned:
             self._warned = True
             log.warning(
-                "other users may look into the state_dir %r; give it mode 0700 and the owner %s",
+                "other users may look into the state_dir %r%s; give it mode 0700 and the owner %s",
                 str(self._directory),
+                ""
+                if is_ours
+                else f" and change what is in it, as it belongs to {_user(found.st_uid)}",
                 _user(os.geteuid()),
             )
 
