@@ -16,6 +16,7 @@ from celery.events.state import State as CeleryState
 
 from .clock import SYSTEM_CLOCK, Clock
 from .notices import Notices
+from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot
 from .state import FailingTasks, State
@@ -57,6 +58,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     A state made by Celery is taken over: from then on it counts here, and stays empty itself.
 
+    ``last_seen`` keeps when periodic tasks were seen, if its directory is ours.
+
     ``complete`` adds to a snapshot what the events cannot tell. Without ``consumers`` the log gets
     the notices. ``on_crash`` is called in the camera's thread when a shot fails; without it the
     failure is logged and the shots go on.
@@ -77,6 +80,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         *,
         settings: Settings | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        last_seen: LastSeen | None = None,
         complete: Callable[[Snapshot], Snapshot] | None = None,
         consumers: Sequence[SnapshotConsumer] | None = None,
         on_crash: Callable[[Exception], None] | None = None,
@@ -102,6 +106,13 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._on_crash = on_crash
         self._patience_seconds = patience_seconds
         self._failing = FailingTasks(self.settings.may_fail)
+        self._overdue = OverdueTasks(
+            expected_tasks(self.app, self.settings, clock=clock),
+            interval_seconds=self.interval,
+            grace_seconds=self.settings.schedule_grace_seconds,
+            last_seen=last_seen,
+            clock=clock,
+        )
         self._shutter_lock = threading.Lock()  # one shot at a time: the ticker's, and others'
         self._peek_lock = threading.Lock()
         self._live: tuple[float, Live] | None = None  # our monotonic clock, and what it showed
@@ -146,7 +157,11 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         with self._shutter_lock:
             exposure = self.state.freeze_while(self.state.expose)
             developed: Snapshot = exposure.develop()
-            snapshot = replace(developed, failing=self._failing.after(developed.window))
+            snapshot = replace(
+                developed,
+                failing=self._failing.after(developed.window),
+                scheduled=self._overdue.after(developed),
+            )
             if self._complete is not None:
                 snapshot = self._complete(snapshot)
             for consume in self._consumers:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Literal
 
 from .clock import SYSTEM_CLOCK, Clock
-from .snapshot import FailingTask, OrphanedTask, Snapshot, VanishedTask, WorkerLoss, WorkerStatus
+from .snapshot import (
+    FailingTask,
+    OrphanedTask,
+    ScheduledTask,
+    Snapshot,
+    VanishedTask,
+    WorkerLoss,
+    WorkerStatus,
+)
 from .text import printable
 
 __all__ = ["Notice", "NoticeKind", "Notices"]
@@ -26,6 +35,9 @@ NoticeKind = Literal[
     "name-shared",
     "no-heartbeats",
     "no-task-events",
+    "schedules-overdue",
+    "schedules-silent",
+    "schedules-unseen",
     "tasks-failing",
     "tasks-vanished",
 ]
@@ -40,6 +52,11 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "the death of one may go unseen",
     "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
     "is asked for them (probe_workers)",
+    "schedules-overdue": "periodic tasks stay away, {tasks} of them{named}",
+    "schedules-silent": "no periodic task has come for {seconds:.0f} s: is `celery beat` running? "
+    "Overdue are {tasks}{named}",
+    "schedules-unseen": "periodic tasks were never seen, {tasks} of them, and are not judged: "
+    "nothing sends them here, or no event tells of them{named}",
     "tasks-failing": "every run fails, of {tasks} tasks{named}",
     "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
     "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
@@ -51,8 +68,12 @@ _TEXTS: Mapping[NoticeKind, str] = {
 
 
 _GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
-    {"worker-leaving", "no-heartbeats", "tasks-vanished"}
+    {"worker-leaving", "no-heartbeats", "schedules-unseen", "tasks-vanished"}
 )
+
+
+#: What a notice names: single tasks, or all tasks of a name.
+NamedTask = OrphanedTask | VanishedTask | FailingTask | ScheduledTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +87,7 @@ class Notice:
     worker: str  # the full nodename; empty where several are concerned
     seconds: float = 0.0
     tasks: int = 0
-    named: tuple[OrphanedTask | VanishedTask | FailingTask, ...] = ()
+    named: tuple[NamedTask, ...] = ()
 
     @property
     def text(self) -> str:
@@ -91,16 +112,16 @@ class Notice:
         if "{tasks}" in _TEXTS[self.kind]:
             facts["tasks"] = self.tasks
             facts["task"] = [task.name for task in self.named]
-            ids = [task.uuid for task in self.named if not isinstance(task, FailingTask)]
-            facts |= {"uuid": ids} if self.kind != "tasks-failing" else {}
+            ids = [t.uuid for t in self.named if isinstance(t, OrphanedTask | VanishedTask)]
+            facts |= {"uuid": ids} if len(ids) == len(self.named) else {}
         return facts
 
 
 class Notices:
     """Logs what is worth a line in each snapshot, as a ``SnapshotConsumer``; one thread at a time.
 
-    A worker that stalls, or a task that fails, is logged when it begins to; what keeps one
-    of the workers from being counted or judged is logged once an hour.
+    A worker that stalls, or a task that fails or stays away, is logged when it begins to; what
+    keeps one of the workers from being counted or judged is logged once an hour.
     """
 
     def __init__(self, *, stalled_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -108,6 +129,9 @@ class Notices:
         self._clock = clock
         self._stalled: frozenset[str] = frozenset()
         self._failing: frozenset[str] = frozenset()
+        self._overdue: frozenset[str] = frozenset()
+        self._unseen: frozenset[str] = frozenset()
+        self._is_silent = False
         self._logged_at: dict[tuple[str, NoticeKind], float] = {}  # worker, what → our clock
 
     def __call__(self, snapshot: Snapshot) -> None:
@@ -123,6 +147,8 @@ class Notices:
             *(_of_loss(loss) for loss in snapshot.losses),
             *_of_vanished(snapshot),
             *self._newly_failing(snapshot),
+            *self._newly_overdue(snapshot),
+            *self._newly_unseen(snapshot),
             *self._of_workers(snapshot),
             *self._newly_stalled(snapshot),
         )
@@ -152,11 +178,51 @@ class Notices:
             yield Notice(kind="tasks-failing", worker="", tasks=len(fresh), named=named)
         self._failing = frozenset(task.name for task in snapshot.failing)
 
+    def _newly_overdue(self, snapshot: Snapshot) -> Iterator[Notice]:
+        """Name those that begin to stay away; while none comes at all, that is one line."""
+        judged = snapshot.judged
+        overdue = tuple(task for task in judged if task.overdue_seconds)
+        fresh = tuple(task for task in overdue if task.name not in self._overdue)
+        was_silent, self._is_silent = self._is_silent, _are_silent(judged, overdue)
+        if self._is_silent and was_silent:
+            return  # those that follow are named when some come again and they do not
+        self._overdue = frozenset(task.name for task in overdue)
+        if fresh:
+            seen_at = max(task.seen_at or 0.0 for task in judged)
+            yield Notice(
+                kind="schedules-silent" if self._is_silent else "schedules-overdue",
+                worker="",
+                seconds=snapshot.window.closed_at - seen_at if self._is_silent else 0.0,
+                tasks=len(fresh),
+                named=fresh[:_MAX_NAMED],
+            )
 
-def _label(task: OrphanedTask | VanishedTask | FailingTask) -> str:
+    def _newly_unseen(self, snapshot: Snapshot) -> Iterator[Notice]:
+        unseen = tuple(t for t in snapshot.scheduled if t.seen_at is None and t.overdue_seconds)
+        fresh = tuple(task for task in unseen if task.name not in self._unseen)
+        if fresh:
+            self._unseen |= {task.name for task in fresh}
+            named = fresh[:_MAX_NAMED]
+            yield Notice(kind="schedules-unseen", worker="", tasks=len(fresh), named=named)
+
+
+def _label(task: NamedTask) -> str:
     if isinstance(task, FailingTask):
         return f"{task.name} ({task.failures})"
+    if isinstance(task, ScheduledTask):
+        due_at = datetime.fromtimestamp(task.due_at, timezone.utc)
+        return f"{task.name} (expected at {due_at:%Y-%m-%dT%H:%M:%SZ})"
     return f"{task.name}[{task.uuid}]"
+
+
+def _are_silent(judged: Sequence[ScheduledTask], overdue: Sequence[ScheduledTask]) -> bool:
+    """Return whether none of several has come since the first of these was due: beat is gone."""
+    due_at = min((task.due_at for task in overdue), default=None)
+    return (
+        len(judged) > 1
+        and due_at is not None
+        and all(task.seen_at is not None and task.seen_at < due_at for task in judged)
+    )
 
 
 def _conditions(worker: WorkerStatus) -> Iterator[NoticeKind]:

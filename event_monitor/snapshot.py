@@ -22,6 +22,7 @@ __all__ = [
     "PublisherReport",
     "RunningTask",
     "RunningTasks",
+    "ScheduledTask",
     "Snapshot",
     "TaskCounts",
     "TaskInFlight",
@@ -183,6 +184,20 @@ class FailingTask:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduledTask:
+    """A task name that a schedule expects. Times are wall-clock seconds since the epoch.
+
+    ``seen_at``: None if it never was; then it is not overdue, whatever ``overdue_seconds`` says.
+    ``due_at`` is its next time, and ``overdue_seconds`` how long that and a grace are over.
+    """
+
+    name: str
+    seen_at: float | None
+    due_at: float
+    overdue_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunningTasks:
     """The tasks of one name that are running."""
 
@@ -310,8 +325,10 @@ class Snapshot:
     losses: tuple[WorkerLoss, ...] = ()
     running: tuple[RunningTasks, ...] = ()
     failing: tuple[FailingTask, ...] = ()
+    scheduled: tuple[ScheduledTask, ...] = ()  # those of which something is known
     waiting: tuple[tuple[str, float], ...] = ()  # queue, known age of its oldest message, seconds
     link: BrokerLink = BrokerLink.LISTENING
+    listening_seconds: float | None = None  # how long silence has been evidence; None: it is none
     tasks_in_flight: int = 0
     draining: int = 0  # tasks that run on workers that said goodbye
     leaving: tuple[WorkerLoss, ...] = ()  # workers that said goodbye, with the tasks they still run
@@ -324,6 +341,11 @@ class Snapshot:
     def online(self) -> tuple[WorkerStatus, ...]:
         """Return the workers whose heartbeats come."""
         return tuple(worker for worker in self.workers if worker.state is WorkerState.ONLINE)
+
+    @property
+    def judged(self) -> tuple[ScheduledTask, ...]:
+        """Return the scheduled tasks that are known to be overdue or not."""
+        return tuple(task for task in self.scheduled if task.seen_at is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ __all__ = ["DIMENSIONS", "SPLIT_SETTINGS", "Dimension", "Group", "MetricSpec", "
 Kind = Literal["count", "gauge", "times"]
 Unit = Literal["Count", "Count/Second", "Seconds", "Percent", "Bytes", "None"]
 Group = Literal["counts", "times", "tasks now", "workers", "queues", "monitor"]
-Dimension = Literal["TaskName", "QueueName", "WorkerName", "ExceptionType", "EventType"]
+Dimension = Literal[
+    "TaskName", "QueueName", "WorkerName", "ExceptionType", "EventType", "ScheduleName"
+]
 
 #: The values that ``event_monitor.metrics`` computes, each read by one metric. Both sides use this
 #: type, so that mypy refuses a misspelt source, which would be a metric that is never published.
@@ -47,6 +49,7 @@ Source = Literal[
     "draining",
     "orphaned",
     "names_failing",
+    "schedule_overdue",
     # workers
     "online",
     "offline",
@@ -97,15 +100,19 @@ DIMENSIONS: dict[Dimension, str] = {
     "WorkerName": "the worker's full nodename, such as `celery@host`",
     "ExceptionType": "the class of what the task raised",
     "EventType": "the type of a custom event",
+    "ScheduleName": "the name of a task that a schedule expects",
 }
 
 #: Dimension → the setting that chooses the metrics split by it. Those split by a dimension that is
 #: not here are so always: ``MetricSpec.always_by``.
-SPLIT_SETTINGS: dict[str, Literal["by_task", "by_queue", "by_worker", "by_exception"]] = {
+SPLIT_SETTINGS: dict[
+    str, Literal["by_task", "by_queue", "by_worker", "by_exception", "by_schedule"]
+] = {
     "TaskName": "by_task",
     "QueueName": "by_queue",
     "WorkerName": "by_worker",
     "ExceptionType": "by_exception",
+    "ScheduleName": "by_schedule",
 }
 
 

@@ -286,4 +286,14 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         meaning="Task names of which nothing but failures came: at least two, the last within the "
         "hour, and no success since the first. Without those of `may_fail`.",
     ),
+    MetricSpec(
+        name="ScheduleOverdue",
+        group="tasks now",
+        kind="gauge",
+        unit="Seconds",
+        source="schedule_overdue",
+        meaning="How long the periodic task that is most overdue has stayed away beyond its time "
+        "and a grace; 0 when none is, nothing when none is expected or can be judged.",
+        splits=("ScheduleName",),
+    ),
 )

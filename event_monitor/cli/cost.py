@@ -58,6 +58,7 @@ _TASKS, _QUEUES = 40, 3  # of a cluster that nothing is known of
     metavar="NAME:LIMITS",
     help="Alarms of one task, as in `provision`.",
 )
+@number_of("--periodic-tasks", most=10_000, default=1, help_text="Tasks that schedules expect.")
 @watching
 @loglevel("WARNING")
 @click.pass_context
@@ -73,6 +74,7 @@ def cost(
     dashboards: int,
     queue_entries: tuple[str, ...],
     task_entries: tuple[str, ...],
+    periodic_tasks: int,
     **values: object,
 ) -> None:
     """Estimate the monthly CloudWatch bill, with the alarms and the dashboard of `provision`.
@@ -102,6 +104,7 @@ def cost(
         queues=queue_count,
         exceptions=exceptions,
         custom_events=custom_events,
+        periodic_tasks=periodic_tasks,
     )
 
     def provisioned_by(changed: Settings) -> Provisioned:

@@ -98,10 +98,13 @@ def write_note(
     return written
 
 
-def read_note(path: Path, *, is_ours: bool = False) -> dict[str, object]:
+def read_note(
+    path: Path, *, is_ours: bool = False, most_bytes: int = NOTE_BYTES
+) -> dict[str, object]:
     """Return the note; an empty one if there is none that can be read and believed.
 
-    ``is_ours``: only this user may have written it, also where root looks.
+    ``is_ours``: only this user may have written it, also where root looks. A longer one than
+    ``most_bytes`` is none.
     """
     try:
         with _opened(path) as file:
@@ -109,7 +112,7 @@ def read_note(path: Path, *, is_ours: bool = False) -> dict[str, object]:
             if is_ours and status.st_uid != os.geteuid():
                 return {}
             if _why_unbelieved(status) is None:
-                return decoded(file.read(NOTE_BYTES))
+                return decoded(file.read(most_bytes))
     except OSError:
         pass
     return {}

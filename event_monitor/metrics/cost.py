@@ -17,6 +17,7 @@ from ..settings import Settings
 from ..snapshot import (
     PublisherReport,
     RunningTasks,
+    ScheduledTask,
     Snapshot,
     TaskCounts,
     Window,
@@ -54,6 +55,7 @@ class Cluster:
     queues: int = 3
     exceptions: int = 10
     custom_events: int = 0
+    periodic_tasks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
     yield "--by-queue none", replace(settings, by_queue=())
     yield "--by-worker none", replace(settings, by_worker=())
     yield "--no-by-exception", replace(settings, by_exception=False)
+    yield "--no-by-schedule", replace(settings, by_schedule=False)
     if settings.interval < 60:
         yield "--interval 60", replace(settings, interval=60.0)
     if settings.high_resolution:
@@ -182,6 +185,10 @@ def _snapshot(cluster: Cluster) -> Snapshot:
             for host in hosts
         ),
         running=tuple(RunningTasks(name, 1, oldest_seconds=1.0) for name in names),
+        scheduled=tuple(
+            ScheduledTask(f"periodic-{number}", seen_at=0.0, due_at=60.0)
+            for number in range(cluster.periodic_tasks)
+        ),
         survey=_survey(cluster),
         publisher=PublisherReport(flush_seconds=0.1),
     )

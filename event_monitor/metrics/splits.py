@@ -43,16 +43,18 @@ def splits_of(
     window = snapshot.window
     by_queue = _by_queue(snapshot, settings)
     by_worker = _by_worker(snapshot, settings)
+    by_schedule = _by_schedule(snapshot, settings)
     taken = total_count
     taken += len(by_queue.values) * len(settings.by_queue)
     taken += len(by_worker.values) * len(settings.by_worker)
-    taken += len(window.exceptions) + len(window.custom_events)
+    taken += len(window.exceptions) + len(window.custom_events) + len(by_schedule.values)
     return {
         "TaskName": _by_task(snapshot, settings, budget=settings.series_budget - taken),
         "QueueName": by_queue,
         "WorkerName": by_worker,
         "ExceptionType": Split({name: {"failed": count} for name, count in window.exceptions}),
         "EventType": Split({name: {"custom_events": n} for name, n in window.custom_events}),
+        "ScheduleName": by_schedule,
     }
 
 
@@ -104,6 +106,17 @@ def _by_queue(snapshot: Snapshot, settings: Settings) -> Split:
     labelled = values_by_queue(snapshot.survey, settings)
     most = settings.series_budget // 4 // len(settings.by_queue)
     return Split(dict(islice(labelled.items(), most)), max(0, len(labelled) - most))
+
+
+def _by_schedule(snapshot: Snapshot, settings: Settings) -> Split:
+    """Return the values per ScheduleName, for at most a quarter of the budget."""
+    if not settings.by_schedule:
+        return Split()
+    judged, most = snapshot.judged, settings.series_budget // 4
+    labelled: dict[str, SourceValues] = {
+        task.name: {"schedule_overdue": task.overdue_seconds} for task in judged[:most]
+    }
+    return Split(labelled, max(0, len(judged) - most))
 
 
 def _by_worker(snapshot: Snapshot, settings: Settings) -> Split:

@@ -43,6 +43,9 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
         {
             "active": sum(actives) if actives or not online else None,
             "load_average": max(loads, default=None),
+            "schedule_overdue": max(
+                (task.overdue_seconds for task in snapshot.judged), default=None
+            ),
         }
     )
 

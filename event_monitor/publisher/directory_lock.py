@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 # No links: where others may write, one could lead to a file that is ours and is none of theirs.
 _LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
-_OURS = ("spool.", "alive", ".alive", "worker-", ".worker-")  # how the names in it begin
+_OURS = (  # how the names in it begin
+    *("spool.", "alive", ".alive", "worker-", ".worker-", "schedules", ".schedules"),
+)
 
 
 class DirectoryLock:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalog import CATALOG, DIMENSIONS
 from .did_you_mean import did_you_mean
-from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from
+from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from, text_of
 
-__all__ = ["DIMENSION_PAIRS", "GROUPS", "LIMITS", "NAMES", "metric_names"]
+__all__ = ["DIMENSION_PAIRS", "GROUPS", "LIMITS", "NAMES", "SCHEDULES", "metric_names"]
 
+_LONGEST_PERIOD_SECONDS = 366 * 86_400
+_CRONTAB_FIELDS = 5
 _MAX_STATIC_DIMENSIONS = 20  # CloudWatch takes 30; the rest stays free for splits
 
 
@@ -130,4 +132,49 @@ def _limits(raw: object) -> tuple[tuple[str, tuple[float, float]], ...]:
 
 LIMITS = Parser(
     "GLOB=WARN:CRIT,...", "GLOB=WARNING:CRITICAL pairs of numbers; the first that matches", _limits
+)
+
+
+def _schedules(raw: object) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for name, written in _pairs(_joined(raw.split(",")) if isinstance(raw, str) else raw):
+        schedule = " ".join(written.split()) if isinstance(written, str) else written
+        if not name:
+            raise NotAllowedError(f"{schedule!r} has no name")
+        if not isinstance(schedule, str) or len(schedule.split()) != _CRONTAB_FIELDS:
+            schedule = _period_text(name, schedule)
+        pairs.append((name, schedule))
+    return tuple(dict.fromkeys(pairs))
+
+
+def _joined(parts: Iterable[str]) -> list[str]:
+    """Return the pairs of which these are parts: a crontab has commas of its own, but no `=`."""
+    joined: list[str] = []
+    for part in parts:
+        if joined and part.strip() and "=" not in part:
+            joined[-1] += f",{part}"
+        else:
+            joined.append(part)
+    return joined
+
+
+def _period_text(name: str, period: object) -> str:
+    if period == "off":
+        return "off"
+    try:
+        seconds = number_from(period)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _LONGEST_PERIOD_SECONDS:
+        raise NotAllowedError(
+            f"{period!r} of {name!r} is neither seconds (from 1 to {_LONGEST_PERIOD_SECONDS:,}), "
+            f"nor a crontab of {_CRONTAB_FIELDS} fields, nor `off`"
+        )
+    return text_of(seconds)
+
+
+SCHEDULES = Parser(
+    "NAME=SECONDS|CRONTAB|off,...",
+    "NAME=SECONDS, NAME=CRONTAB (five fields, which may have commas) or NAME=off",
+    _schedules,
 )

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from ..catalog import CATALOG
 from ..errors import SettingsError
-from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, metric_names
+from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, SCHEDULES, metric_names
 from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
 from .sinks import SINK
 from .sources import Parsers, Source, parse, read
@@ -105,6 +105,7 @@ class Settings:
         "Metrics also published per QueueName.",
     )
     by_exception: bool = _setting(False, FLAG, "Publish TasksFailed also per ExceptionType.")
+    by_schedule: bool = _setting(False, FLAG, "Publish ScheduleOverdue also per ScheduleName.")
     without: tuple[str, ...] = _setting((), metric_names(), "Metrics not published at all.")
     series_budget: int = _setting(
         1_200,
@@ -150,6 +151,19 @@ class Settings:
         300.0,
         number(10, 86_400, unit="seconds"),
         "When a worker is stalled that beats but does nothing while work waits in its queues.",
+    )
+    # periodic tasks
+    schedules: tuple[tuple[str, str], ...] = _setting(
+        (),
+        SCHEDULES,
+        "Periodic tasks to expect besides those of the app's `beat_schedule`, by the task's name, "
+        "such as `shop.poll=60,shop.nightly=0 3 * * *`; `off` expects one of these no more.",
+    )
+    schedule_grace_seconds: float = _setting(
+        0.0,
+        number(0, _WEEK, unit="seconds"),
+        "How late a periodic task may be, if that is more than two intervals and more than a tenth "
+        "of its period (of which half an hour counts at most).",
     )
     # what is asked for, of broker and workers
     queues: tuple[str, ...] = _setting(

@@ -37,6 +37,7 @@ class Exposure:
     leaving: tuple[Loss, ...]
     now: float  # our monotonic clock
     link: BrokerLink
+    listening_since: float | None  # our monotonic clock; None while silence is no evidence
     tasks_in_flight: int
     draining: Callable[[], int]
     in_flight: tuple[TaskInFlight, ...]  # for a checkpoint
@@ -56,6 +57,9 @@ class Exposure:
                 for name, starts in sorted(self.running(self.now).items())
             ),
             link=self.link,
+            listening_seconds=None
+            if self.listening_since is None
+            else self.now - self.listening_since,
             tasks_in_flight=self.tasks_in_flight - given_up,
             draining=self.draining(),
             leaving=tuple(_worker_losses(self.leaving)),

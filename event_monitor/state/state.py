@@ -208,7 +208,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
         in_flight, roster = aggregator.in_flight, aggregator.roster
-        roster.verdicts.listening_since = self._listening.since(now)
+        listening_since = roster.verdicts.listening_since = self._listening.since(now)
         aggregator.judge(now=now)
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
@@ -219,6 +219,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             losses=aggregator.take_losses(),
             now=now,
             link=self.link,
+            listening_since=listening_since,
             tasks_in_flight=len(in_flight),
             leaving=aggregator.take_leaving(),
             draining=partial(self._count_draining, tuple(roster.draining())),

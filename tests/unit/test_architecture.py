@@ -37,9 +37,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "settings"},
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
+    "schedules": GROUND | {"liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "text"},
     "camera": {"clock", "notices", "settings", "snapshot", "state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
+    "camera": {"clock", "notices", "schedules", "settings", "snapshot", "state"},
+    "metrics": VALUES | {"catalog", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
@@ -57,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "service": GROUND
     | {"broker", "camera", "liveness", "notices", "pipeline", "process", "publisher"}
-    | {"receiver", "settings", "sinks", "snapshot", "state"},
+    | {"receiver", "schedules", "settings", "sinks", "snapshot", "state"},
     "cloudwatch_cam": GROUND
     | {
         "broker",
@@ -90,6 +93,7 @@ CELERY_STATIONS = {
     "pipeline",
     "probes",
     "receiver",
+    "schedules",
     "service",
     "state",
     "status",

@@ -11,6 +11,7 @@ from event_monitor.notices import Notice, Notices
 from event_monitor.snapshot import (
     FailingTask,
     OrphanedTask,
+    ScheduledTask,
     Snapshot,
     TaskCounts,
     VanishedTask,
@@ -121,3 +122,82 @@ def test_a_task_that_fails_is_named_when_it_begins_to(
     ] * 2
     assert vars(caplog.records[0])["task"] == ["shop.pay"]
     assert "uuid" not in vars(caplog.records[0])
+
+
+def scheduled(
+    name: str, *, seen: float | None = 0.0, due: float = 100.0, overdue: float = 0.0
+) -> ScheduledTask:
+    return ScheduledTask(name, seen_at=seen, due_at=due, overdue_seconds=overdue)
+
+
+POLL = scheduled("shop.poll", seen=1_000.0, due=1_100.0)
+NIGHTLY_OVERDUE = scheduled("shop.nightly", overdue=60.0)
+AT_1000 = Window(940.0, 1_000.0)
+
+
+def test_a_periodic_task_that_stays_away_is_named_when_it_begins_to(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With when it was expected; once, until it has come."""
+    late = replace(QUIET, window=AT_1000, scheduled=(POLL, NIGHTLY_OVERDUE))
+    in_time = replace(QUIET, window=AT_1000, scheduled=(POLL, scheduled("shop.nightly")))
+    for snapshot in (late, late, in_time, late):
+        notices(snapshot)
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            "periodic tasks stay away, 1 of them: shop.nightly (expected at 1970-01-01T00:01:40Z)",
+        )
+    ] * 2
+    facts = vars(caplog.records[0])
+    assert (facts["notice"], facts["task"]) == ("schedules-overdue", ["shop.nightly"])
+    assert "uuid" not in facts
+
+
+def test_a_beat_that_is_silent_is_one_line_not_fifty(notices: Notices) -> None:
+    """Those that become overdue later are no news, until some come again and they do not."""
+    # Given fifty tasks of which none comes any more, and one that is due tomorrow
+    names = [f"t{number}" for number in range(50)]
+    tomorrow = scheduled("nightly", seen=50.0, due=90_000.0)
+    first = [scheduled(name, overdue=60.0) for name in names[:40]]
+    waiting = [scheduled(name, due=500.0) for name in names[40:]]
+    followed = [scheduled(name, due=500.0, overdue=60.0) for name in names[40:]]
+
+    def found(*tasks: ScheduledTask) -> list[Notice]:
+        return list(notices.find(replace(QUIET, window=AT_1000, scheduled=tasks)))
+
+    # Then it is said once
+    (notice,) = found(*first, *waiting, tomorrow)
+    assert notice.text.startswith(
+        "no periodic task has come for 950 s: is `celery beat` running? Overdue are 40: "
+        "t0 (expected at "
+    )
+    assert notice.facts["seconds"] == 950.0
+    assert found(*first, *followed, tomorrow) == []
+
+    # And when beat is back, those that still stay away are named
+    back = [replace(task, seen_at=1_000.0, overdue_seconds=0.0) for task in first]
+    (notice,) = found(*back, *followed, tomorrow)
+    assert (notice.kind, notice.tasks) == ("schedules-overdue", 10)
+    assert found(*back, *followed, tomorrow) == []
+
+
+def test_a_single_periodic_task_that_stays_away_does_not_accuse_beat(notices: Notices) -> None:
+    """Nothing tells which of them it is."""
+    (notice,) = notices.find(replace(QUIET, scheduled=(NIGHTLY_OVERDUE,)))
+    assert notice.kind == "schedules-overdue"
+
+
+def test_a_periodic_task_that_was_never_seen_is_good_to_know(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for all, and no warning: it may run elsewhere."""
+    unseen = replace(QUIET, scheduled=(scheduled("shop.new", seen=None, overdue=1.0),))
+    with caplog.at_level(logging.INFO):
+        for snapshot in (unseen, QUIET, unseen):
+            notices(snapshot)
+
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("periodic tasks were never seen, 1 of them, and are not")

@@ -15,6 +15,7 @@ from event_monitor.snapshot import (
     BrokerLink,
     PublisherReport,
     RunningTasks,
+    ScheduledTask,
     Snapshot,
     TaskCounts,
     Window,
@@ -50,6 +51,7 @@ FULL = Snapshot(
     workers=(WorkerStatus(W1, WorkerState.ONLINE, 0.0, active=1, load_average=0.1),),
     losses=(WorkerLoss(W1, 90.0),),
     running=(RunningTasks("t", 1, 1.0),),
+    scheduled=(ScheduledTask("t", seen_at=1_000.0, due_at=1_060.0),),
     survey=Survey(
         queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
         workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
@@ -63,6 +65,7 @@ EVERYTHING = Settings(
     by_queue=tuple(metric.name for metric in CATALOG if "QueueName" in metric.splits),
     by_worker=tuple(metric.name for metric in CATALOG if "WorkerName" in metric.splits),
     by_exception=True,
+    by_schedule=True,
 )
 #: Computed with the other counts of a worker, but TasksSent has no WorkerName: producers send.
 NOT_OF_A_WORKER: set[Source] = {"sent"}

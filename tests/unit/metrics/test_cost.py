@@ -27,7 +27,7 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     totals = metrics_from(idle, settings)
 
     # When
-    found = estimate(settings, Cluster(tasks=0, workers=0, queues=0))
+    found = estimate(settings, Cluster(tasks=0, workers=0, queues=0, periodic_tasks=0))
 
     # Then: the event delay is sampled from the first event on
     assert found.series == (("total", len(totals) + 1),)
@@ -90,10 +90,12 @@ def test_the_series_budget_is_the_ceiling() -> None:
     assert estimate(Settings(series_budget=500), Cluster(tasks=10_000)).series_count <= 500
 
 
-def test_workers_and_exceptions_cost_only_when_asked_for() -> None:
-    """Per-worker and per-exception series are off unless the settings say otherwise."""
-    cluster = Cluster(tasks=0, workers=7, queues=0, exceptions=3, custom_events=2)
-    asked = Settings(by_worker=("WorkersOnline", "TasksActive"), by_exception=True)
+def test_workers_exceptions_and_schedules_cost_only_when_asked_for() -> None:
+    """Series per worker, exception and schedule are off unless the settings say otherwise."""
+    cluster = Cluster(tasks=0, workers=7, queues=0, exceptions=3, custom_events=2, periodic_tasks=4)
+    asked = Settings(
+        by_worker=("WorkersOnline", "TasksActive"), by_exception=True, by_schedule=True
+    )
 
     assert "WorkerName" not in dict(estimate(Settings(), cluster).series)
     assert dict(estimate(asked, cluster).series) | {"total": 0} == {
@@ -101,6 +103,7 @@ def test_workers_and_exceptions_cost_only_when_asked_for() -> None:
         "WorkerName": 14,
         "ExceptionType": 3,
         "EventType": 2,
+        "ScheduleName": 4,
     }
 
 

@@ -13,6 +13,7 @@ from event_monitor.snapshot import (
     OrphanedTask,
     PublisherReport,
     RunningTasks,
+    ScheduledTask,
     Snapshot,
     TaskCounts,
     Window,
@@ -78,6 +79,7 @@ def test_what_is_not_known_is_not_published() -> None:
         ("EventDelay",),
         ("LoadAverage",),
         ("FlushDuration",),
+        ("ScheduleOverdue",),
     }
 
 
@@ -253,3 +255,33 @@ def test_the_publisher_reports_on_itself() -> None:
         series[name,]
         for name in ("PublishFailures", "PublishAmbiguous", "DatumsDropped", "FlushDuration")
     ] == [3, 1, 7, 0.25]
+
+
+LATE = ScheduledTask("shop.nightly", seen_at=100.0, due_at=500.0, overdue_seconds=90.0)
+IN_TIME = ScheduledTask("shop.poll", seen_at=900.0, due_at=1_100.0)
+UNSEEN = ScheduledTask("shop.new", seen_at=None, due_at=500.0, overdue_seconds=300.0)
+
+
+def test_the_total_of_schedules_is_the_worst_and_one_that_was_never_seen_is_none() -> None:
+    """0 where all are in time; by name only for who asks."""
+    snapshot = replace(QUIET, scheduled=(IN_TIME, LATE, UNSEEN))
+    asked = published(snapshot, Settings(by_schedule=True))
+
+    assert published(snapshot)[("ScheduleOverdue",)] == 90.0
+    assert published(replace(QUIET, scheduled=(IN_TIME,)))[("ScheduleOverdue",)] == 0.0
+    assert ("ScheduleOverdue",) not in published(replace(QUIET, scheduled=(UNSEEN,)))
+    assert ("ScheduleOverdue", "shop.nightly") not in published(snapshot)
+    assert {key: value for key, value in asked.items() if key[0] == "ScheduleOverdue"} == {
+        ("ScheduleOverdue",): 90.0,
+        ("ScheduleOverdue", "shop.nightly"): 90.0,
+        ("ScheduleOverdue", "shop.poll"): 0.0,
+    }
+
+
+def test_schedules_get_a_quarter_of_the_budget() -> None:
+    """The others are in the total, and counted as folded."""
+    many = tuple(replace(IN_TIME, name=f"t{number}") for number in range(30))
+    found = published(replace(QUIET, scheduled=many), Settings(by_schedule=True, series_budget=100))
+
+    assert sum(key[0] == "ScheduleOverdue" for key in found) == 1 + 25
+    assert found[("SeriesFolded",)] == 5

@@ -180,6 +180,51 @@ def test_groups_without_name_or_globs_are_refused(written: object) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "shop.poll=60,shop.office=0,30 8-17 * *  mon,fri, shop.gone=off",
+        ["shop.poll=60", "shop.office=0,30 8-17 * * mon,fri", "shop.gone=off"],
+        {"shop.poll": 60, "shop.office": "0,30 8-17 * * mon,fri", "shop.gone": "off"},
+    ],
+)
+def test_schedules_can_be_text_mapping_or_list(written: object) -> None:
+    """A crontab has commas of its own: a part without `=` belongs to the one before."""
+    settings = Settings.load(environ={}, conf={"schedules": written})
+
+    assert settings.schedules == (
+        ("shop.poll", "60"),
+        ("shop.office", "0,30 8-17 * * mon,fri"),
+        ("shop.gone", "off"),
+    )
+
+
+def test_a_task_may_have_several_schedules() -> None:
+    """The name is repeated."""
+    settings = Settings.load(environ={}, flags={"schedules": "a=60,a=0 3 * * *,a=60"})
+
+    assert settings.schedules == (("a", "60"), ("a", "0 3 * * *"))
+
+
+@pytest.mark.parametrize(
+    ("written", "detail"),
+    [
+        ("shop.poll", "'shop.poll' has no `=`"),
+        ("=60", "'60' has no name"),
+        ("a=0 3 * *", "'0 3 * *' of 'a' is neither seconds"),
+        ("a=0", "'0' of 'a' is neither seconds"),
+        ("a=nan", "'nan' of 'a' is neither seconds"),
+        ("a=1e9", "'1e9' of 'a' is neither seconds"),
+        ({"a": True}, "True of 'a' is neither seconds"),
+        ({"a": None}, "None of 'a' is neither seconds"),
+        ({5: 60}, "5 is not text"),
+    ],
+)
+def test_schedules_that_are_none_are_refused(written: object, detail: str) -> None:
+    """With the part that is wrong."""
+    assert detail in mistake(conf={"schedules": written})
+
+
 def test_every_setting_can_be_written_as_it_is_shown() -> None:
     """What ``event-monitor settings`` prints can be put into a variable."""
     # Given
@@ -191,6 +236,7 @@ def test_every_setting_can_be_written_as_it_is_shown() -> None:
         groups=(("billing", ("billing.*", "invoice.*")), ("mail", ("mail.*",))),
         by_worker=("WorkersOnline",),
         series_budget=500,
+        schedules=(("a", "0,30 3 * * *"), ("b", "60")),
     )
 
     # When

@@ -1,0 +1,93 @@
+"""Expected: which periodic tasks are expected, by the app's beat schedule and by the settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from celery.schedules import ParseException, crontab
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import SettingsError
+from ..settings import Settings
+from ..text import printable
+from .timetable import ScheduledApp, Timetable
+
+__all__ = ["ExpectedTask", "expected_tasks"]
+
+log = logging.getLogger(__name__)
+
+
+class ExpectedTask:
+    """A task name with its schedules, of which the one that is due first counts."""
+
+    def __init__(self, name: str, timetables: tuple[Timetable, ...]) -> None:
+        self.name = name
+        self.period_seconds = min(timetable.period_seconds for timetable in timetables)
+        self._timetables = timetables
+
+    def due_in(self, *, since: float, now: float) -> float | None:
+        """Return in how many seconds the first is due; see ``Timetable``."""
+        found = (timetable.due_in(since=since, now=now) for timetable in self._timetables)
+        return min((seconds for seconds in found if seconds is not None), default=None)
+
+
+def expected_tasks(
+    app: ScheduledApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> tuple[ExpectedTask, ...]:
+    """Return the tasks that app and settings expect; a name in the settings replaces the app's.
+
+    Entries whose next time cannot be estimated are left out with a WARNING. Raises
+    ``SettingsError`` for a crontab that is none.
+    """
+    tables: dict[str, list[Timetable]] = {}
+    for name, written in settings.schedules:
+        tables.setdefault(name, [])
+        if written != "off":
+            tables[name].append(Timetable(_schedule_from(name, written), app, clock=clock))
+    given = frozenset(tables)
+    for key, name, entry in _entries(app):
+        if name in given:
+            continue
+        try:
+            relative = bool(entry.get("relative"))
+            table = Timetable(entry.get("schedule"), app, clock=clock, relative=relative)
+        except ValueError as error:
+            log.warning(
+                "the periodic task %s (%s) is not watched: %s",
+                printable(str(key)),
+                printable(name),
+                error,
+            )
+        else:
+            tables.setdefault(name, []).append(table)
+    return tuple(ExpectedTask(name, tuple(found)) for name, found in tables.items() if found)
+
+
+def _entries(app: ScheduledApp) -> Iterator[tuple[object, str, Mapping[str, Any]]]:
+    """Yield key, task name and the rest of each entry of the app's beat schedule."""
+    app.finalize()
+    beat_schedule = app.conf.get("beat_schedule") or {}
+    for key, entry in beat_schedule.items():
+        fields = entry if isinstance(entry, Mapping) else vars(entry)  # or a ScheduleEntry
+        if isinstance(fields.get("task"), str):
+            yield key, fields["task"], fields
+
+
+def _schedule_from(name: str, written: str) -> float | crontab:
+    try:
+        return float(written)
+    except ValueError:
+        pass
+    minute, hour, day_of_month, month_of_year, day_of_week = written.split()
+    try:
+        return crontab(
+            minute=minute,
+            hour=hour,
+            day_of_week=day_of_week,
+            day_of_month=day_of_month,
+            month_of_year=month_of_year,
+        )
+    except (ValueError, ParseException) as error:
+        raise SettingsError(f"schedules has {name}={written!r}: {error}.") from error

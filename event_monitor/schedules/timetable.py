@@ -1,0 +1,83 @@
+"""Timetable: when a schedule of Celery's is due next, as seen from any moment."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import datetime, tzinfo
+from typing import Any, Protocol
+
+from celery.schedules import maybe_schedule
+
+from ..clock import Clock
+
+__all__ = ["ScheduledApp", "Timetable"]
+
+_LOOKED_AT = 8  # dates from which the period of a crontab is told, such as that of office hours
+
+
+class ScheduledApp(Protocol):
+    """The part of a Celery app that schedules look at."""
+
+    @property
+    def conf(self) -> Any:
+        """Return the configuration."""
+        ...
+
+    @property
+    def timezone(self) -> tzinfo:
+        """Return the zone in which its crontabs are read."""
+        ...
+
+    def finalize(self) -> None:
+        """Make it complete: some apps add their periodic tasks only then."""
+        ...
+
+
+class Timetable:
+    """A schedule of Celery's, or of the user's own, asked as beat asks it. Not thread-safe.
+
+    Times are wall-clock seconds since the epoch. ``schedule`` is what an entry of
+    ``beat_schedule`` may have: seconds, a ``timedelta`` or a schedule. Raises ``ValueError`` where
+    the next time cannot be estimated.
+    """
+
+    def __init__(
+        self, schedule: Any, app: ScheduledApp, *, clock: Clock, relative: bool = False
+    ) -> None:
+        self._at = now = clock.wall()
+        try:
+            self._schedule = copy(maybe_schedule(schedule, relative, app=app))
+            self._schedule.app = app  # a copy may have lost it
+            self._zone: tzinfo = self._schedule.now().tzinfo or app.timezone
+            self._schedule.nowfun = self._now
+        except Exception as error:  # whatever it is that stands there
+            raise ValueError("it is no schedule") from error
+        self.period_seconds = self._shortest_period(now)
+
+    def due_in(self, *, since: float, now: float) -> float | None:
+        """Return in how many seconds from ``now`` it is due, if it ran last at ``since``.
+
+        Negative if it has been due for so long; None if that cannot be told.
+        """
+        self._at = now
+        try:
+            remaining = self._schedule.remaining_estimate(datetime.fromtimestamp(since, self._zone))
+            return float(remaining.total_seconds())
+        except Exception:  # noqa: BLE001  a schedule of the user's own; it must end no shot
+            return None
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._at, self._zone)
+
+    def _shortest_period(self, now: float) -> float:
+        """Return the shortest time between the next dates; ``ValueError`` if there is none."""
+        at, gaps = now, []
+        for _ in range(_LOOKED_AT):
+            gap = self.due_in(since=at, now=at)
+            if gap is None or not gap > 0:  # so is NaN
+                break
+            gaps.append(gap)
+            at += gap
+        if not gaps:
+            raise ValueError("its next time cannot be estimated")
+        return min(gaps[1:], default=gaps[0])  # the first is from some moment in between
