@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import tzinfo
 from typing import Any, Protocol
 
 __all__ = [
@@ -272,6 +273,15 @@ class CeleryApp(Protocol):
     amqp: AppAmqp
     control: Control
     events: AppEvents
+
+    @property
+    def timezone(self) -> tzinfo:
+        """Return the zone in which its crontabs are read."""
+        ...
+
+    def finalize(self) -> None:
+        """Make it complete: some apps add their periodic tasks only then."""
+        ...
 
     def config_from_object(self, settings: object) -> object:
         """Read the configuration from a module's variables."""

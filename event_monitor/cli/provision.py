@@ -23,6 +23,7 @@ from .app_names import names_in
 from .options import Command, Decorated, formats, loglevel, watching
 
 if TYPE_CHECKING:
+    from ..broker.protocols import CeleryApp
     from ..provision.stack import Piece, Stack
 
 __all__ = ["files_of", "provision"]
@@ -192,7 +193,7 @@ def provision(
     to date, and what it has not made itself.
     """
     app, settings = load_named_app(ctx, values)
-    options = _options_from(values)
+    options = _options_from(values, has_schedules=_has_schedules(settings, app))
     from ..provision.known_names import check_names
     from ..provision.stack import PIECES, build_stack
 
@@ -237,12 +238,22 @@ def files_of(stack: Stack, form: str) -> dict[str, str]:
     return dict(sorted(files.items()))
 
 
-def _options_from(values: Mapping[str, Any]) -> ProvisionOptions:
+def _has_schedules(settings: Settings, app: CeleryApp | None) -> bool | None:
+    """Return whether periodic tasks are expected; None where the app would have to say."""
+    if app is None:
+        return True if settings.schedules else None
+    from ..schedules import expected_tasks
+
+    return bool(expected_tasks(app, settings))
+
+
+def _options_from(values: Mapping[str, Any], *, has_schedules: bool | None) -> ProvisionOptions:
     """Return the command's own options; ``SettingsError`` for what is wrong with one."""
     names = {field.name for field in fields(ProvisionOptions)} - _PARSED
     chosen = {name: value for name, value in values.items() if name in names}
     return ProvisionOptions(
         **{**chosen, "app": values.get("app") or ""},
+        has_schedules=has_schedules,
         queues=tuple(map(parse_queue_limits, values["queue_entries"])),
         tasks=tuple(map(parse_task_limits, values["task_entries"])),
     )

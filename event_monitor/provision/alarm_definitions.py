@@ -32,9 +32,19 @@ _TASK_RATE_PERIOD = 1_800
 _AT_ONCE = 60  # what is counted in one minute only
 
 
-def _has_no_durable_queue(settings: Settings) -> bool:
+def _has_no_durable_queue(settings: Settings, _options: ProvisionOptions) -> bool:
     """Return whether shots come at their interval only."""
     return not settings.durable_queue
+
+
+def _has_queue_limits(settings: Settings, _options: ProvisionOptions) -> bool:
+    """Return whether QueueStatus is known."""
+    return has_queue_limits(settings)
+
+
+def _may_have_schedules(_settings: Settings, options: ProvisionOptions) -> bool:
+    """Return whether periodic tasks are expected, or it cannot be known without the app."""
+    return options.has_schedules is not False
 
 
 #: The alarms of the whole cluster, the most urgent first. A limit of 0 leaves its alarm out.
@@ -228,7 +238,7 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("QueueStatus",),
         comparison=">=",
         threshold=2,
-        applies=has_queue_limits,
+        applies=_has_queue_limits,
         pages=True,
     ),
     AlarmDefinition(
@@ -244,6 +254,17 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("OldestRunningTaskAge",),
         comparison=">",
         threshold=lambda limits: limits.max_running or None,
+    ),
+    AlarmDefinition(
+        key="schedule-overdue",
+        description=(
+            "A periodic task stays away though its time and a grace are over: the monitor's log "
+            "names it. Is `celery beat` running? It is over when the task comes."
+        ),
+        metrics=("ScheduleOverdue",),
+        comparison=">",
+        threshold=0,
+        applies=_may_have_schedules,
     ),
     AlarmDefinition(
         key="saturated",

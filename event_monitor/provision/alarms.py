@@ -56,7 +56,7 @@ def alarm_notes(settings: Settings, options: ProvisionOptions) -> tuple[str, ...
     notes = [
         f"No alarm {resource_name(options.prefix, definition.key)}: {reason}."
         for definition in CLUSTER_ALARMS
-        if definition.applies(settings)
+        if definition.applies(settings, options)
         and definition.metrics[0] not in watched  # such as by the count, instead of the rate
         and (reason := _omission_reason(definition, settings, options)) is not None
     ]
@@ -94,7 +94,9 @@ def alarm_notes(settings: Settings, options: ProvisionOptions) -> tuple[str, ...
 
 def _cluster_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alarm]:
     for definition in CLUSTER_ALARMS:
-        if definition.applies(settings) and not _omission_reason(definition, settings, options):
+        if definition.applies(settings, options) and not _omission_reason(
+            definition, settings, options
+        ):
             yield from _build(definition, options, settings, options)
 
 

@@ -54,7 +54,7 @@ class Waiting(NamedTuple):
         return f"{shown_seconds(lasting)} of {shown_seconds(within)}"
 
 
-def _always(_settings: Settings) -> bool:
+def _always(_settings: Settings, _options: ProvisionOptions) -> bool:
     return True
 
 
@@ -89,7 +89,9 @@ class AlarmDefinition(Generic[Limits]):
     is_per_shot: bool = False  # the threshold is that of one shot; a period may have several
     pages: bool = False
     next_step: NextStep = "status"
-    applies: Callable[[Settings], bool] = _always  # else it is left out without a note
+    applies: Callable[[Settings, ProvisionOptions], bool] = (
+        _always  # else it is left out without a note
+    )
 
     def threshold_for(self, limits: Limits, settings: Settings) -> float | None:
         """Return the threshold under these limits; None if they leave the alarm out."""

@@ -69,6 +69,7 @@ class ProvisionOptions:
     topics: tuple[str, ...] = ()  # ARNs that every alarm notifies
     pages: tuple[str, ...] = ()  # ARNs that those notify, too, which mean that work stops
     app: str = ""  # as in `celery -A`: for the commands that the alarms' descriptions name
+    has_schedules: bool | None = None  # whether periodic tasks are expected; None: not known
     page_url: str = ""  # where to look, for the same
     queues: tuple[QueueLimits, ...] = ()
     tasks: tuple[TaskLimits, ...] = ()

@@ -8,11 +8,12 @@ from typing import Any
 
 from celery.schedules import ParseException, crontab
 
+from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError
 from ..settings import Settings
 from ..text import printable
-from .timetable import ScheduledApp, Timetable
+from .timetable import Timetable
 
 __all__ = ["ExpectedTask", "expected_tasks"]
 
@@ -34,7 +35,7 @@ class ExpectedTask:
 
 
 def expected_tasks(
-    app: ScheduledApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+    app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
 ) -> tuple[ExpectedTask, ...]:
     """Return the tasks that app and settings expect; a name in the settings replaces the app's.
 
@@ -65,7 +66,7 @@ def expected_tasks(
     return tuple(ExpectedTask(name, tuple(found)) for name, found in tables.items() if found)
 
 
-def _entries(app: ScheduledApp) -> Iterator[tuple[object, str, Mapping[str, Any]]]:
+def _entries(app: CeleryApp) -> Iterator[tuple[object, str, Mapping[str, Any]]]:
     """Yield key, task name and the rest of each entry of the app's beat schedule."""
     app.finalize()
     beat_schedule = app.conf.get("beat_schedule") or {}

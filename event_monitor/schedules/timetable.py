@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime, tzinfo
-from typing import Any, Protocol
+from typing import Any
 
 from celery.schedules import maybe_schedule
 
+from ..broker.protocols import CeleryApp
 from ..clock import Clock
 
-__all__ = ["ScheduledApp", "Timetable"]
+__all__ = ["Timetable"]
 
 _LOOKED_AT = 8  # dates from which the period of a crontab is told, such as that of office hours
-
-
-class ScheduledApp(Protocol):
-    """The part of a Celery app that schedules look at."""
-
-    @property
-    def conf(self) -> Any:
-        """Return the configuration."""
-        ...
-
-    @property
-    def timezone(self) -> tzinfo:
-        """Return the zone in which its crontabs are read."""
-        ...
-
-    def finalize(self) -> None:
-        """Make it complete: some apps add their periodic tasks only then."""
-        ...
 
 
 class Timetable:
@@ -42,7 +25,7 @@ class Timetable:
     """
 
     def __init__(
-        self, schedule: Any, app: ScheduledApp, *, clock: Clock, relative: bool = False
+        self, schedule: Any, app: CeleryApp, *, clock: Clock, relative: bool = False
     ) -> None:
         self._at = now = clock.wall()
         try:

@@ -37,12 +37,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "settings"},
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
-    "schedules": GROUND | {"liveness", "settings", "snapshot"},
+    "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "text"},
-    "camera": {"clock", "notices", "settings", "snapshot", "state"},
-    "metrics": VALUES | {"catalog", "errors", "settings", "text"},
     "camera": {"clock", "notices", "schedules", "settings", "snapshot", "state"},
-    "metrics": VALUES | {"catalog", "settings", "text"},
+    "metrics": VALUES | {"catalog", "errors", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
@@ -76,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"status", "survey"},
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "liveness", "metrics", "process"}
-    | {"probes", "provision", "service"}
+    | {"probes", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},

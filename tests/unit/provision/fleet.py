@@ -5,11 +5,15 @@ Everything is recorded from the state's own snapshots and ``metrics_from``, a mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
+from celery import Celery
+
 from event_monitor.metrics import metrics_from
+from event_monitor.schedules import OverdueTasks, expected_tasks
+from event_monitor.settings import Settings
 from event_monitor.snapshot import Snapshot
 from event_monitor.state import FailingTasks
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
@@ -26,7 +30,8 @@ _STEPS = int(_MINUTE / FREQ)
 class Fleet:
     """A fleet and its monitor; ``minutes`` is what has been published, an entry per minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, schedules: Mapping[str, str] | None = None) -> None:
+        self._schedules = tuple((schedules or {}).items())
         self.minutes: list[Period] = []
         self.workers: dict[str, Worker] = {}
         self._numbers = count(1)
@@ -35,6 +40,9 @@ class Fleet:
     def _begin_monitor(self) -> None:
         self.scene = Scene(dimensions=PLAIN.dimensions)
         self._failing = FailingTasks()
+        app = Celery("fleet", broker="memory://", set_as_current=False)
+        expected = expected_tasks(app, Settings(schedules=self._schedules), clock=self.scene.clock)
+        self._overdue = OverdueTasks(expected, interval_seconds=_MINUTE, clock=self.scene.clock)
 
     def start(self, how_many: int) -> list[str]:
         """Start workers; return their names."""
@@ -108,5 +116,10 @@ class Fleet:
             workers=tuple(replace(answer, hostname=name) for name in self.workers),
             stalled=(),
         )
-        complete = replace(snapshot, survey=survey, failing=self._failing.after(snapshot.window))
+        complete = replace(
+            snapshot,
+            survey=survey,
+            failing=self._failing.after(snapshot.window),
+            scheduled=self._overdue.after(snapshot),
+        )
         return metrics_from(complete, PLAIN)

@@ -131,6 +131,48 @@ def test_a_task_that_runs_every_ten_minutes_and_always_fails_is_told() -> None:
     assert notified(PAGE, fleet) == [Notification(13, "tasks-failing")]
 
 
+def test_a_beat_that_is_stopped_informs_and_does_not_page() -> None:
+    """Its tasks come every five minutes, then none comes; it is over when they come again."""
+    fleet = Fleet(schedules={"shop.poll": "300"})
+    (name,) = fleet.start(1)
+
+    def beat(minute: int) -> None:
+        if minute % 5 == 0:
+            fleet.workers[name].begin(f"poll-{len(fleet.minutes)}", name="shop.poll")
+            fleet.workers[name].end(f"poll-{len(fleet.minutes)}")
+
+    fleet.run(56, each=beat)
+    assert notified(TOPIC, fleet) == []
+
+    fleet.run(30)  # it came at minute 55: five more, one for clocks, and two shots are free
+    fleet.run(6, each=beat)
+    fleet.run(30)
+    assert names(PAGE, fleet) == []
+    assert notified(TOPIC, fleet) == [
+        Notification(67, "schedule-overdue"),
+        Notification(67, "unhealthy"),
+        Notification(103, "schedule-overdue"),
+        Notification(103, "unhealthy"),
+    ]
+
+
+def test_a_beat_that_runs_and_a_monitor_that_was_away_notify_nobody() -> None:
+    """Nor does a task that is only called by hand, or one that was never seen."""
+    fleet = Fleet(schedules={"shop.poll": "300", "shop.new": "60", "shop.nightly": "0 3 * * *"})
+    (name,) = fleet.start(1)
+
+    def call(minute: int) -> None:
+        if minute % 5 == 0:
+            fleet.workers[name].begin(f"poll-{len(fleet.minutes)}", name="shop.poll")
+            fleet.workers[name].end(f"poll-{len(fleet.minutes)}")
+
+    fleet.run(60, each=call)
+    fleet.restart_monitor(away_minutes=2)
+    fleet.run(60, each=call)
+
+    assert notified(TOPIC, fleet) == []
+
+
 # -- one after the other ---------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
 
+from ...support import proj
 from ...support.identity import Identity
 
 
@@ -52,6 +53,27 @@ def test_one_piece_is_printed() -> None:
     found = json.loads(result.stdout)
     assert found["put_metric_alarm"][0]["AlarmName"] == "celery-monitor-dead"
     assert "note: The alarms notify nobody: add --topic ARN." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("beat_seconds", "flags", "has_alarm"),
+    [
+        ("", (), True),  # without the app it cannot be known
+        ("", ("-A", "tests.support.proj"), False),
+        ("", ("-A", "tests.support.proj", "--schedules", "a=60"), True),
+        ("60", ("-A", "tests.support.proj"), True),
+    ],
+)
+def test_schedules_are_watched_where_there_may_be_some(
+    monkeypatch: pytest.MonkeyPatch, beat_seconds: str, flags: tuple[str, ...], has_alarm: bool
+) -> None:
+    """An alarm on what is never published costs as much as any."""
+    environ = {"BEAT_SECONDS": beat_seconds} if beat_seconds else {}
+    monkeypatch.setattr(proj, "app", proj.build(environ))
+    found = json.loads(typed("alarms", "--format", "json", *flags).stdout)
+
+    alarms = [alarm["AlarmName"] for alarm in found["put_metric_alarm"]]
+    assert ("celery-schedule-overdue" in alarms) is has_alarm
 
 
 def test_json_says_what_is_to_be_filled_in() -> None:

@@ -21,6 +21,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     PublisherReport,
     RunningTasks,
+    ScheduledTask,
     Snapshot,
     TaskCounts,
     Window,
@@ -47,6 +48,7 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         window=Window(0.0, 60.0, tasks=(("a", counts),), event_delay=times),
         workers=(WorkerStatus("celery@a", WorkerState.ONLINE, 0.0, active=1, load_average=1.0),),
         running=(RunningTasks("a", 1, 1.0),),
+        scheduled=(ScheduledTask("a", seen_at=0.0, due_at=60.0),),
         publisher=PublisherReport(flush_seconds=0.1),
     )
     survey = Survey(
