@@ -1,8 +1,8 @@
 """A sample Celery project. Run it with ``celery -A tests.support.proj worker``.
 
 ``BROKER_URL`` and ``RESULT_BACKEND`` come from the environment, ``SEND_SENT_EVENT=0`` switches the
-producer's task-sent events off, ``WORKER_DIRECT=1`` gives each worker a queue of its own, and
-``VISIBILITY_TIMEOUT`` is that of Redis, in seconds.
+producer's task-sent events off, ``WORKER_DIRECT=1`` gives each worker a queue of its own,
+``VISIBILITY_TIMEOUT`` is that of Redis, in seconds. Every ``BEAT_SECONDS`` beat sends two tasks.
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ def build(environ: Mapping[str, str]) -> Celery:
     if "VISIBILITY_TIMEOUT" in environ:
         seconds = int(environ["VISIBILITY_TIMEOUT"])
         app.conf.broker_transport_options = {"visibility_timeout": seconds}
+    if "BEAT_SECONDS" in environ:
+        app.conf.beat_schedule = {
+            name: {"task": f"proj.{name}", "schedule": float(environ["BEAT_SECONDS"])}
+            for name in ("succeed", "elsewhere")
+        }
     for function in (succeed, elsewhere, fail, fail_oddly, ignore, sleep_for, hold):
         app.task(function, name=f"proj.{function.__name__}")
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
