@@ -1,9 +1,11 @@
-"""Beat: the gauges of workers and queues from a periodic task, where no monitor can be run.
+"""Beat: beat's own sign of life, and gauges from a periodic task where no monitor can be run.
 
     app.conf.imports = ("event_monitor.beat",)
     app.conf.beat_schedule = {**beat_schedule(seconds=60), ...}
 
-This is the usual recipe (Celery beat, ``inspect``, CloudWatch) without its faults: nothing is
+Once it is imported, Celery's beat leaves a sign of life for ``event-monitor healthcheck --beat``.
+
+The task is the usual recipe (Celery beat, ``inspect``, CloudWatch) without its faults: nothing is
 published that a task cannot know; the catalog's ``from_survey`` marks what it can. Counts and times
 of tasks come from events only, so they need the monitor. So does the death of all workers: with
 them dies what would report it.
@@ -12,13 +14,18 @@ them dies what would report it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from celery import shared_task
+from celery.signals import beat_init
 
 from .broker.protocols import CeleryApp
 from .catalog import CATALOG
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import SettingsError
+from .liveness import Liveness, address_of, beat_identity
 from .metrics import Metric, metrics_from
 from .probes.join import join_survey
 from .settings import Settings, conf_of
@@ -27,13 +34,29 @@ from .snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
 from .status.ask import take_report
 from .survey import Survey
 
-__all__ = ["TASK_NAME", "beat_schedule", "gauges_from", "publish_gauges"]
+__all__ = ["TASK_NAME", "beat_schedule", "gauges_from", "leave_signs", "publish_gauges"]
 
 log = logging.getLogger(__name__)
 
 TASK_NAME = "event_monitor.beat.publish_gauges"
 
 _UNKNOWN_TO_A_TASK = tuple(metric.name for metric in CATALOG if not metric.from_survey)
+
+
+_SHORTEST_SECONDS = 1.0  # between two signs of life: where much is due, beat looks all the time
+
+
+class _Scheduler(Protocol):
+    """``celery.beat.Scheduler``."""
+
+    tick: Callable[[], float | None]  # sends what is due; returns how many seconds to sleep
+
+
+class _BeatService(Protocol):
+    """``celery.beat.Service``: the loop that calls ``tick`` and sleeps."""
+
+    app: CeleryApp
+    scheduler: _Scheduler
 
 
 class _Request(Protocol):
@@ -61,6 +84,39 @@ def beat_schedule(
     if queue is not None:
         options["queue"] = queue
     return {"event-monitor-gauges": {"task": TASK_NAME, "schedule": seconds, "options": options}}
+
+
+def leave_signs(sender: _BeatService, *, clock: Clock = SYSTEM_CLOCK, **_signal: object) -> None:
+    """Let beat leave a sign of life each time that it has sent what is due, before it sleeps.
+
+    Its own loop leaves it, so that a beat that hangs leaves none. Settings that are wrong cost the
+    sign, and a WARNING, never the beat.
+    """
+    try:
+        settings = Settings.load(conf=conf_of(sender.app))
+    except SettingsError as error:
+        log.warning("no sign of life for `healthcheck --beat`: %s", error)
+        return
+    broker = address_of(sender.app.connection_for_read())
+    liveness = Liveness(
+        settings.state_dir, sign="beat", identity=beat_identity(broker), clock=clock
+    )
+    tick, told_at = sender.scheduler.tick, clock.monotonic()
+
+    def tick_and_tell() -> float | None:
+        nonlocal told_at
+        seconds = tick()
+        now = clock.monotonic()
+        if (seconds or 0.0) >= _SHORTEST_SECONDS or now - told_at >= _SHORTEST_SECONDS:
+            told_at = now
+            liveness.beat(interval_seconds=seconds or 0.0)
+        return seconds
+
+    sender.scheduler.tick = tick_and_tell
+    liveness.beat(interval_seconds=0.0)
+
+
+beat_init.connect(leave_signs)
 
 
 def _publish_gauges(self: _BoundTask) -> int:

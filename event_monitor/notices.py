@@ -53,8 +53,8 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
     "is asked for them (probe_workers)",
     "schedules-overdue": "periodic tasks stay away, {tasks} of them{named}",
-    "schedules-silent": "no periodic task has come for {seconds:.0f} s: is `celery beat` running? "
-    "Overdue are {tasks}{named}",
+    "schedules-silent": "no periodic task has been seen for {seconds:.0f} s: is `celery beat` "
+    "running? Overdue are {tasks}{named}",
     "schedules-unseen": "periodic tasks were never seen, {tasks} of them, and are not judged: "
     "nothing sends them here, or no event tells of them{named}",
     "tasks-failing": "every run fails, of {tasks} tasks{named}",

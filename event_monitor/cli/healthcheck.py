@@ -1,4 +1,4 @@
-"""Command: ``event-monitor healthcheck``. With --monitor it takes no longer than Python's start."""
+"""Command: ``event-monitor healthcheck``. Without --worker it is as fast as Python's start."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class _HealthCommand(VerdictCommand):
     cls=_HealthCommand,
     examples=(
         "event-monitor healthcheck --monitor",
+        "event-monitor healthcheck --beat",
         "event-monitor healthcheck -A proj --worker celery",
         "event-monitor healthcheck -b redis://localhost:6379/0 --worker w1@%h --ignore-broker",
     ),
@@ -43,6 +44,12 @@ class _HealthCommand(VerdictCommand):
     "--monitor",
     is_flag=True,
     help="Check that the monitor in this container takes its shots, and still publishes.",
+)
+@click.option(
+    "--beat",
+    is_flag=True,
+    help="Check that the Celery beat in this container looks what is due. It has to import "
+    "event_monitor.beat: name it in the app's imports.",
 )
 @click.option(
     "--ignore-broker",
@@ -70,12 +77,13 @@ def healthcheck(
     *,
     worker: str | None,
     monitor: bool,
+    beat: bool,
     ignore_broker: bool,
     strict: bool,
     accepted_within: int | None,
     **values: object,
 ) -> None:
-    """Exit with 0 if a worker or the monitor is healthy, else 1.
+    """Exit with 0 if a worker, the monitor or Celery's beat is healthy, else 1.
 
     A worker of which nothing can be known (on SQS, with worker_enable_remote_control off, or with
     answers in pickle) ends with 0 too, and stderr says why: a restart would change nothing. With
@@ -87,12 +95,14 @@ def healthcheck(
     takes no longer than Python's start. It fails when shots stop, or when one request has taken
     twice the time it may; not because metrics are refused. app.conf is not read, so give a
     state_dir as a flag or a variable; without one, broker, namespace and dimensions tell monitors
-    of one machine apart, as far as they are given in one of these ways. --worker
-    asks the worker, and remembers in a file beside it since when it has been idle while work
-    waits; with -b instead of -A it need not import your project.
+    of one machine apart, as far as they are given in one of these ways. --beat does the same for
+    the sign that beat leaves before it sleeps, named by the broker: it fails when beat does not
+    look what is due a minute after it should have. --worker asks the worker, and remembers in a
+    file beside it since when it has been idle while work waits; with -b instead of -A it need not
+    import your project.
     """
-    if bool(worker) == monitor:
-        raise click.UsageError("say either --worker NAME or --monitor.", ctx)
+    if (bool(worker), monitor, beat).count(True) != 1:
+        raise click.UsageError("say either --worker NAME, --monitor or --beat.", ctx)
     if accepted_within is not None and not monitor:
         raise click.UsageError("--accepted-within is for --monitor.", ctx)
     facts = ""
@@ -105,7 +115,10 @@ def healthcheck(
             "unknown": _UNKNOWN if strict else _HEALTHY,
         }[health.verdict]
     else:
-        problem, facts = _examine_monitor(ctx, values, accepted_within=accepted_within)
+        if beat:
+            problem = _examine_beat(ctx, values)
+        else:
+            problem, facts = _examine_monitor(ctx, values, accepted_within=accepted_within)
         code = _UNHEALTHY if problem else _HEALTHY
     said = problem or ": ".join(filter(None, ("healthy", facts)))
     click.echo(printable(said), err=bool(problem))
@@ -137,6 +150,16 @@ def _examine_monitor(
     sign = sign_of_monitor(monitors, now=now)
     # A sign that does not say when the publisher began is an older version's, and says no more.
     return problem or "", monitor_facts(sign) if sign and sign.running_seconds is not None else ""
+
+
+def _examine_beat(ctx: click.Context, values: dict[str, object]) -> str:
+    """Return what is wrong; empty if nothing is."""
+    from ..status.beat_health import examine_beat
+
+    log_to_stderr(cast("str", values["loglevel"]), cast("str", values["log_format"]))
+    settings = Settings.load(flags=given_flags(values))
+    broker = _given_broker(ctx, values)
+    return examine_beat(settings.state_dir, broker, now=SYSTEM_CLOCK.wall()) or ""
 
 
 def _given_broker(ctx: click.Context, values: dict[str, object]) -> str | None:

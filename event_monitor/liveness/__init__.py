@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .liveness import Liveness, SignOfLife
-from .names import Identity, address_of
+from .names import Identity, address_of, beat_identity
 from .notes import read_note, runtime_dir, why_unbelieved, write_note
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Liveness",
     "SignOfLife",
     "address_of",
+    "beat_identity",
     "read_note",
     "runtime_dir",
     "why_unbelieved",

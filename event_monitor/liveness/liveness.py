@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clock import SYSTEM_CLOCK, Clock
-from .names import Identity, name_in
+from .names import Identity, Sign, name_in
 from .notes import (
     encoded,
     find_notes,
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # a health check should take no longer than Python's start
 
 __all__ = ["Liveness", "SignOfLife"]
 
+_NAMED_BY: Mapping[Sign, str] = {
+    "alive": "state_dir, broker, namespace and dimensions",
+    "beat": "state_dir or broker",
+}
 _LONGEST_SECONDS = 1e11  # three thousand years
 
 log = logging.getLogger(__name__)
@@ -55,9 +59,10 @@ class SignOfLife:
 class Liveness:
     """A sign of life, left with ``beat`` after every shot and read with ``last`` by any process.
 
-    It is the file ``alive`` in ``state_dir``; without one, a file in a directory of this user's own
-    among the temporary files, named by the monitor's ``identity``. Where no file can be written it
-    is a socket, on Linux. ``temporary_dir`` is the system's unless given. For one thread at a time.
+    It is the file ``alive`` in ``state_dir``, or ``beat`` if it is that of Celery's beat; without
+    one, a file in a directory of this user's own among the temporary files, named by ``identity``.
+    Where no file can be written it is a socket, on Linux. ``temporary_dir`` is the system's unless
+    given. For one thread at a time.
     """
 
     def __init__(
@@ -65,16 +70,18 @@ class Liveness:
         state_dir: str = "",
         *,
         identity: Identity | None = None,
+        sign: Sign = "alive",
         temporary_dir: Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        name = "alive" if state_dir or identity is None else identity.name
+        name = sign if state_dir or identity is None else identity.name
+        self._checked_by = "--monitor" if sign == "alive" else f"--{sign}"
         self.path = runtime_dir(state_dir, temporary_dir=temporary_dir) / name
-        self._socket_name = name_in(state_dir) if state_dir else name
+        self._socket_name = name_in(state_dir, sign) if state_dir else name
         # Whose sockets are believed, as a glob; of a directory's monitor only its owner's.
         self._owners = owner_of(Path(state_dir)) if state_dir else visible_names()
         #: What a health check has to be given to find it.
-        self.named_by = "state_dir" if state_dir else "state_dir, broker, namespace and dimensions"
+        self.named_by = "state_dir" if state_dir else _NAMED_BY[sign]
         self._has_state_dir = bool(state_dir)
         self._temporary_dir = temporary_dir
         self._clock = clock
@@ -142,16 +149,17 @@ class Liveness:
         self._failed = True
         if problem is not None:
             log.warning(
-                "no sign of life for `healthcheck --monitor`: %s; nor by a socket: %s",
+                "no sign of life for `healthcheck %s`: %s; nor by a socket: %s",
+                self._checked_by,
                 error,
                 problem,
             )
         else:
             log.log(
                 logging.WARNING if self._has_state_dir else logging.INFO,
-                "the sign of life cannot be written: %s; `healthcheck --monitor` finds it on a "
-                "socket",
+                "the sign of life cannot be written: %s; `healthcheck %s` finds it on a socket",
                 error,
+                self._checked_by,
             )
 
     # -- the health check's side -----------------------------------------------------------------

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import unquote
 
-__all__ = ["Identity", "address_of", "name_in"]
+__all__ = ["Identity", "Sign", "address_of", "beat_identity", "name_in"]
+
+Sign = Literal["alive", "beat"]  # of a monitor, or of Celery's beat
 
 _DIGITS = 12
 _PORTS = {"amqp": "5672", "pyamqp": "5672", "amqps": "5671", "sentinel": "26379"}
@@ -53,6 +55,7 @@ class Identity:
     broker: str | None = None
     namespace: str | None = None
     dimensions: tuple[tuple[str, str], ...] | None = None
+    sign: Sign = "alive"
 
     @property
     def name(self) -> str:
@@ -63,13 +66,19 @@ class Identity:
             None if self.dimensions is None else repr(sorted(self.dimensions)),
         )
         if parts == (None, None, None):
-            return "alive*"
-        return "-".join(["alive", *("*" if part is None else _digest(part) for part in parts)])
+            return f"{self.sign}*"
+        return "-".join([self.sign, *("*" if part is None else _digest(part) for part in parts)])
 
 
-def name_in(state_dir: str) -> str:
-    """Return the name by which the only monitor of a ``state_dir`` is known outside it."""
-    return f"state-{_digest(str(Path(state_dir).absolute()))}"
+def beat_identity(broker: str | None) -> Identity:
+    """Return that of the beat that sends to this broker; of any if it is not known."""
+    return Identity(sign="beat", broker=broker, namespace="", dimensions=())
+
+
+def name_in(state_dir: str, sign: Sign = "alive") -> str:
+    """Return the name by which the only monitor, or beat, of a ``state_dir`` is known outside."""
+    kind = "state" if sign == "alive" else f"state-{sign}"
+    return f"{kind}-{_digest(str(Path(state_dir).absolute()))}"
 
 
 def address_of(connection: ConnectionAddress) -> str:

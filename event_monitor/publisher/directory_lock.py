@@ -23,6 +23,7 @@ _LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLO
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
 _OURS = (  # how the names in it begin
     *("spool.", "alive", ".alive", "worker-", ".worker-", "schedules", ".schedules"),
+    *("beat", ".beat"),
 )
 
 

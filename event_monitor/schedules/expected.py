@@ -69,9 +69,10 @@ def expected_tasks(
 def _entries(app: CeleryApp) -> Iterator[tuple[object, str, Mapping[str, Any]]]:
     """Yield key, task name and the rest of each entry of the app's beat schedule."""
     app.finalize()
-    beat_schedule = app.conf.get("beat_schedule") or {}
-    for key, entry in beat_schedule.items():
-        fields = entry if isinstance(entry, Mapping) else vars(entry)  # or a ScheduleEntry
+    beat_schedule = app.conf.get("beat_schedule")
+    for key, entry in beat_schedule.items() if isinstance(beat_schedule, Mapping) else ():
+        fields = getattr(entry, "__dict__", {})  # it may be a ScheduleEntry
+        fields = entry if isinstance(entry, Mapping) else fields
         if isinstance(fields.get("task"), str):
             yield key, fields["task"], fields
 

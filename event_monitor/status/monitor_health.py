@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 from ..liveness import Identity, Liveness, SignOfLife
 
-__all__ = ["examine_monitor", "examine_monitors", "monitors_of", "sign_of_monitor"]
+__all__ = [
+    "examine_monitor",
+    "examine_monitors",
+    "monitors_of",
+    "sign_of_monitor",
+    "why_doubted",
+    "without_removed",
+]
 
 _MISSED_SHOTS = 3
 _SHORTEST_SECONDS = 10.0  # a machine may be slow for so long, whatever the interval
@@ -44,14 +51,7 @@ def examine_monitors(
     monitors: Sequence[Liveness], *, now: float, accepted_within: float | None = None
 ) -> str | None:
     """Return what is wrong with one of them; None if all are healthy: none vouches for another."""
-    if len(monitors) > 1:
-        signs = [monitor.last(now=now) for monitor in monitors]
-        latest = [
-            monitor
-            for monitor, sign in zip(monitors, signs, strict=True)
-            if sign is not None and sign.age_seconds < _FORGOTTEN_SECONDS
-        ]
-        monitors = latest or monitors[:1]
+    monitors = without_removed(monitors, now=now)
     for monitor in monitors:
         problem = examine_monitor(monitor, now=now, accepted_within=accepted_within)
         if problem is not None and len(monitors) > 1:
@@ -64,6 +64,19 @@ def examine_monitors(
     return None
 
 
+def without_removed(found: Sequence[Liveness], *, now: float) -> Sequence[Liveness]:
+    """Return those that were there within a day; of several that were not, the first."""
+    if len(found) < 2:
+        return found
+    signs = [liveness.last(now=now) for liveness in found]
+    latest = [
+        liveness
+        for liveness, sign in zip(found, signs, strict=True)
+        if sign is not None and sign.age_seconds < _FORGOTTEN_SECONDS
+    ]
+    return latest or found[:1]
+
+
 def examine_monitor(
     liveness: Liveness, *, now: float, accepted_within: float | None = None
 ) -> str | None:
@@ -73,25 +86,33 @@ def examine_monitor(
     been accepted, or the monitor have been started.
     """
     sign = liveness.last(now=now)
-    if sign is None:
-        reason = liveness.why_unbelieved()
-        if reason is not None:
-            return f"the sign of life in {liveness.path} is not believed: {reason}."
-        return (
-            f"no monitor has left a sign of life in {liveness.path}; "
-            f"give this command the same {liveness.named_by} as the monitor."
-        )
-    if _is_ahead(sign):
-        return (
-            f"the sign of life in {liveness.path} is not believed: it is "
-            f"{sign.ahead_seconds:,.0f} s ahead of the clock."
-        )
+    problem = why_doubted(liveness, sign, whose="monitor")
+    if sign is None or problem is not None:
+        return problem
     if sign.age_seconds >= max(_MISSED_SHOTS * sign.interval_seconds, _SHORTEST_SECONDS):
         return (
             f"the monitor's last shot was {sign.age_seconds:,.0f} s ago; "
             f"there should be one every {sign.interval_seconds:g} s."
         )
     return _stuck(sign) or _unaccepted(sign, accepted_within)
+
+
+def why_doubted(liveness: Liveness, sign: SignOfLife | None, *, whose: str) -> str | None:
+    """Return why there is no sign of life that can be believed; None if this one can."""
+    if sign is None:
+        reason = liveness.why_unbelieved()
+        if reason is not None:
+            return f"the sign of life in {liveness.path} is not believed: {reason}."
+        return (
+            f"no {whose} has left a sign of life in {liveness.path}; "
+            f"give this command the same {liveness.named_by} as the {whose}."
+        )
+    if _is_ahead(sign):
+        return (
+            f"the sign of life in {liveness.path} is not believed: it is "
+            f"{sign.ahead_seconds:,.0f} s ahead of the clock."
+        )
+    return None
 
 
 def _is_ahead(sign: SignOfLife) -> bool:

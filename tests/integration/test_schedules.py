@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from event_monitor.liveness import read_note
+
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import PROJECT, Process, Processes
 from ..support.waiting import wait_until
@@ -79,3 +81,28 @@ def test_a_monitor_that_is_restarted_knows_that_a_task_was_seen(
     values = cloudwatch.values("ScheduleOverdue")
     assert values[0] == 0
     assert values[-1] > 0
+
+
+def test_a_beat_leaves_its_sign_and_is_healthy_by_it(
+    processes: Processes, start_beat: Callable[[Mapping[str, str]], Process], tmp_path: Path
+) -> None:
+    """Its container's own check, which knows nothing of the app."""
+    # Given
+    state_dir = tmp_path / "state"
+    environ = {**BEAT, "EVENT_MONITOR_STATE_DIR": str(state_dir)}
+    check = ["event-monitor", "healthcheck", "--beat"]
+    assert processes.start(check, environ).wait() == 1
+
+    # When
+    beat = start_beat(environ)
+    times = {0.0}
+
+    def looks_again_and_again() -> bool:
+        times.add(float(str(read_note(state_dir / "beat").get("at", 0.0))))
+        return len(times) > 3
+
+    # Then
+    wait_until(looks_again_and_again, PATIENCE, "beat leaves signs")
+    healthy = processes.start(check, environ)
+    assert healthy.wait() == 0, healthy.output
+    assert beat.stop() == 0

@@ -102,6 +102,7 @@ def build(environ: Mapping[str, str]) -> Celery:
         seconds = int(environ["VISIBILITY_TIMEOUT"])
         app.conf.broker_transport_options = {"visibility_timeout": seconds}
     if "BEAT_SECONDS" in environ:
+        app.conf.imports = ("event_monitor.beat",)
         app.conf.beat_schedule = {
             name: {"task": f"proj.{name}", "schedule": float(environ["BEAT_SECONDS"])}
             for name in ("succeed", "elsewhere")

@@ -70,7 +70,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "snapshot",
         "state",
     },
-    "beat": {"broker", "catalog", "metrics", "probes", "settings", "sinks", "snapshot"}
+    "beat": GROUND
+    | {"broker", "catalog", "liveness", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "liveness", "metrics", "process"}

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any, cast
 
-from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from
+import pytest
+from celery import Celery
+from celery.signals import beat_init
+
+from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from, leave_signs
 from event_monitor.catalog import CATALOG
+from event_monitor.liveness import read_note
 from event_monitor.settings import Settings
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
+from event_monitor.testing import FakeClock
 
 W1, W2 = "celery@one", "celery@two"
 SETTINGS = Settings()
@@ -132,3 +139,59 @@ def test_an_entry_for_the_schedule(queue: str | None) -> None:
     assert beat_schedule(seconds=30, queue=queue) == {
         "event-monitor-gauges": {"task": TASK_NAME, "schedule": 30, "options": options}
     }
+
+
+class Scheduler:
+    """Sleeps as a test says."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float | None] = []
+
+    def tick(self) -> float | None:
+        return self.sleeps.pop(0)
+
+
+class Service:
+    """Celery's loop, a turn at a time."""
+
+    def __init__(self, **conf: object) -> None:
+        self.app = Celery("beat-test", broker="memory://", set_as_current=False)
+        self.app.conf.event_monitor = conf
+        self.scheduler = Scheduler()
+
+    def turn(self, sleep: float | None) -> None:
+        self.scheduler.sleeps = [sleep]
+        assert self.scheduler.tick() == sleep
+
+
+def test_beat_leaves_a_sign_each_time_before_it_sleeps(tmp_path: Path) -> None:
+    """It says for how long; one where much is due leaves one a second."""
+    clock = FakeClock(wall=1_000.0)
+    service = Service(state_dir=str(tmp_path))
+
+    def sign() -> tuple[object, object]:
+        note = read_note(tmp_path / "beat")
+        return note.get("at"), note.get("interval_seconds")
+
+    leave_signs(cast("Any", service), clock=clock, signal=beat_init)
+    assert sign() == (1_000.0, 0.0)
+    clock.advance(0.5)
+    service.turn(0.2)
+    assert sign() == (1_000.0, 0.0)
+    clock.advance(0.5)
+    service.turn(None)
+    assert sign() == (1_001.0, 0.0)
+    service.turn(300.0)
+    assert sign() == (1_001.0, 300.0)
+
+
+def test_a_beat_with_wrong_settings_goes_on_without_a_sign(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A WARNING says why there is none."""
+    service = Service(state_dir=str(tmp_path), interval=0)
+    leave_signs(cast("Any", service))
+
+    service.turn(5.0)
+    assert "no sign of life for `healthcheck --beat`: app.conf.event_monitor" in caplog.text
+    assert list(tmp_path.iterdir()) == []

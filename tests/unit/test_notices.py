@@ -170,7 +170,7 @@ def test_a_beat_that_is_silent_is_one_line_not_fifty(notices: Notices) -> None:
     # Then it is said once
     (notice,) = found(*first, *waiting, tomorrow)
     assert notice.text.startswith(
-        "no periodic task has come for 950 s: is `celery beat` running? Overdue are 40: "
+        "no periodic task has been seen for 950 s: is `celery beat` running? Overdue are 40: "
         "t0 (expected at "
     )
     assert notice.facts["seconds"] == 950.0

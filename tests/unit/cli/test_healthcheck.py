@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from event_monitor.liveness import Identity, Liveness
+from event_monitor.liveness import Identity, Liveness, beat_identity
 from event_monitor.snapshot import PublisherActivity
 from event_monitor.testing import FakeClock
 
@@ -36,13 +36,15 @@ def test_mistakes_are_unhealthy(arguments: list[str]) -> None:
     assert isinstance(result.exception, SystemExit)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--monitor", "--worker", "w1"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--monitor", "--worker", "w1"], ["--monitor", "--beat"]]
+)
 def test_it_wants_one_thing_to_check(arguments: list[str]) -> None:
-    """Neither none nor both."""
+    """Neither none nor two."""
     result = typed("healthcheck", *arguments)
 
     assert result.exit_code == 1
-    assert "say either --worker NAME or --monitor." in result.stderr
+    assert "say either --worker NAME, --monitor or --beat." in result.stderr
 
 
 def test_the_monitor_is_found_by_its_state_dir(tmp_path: Path) -> None:
@@ -144,6 +146,25 @@ def test_who_sets_nothing_is_not_judged_by_a_monitor_with_other_settings(
     # Then
     assert typed("-b", "redis://mine", "healthcheck", "--monitor").exit_code == 0
     assert typed("healthcheck", "--monitor", "--namespace", "Shop").exit_code == 1
+
+
+def test_beat_is_found_by_its_state_dir_or_its_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No monitor is taken for it, nor it for a monitor."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    state_dir = str(tmp_path / "state")
+    Liveness(state_dir).beat(interval_seconds=60.0)
+    Liveness(identity=Identity(broker="redis://mine")).beat(interval_seconds=60.0)
+
+    def codes(what: str) -> list[int]:
+        ways = (f"--state-dir {state_dir}", "", "-b redis://mine:6379/0", "-b redis://other")
+        return [typed("healthcheck", what, *way.split()).exit_code for way in ways]
+
+    assert codes("--beat") == [1, 1, 1, 1]
+    Liveness(state_dir, sign="beat").beat(interval_seconds=300.0)
+    Liveness(identity=beat_identity("redis://mine")).beat(interval_seconds=300.0)
+    assert codes("--beat") == [0, 0, 0, 1]
 
 
 def test_accepted_within_is_for_the_monitor_only() -> None:

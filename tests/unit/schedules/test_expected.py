@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, schedule
 
 from event_monitor.errors import EXIT_USAGE, SettingsError
@@ -42,6 +43,16 @@ def test_every_way_to_write_an_entry_is_understood() -> None:
         "schedule": 90.0,
         "crontab": 900.0,
     }
+
+
+def test_an_entry_may_be_an_object() -> None:
+    """Celery's own; what is nothing of the kind is beat's to complain about."""
+    entry = ScheduleEntry(name="key", task="object", schedule=60.0, app=app_of())
+    app = app_of()
+    app.conf.beat_schedule = {"key": entry, "odd": 5, "empty": {}}
+    assert periods(app) == {"object": 60.0}
+    app.conf.beat_schedule = ["odd"]
+    assert periods(app) == {}
 
 
 def test_entries_that_the_app_adds_when_it_is_configured_are_expected() -> None:

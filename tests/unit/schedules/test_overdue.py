@@ -191,6 +191,7 @@ def test_a_clock_that_was_set_accuses_nobody_and_hides_nobody(step: float) -> No
     """Its next time after that counts."""
     shop = Shop(app_of(POLL))
     shop.run(1_000, "poll")
+    shop.shoot("poll", workers=())
 
     shop.clock.step_wall(step)
     assert shop.run(13) == set()
