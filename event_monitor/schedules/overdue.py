@@ -59,7 +59,8 @@ class OverdueTasks:
         if self._note_seen(window, seen):
             self._last_seen.save(seen)
         self._seen = seen
-        if not online or not all(worker.sends_task_events for worker in online):
+        workers_tell = bool(online) and all(worker.sends_task_events for worker in online)
+        if not workers_tell:
             self._told_since = now
         if snapshot.listening_seconds is None:
             return ()
@@ -68,6 +69,7 @@ class OverdueTasks:
         judged = (
             self._judge(task, seen.get(name), began=began, now=read_until)
             for name, task in self._expected.items()
+            if workers_tell or (name in seen and seen[name].was_sent)
         )
         return tuple(task for task in judged if task is not None)
 

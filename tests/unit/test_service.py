@@ -13,13 +13,14 @@ from celery import Celery
 from event_monitor.errors import EXIT_CRASHED, EXIT_OK, SettingsError, UnavailableError
 from event_monitor.pipeline import require_events
 from event_monitor.publisher import Spool
+from event_monitor.schedules import LastSeen
 from event_monitor.service import Service
 from event_monitor.settings import Settings
 from event_monitor.snapshot import EndedTask, Snapshot
 from event_monitor.survey import WorkerAnswer
 from event_monitor.testing import MemorySink
 
-from ..support.making import W1, beat, task
+from ..support.making import W1, beat, online, task
 
 
 @pytest.fixture
@@ -213,3 +214,19 @@ def test_a_queue_of_tasks_cannot_be_the_durable_queue(tmp_path: Path) -> None:
     app = Celery("careless", broker="amqp://nowhere.invalid//", set_as_current=False)
     with pytest.raises(SettingsError, match="'celery', which is a queue of tasks"):
         require_events(Settings(durable_queue="celery", state_dir=str(tmp_path)), app)
+
+
+def test_periodic_tasks_are_judged_and_remembered(app: Celery, tmp_path: Path) -> None:
+    """Those of the app, once they were seen; in the state_dir if there is one."""
+    app.conf.beat_schedule = {"key": {"task": "proj.add", "schedule": 60.0}}
+    service, sink = service_of(app, settings={"state_dir": str(tmp_path)})
+    started(service).pipeline.on_connection(connected=True)
+    service.camera.cut()
+    assert not (tmp_path / "schedules").exists()
+    service.pipeline.on_events([online(), task("received")], None)
+    service.camera.cut()
+    service.shoot_last()
+
+    assert service.close() == EXIT_OK
+    assert {metric.value for metric in sink.metrics if metric.name == "ScheduleOverdue"} == {0.0}
+    assert list(LastSeen(str(tmp_path)).load()) == ["proj.add"]
