@@ -46,7 +46,7 @@ def expected_tasks(
     for name, written in settings.schedules:
         tables.setdefault(name, [])
         if written != "off":
-            tables[name].append(Timetable(_schedule_from(name, written), app, clock=clock))
+            tables[name].append(_table_of(name, written, app, clock=clock))
     given = frozenset(tables)
     for key, name, entry in _entries(app):
         if name in given:
@@ -77,19 +77,23 @@ def _entries(app: CeleryApp) -> Iterator[tuple[object, str, Mapping[str, Any]]]:
             yield key, fields["task"], fields
 
 
-def _schedule_from(name: str, written: str) -> float | crontab:
+def _table_of(name: str, written: str, app: CeleryApp, *, clock: Clock) -> Timetable:
+    """Return the timetable of an entry of the settings; ``SettingsError`` if it is none."""
+    try:
+        return Timetable(_schedule_from(written), app, clock=clock)
+    except (ValueError, ParseException) as error:
+        raise SettingsError(f"schedules has {name}={written!r}: {error}.") from error
+
+
+def _schedule_from(written: str) -> float | crontab:
     try:
         return float(written)
     except ValueError:
-        pass
-    minute, hour, day_of_month, month_of_year, day_of_week = written.split()
-    try:
-        return crontab(
-            minute=minute,
-            hour=hour,
-            day_of_week=day_of_week,
-            day_of_month=day_of_month,
-            month_of_year=month_of_year,
-        )
-    except (ValueError, ParseException) as error:
-        raise SettingsError(f"schedules has {name}={written!r}: {error}.") from error
+        minute, hour, day_of_month, month_of_year, day_of_week = written.split()
+    return crontab(
+        minute=minute,
+        hour=hour,
+        day_of_week=day_of_week,
+        day_of_month=day_of_month,
+        month_of_year=month_of_year,
+    )
