@@ -82,7 +82,8 @@ def _table_of(name: str, written: str, app: CeleryApp, *, clock: Clock) -> Timet
     try:
         return Timetable(_schedule_from(written), app, clock=clock)
     except (ValueError, ParseException) as error:
-        raise SettingsError(f"schedules has {name}={written!r}: {error}.") from error
+        problem = str(error).rstrip(".")
+        raise SettingsError(f"schedules has {f'{name}={written}'!r}: {problem}.") from error
 
 
 def _schedule_from(written: str) -> float | crontab:

@@ -152,7 +152,7 @@ def _joined(parts: Iterable[str]) -> list[str]:
     joined: list[str] = []
     for part in parts:
         if joined and part.strip() and "=" not in part:
-            joined[-1] += f",{part}"
+            joined[-1] = f"{joined[-1].rstrip()},{part.lstrip()}"
         else:
             joined.append(part)
     return joined

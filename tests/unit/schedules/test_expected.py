@@ -160,4 +160,6 @@ def test_a_crontab_that_is_none_ends_the_start_with_one_sentence(crontab_text: s
         periods(app_of(), schedules={"shop.nightly": crontab_text})
 
     assert caught.value.exit_code == EXIT_USAGE
-    assert str(caught.value).startswith(f"schedules has shop.nightly={crontab_text!r}: ")
+    sentence = str(caught.value)
+    assert sentence.startswith(f"schedules has 'shop.nightly={crontab_text}': ")
+    assert not sentence.endswith("..")

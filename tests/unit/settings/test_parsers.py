@@ -184,6 +184,7 @@ def test_groups_without_name_or_globs_are_refused(written: object) -> None:
     "written",
     [
         "shop.poll=60,shop.office=0,30 8-17 * *  mon,fri, shop.gone=off",
+        "shop.poll=60, shop.office=0, 30 8-17 * * mon, fri, shop.gone=off",  # as it is shown
         ["shop.poll=60", "shop.office=0,30 8-17 * * mon,fri", "shop.gone=off"],
         {"shop.poll": 60, "shop.office": "0,30 8-17 * * mon,fri", "shop.gone": "off"},
     ],
