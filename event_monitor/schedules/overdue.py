@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..snapshot import ScheduledTask, Snapshot, Window
+from ..snapshot import OTHER, ScheduledTask, Snapshot, TaskCounts, Window
 from .expected import ExpectedTask
 from .last_seen import LastSeen, Seen
 
@@ -97,14 +97,17 @@ class OverdueTasks:
 
     def _note_seen(self, window: Window, seen: dict[str, Seen]) -> bool:
         """Note what came in this window; return whether there was anything."""
+        names = dict(window.tasks)
+        has_folded = OTHER in names and _came(names[OTHER])
         came = [
-            (name, counts.sent > 0)
-            for name, counts in window.tasks
-            if name in self._expected and (counts.sent or counts.received or counts.started)
+            name
+            for name in self._expected
+            # One that has no place of its own may be among those that are folded.
+            if (_came(names[name]) if name in names else has_folded and name in seen)
         ]
-        for name, was_sent in came:  # what was sent in this window may begin in the next
-            former = seen.get(name)
-            was_sent = was_sent or (former is not None and former.was_sent)
+        for name in came:  # what was sent in this window may begin in the next
+            was_sent = name in seen and seen[name].was_sent
+            was_sent = was_sent or (name in names and names[name].sent > 0)
             seen[name] = Seen(window.closed_at, was_sent)
         return bool(came)
 
@@ -124,6 +127,10 @@ class OverdueTasks:
         """Return what former runs saw of the tasks that are expected."""
         kept = {n: s for n, s in self._last_seen.load().items() if n in self._expected}
         return _none_after(now, kept)
+
+
+def _came(counts: TaskCounts) -> bool:
+    return bool(counts.sent or counts.received or counts.started)
 
 
 def _none_after(now: float, seen: dict[str, Seen]) -> dict[str, Seen]:

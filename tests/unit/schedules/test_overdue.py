@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from celery.schedules import crontab
 
-from event_monitor.snapshot import TaskCounts
+from event_monitor.snapshot import OTHER, TaskCounts
 
 from .shop import (
     DAY,
@@ -150,6 +150,23 @@ def test_without_workers_only_its_sender_would_tell() -> None:
 
     assert [task.name for task in shop.shoot(workers=())] == ["poll"]
     assert shop.run(60, workers=()) == {"poll"}
+
+
+def test_a_name_that_may_be_folded_is_not_missed() -> None:
+    """Beyond `max_task_names` it counts as `other`, once it was forgotten for a day."""
+    shop = Shop(app_of(POLL))
+    shop.shoot("poll")
+
+    assert shop.run(60, OTHER) == set()
+    assert shop.run(60, OTHER, "poll") == set()
+    assert shop.run(14, OTHER, counts=TaskCounts(failed=1)) == {"poll"}
+
+
+def test_what_is_folded_makes_none_known() -> None:
+    """One that was never seen is not judged for it."""
+    shop = Shop(app_of(POLL))
+
+    assert [task.seen_at for task in shop.shoot(OTHER)] == [None]
 
 
 def test_a_backlog_of_events_is_read_before_anybody_is_judged() -> None:
