@@ -21,10 +21,8 @@ log = logging.getLogger(__name__)
 # No links: where others may write, one could lead to a file that is ours and is none of theirs.
 _LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
-_OURS = (  # how the names in it begin
-    *("spool.", "alive", ".alive", "worker-", ".worker-", "schedules", ".schedules"),
-    *("beat", ".beat"),
-)
+_NOTES = ("alive", "beat", "schedules", "worker-")
+_OURS = ("spool.", *_NOTES, *(f".{name}" for name in _NOTES))  # how the names in it begin
 
 
 class DirectoryLock:

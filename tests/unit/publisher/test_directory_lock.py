@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from event_monitor.errors import UnavailableError
+from event_monitor.liveness import Liveness
 from event_monitor.publisher.directory_lock import DirectoryLock
+from event_monitor.schedules import LastSeen
 
 from ...contracts.sink import count
 from ...support.users import NOBODY, acting_as, public_folder, require_root
@@ -62,6 +64,23 @@ def test_a_state_dir_of_a_former_version_is_closed_too(
 
     assert mode(state_dir) == 0o700
     assert {mode(path) for path in state_dir.iterdir()} == {0o600}
+
+
+def test_all_that_is_kept_in_a_state_dir_is_known_to_be_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A directory in which there is something else is not closed."""
+    Liveness(str(tmp_path)).beat(interval_seconds=60.0)
+    Liveness(str(tmp_path), sign="beat").beat(interval_seconds=60.0)
+    LastSeen(str(tmp_path)).save({})
+    tmp_path.chmod(0o755)
+
+    lock = DirectoryLock(tmp_path)
+    lock.take()
+    lock.release()
+
+    assert mode(tmp_path) == 0o700
+    assert caplog.records == []
 
 
 def test_a_directory_that_is_there_for_all_users_stays_open(tmp_path: Path) -> None:
