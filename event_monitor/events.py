@@ -29,6 +29,7 @@ __all__ = [
     "event_from_mapping",
     "exception_type",
     "is_rejection",
+    "software_version",
 ]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a full batch of 24 events with fat arguments is far below
@@ -44,6 +45,8 @@ Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+_LONGEST_VERSION = 20  # characters
 
 _NULL = msgspec.Raw(b"null")
 _REJECT = b'"reject requeue=False'  # how the repr of celery.exceptions.Reject begins
@@ -123,6 +126,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     active: Counter | None = None
     processed: Counter | None = None
     loadavg: tuple[float, float, float] | None = None
+    sw_ver: msgspec.Raw = _NULL  # raw JSON, not validated; see ``software_version``
     timestamp: Timestamp
     type: WorkerType
 
@@ -207,13 +211,13 @@ def event_from_mapping(fields: Mapping[str, object]) -> Event:
     Raises ``InvalidEvent`` if it is not a valid event.
     """
     try:
-        if fields["type"] in WORKER_TYPES:
-            return msgspec.convert(fields, WorkerEvent)
-        if fields["type"] not in TASK_TYPES:
+        if fields["type"] not in TASK_TYPES | WORKER_TYPES:
             return msgspec.convert(fields, CustomEvent)
         kept = dict(fields)
-        for name in kept.keys() & {"exception", "traceback"}:
+        for name in kept.keys() & {"exception", "traceback", "sw_ver"}:
             kept[name] = _raw_text(kept[name])
+        if kept["type"] in WORKER_TYPES:
+            return msgspec.convert(kept, WorkerEvent)
         return msgspec.convert(kept, TaskEvent)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
@@ -224,6 +228,11 @@ def _raw_text(value: object) -> msgspec.Raw:
     text = value if isinstance(value, str) else ""
     without_surrogates = text.encode("utf-8", "replace").decode()
     return msgspec.Raw(msgspec.json.encode(without_surrogates))
+
+
+def software_version(event: WorkerEvent) -> str:
+    """Return the version of Celery that a worker says it is, such as ``5.7.0``; else empty."""
+    return _text(event.sw_ver)[:_LONGEST_VERSION]
 
 
 def is_rejection(event: TaskEvent) -> bool:

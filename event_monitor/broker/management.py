@@ -87,6 +87,13 @@ class Management:
             if not isinstance(pages, int) or page >= pages:
                 return
 
+    def nodes(self, *, columns: Sequence[str]) -> list[Mapping[str, object]]:
+        """Return the nodes of the cluster, with only these columns; needs the tag monitoring."""
+        answer = self._get(f"{self._base}/api/nodes", {"columns": ",".join(columns)})
+        if not isinstance(answer, list):
+            raise ValueError(f"{self._base} does not answer as RabbitMQ's management API does")
+        return [node for node in answer if isinstance(node, dict)]
+
     def close(self) -> None:
         """Close the connections. Never raises."""
         with suppress(Exception):

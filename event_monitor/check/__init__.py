@@ -21,16 +21,25 @@ def check(
     settings: Settings,
     *,
     listen_seconds: float = 5.0,
+    has_configuration: bool = True,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Finding]:
     """Examine broker, events, workers, then CloudWatch; yield each finding as it is made.
+
+    ``has_configuration``: whether the app has the settings of those who use it, or only a broker.
 
     Changes nothing, but for three traces: one custom event on the broker, one datum named
     ``MonitorCheck`` in the namespace, and, only if the settings say ``enable_events``, workers
     that send task events from now on.
     """
     broker_works = True
-    for finding in examine_broker(app, settings, listen_seconds=listen_seconds, clock=clock):
+    for finding in examine_broker(
+        app,
+        settings,
+        listen_seconds=listen_seconds,
+        has_configuration=has_configuration,
+        clock=clock,
+    ):
         if finding.name == "broker" and finding.status == "failed":
             broker_works = False
         yield finding

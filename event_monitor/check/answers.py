@@ -14,12 +14,15 @@ from ..probes.inspect import replies_of
 from ..probes.replies import with_reply
 from ..survey import WorkerAnswer
 from ..text import one_line
+from .configuration import Configuration, configuration_of
 from .finding import Finding
+from .held import HeldTask, held_tasks
 from .rights import Needs, missing_right
 
 __all__ = ["Answers", "ask_workers"]
 
 _REPLY_SECONDS = 2.0
+_HOLDING = ("active", "reserved", "scheduled", "stats", "active_queues")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +30,35 @@ class Answers:
     """What the workers answered, by nodename.
 
     ``replies``: how many came to one question. ``turned_on``: who had task events turned on by us;
-    None if nobody was asked to. ``queues``: those that workers read. ``problem``: why nobody could
-    be asked.
+    None if nobody was asked to. ``workers``: what each holds, and ``tasks`` those that it runs or
+    keeps for their eta. ``problem``: why nobody could be asked.
     """
 
     configurations: Mapping[str, object] = field(default_factory=dict)
     replies: Mapping[str, int] = field(default_factory=dict)
     turned_on: frozenset[str] | None = None
-    queues: frozenset[str] = frozenset()
+    workers: Mapping[str, WorkerAnswer] = field(default_factory=dict)
+    tasks: tuple[HeldTask, ...] = ()
     problem: Finding | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Configuration]:
+        """Return what is known of each configuration."""
+        return {hostname: configuration_of(body) for hostname, body in self.configurations.items()}
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """Return the queues that workers read."""
+        return frozenset(name for each in self.workers.values() for name in each.queues or ())
 
 
 def ask_workers(
     app: CeleryApp, needs: Needs, *, enable_events: bool, clock: Clock = SYSTEM_CLOCK
 ) -> Answers:
-    """Ask the workers for their configuration and, if wanted, to send task events from now on."""
+    """Ask what the workers are configured with and hold, in one round.
+
+    If wanted, let them send task events from now on.
+    """
     if not answers_remote_control(app.connection_for_read()):
         return Answers()
     try:
@@ -64,24 +81,29 @@ def ask_workers(
 
 def _ask(app: CeleryApp, *, enable_events: bool, clock: Clock) -> Answers:
     question = Question(
-        commands=["conf", "active_queues", *(["enable_events"] * enable_events)],
+        commands=["conf", *_HOLDING, *(["enable_events"] * enable_events)],
         arguments={"conf": {"with_defaults": True}},
     )
     configurations: dict[str, object] = {}
     replies: Counter[str] = Counter()
     turned_on: set[str] = set()
-    queues: set[str] = set()
+    workers: dict[str, WorkerAnswer] = {}
+    tasks: list[HeldTask] = []
     for reply in replies_of(app, question, timeout=_REPLY_SECONDS, clock=clock):
+        hostname = reply.hostname
         if reply.command == "conf":
-            configurations[reply.hostname] = reply.body
-            replies[reply.hostname] += 1
-        elif reply.command == "active_queues":
-            queues.update(with_reply(WorkerAnswer(reply.hostname), reply).queues or ())
+            configurations[hostname] = reply.body
+            replies[hostname] += 1
+        elif reply.command in _HOLDING:
+            workers[hostname] = with_reply(workers.get(hostname, WorkerAnswer(hostname)), reply)
+            if reply.command in ("active", "scheduled"):
+                tasks.extend(held_tasks(hostname, reply.body, now=clock.wall()))
         elif isinstance(reply.body, Mapping) and reply.body.get("ok") == "task events enabled":
-            turned_on.add(reply.hostname)
+            turned_on.add(hostname)
     return Answers(
         configurations=configurations,
         replies=replies,
         turned_on=frozenset(turned_on) if enable_events else None,
-        queues=frozenset(queues),
+        workers=workers,
+        tasks=tuple(tasks),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..broker.capabilities import carries_events
 from ..broker.connections import shown
@@ -12,14 +12,18 @@ from ..broker.protocols import CeleryApp, Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..text import one_line
+from .advice import Known, advise
 from .answers import ask_workers
+from .configuration import Configuration, app_configuration
 from .echo import examine_echo, examine_subscription
 from .elsewhere import find_workers_elsewhere
-from .evidence import evidence_of
+from .evidence import WorkerEvidence, evidence_of
 from .finding import Finding
+from .held import HeldTask, by_its_own_clock
 from .listener import Listener
 from .queues import examine_queues
 from .rights import needs_of
+from .server import rabbitmq_alarms, redis_memory
 from .workers import judge_workers
 
 __all__ = ["examine_broker", "judge_transport"]
@@ -53,9 +57,13 @@ def examine_broker(
     settings: Settings,
     *,
     listen_seconds: float,
+    has_configuration: bool = True,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Finding]:
-    """Yield findings on transport, broker, event exchange, workers and queues."""
+    """Yield findings on transport, broker, event exchange, workers and queues, then advice.
+
+    ``has_configuration``: whether the app has the settings of those who use it.
+    """
     transport = judge_transport(app)
     yield transport
     if transport.status == "failed":
@@ -84,8 +92,9 @@ def examine_broker(
         until = clock.wall()
         if answers.configurations:
             clock.sleep(_SETTLE_SECONDS)
+        received = listener.received()
         workers = evidence_of(
-            answers.configurations, listener.received(), until=until, replies=answers.replies
+            answers.configurations, received, until=until, replies=answers.replies
         )
     listened_seconds = until - started_at
     if not workers:
@@ -99,6 +108,26 @@ def examine_broker(
         judged_by_answers=settings.probe_workers,
     )
     yield from examine_queues(app, settings, needs, consumed=answers.queues, clock=clock)
+    yield from advise(
+        Known(
+            driver=str(source.transport.driver_type),
+            app=app_configuration(app) if has_configuration else Configuration(),
+            configurations=answers.settings,
+            workers=answers.workers,
+            tasks=_by_their_own_clocks(answers.tasks, workers),
+            versions={worker.hostname: worker.version for worker in workers},
+            memory=redis_memory(source),
+            alarms=rabbitmq_alarms(source, settings),
+            sent_came=any(each.event.type == "task-sent" for each in received),
+        )
+    )
+
+
+def _by_their_own_clocks(
+    tasks: Sequence[HeldTask], workers: Sequence[WorkerEvidence]
+) -> list[HeldTask]:
+    skews = {worker.hostname: worker.skew_seconds for worker in workers}
+    return [by_its_own_clock(task, skews.get(task.worker)) for task in tasks]
 
 
 def _judge_absence(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from ..events import CustomEvent, TaskEvent, WorkerEvent
+from ..events import CustomEvent, TaskEvent, WorkerEvent, software_version
 from .listener import ReceivedEvent
 
 __all__ = ["WorkerEvidence", "evidence_of"]
@@ -33,7 +33,6 @@ class WorkerEvidence:
     hostname: str
     answers: bool = False
     configured: bool = False  # worker_send_task_events
-    sends_sent: bool = False  # task_send_sent_event
     serializer: str = "json"
     exchange: str | None = None  # event_exchange
     events: int = 0
@@ -42,6 +41,7 @@ class WorkerEvidence:
     ran: int | None = None
     shared: str = ""
     skew_seconds: float | None = None
+    version: str = ""  # Celery's, as it says itself
 
 
 @dataclass(slots=True)
@@ -52,6 +52,7 @@ class _Seen:
     events: int = 0
     task_events: int = 0
     skew_seconds: float | None = None
+    version: str = ""
 
 
 def evidence_of(
@@ -76,6 +77,7 @@ def evidence_of(
         if isinstance(event, TaskEvent):
             worker.task_events += 1
             continue
+        worker.version = software_version(event) or worker.version
         if event.processed is not None and each.received_at <= until:
             worker.beats.append(event)
         skew = each.received_at - event.timestamp
@@ -103,7 +105,6 @@ def _evidence(
         hostname=hostname,
         answers=answers,
         configured=bool(conf.get("worker_send_task_events")),
-        sends_sent=bool(conf.get("task_send_sent_event")),
         serializer=str(conf.get("event_serializer") or "json"),
         exchange=exchange if isinstance(exchange, str) else None,
         events=seen.events,
@@ -112,6 +113,7 @@ def _evidence(
         ran=_ran(seen.beats, are_shared=bool(shared)),
         shared=shared,
         skew_seconds=seen.skew_seconds,
+        version=seen.version,
     )
 
 

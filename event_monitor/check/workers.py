@@ -46,14 +46,6 @@ def judge_workers(
     yield from _judge_formats(workers)
     yield from _judge_heartbeats(received, listened_seconds, judged_by_answers=judged_by_answers)
     yield from _judge_clocks(workers)
-    if _any_answers(workers) and not any(worker.sends_sent for worker in workers):
-        yield Finding(
-            "queue times",
-            "note",
-            "task_send_sent_event is off: TaskQueueTime begins at receipt, not at publishing, "
-            "and TasksSent stays 0",
-            "Set task_send_sent_event = True in the app, for its producers.",
-        )
 
 
 def _judge_answers(workers: Sequence[WorkerEvidence], *, asked: bool) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from .options import given_flags
 if TYPE_CHECKING:  # every `celery` command loads this
     from ..broker.protocols import CeleryApp
 
-__all__ = ["load_app_and_settings", "load_named_app", "load_settings"]
+__all__ = ["has_configuration", "load_app_and_settings", "load_named_app", "load_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,12 @@ def load_app_and_settings(
     app = _load(wanted)
     require_broker(app)
     return app, _loaded(values, app)[0]
+
+
+def has_configuration(ctx: click.Context, values: Mapping[str, object]) -> bool:
+    """Return whether the command names an app or its settings, not only a broker."""
+    wanted = _wanted(ctx, values)
+    return bool(wanted.name or wanted.given or wanted.celery.config)
 
 
 def load_settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK
-from .app import load_app_and_settings
+from .app import has_configuration, load_app_and_settings
 from .options import Command, formats, loglevel, watching
 from .terminal import width
 
@@ -42,6 +42,7 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
     Ready means that events came of every worker that answers, and that there is one: where none
     is, it looks for workers in other databases, under other key prefixes and on other virtual
     hosts. A user of the broker who may only read is ready; what is missing then is a warning.
+    Advice on risky configuration is a note or a warning, and names where it is documented.
     Exits with 0 if nothing failed, else with 1.
     """
     app, settings = load_app_and_settings(ctx, values)
@@ -49,7 +50,12 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
     from ..check import json_report, paragraph, passed, summary
 
     findings = []
-    for finding in examine(app, settings, listen_seconds=listen):
+    for finding in examine(
+        app,
+        settings,
+        listen_seconds=listen,
+        has_configuration=has_configuration(ctx, values),
+    ):
         findings.append(finding)
         if form == "text":
             colour = {"failed": "red", "warning": "yellow"}.get(finding.status)

@@ -40,6 +40,7 @@ def test_an_event_of_our_own_comes_back_through_the_broker() -> None:
         ("events", "ok"),
         ("workers", "failed"),  # none is there: nothing is proven, so it is not ready
         ("queues", "note"),
+        ("queue times", "note"),  # Celery's default
         ("cloudwatch", "skipped"),
     ]
     assert "memory:// lives inside one process" in findings[0].message

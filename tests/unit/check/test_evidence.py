@@ -22,7 +22,6 @@ def test_evidence_joins_replies_heartbeats_and_task_events() -> None:
     replies = {
         "celery@b": {
             "worker_send_task_events": True,
-            "task_send_sent_event": True,
             "event_serializer": "pickle",
             "event_exchange": "other",
         },
@@ -51,7 +50,6 @@ def test_evidence_joins_replies_heartbeats_and_task_events() -> None:
             hostname="celery@b",
             answers=True,
             configured=True,
-            sends_sent=True,
             serializer="pickle",
             exchange="other",
         ),

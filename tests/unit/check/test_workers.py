@@ -33,7 +33,6 @@ def worker(
     *,
     answers: bool = True,
     configured: bool = False,
-    sends_sent: bool = True,
     serializer: str = "json",
     exchange: str | None = "celeryev",
     events: int = 3,
@@ -48,7 +47,6 @@ def worker(
         hostname=hostname,
         answers=answers,
         configured=configured,
-        sends_sent=sends_sent,
         serializer=serializer,
         exchange=exchange,
         events=events,
@@ -192,13 +190,6 @@ def test_a_worker_whose_clock_is_off_is_a_warning() -> None:
 
     assert finding.status == "warning"
     assert "celery@a -120 s" in finding.message
-
-
-def test_producers_that_do_not_send_task_sent_are_a_note() -> None:
-    """TaskQueueTime then begins at receipt."""
-    (finding,) = only("queue times", judged(worker(sends_sent=False)))
-    assert finding.status == "note"
-    assert only("queue times", judged(worker())) == []
 
 
 def test_workers_that_pickle_their_events_are_a_failure() -> None:
