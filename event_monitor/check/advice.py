@@ -37,7 +37,7 @@ class Known:
     """
 
     driver: str
-    app: Configuration = Configuration()
+    app: Configuration = field(default_factory=Configuration)
     configurations: Mapping[str, Configuration] = field(default_factory=dict)
     workers: Mapping[str, WorkerAnswer] = field(default_factory=dict)
     tasks: Sequence[HeldTask] = ()
@@ -74,7 +74,7 @@ def _redelivery(known: Known) -> str | None:
     if not late:
         return None
     _, how, task = max(late, key=lambda entry: entry[0])
-    more = f" (and {len(late) - 1:,} more tasks)" if len(late) > 1 else ""
+    more = f" (and {len(late) - 1:,} more)" if len(late) > 1 else ""
     return (
         f"{printable(str(task))} {how}{more}, and the visibility timeout is {timeout:,.0f} s: "
         "after it Redis delivers the task again, which then runs more than once"

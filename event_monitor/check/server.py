@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kombu.exceptions import KombuError
 
+from ..broker.connections import connect
 from ..broker.management import Management
 from ..broker.protocols import Connection
 from ..settings import Settings
@@ -18,7 +19,6 @@ from ..settings import Settings
 __all__ = ["RedisMemory", "rabbitmq_alarms", "redis_memory"]
 
 _SECONDS = 2.0  # for each answer; a server that is well takes milliseconds
-_ALARMS = {"mem_alarm": "memory", "disk_free_alarm": "disk"}  # by their columns in the API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ def redis_memory(source: Connection) -> RedisMemory | None:
         suppress(RedisError, KombuError, OSError, ValueError),
         source.clone(connect_timeout=_SECONDS, transport_options=options) as connection,
     ):
+        connect(connection)
         return _memory_in(Redis(connection_pool=connection.default_channel.pool).info("memory"))
     return None
 
@@ -61,22 +62,13 @@ def _memory_in(info: Mapping[str, object]) -> RedisMemory | None:
 
 
 def rabbitmq_alarms(source: Connection, settings: Settings) -> tuple[str, ...] | None:
-    """Return the alarms that are on, such as ``memory on rabbit@a``; None if unknown. Never raises.
-
-    The management API tells them, to a user with the tag ``monitoring``.
-    """
+    """Return the alarms that are on, as ``Management`` does; None if unknown. Never raises."""
     if source.transport.driver_type != "amqp" or not settings.management_url:
         return None
     management = Management(settings.management_url, timeout_seconds=_SECONDS)
     try:
-        nodes = management.nodes(columns=("name", *_ALARMS))
+        return management.alarms()
     except Management.gone:
         return None
     finally:
         management.close()
-    return tuple(
-        f"{alarm} on {node.get('name')}"
-        for node in nodes
-        for column, alarm in _ALARMS.items()
-        if node.get(column) is True
-    )

@@ -32,6 +32,22 @@ def test_one_event_is_decoded_to_its_type() -> None:
     assert decode(body) == ([task("started")], [])
 
 
+@pytest.mark.parametrize(
+    ("said", "version"), [("5.7.0", "5.7.0"), (None, ""), ([5], ""), ("5" * 99, "5" * 20)]
+)
+def test_a_workers_version_is_known_however_the_event_comes(said: object, version: str) -> None:
+    """As bytes, or decoded already; one that is no text costs no event."""
+    beat = {"type": "worker-heartbeat", "hostname": W1, "timestamp": 1_000.0, "sw_ver": said}
+
+    ((decoded,), invalid) = decode(json.dumps(beat).encode())
+    converted = ev.event_from_mapping(beat)
+
+    assert invalid == []
+    for event in (decoded, converted):
+        assert isinstance(event, ev.WorkerEvent)
+        assert ev.software_version(event) == version
+
+
 def test_a_list_is_decoded_in_order() -> None:
     """Real workers send task events in lists."""
     body = json.dumps([STARTED, {**STARTED, "type": "task-succeeded", "runtime": 2}]).encode()

@@ -55,6 +55,37 @@ def test_user_password_and_path_of_the_url_are_used(api: Api) -> None:
     assert api.asked[0][1] == "Basic " + base64.b64encode(b"me:p@ss").decode()
 
 
+def alarms(api: Api, status: int, body: object) -> tuple[str, ...]:
+    api.answers = {"/api/health/checks/alarms 1": (status, body)}
+    management = Management(f"http://{api.host}", timeout_seconds=5.0)
+    try:
+        return management.alarms()
+    finally:
+        management.close()
+
+
+def test_alarms_are_told_by_a_health_check_that_fails(api: Api) -> None:
+    """It fails with 503, and names them; else there are none."""
+    raised = [{"node": "rabbit@a", "resource": "memory"}, {"node": "b", "resource": "disk space"}]
+
+    assert alarms(api, 503, {"status": "failed", "alarms": raised}) == (
+        "memory on rabbit@a",
+        "disk space on b",
+    )
+    assert alarms(api, 200, {"status": "ok"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(503, b"<html>"), (503, {"status": "failed"}), (200, {}), (401, {}), (404, {})],
+    ids=["a proxy's", "no alarms named", "nothing", "refused", "an old server"],
+)
+def test_whatever_else_comes_tells_of_no_alarm(api: Api, status: int, body: object) -> None:
+    """Unknown is not none."""
+    with pytest.raises(Management.gone):
+        alarms(api, status, body)
+
+
 def test_a_url_without_a_user_sends_none(api: Api) -> None:
     api.answers = {"/api/queues/%2F 1": page(1, 1)}
 

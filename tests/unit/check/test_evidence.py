@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 from event_monitor.check.evidence import WorkerEvidence, evidence_of
 from event_monitor.check.listener import ReceivedEvent
@@ -55,6 +56,22 @@ def test_evidence_joins_replies_heartbeats_and_task_events() -> None:
         ),
         WorkerEvidence(hostname="celery@c", events=2, task_events=2),
     )
+
+
+def test_the_version_of_celery_is_what_the_worker_says_last() -> None:
+    """What is no text tells nothing."""
+    old, new, odd = (
+        ReceivedEvent(
+            WorkerEvent(
+                type="worker-heartbeat", hostname="celery@a", timestamp=10.0, sw_ver=Raw(said)
+            ),
+            10.0,
+        )
+        for said in (b'"5.6.3"', b'"5.7.0"', b"[5]")
+    )
+
+    assert evidence_of({}, [old, new, odd], until=15.0)[0].version == "5.7.0"
+    assert evidence_of({}, [odd], until=15.0)[0].version == ""
 
 
 def test_an_answer_to_the_heartbeat_broadcast_is_no_heartbeat() -> None:
