@@ -63,22 +63,24 @@ def _redelivery(known: Known) -> str | None:
     if known.driver != "redis" or not timeouts:
         return None
     timeout = min(timeouts)  # whoever has the shortest gives back the messages of all
-    late = []
-    for task in known.tasks:
-        if (task.until_eta or 0.0) > timeout:
-            late.append((task.until_eta or 0.0, f"waits {task.until_eta:,.0f} s for its eta", task))
-        elif task.acknowledged is False and (task.running or 0.0) > timeout:
-            late.append(
-                (task.running or 0.0, f"has run for {task.running:,.0f} s, acks_late", task)
-            )
+    late = [task for task in known.tasks if _unacknowledged(task) > timeout]
     if not late:
         return None
-    _, how, task = max(late, key=lambda entry: entry[0])
+    task = max(late, key=_unacknowledged)
+    seconds = f"{_unacknowledged(task):,.0f} s"
+    does = f"waits {seconds} for its eta" if task.running is None else f"has run for {seconds}"
     more = f" (and {len(late) - 1:,} more)" if len(late) > 1 else ""
     return (
-        f"{printable(str(task))} {how}{more}, and the visibility timeout is {timeout:,.0f} s: "
-        "after it Redis delivers the task again, which then runs more than once"
+        f"{printable(str(task))} {does} unacknowledged{more}, and the visibility timeout is "
+        f"{timeout:,.0f} s: after it Redis delivers the task again, which then runs more than once"
     )
+
+
+def _unacknowledged(task: HeldTask) -> float:
+    """Return for how many seconds a task is unacknowledged at least; 0 where nothing tells."""
+    if task.running is None:
+        return task.until_eta or 0.0
+    return task.running if task.acknowledged is False else 0.0
 
 
 def _prefetch(known: Known) -> str | None:

@@ -47,6 +47,15 @@ class Answers:
         return {hostname: configuration_of(body) for hostname, body in self.configurations.items()}
 
     @property
+    def of_one_process(self) -> Mapping[str, WorkerAnswer]:
+        """Return the workers whose name no other process has: else the replies are a mixture."""
+        return {
+            hostname: answer
+            for hostname, answer in self.workers.items()
+            if self.replies.get(hostname, 0) <= 1
+        }
+
+    @property
     def queues(self) -> frozenset[str]:
         """Return the queues that workers read."""
         return frozenset(name for each in self.workers.values() for name in each.queues or ())

@@ -113,7 +113,7 @@ def examine_broker(
             driver=str(source.transport.driver_type),
             app=app_configuration(app) if has_configuration else Configuration(),
             configurations=answers.settings,
-            workers=answers.workers,
+            workers=answers.of_one_process,
             tasks=_by_their_own_clocks(answers.tasks, workers),
             versions={worker.hostname: worker.version for worker in workers},
             memory=redis_memory(source),

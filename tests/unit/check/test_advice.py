@@ -96,8 +96,9 @@ def test_a_task_whose_eta_is_beyond_the_visibility_timeout_runs_twice() -> None:
 
     assert reasons(known)["redelivery"] == (
         "warning",
-        "proj.later on w1@host waits 7,200 s for its eta (and 1 more), and the visibility timeout "
-        "is 3,600 s: after it Redis delivers the task again, which then runs more than once",
+        "proj.later on w1@host waits 7,200 s for its eta unacknowledged (and 1 more), and the "
+        "visibility timeout is 3,600 s: after it Redis delivers the task again, which then runs "
+        "more than once",
     )
 
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from event_monitor.catalog import CATALOG
 
 from .terminal import typed
@@ -71,6 +73,26 @@ def test_cost_without_a_dashboard_that_cannot_be_written() -> None:
     assert result.exit_code == 0, result.output
     assert "composite alarms" in result.output
     assert "dashboards" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("config", "advised"),
+    [(None, False), ("", True), ("task_send_sent_event = True", False)],
+    ids=["no configuration", "Celery's defaults", "sends them"],
+)
+def test_a_broker_alone_says_nothing_of_how_the_app_is_configured(
+    config: str | None, advised: bool, desk: Path
+) -> None:
+    """Celery's defaults are advised on only where somebody has left them as they are."""
+    arguments = ["-b", f"memory://advice-{advised}-{config is None}/"]
+    if config is not None:
+        (desk / "settings.py").write_text(config)
+        arguments += ["--config", "settings.py"]
+
+    result = typed("check", *arguments, "--sink", "console", "--listen", "0", "--format", "json")
+
+    names = [finding["name"] for finding in json.loads(result.output)["findings"]]
+    assert ("queue times" in names) == advised
 
 
 def test_check_as_json_is_json_and_nothing_else() -> None:
