@@ -118,8 +118,8 @@ def _shared_database(known: Known) -> str | None:
     if not any(_values(known, lambda configuration: configuration.shares_database)):
         return None
     return (
-        "results are kept in the broker's own Redis database: who empties it of them (FLUSHDB) "
-        "deletes the queues, and they take the memory that tasks need"
+        "results are kept in the broker's own Redis database: whoever clears them with FLUSHDB "
+        "deletes the queues, too"
     )
 
 
@@ -242,8 +242,8 @@ _ADVICE = (
         status="warning",
         reason=_prefetch,
         remedy=(
-            "Set worker_prefetch_multiplier = 1 for workers of long tasks; with task_acks_late, "
-            "too, they reserve none."
+            "Set worker_prefetch_multiplier = 1 for workers of long tasks; with task_acks_late as "
+            "well, they hold none but those they run."
         ),
         url=_CELERY + "userguide/optimizing.html#reserve-one-task-at-a-time",
     ),
