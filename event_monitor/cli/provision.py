@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SettingsError
-from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
+from ..provision.options import (
+    ProvisionOptions,
+    parse_queue_limits,
+    parse_scale,
+    parse_task_limits,
+)
 from ..provision.quantities import parse_seconds, parse_too_many
 from ..settings import Settings
 from ..text import printable
 from .app import load_named_app
 from .app_names import names_in
 from .options import Command, Decorated, formats, loglevel, watching
+from .output import print_files, write_files
 
 if TYPE_CHECKING:
     from ..broker.protocols import CeleryApp
@@ -30,8 +36,9 @@ __all__ = ["files_of", "provision"]
 
 _APPLICABLE: tuple[Piece, ...] = ("alarms", "dashboard")
 _DEFAULTS = ProvisionOptions()
-#: Options that are parsed from --queue and --task; `queues` of the command line is a setting.
-_PARSED = frozenset({"queues", "tasks"})
+#: Options that are parsed from --queue, --task and --scale; `queues` of the command line is a
+#: setting.
+_PARSED = frozenset({"queues", "tasks", "services"})
 
 
 def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], Decorated]:
@@ -74,6 +81,7 @@ def _seconds(flag: str, text: str) -> float:
         "event-monitor provision alarms --topic arn:aws:sns:eu-west-1:123456789012:alerts",
         "event-monitor provision all --format cloudformation --out infra",
         "event-monitor provision alarms --queue celery:max_age=60 --task shop.pay:p95=30",
+        "event-monitor provision autoscaling --scale celery=workers --scale mail=mailers",
         "event-monitor provision alarms -A proj --max-failures 5/5m --max-running 30m",
         "event-monitor provision all --apply --yes",
     ),
@@ -88,8 +96,9 @@ def _seconds(flag: str, text: str) -> float:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write files there instead of printing.",
+    help="Write files there instead of printing; lists them.",
 )
+@click.option("--force", is_flag=True, help="Overwrite files of --out that others have made.")
 @click.option(
     "--apply", "apply", is_flag=True, help="Make the changes in AWS: alarms and dashboard only."
 )
@@ -167,6 +176,13 @@ def _seconds(flag: str, text: str) -> float:
     help="Track a target, or take steps.",
 )
 @click.option("--scale-queue", default="", metavar="NAME", help="Scale by one queue, not by all.")
+@click.option(
+    "--scale",
+    "scale_entries",
+    multiple=True,
+    metavar="QUEUE=SERVICE",
+    help="Scale that ECS service by that queue.",
+)
 @_number("--backlog", "backlog", help_text="Messages per pool process to aim for.")
 @_number("--workers-from", "workers_from", help_text="Fewest tasks of the service.")
 @_number("--workers-to", "workers_to", help_text="Most tasks of the service.")
@@ -182,6 +198,7 @@ def provision(
     piece: str,
     form: str,
     out: Path | None,
+    force: bool,
     apply: bool,
     delete: bool,
     yes: bool,
@@ -197,7 +214,9 @@ def provision(
     from ..provision.known_names import check_names
     from ..provision.stack import PIECES, build_stack
 
-    if options.tasks or options.queues or options.scale_queue:  # else nothing has to be imported
+    if (
+        options.tasks or options.queues or options.scale_queue or options.services
+    ):  # else nothing has to be imported
         names = names_in(app, settings)
         check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
 
@@ -205,15 +224,21 @@ def provision(
     if apply or delete:
         if apply and delete:
             raise SettingsError("--apply and --delete exclude each other.")
-        _check_applicable("--apply" if apply else "--delete", piece, out=out)
+        _check_applicable("--apply" if apply else "--delete", piece, out=out, force=force)
         wanted = tuple(name for name in wanted if name in _APPLICABLE)
         stack = build_stack(wanted, settings, options)
         _change_account(stack, settings, delete=delete, confirmed=yes)
         return
     stack = build_stack(wanted, settings, options)
-    _write(files_of(stack, form), out)
-    for note in stack.notes:
-        click.echo(f"note: {note}", err=True)
+    files = files_of(stack, form)
+    if out is None:
+        if force:
+            raise SettingsError("--force is for --out DIR.")
+        print_files(files)
+    else:
+        write_files(files, out, force=force)
+    for note in (*stack.notes, *_notes_on(stack, form)):
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 def files_of(stack: Stack, form: str) -> dict[str, str]:
@@ -226,9 +251,9 @@ def files_of(stack: Stack, form: str) -> dict[str, str]:
 
         files |= terraform_files(stack)
     elif form == "cloudformation":
-        from ..provision.render.cloudformation import cloudformation_template
+        from ..provision.render.cloudformation import cloudformation_template, template_text
 
-        files["event-monitor.template.json"] = _json(cloudformation_template(stack))
+        files["event-monitor.template.json"] = template_text(cloudformation_template(stack))
     else:
         from ..provision.render.api import api_calls
 
@@ -247,6 +272,14 @@ def _has_schedules(settings: Settings, app: CeleryApp | None) -> bool | None:
     return bool(expected_tasks(app, settings))
 
 
+def _notes_on(stack: Stack, form: str) -> tuple[str, ...]:
+    if form != "cloudformation" or stack.is_grafana_only:
+        return ()
+    from ..provision.render.cloudformation import cloudformation_template, template_notes
+
+    return tuple(template_notes(cloudformation_template(stack)))
+
+
 def _options_from(values: Mapping[str, Any], *, has_schedules: bool | None) -> ProvisionOptions:
     """Return the command's own options; ``SettingsError`` for what is wrong with one."""
     names = {field.name for field in fields(ProvisionOptions)} - _PARSED
@@ -256,6 +289,7 @@ def _options_from(values: Mapping[str, Any], *, has_schedules: bool | None) -> P
         has_schedules=has_schedules,
         queues=tuple(map(parse_queue_limits, values["queue_entries"])),
         tasks=tuple(map(parse_task_limits, values["task_entries"])),
+        services=tuple(map(parse_scale, values["scale_entries"])),
     )
 
 
@@ -263,36 +297,10 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def _write(files: Mapping[str, str], folder: Path | None) -> None:
-    if folder is None:
-        _print(files)
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-            click.echo(str(folder / name))
-    except OSError as error:
-        raise SettingsError(f"--out {folder} cannot be written to: {error.strerror}.") from error
-
-
-def _print(files: Mapping[str, str]) -> None:
-    shown = [name for name in files if name != "versions.tf"]  # it is for a folder of its own
-    if len(shown) > 1:
-        raise SettingsError(
-            f"this makes {len(shown)} files ({', '.join(shown)}): choose a folder with --out DIR, "
-            "or ask for one piece."
-        )
-    if not shown:
-        raise SettingsError(
-            "there is nothing to write: these settings publish nothing that it needs."
-        )
-    click.echo(files[shown[0]], nl=False)
-
-
-def _check_applicable(flag: str, piece: str, *, out: Path | None) -> None:
-    if out is not None:
-        raise SettingsError(f"{flag} writes no files; remove --out.")
+def _check_applicable(flag: str, piece: str, *, out: Path | None, force: bool) -> None:
+    if out is not None or force:
+        given = "--force" if out is None else "--out"
+        raise SettingsError(f"{flag} writes no files; remove {given}.")
     if piece not in (*_APPLICABLE, "all"):
         raise SettingsError(
             f"{flag} supports only alarms and dashboard; create {piece} with Terraform, with "

@@ -21,7 +21,7 @@ _DIRECT_LABEL = "worker_direct"
 
 def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> SourceValues:
     """Return the gauges of one queue."""
-    return _values_of((queue,), survey, settings)
+    return _values_with_readers((queue,), survey, settings)
 
 
 def values_by_queue(survey: Survey, settings: Settings) -> dict[str, SourceValues]:
@@ -30,7 +30,9 @@ def values_by_queue(survey: Survey, settings: Settings) -> dict[str, SourceValue
     for queue in survey.queues or ():
         label = queue.name if only_reader(queue.name) is None else _DIRECT_LABEL
         labelled.setdefault(label, []).append(queue)
-    return {label: _values_of(queues, survey, settings) for label, queues in labelled.items()}
+    return {
+        label: _values_with_readers(queues, survey, settings) for label, queues in labelled.items()
+    }
 
 
 def queue_totals(snapshot: Snapshot, settings: Settings) -> SourceValues:
@@ -125,6 +127,15 @@ def _values_of(queues: Sequence[QueueDepth], survey: Survey, settings: Settings)
     )
 
 
+def _values_with_readers(
+    queues: Sequence[QueueDepth], survey: Survey, settings: Settings
+) -> SourceValues:
+    """Return the gauges of these queues, and how busy the workers are that read them."""
+    readers = _readers(frozenset(queue.name for queue in queues), survey)
+    utilization = None if readers is None else _utilization(readers)
+    return _values_of(queues, survey, settings) | known({"utilization": utilization})
+
+
 def _ready(queues: Iterable[QueueDepth]) -> list[int | None]:
     return [queue.ready for queue in queues if not queue.missing]
 
@@ -146,18 +157,25 @@ def _backlog_per_worker(queues: Sequence[QueueDepth], survey: Survey) -> float |
     What workers hold until its eta is no backlog. None while it is unknown how many processes
     serve the queues.
     """
-    names = frozenset(queue.name for queue in queues)
-    ready, answers = _sum(queue.ready for queue in queues), survey.workers
-    if ready is None or answers is None or any(gone.may_read(names) for gone in survey.absent):
+    ready = _sum(queue.ready for queue in queues)
+    readers = _readers(frozenset(queue.name for queue in queues), survey)
+    if ready is None or readers is None:
         return None
-    if any(answer.queues is None for answer in answers):
-        return None
-    readers = [answer for answer in answers if not names.isdisjoint(answer.queues or ())]
     processes = _sum((answer.pool_processes for answer in readers), 0)
     held = _held_for_now(queues, readers)
     if processes is None or held is None:
         return None
     return (ready + held) / max(1, processes)
+
+
+def _readers(names: frozenset[str], survey: Survey) -> list[WorkerAnswer] | None:
+    """Return the answers of the workers that read these queues; None if one may be missing."""
+    answers = survey.workers
+    if answers is None or any(gone.may_read(names) for gone in survey.absent):
+        return None
+    if any(answer.queues is None for answer in answers):
+        return None
+    return [answer for answer in answers if not names.isdisjoint(answer.queues or ())]
 
 
 def _held_for_now(queues: Sequence[QueueDepth], readers: Iterable[WorkerAnswer]) -> float | None:

@@ -19,6 +19,7 @@ from ..sinks.client import believe_only_aws, session_of, target_of
 from ..sinks.credentials import CredentialsError, keys_checked, wait_for
 from ..text import one_line
 from .changes import Change, ThingKind, Verb, compare, filled, is_marked, our_tags, wanted_alarms
+from .environment import Environment, environments_of_alarm, environments_of_dashboard
 from .stack import Stack
 
 __all__ = ["Account", "CloudWatchClient", "IdentityClient"]
@@ -130,7 +131,10 @@ class Account:
         return cls(cloudwatch, identity)
 
     def plan(self, stack: Stack) -> tuple[Change, ...]:
-        """Return what has to be done; ``SettingsError`` if a wanted name is not ours."""
+        """Return what has to be done.
+
+        Raises ``SettingsError`` if a wanted name is not ours, or is another environment's.
+        """
         return _asked(lambda: (*self._planned_alarms(stack), *self._planned_dashboard(stack)))
 
     def removal(self, stack: Stack) -> tuple[Change, ...]:
@@ -153,15 +157,17 @@ class Account:
         if not wanted:
             return
         found = self._alarms(stack.prefix)
+        ours = self._ours(found, stack.prefix)
+        for name in (name for _, name, _ in wanted if name in found and name not in ours):
+            raise SettingsError(
+                f"an alarm {name!r} exists that `--apply` has not made; choose another "
+                "--prefix, or remove it."
+            )
+        for name, alarm in ours.items():
+            _check_environment(f"alarm {name!r}", environments_of_alarm(alarm), stack)
         for kind, name, parameters in wanted:
-            existing = found.get(name)
-            if existing is not None and not self._is_ours(existing, stack.prefix):
-                raise SettingsError(
-                    f"an alarm {name!r} exists that `--apply` has not made; choose another "
-                    "--prefix, or remove it."
-                )
-            yield compare(kind, name, wanted=parameters, existing=existing)
-        yield from self._deletions(found, stack.prefix, kept={name for _, name, _ in wanted})
+            yield compare(kind, name, wanted=parameters, existing=ours.get(name))
+        yield from _deletions(ours, stack, kept={name for _, name, _ in wanted})
 
     def _planned_dashboard(self, stack: Stack) -> Iterator[Change]:
         if stack.dashboard is None:
@@ -173,6 +179,7 @@ class Account:
                 f"a dashboard {name!r} exists that `event-monitor provision` "
                 "has not made; choose another --prefix, or remove it."
             )
+        _check_environment(f"dashboard {name!r}", environments_of_dashboard(existing), stack)
         verb: Verb = "create"
         if existing is not None:
             verb = "unchanged" if existing == body else "change"
@@ -181,17 +188,10 @@ class Account:
 
     def _removal(self, stack: Stack) -> Iterator[Change]:
         if stack.alarms:
-            yield from self._deletions(self._alarms(stack.prefix), stack.prefix, kept=set())
+            ours = self._ours(self._alarms(stack.prefix), stack.prefix)
+            yield from _deletions(ours, stack, kept=set())
         if stack.dashboard is not None and is_marked(self._dashboard(stack.dashboard_name)):
             yield Change(verb="delete", kind="dashboard", name=stack.dashboard_name)
-
-    def _deletions(
-        self, found: Mapping[str, _Description], prefix: str, *, kept: set[str]
-    ) -> Iterator[Change]:
-        for name, alarm in sorted(found.items()):
-            if name not in kept and self._is_ours(alarm, prefix):
-                kind: ThingKind = "composite alarm" if "AlarmRule" in alarm else "alarm"
-                yield Change(verb="delete", kind=kind, name=name)
 
     def _alarms(self, prefix: str) -> dict[str, _Description]:
         """Return name → description of every alarm whose name begins with the prefix."""
@@ -203,6 +203,9 @@ class Account:
             for page in pages
             for alarm in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))
         }
+
+    def _ours(self, found: Mapping[str, _Description], prefix: str) -> dict[str, _Description]:
+        return {name: alarm for name, alarm in found.items() if self._is_ours(alarm, prefix)}
 
     def _is_ours(self, alarm: _Description, prefix: str) -> bool:
         answer = self._cloudwatch.list_tags_for_resource(ResourceARN=str(alarm["AlarmArn"]))
@@ -254,6 +257,32 @@ class Account:
         names = [change.name for change in changes if change.kind == "alarm"]
         for start in range(0, len(names), _MAX_DELETED):
             self._cloudwatch.delete_alarms(AlarmNames=names[start : start + _MAX_DELETED])
+
+
+def _deletions(
+    ours: Mapping[str, _Description], stack: Stack, *, kept: set[str]
+) -> Iterator[Change]:
+    """Yield the deletion of what is not kept; it says whose that is, if it is another's."""
+    for name, alarm in sorted(ours.items()):
+        if name not in kept:
+            kind: ThingKind = "composite alarm" if "AlarmRule" in alarm else "alarm"
+            others = environments_of_alarm(alarm) - {_environment(stack)}
+            watched = tuple(f"of {other}" for other in sorted(map(str, others)))
+            yield Change(verb="delete", kind=kind, name=name, differences=watched)
+
+
+def _environment(stack: Stack) -> Environment:
+    return Environment.of(stack.namespace, stack.dimensions)
+
+
+def _check_environment(thing: str, found: set[Environment], stack: Stack) -> None:
+    """Raise ``SettingsError`` if a thing of ours is about the series of another environment."""
+    own = _environment(stack)
+    for other in sorted(found - {own}, key=str):
+        raise SettingsError(
+            f"the {thing} is about {other}, and these settings publish {own}: choose another "
+            "--prefix for them, or remove what is there with --delete."
+        )
 
 
 def _asked(ask: Callable[[], T]) -> T:

@@ -33,6 +33,8 @@ def check_names(
             _check("--queue", "queue", queue.name, queues)
         if options.scale_queue:
             _check("--scale-queue", "queue", options.scale_queue, queues)
+        for queue_name, _ in options.services:
+            _check("--scale", "queue", queue_name, queues)
 
 
 def _check(flag: str, kind: str, name: str, known: Collection[str]) -> None:

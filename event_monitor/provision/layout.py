@@ -132,6 +132,10 @@ _SECTIONS: tuple[Section, ...] = (
                 lines=_lines("Sum", TasksRecovered="recovered", TasksExhausted="exhausted"),
             ),
             Panel(
+                title="Periodic tasks overdue",
+                lines=_lines("Maximum", ScheduleOverdue="overdue"),
+            ),
+            Panel(
                 title="Tasks that run twice",
                 lines=_lines("Sum", TasksRedelivered="redelivered", TasksDuplicated="duplicated"),
             ),

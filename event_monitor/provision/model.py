@@ -12,8 +12,10 @@ __all__ = [
     "Alarm",
     "Comparison",
     "CompositeAlarm",
+    "Dimensions",
     "MissingData",
     "PlaceholderText",
+    "ScaledService",
     "ScalingPolicy",
     "ScalingStep",
     "Series",
@@ -170,14 +172,14 @@ class ScalingStep:
 class ScalingPolicy:
     """One scaling policy of an ECS service.
 
-    With a ``target`` it tracks ``series``; else ``alarm`` triggers it and ``steps`` say what to do.
+    With a ``target`` it tracks ``series`` upwards only; else ``alarm`` triggers it and ``steps``
+    say what to do.
     """
 
     key: str
     name: str
     comment: str
     cooldown_seconds: int
-    in_cooldown_seconds: int = 0
     series: Series | None = None
     target: float = 0.0
     alarm: Alarm | None = None
@@ -189,11 +191,25 @@ class ScalingPolicy:
         return "StepScaling" if self.series is None else "TargetTrackingScaling"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledService:
+    """One ECS service of workers and its policies.
+
+    ``queue`` is the one it is scaled by, as its dimension is written, "" for all together;
+    ``service`` its name in ECS, "" if only the reader of what is written knows it.
+    """
+
+    queue: str = ""
+    service: str = ""
+    policies: tuple[ScalingPolicy, ...]
+
+
 def resource_name(prefix: str, key: str, entry: str = "") -> str:
-    """Return ``prefix-key`` or ``prefix-key-entry``; one that is too long ends in its digest."""
-    name = "-".join(part for part in (prefix, key, entry) if part)
+    """Return ``prefix-key`` or ``prefix-key-entry``; one that is too long ends in a digest."""
+    own = f"{key}-{entry}" if entry else key
+    name = f"{prefix}-{own}"
     if len(name) > MAX_NAME_CHARACTERS:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(own.encode()).hexdigest()[:12]  # whatever the prefix will be
         name = f"{name[: MAX_NAME_CHARACTERS - 13]}~{digest}"
     return name
 

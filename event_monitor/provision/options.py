@@ -18,12 +18,14 @@ __all__ = [
     "QueueLimits",
     "TaskLimits",
     "parse_queue_limits",
+    "parse_scale",
     "parse_task_limits",
 ]
 
 # Safe in alarm rules, and in the names of dashboards and of every kind of resource.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
+_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}")  # as ECS allows
 _MAX_URL_CHARACTERS = 200  # a description has room for it
 _MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
 
@@ -88,6 +90,7 @@ class ProvisionOptions:
     # scaling
     scale_by: str = "target"  # or "step"
     scale_queue: str = ""  # empty: all queues together
+    services: tuple[tuple[str, str], ...] = ()  # of each queue, the ECS service of its workers
     backlog: float = 10.0  # messages per pool process
     workers_from: int = 1
     workers_to: int = 10
@@ -121,6 +124,9 @@ class ProvisionOptions:
             )
         if self.backlog <= 0:
             raise SettingsError(f"--backlog is {self.backlog:g}; it must be more than 0.")
+        if self.services and self.scale_queue:
+            raise SettingsError("--scale and --scale-queue exclude each other.")
+        _check_services(self.services)
         _check_unique("--queue", [queue.name for queue in self.queues])
         _check_unique("--task", [task.name for task in self.tasks])
 
@@ -143,6 +149,17 @@ def parse_task_limits(text: str) -> TaskLimits:
     if not limits:
         raise SettingsError(f"--task is {text!r}; say what to watch: {name}:p95=SECONDS.")
     return TaskLimits(name, **limits)
+
+
+def parse_scale(text: str) -> tuple[str, str]:
+    """Parse ``QUEUE=SERVICE``; else raise ``SettingsError``."""
+    queue, _, service = text.rpartition("=")  # a queue's name may have equals signs of its own
+    if not queue.strip() or not _SERVICE.fullmatch(service):
+        raise SettingsError(
+            f"--scale is {text!r}; it must be QUEUE=SERVICE, the service as ECS names it: letters, "
+            "digits, _ and -."
+        )
+    return queue, service
 
 
 def _parse_limits(
@@ -212,7 +229,21 @@ def _check_arns(flag: str, arns: tuple[str, ...]) -> None:
             )
 
 
-def _check_unique(flag: str, names: list[str]) -> None:
+def _check_services(services: tuple[tuple[str, str], ...]) -> None:
+    _check_unique("--scale", [queue for queue, _ in services], remedy="one service reads it")
+    of_service: dict[str, str] = {}
+    for queue, service in services:
+        other = of_service.setdefault(service, queue)
+        if other != queue:
+            raise SettingsError(
+                f"--scale gives the service {service} to {other} and {queue}: scale it by one "
+                "queue, or the idle one would stop workers that the other needs."
+            )
+
+
+def _check_unique(
+    flag: str, names: list[str], *, remedy: str = "join its limits with commas"
+) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"{flag} {name} is given twice; join its limits with commas.")
+            raise SettingsError(f"{flag} {name} is given twice; {remedy}.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..settings import Settings
 from ..sinks.permission import put_metric_data_statement
+from .model import PlaceholderText
 from .options import ProvisionOptions
 
 __all__ = ["ECS_TRUST_POLICY", "monitor_policy"]
 
 _VERSION = "2012-10-17"  # of the policy language; the newest there is
 
-#: Lets tasks of ECS assume the role.
+#: Lets tasks of ECS assume the role: those of this account only, whoever asks ECS to.
 ECS_TRUST_POLICY: dict[str, object] = {
     "Version": _VERSION,
     "Statement": [
@@ -18,6 +19,14 @@ ECS_TRUST_POLICY: dict[str, object] = {
             "Effect": "Allow",
             "Action": "sts:AssumeRole",
             "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": PlaceholderText("{{account}}")},
+                "ArnLike": {
+                    "aws:SourceArn": PlaceholderText(
+                        "arn:{{partition}}:ecs:{{region}}:{{account}}:*"
+                    )
+                },
+            },
         }
     ],
 }

@@ -1,25 +1,39 @@
-"""Scaling: policies for an ECS service of workers, by BacklogPerWorker. Pure.
+"""Scaling: policies for ECS services of workers. Pure.
 
-Tracking a target is the usual way; steps are the alternative for those who want to see what happens
-when. Both scale in as well as out. No data never scales in. From zero workers a ratio says little,
-so one more policy starts the first worker when a message waits and no worker is online.
+Out goes by the backlog per pool process: by a target that is tracked, or by steps. In goes by steps
+alone, and on evidence that workers have nothing to do: a fleet that is busy has no backlog either.
+No data never scales in. From zero workers a ratio says little, so two more policies start the first
+worker when a message waits, and stop the last one when nothing is left, unacknowledged or running.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
 
+from ..errors import SettingsError
 from ..settings import Settings
-from .model import Alarm, Comparison, ScalingPolicy, ScalingStep, resource_name
+from .model import (
+    Alarm,
+    Comparison,
+    ScaledService,
+    ScalingPolicy,
+    ScalingStep,
+    Series,
+    resource_name,
+)
 from .options import ProvisionOptions
-from .series import period_seconds_of, published_series, queue_split
+from .series import encoded_dimensions, period_seconds_of, published_series, queue_split
+from .task_definition import MAX_STOP_SECONDS
 
 __all__ = [
     "ADJUSTMENT_TYPE",
     "AGGREGATION",
     "SCALABLE_DIMENSION",
+    "SERVICE_ADVICE",
     "SERVICE_NAMESPACE",
-    "build_scaling_policies",
+    "build_scaling",
 ]
 
 # What is scaled, and how a step changes it, as Application Auto Scaling names it.
@@ -28,135 +42,222 @@ SCALABLE_DIMENSION = "ecs:service:DesiredCount"
 ADJUSTMENT_TYPE = "ChangeInCapacity"
 AGGREGATION = "Maximum"
 
-_IDLE_SHARE = 0.5  # of the wanted backlog; below it there is a worker too many
-_IN_PERIODS = 15  # as many as target tracking waits; a lull is no reason to stop workers
+#: What the workers' services need, which are not written here.
+SERVICE_ADVICE = (
+    f"Give the workers' container a stopTimeout of {MAX_STOP_SECONDS} seconds, the most there is "
+    "on Fargate: a worker that is stopped ends what it runs. Tasks that may run longer need ECS "
+    "task protection while they run."
+)
+
+_TRACKED_SECONDS = 60  # the period in which target tracking looks for data
+_BUSY_PERCENT = 50.0  # of the pool processes; with fewer busy there is a worker too many
+_NOTHING = 0.001  # below it nothing is busy: one of 100,000 pool processes is this much percent
+_IDLE_SECONDS = 900  # as long as target tracking waits; a lull is no reason to stop workers
 _MANY = 4  # times the wanted backlog: add more workers at once
 
 _NO_DATA = "No data changes nothing: scaling in blindly would stop workers that are needed."
 
 
-def build_scaling_policies(
-    settings: Settings, options: ProvisionOptions
-) -> tuple[ScalingPolicy, ...]:
-    """Return the policies; ``SettingsError`` if the settings do not publish what they need."""
-    if options.scale_by == "target":
-        return (*_from_zero(settings, options), _target_tracking(settings, options))
-    return (*_from_zero(settings, options), *_steps(settings, options))
-
-
-def _target_tracking(settings: Settings, options: ProvisionOptions) -> ScalingPolicy:
-    return ScalingPolicy(
-        key="target",
-        name=resource_name(options.prefix, "backlog", options.scale_queue),
-        comment=f"Keep about {options.backlog:.10g} messages per pool process.",
-        cooldown_seconds=options.out_cooldown_seconds,
-        in_cooldown_seconds=options.in_cooldown_seconds,
-        series=published_series("BacklogPerWorker", settings, id="m0", split=_split(options)),
-        target=options.backlog,
+def build_scaling(settings: Settings, options: ProvisionOptions) -> tuple[ScaledService, ...]:
+    """Return the services; ``SettingsError`` if the settings do not publish what they need."""
+    services = options.services or ((options.scale_queue, ""),)
+    fleets = [
+        (_Fleet(settings=settings, options=options, queue=queue), service)
+        for queue, service in services
+    ]
+    return tuple(
+        ScaledService(queue=fleet.label, service=service, policies=tuple(fleet.policies()))
+        for fleet, service in fleets
     )
 
 
-def _steps(settings: Settings, options: ProvisionOptions) -> Iterator[ScalingPolicy]:
-    wanted = options.backlog
-    far_above = wanted * (_MANY - 1)  # bounds of steps are counted from the alarm's threshold
-    yield ScalingPolicy(
-        key="out",
-        name=resource_name(options.prefix, "scale-out", options.scale_queue),
-        comment="Add one worker; three if the backlog is several times the target.",
-        cooldown_seconds=options.out_cooldown_seconds,
-        alarm=_backlog_alarm(
-            settings,
-            options,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fleet:
+    """The workers of one service, scaled by one queue, or by all together if that is empty."""
+
+    settings: Settings
+    options: ProvisionOptions
+    queue: str
+
+    @property
+    def label(self) -> str:
+        """Return the queue as it is written in its dimension, and in names: encoded."""
+        return encoded_dimensions((queue_split(self.queue),))[0][1] if self.queue else ""
+
+    def policies(self) -> Iterator[ScalingPolicy]:
+        yield self._track() if self.options.scale_by == "target" else self._out()
+        yield self._in()
+        if not self.options.workers_from:
+            yield self._wake()
+            yield self._sleep()
+
+    def _track(self) -> ScalingPolicy:
+        if self.settings.interval > _TRACKED_SECONDS:
+            raise SettingsError(
+                f"a target cannot be tracked with an interval of {self.settings.interval:g} "
+                f"seconds, since that needs data each minute: shorten it to {_TRACKED_SECONDS}, "
+                "or take --scale-by step."
+            )
+        return ScalingPolicy(
+            key="target",
+            name=self._name("backlog"),
+            comment=(
+                f"Add workers until there are about {self.options.backlog:.10g} messages per pool "
+                "process. It removes none: a busy fleet has no backlog either."
+            ),
+            cooldown_seconds=self.options.out_cooldown_seconds,
+            series=self._series("BacklogPerWorker"),
+            target=self.options.backlog,
+        )
+
+    def _out(self) -> ScalingPolicy:
+        wanted = self.options.backlog
+        far_above = wanted * (_MANY - 1)  # bounds of steps are counted from the alarm's threshold
+        alarm = self._alarm(
             key="scale-out",
+            description=f"The backlog per pool process is above {wanted:.10g}.",
+            series=(self._series("BacklogPerWorker"),),
             comparison=">",
             threshold=wanted,
             datapoints=2,
             periods=3,
-        ),
-        steps=(
-            ScalingStep(low=0.0, high=far_above, change=1),
-            ScalingStep(low=far_above, change=3),
-        ),
-    )
-    yield ScalingPolicy(
-        key="in",
-        name=resource_name(options.prefix, "scale-in", options.scale_queue),
-        comment="Remove one worker.",
-        cooldown_seconds=options.in_cooldown_seconds,
-        alarm=_backlog_alarm(
-            settings,
-            options,
+        )
+        return ScalingPolicy(
+            key="out",
+            name=alarm.name,
+            comment="Add one worker; three if the backlog is several times the target.",
+            cooldown_seconds=self.options.out_cooldown_seconds,
+            alarm=alarm,
+            steps=(
+                ScalingStep(low=0.0, high=far_above, change=1),
+                ScalingStep(low=far_above, change=3),
+            ),
+        )
+
+    def _in(self) -> ScalingPolicy:
+        """Return what removes a worker; if the service may go to zero, the last one is spared."""
+        series = [self._series("QueueLength"), self._series("WorkerUtilization", number=1)]
+        expression = "IF(m0<1, m1, 100)"  # while something waits they count as busy
+        if not self.options.workers_from:
+            series.append(self._workers(number=2))
+            expression += "+IF(m2>1, 0, 100)"
+        alarm = self._idle_alarm(
             key="scale-in",
-            comparison="<",
-            threshold=wanted * _IDLE_SHARE,
-            datapoints=_IN_PERIODS,
-            periods=_IN_PERIODS,
-        ),
-        steps=(ScalingStep(high=0.0, change=-1),),
-    )
+            description=f"Nothing waits, and less than {_BUSY_PERCENT:g} % of the pool are busy.",
+            series=tuple(series),
+            expression=expression,
+            threshold=_BUSY_PERCENT,
+        )
+        return self._remove_one(
+            "in", alarm, "Remove a worker when nothing waits and fewer than half are busy."
+        )
 
+    def _sleep(self) -> ScalingPolicy:
+        """Return what removes the last worker, once nothing is left that could need it."""
+        alarm = self._idle_alarm(
+            key="sleep",
+            description="Nothing waits, nothing is unacknowledged and nothing runs.",
+            series=(
+                self._series("QueueLength"),
+                self._series("QueueUnacked", number=1),
+                self._series("WorkerUtilization", number=2),
+            ),
+            expression="m0+m1+m2",  # a sum of which a part is missing is missing
+            threshold=_NOTHING,
+        )
+        return self._remove_one(
+            "sleep", alarm, "From one to zero: the last worker goes when it has nothing left."
+        )
 
-def _from_zero(settings: Settings, options: ProvisionOptions) -> Iterator[ScalingPolicy]:
-    if options.workers_from:
-        return
-    waiting = published_series("QueueLength", settings, id="m0", split=_split(options))
-    # Workers of other services would hide that this queue has none; its consumers do not.
-    present = published_series(
-        "QueueConsumers" if options.scale_queue else "WorkersOnline",
-        settings,
-        id="m1",
-        split=_split(options),
-    )
-    name = resource_name(options.prefix, "wake", options.scale_queue)
-    yield ScalingPolicy(
-        key="wake",
-        name=name,
-        comment="From zero to one: a backlog per worker means little while there is no worker.",
-        # It adds a worker instead of setting their number: when a whole fleet dies it must not
-        # shrink to one. The longer cooldown gives the worker it started time to come online.
-        cooldown_seconds=options.in_cooldown_seconds,
-        alarm=Alarm(
-            name=name,
-            description=f"Messages wait and no worker is there to take them. {_NO_DATA}",
-            series=(waiting, present),
+    def _wake(self) -> ScalingPolicy:
+        alarm = self._alarm(
+            key="wake",
+            description="Messages wait and no worker is there to take them.",
+            series=(self._series("QueueLength"), self._workers(number=1)),
             expression="IF(m1<1, m0, 0)",
             comparison=">",
             threshold=0.0,
             datapoints=1,
             periods=2,
-            period_seconds=period_seconds_of(settings),
+        )
+        return ScalingPolicy(
+            key="wake",
+            name=alarm.name,
+            comment="From zero to one: a backlog per worker means little while there is no worker.",
+            # It adds a worker instead of setting their number: when a whole fleet dies it must not
+            # shrink to one. The longer cooldown gives the worker it started time to come online.
+            cooldown_seconds=self.options.in_cooldown_seconds,
+            alarm=alarm,
+            steps=(ScalingStep(low=0.0, change=1),),
+        )
+
+    def _remove_one(self, key: str, alarm: Alarm, comment: str) -> ScalingPolicy:
+        # In two periods the data show that the worker is gone; sooner, the next one would be
+        # stopped on what was known before.
+        cooldown_seconds = max(self.options.in_cooldown_seconds, 2 * alarm.period_seconds)
+        return ScalingPolicy(
+            key=key,
+            name=alarm.name,
+            comment=comment,
+            cooldown_seconds=cooldown_seconds,
+            alarm=alarm,
+            steps=(ScalingStep(high=0.0, change=-1),),
+        )
+
+    def _idle_alarm(
+        self,
+        *,
+        key: str,
+        description: str,
+        series: tuple[Series, ...],
+        expression: str,
+        threshold: float,
+    ) -> Alarm:
+        periods = ceil(_IDLE_SECONDS / period_seconds_of(self.settings))
+        return self._alarm(
+            key=key,
+            description=description,
+            series=series,
+            expression=expression,
+            comparison="<",
+            threshold=threshold,
+            datapoints=periods,
+            periods=periods,
+        )
+
+    def _alarm(
+        self,
+        *,
+        key: str,
+        description: str,
+        series: tuple[Series, ...],
+        comparison: Comparison,
+        threshold: float,
+        datapoints: int,
+        periods: int,
+        expression: str = "",
+    ) -> Alarm:
+        return Alarm(
+            name=self._name(key),
+            description=f"{description} {_NO_DATA}",
+            series=series,
+            expression=expression,
+            comparison=comparison,
+            threshold=threshold,
+            datapoints=datapoints,
+            periods=periods,
+            period_seconds=period_seconds_of(self.settings),
             missing="notBreaching",
             cluster_wide=False,
-        ),
-        steps=(ScalingStep(low=0.0, change=1),),
-    )
+        )
 
+    def _workers(self, *, number: int) -> Series:
+        # Workers of other services would hide that this queue has none; its consumers do not.
+        return self._series("QueueConsumers" if self.queue else "WorkersOnline", number=number)
 
-def _backlog_alarm(
-    settings: Settings,
-    options: ProvisionOptions,
-    *,
-    key: str,
-    comparison: Comparison,
-    threshold: float,
-    datapoints: int,
-    periods: int,
-) -> Alarm:
-    side = "above" if comparison == ">" else "below"
-    series = published_series("BacklogPerWorker", settings, id="m0", split=_split(options))
-    return Alarm(
-        name=resource_name(options.prefix, key, options.scale_queue),
-        description=f"The backlog per pool process is {side} {threshold:.10g}. {_NO_DATA}",
-        series=(series,),
-        comparison=comparison,
-        threshold=threshold,
-        datapoints=datapoints,
-        periods=periods,
-        period_seconds=period_seconds_of(settings),
-        missing="notBreaching",
-        cluster_wide=False,
-    )
+    def _series(self, metric: str, *, number: int = 0) -> Series:
+        split = queue_split(self.queue) if self.queue else None
+        return published_series(metric, self.settings, id=f"m{number}", split=split)
 
-
-def _split(options: ProvisionOptions) -> tuple[str, str] | None:
-    return queue_split(options.scale_queue) if options.scale_queue else None
+    def _name(self, key: str) -> str:
+        return resource_name(self.options.prefix, key, self.label)

@@ -6,8 +6,7 @@ CloudFormation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from math import ceil
 from pathlib import PurePosixPath
 from typing import TypedDict
@@ -15,26 +14,35 @@ from typing import TypedDict
 from ..settings import Settings
 from ..settings import options as setting_options
 from ..settings.parsers import text_of
+from .inputs import MONITOR_INPUTS, STATE_INPUTS, USER, Input
 from .options import ProvisionOptions
 
 __all__ = [
     "CPU",
     "HEALTH_CHECK",
+    "MAX_STOP_SECONDS",
     "MEMORY",
-    "MONITOR_INPUTS",
-    "WORKERS_INPUTS",
+    "OPERATING_SYSTEM",
+    "REBALANCING",
+    "STATE_VOLUME",
     "Container",
-    "Input",
     "complete_container",
     "container_definition",
     "container_notes",
     "environment",
+    "has_state",
+    "monitor_inputs",
+    "monitor_service",
+    "monitor_task",
 ]
 
 CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
+OPERATING_SYSTEM = "LINUX"
+REBALANCING = "DISABLED"  # it would start a second task beside the first, and is on by default
+#: Where the state is kept, if the settings have a ``state_dir``.
+STATE_VOLUME = "state"
 MAX_STOP_SECONDS = 120  # Fargate's limit
 _STOP_MARGIN_SECONDS = 10  # to disconnect and to exit, after the drain
-_USER = 1000  # any but root; the image need not know it by name
 _SECRET_SETTINGS = frozenset({"management_url"})  # may hold a password: it belongs in a secret
 _SET_BY_ECS = frozenset({"region"})  # as AWS_REGION
 
@@ -81,45 +89,14 @@ HEALTH_CHECK: HealthCheck = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """Something only the reader knows. ``element_type`` is CloudFormation's, of what is a list."""
-
-    name: str  # words joined by underscores
-    description: str
-    element_type: str = ""
+def monitor_inputs(container: Container) -> tuple[Input, ...]:
+    """Return what has to be said to run the container."""
+    return (*MONITOR_INPUTS, *(STATE_INPUTS if has_state(container) else ()))
 
 
-WORKERS_INPUTS = (
-    Input(name="workers_cluster", description="Name of the ECS cluster of the workers."),
-    Input(name="workers_service", description="Name of the ECS service of the workers."),
-)
-MONITOR_INPUTS = (
-    Input(
-        name="monitor_image", description="Image with the app and celery-event-monitor installed."
-    ),
-    Input(name="monitor_app", description="The Celery app, as in celery -A."),
-    Input(
-        name="monitor_broker_secret",
-        description="ARN of the secret that holds the broker's URL.",
-    ),
-    Input(
-        name="monitor_execution_role",
-        description="ARN of the role with which ECS pulls the image and writes logs.",
-    ),
-    Input(name="monitor_log_group", description="Name of the log group."),
-    Input(name="monitor_cluster", description="Name of the ECS cluster the monitor runs in."),
-    Input(
-        name="monitor_subnets",
-        description="Subnets from which the broker can be reached.",
-        element_type="AWS::EC2::Subnet::Id",
-    ),
-    Input(
-        name="monitor_security_groups",
-        description="Security groups of the monitor.",
-        element_type="AWS::EC2::SecurityGroup::Id",
-    ),
-)
+def has_state(container: Container) -> bool:
+    """Return whether it keeps a state on a volume."""
+    return any(mount["sourceVolume"] == STATE_VOLUME for mount in container["mountPoints"])
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -144,13 +121,13 @@ def container_notes(settings: Settings) -> tuple[str, ...]:
             notes.append(f"{place} is on the read-only root file system: give an absolute path.")
         elif name != "tmp":  # the monitor can do without temporary files
             notes.append(
-                f"{place} is a volume that user {_USER} has to own: in the image, make it with "
-                f"`install -d -o {_USER} -g {_USER} {place}` and declare it as a VOLUME."
+                f"{place} is a volume that user {USER} has to own: in the image, make it with "
+                f"`install -d -o {USER} -g {USER} {place}` and declare it as a VOLUME."
             )
     if settings.state_dir:
         notes.append(
             f"state_dir {settings.state_dir} is lost with the task: mount a volume that outlives "
-            "it there to keep it across deployments."
+            "it, such as one of EFS, to keep it across deployments (monitor_state_file_system)."
         )
     return tuple(notes)
 
@@ -165,7 +142,7 @@ def container_definition(settings: Settings, options: ProvisionOptions) -> Conta
         "name": f"{options.prefix}-monitor",
         "essential": True,
         "command": ["event-monitor", "run"],
-        "user": f"{_USER}:{_USER}",
+        "user": f"{USER}:{USER}",
         "readonlyRootFilesystem": True,
         "mountPoints": [
             {"sourceVolume": name, "containerPath": place, "readOnly": False}
@@ -184,7 +161,7 @@ def _volumes(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield name and place of the volumes that these settings need; without any, ``/tmp``."""
     places: dict[str, str] = {}
     if settings.state_dir:
-        places[settings.state_dir] = "state"
+        places[settings.state_dir] = STATE_VOLUME
     if settings.emf_file:
         places.setdefault(str(PurePosixPath(settings.emf_file).parent), "emf")
     for place, name in (places or {"/tmp": "tmp"}).items():  # noqa: S108  the container's own
@@ -192,26 +169,69 @@ def _volumes(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def complete_container(
-    container: Container,
-    *,
-    image: object,
-    app: object,
-    broker_secret: object,
-    log_group: object,
-    region: object,
+    container: Container, value: Callable[[str], object], *, region: object
 ) -> dict[str, object]:
-    """Return the container with its inputs, which are references in the form that is written."""
+    """Return the container with its inputs; ``value`` gives that of an input's name."""
     return {
         **container,
-        "environment": [{"name": "EVENT_MONITOR_APP", "value": app}, *container["environment"]],
-        "image": image,
-        "secrets": [{"name": "EVENT_MONITOR_BROKER", "valueFrom": broker_secret}],
+        "environment": [
+            {"name": "EVENT_MONITOR_APP", "value": value("monitor_app")},
+            *container["environment"],
+        ],
+        "image": value("monitor_image"),
+        "secrets": [{"name": "EVENT_MONITOR_BROKER", "valueFrom": value("monitor_broker_secret")}],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
-                "awslogs-group": log_group,
+                "awslogs-group": value("monitor_log_group"),
                 "awslogs-region": region,
                 "awslogs-stream-prefix": container["name"],
             },
+        },
+    }
+
+
+def monitor_task(
+    container: Container, value: Callable[[str], object], *, role: object, region: object
+) -> dict[str, object]:
+    """Return the parameters of ECS's RegisterTaskDefinition."""
+    return {
+        "family": container["name"],
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": CPU,
+        "memory": MEMORY,
+        "runtimePlatform": {
+            "operatingSystemFamily": OPERATING_SYSTEM,
+            "cpuArchitecture": value("monitor_architecture"),
+        },
+        "executionRoleArn": value("monitor_execution_role"),
+        "taskRoleArn": role,
+        "volumes": [{"name": mount["sourceVolume"]} for mount in container["mountPoints"]],
+        "containerDefinitions": [complete_container(container, value, region=region)],
+    }
+
+
+def monitor_service(
+    container: Container, value: Callable[[str], object], *, task: object
+) -> dict[str, object]:
+    """Return the parameters of ECS's CreateService."""
+    return {
+        "serviceName": container["name"],
+        "cluster": value("monitor_cluster"),
+        "taskDefinition": task,
+        "launchType": "FARGATE",
+        "desiredCount": 1,
+        "deploymentConfiguration": {
+            "minimumHealthyPercent": 0,
+            "maximumPercent": 100,
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        },
+        "availabilityZoneRebalancing": REBALANCING,
+        "networkConfiguration": {
+            "awsvpcConfiguration": {
+                "subnets": value("monitor_subnets"),
+                "securityGroups": value("monitor_security_groups"),
+            }
         },
     }

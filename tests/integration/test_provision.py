@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from click.testing import CliRunner, Result
-from moto.cloudwatch.models import cloudwatch_backends
+from moto.cloudwatch.exceptions import ValidationError
+from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ecs.models import ecs_backends
+from moto.iam.models import iam_backends
 
 from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
 
 from ..support.cloudwatch import REGION, CloudWatch
+from ..support.terraform import initialize, terraform
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 HOSTILE = 'a"b\\c ${d} %{if} é'
@@ -34,13 +35,28 @@ def account(cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch) -> Iterator
     # moto can keep composite alarms but has no such action: its PutMetricAlarm reads the rule.
     action = CloudWatchResponse.put_metric_alarm
     monkeypatch.setattr(CloudWatchResponse, "put_composite_alarm", action, raising=False)
+    monkeypatch.setattr(CloudWatchBackend, "delete_alarms", refusing(backend.delete_alarms))
     for name, value in cloudwatch.environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloudwatch.url)
     client = boto3.client("cloudwatch")
     yield client
     client.close()
-    backend.reset()
+    for kept in (backend, iam_backends[DEFAULT_ACCOUNT_ID]["aws"]):
+        kept.reset()
+    ecs_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+
+
+def refusing(delete: Callable[[list[str]], None]) -> Callable[[Any, list[str]], None]:
+    """Return what deletes no alarm that a composite names, as CloudWatch itself."""
+
+    def delete_alarms(backend: Any, alarm_names: list[str]) -> None:
+        for alarm in backend.alarms.values():
+            if alarm.rule and any(f'ALARM("{name}")' in alarm.rule for name in alarm_names):
+                raise ValidationError(f"Cannot delete {alarm_names}: {alarm.name} names one")
+        delete(alarm_names)
+
+    return delete_alarms
 
 
 def typed(*arguments: str, answer: str = "") -> Result:
@@ -114,14 +130,18 @@ def test_a_change_is_named_and_what_is_no_longer_wanted_goes(account: Any) -> No
     assert f"celery-queue-length-{SENT}" not in alarm_names(account)
 
 
-@pytest.mark.usefixtures("account")
-def test_dimensions_that_are_dropped_are_a_change() -> None:
-    """The alarms would go on watching series that nobody publishes any more."""
+def test_another_environment_under_the_same_prefix_is_not_taken_over(account: Any) -> None:
+    """Its alarms would watch other series from then on, and it would have none."""
     plain = ("alarms", "--apply", "--yes", "--topic", TOPIC)
     assert typed(*plain, "--dimensions", "Environment=prod").exit_code == 0
 
-    assert "change" in verbs(typed(*plain))
-    assert verbs(typed(*plain)) == {"unchanged"}
+    result = typed(*plain, "--dimensions", "Environment=dev")
+
+    assert result.exit_code == 2
+    assert "is about Celery with Environment=prod, and these settings publish" in result.stderr
+    alarms = account.describe_alarms()["MetricAlarms"]
+    watched = {pair["Value"] for alarm in alarms for pair in alarm["Dimensions"]}
+    assert watched == {"prod"}
 
 
 def test_delete_removes_what_apply_made_and_nothing_else(account: Any) -> None:
@@ -192,10 +212,23 @@ def put_by_hand(client: Any, name: str) -> None:
 
 # -- Terraform -------------------------------------------------------------------------------------
 
-VARIABLES = """\
+MONITOR = """\
+  monitor_image            = "shop:1"
+  monitor_app              = "shop"
+  monitor_broker_secret    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:broker"
+  monitor_execution_role   = "arn:aws:iam::123456789012:role/ecs"
+  monitor_log_group        = "shop"
+  monitor_cluster          = "main"
+  monitor_subnets          = ["subnet-1"]
+  monitor_security_groups  = ["sg-1"]
+"""
+MOCKED = """\
 mock_provider "aws" {
   mock_resource "aws_appautoscaling_policy" {
     defaults = { arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:mocked" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/mocked" }
   }
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
@@ -205,14 +238,7 @@ mock_provider "aws" {
 variables {
   workers_cluster          = "main"
   workers_service          = "workers"
-  monitor_image            = "shop:1"
-  monitor_app              = "shop"
-  monitor_broker_secret    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:broker"
-  monitor_execution_role   = "arn:aws:iam::123456789012:role/ecs"
-  monitor_log_group        = "shop"
-  monitor_cluster          = "main"
-  monitor_subnets          = ["subnet-1"]
-  monitor_security_groups  = ["sg-1"]
+  MONITOR
 }
 
 override_data {
@@ -234,7 +260,7 @@ run "everything" {
     error_message = "the image must reach the container"
   }
 }
-"""
+""".replace("MONITOR", MONITOR)
 
 PROVIDER = """\
 provider "aws" {
@@ -250,34 +276,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "module"
 
 
-def terraform(
-    folder: Path, *arguments: str, timeout: float = 100
-) -> subprocess.CompletedProcess[str]:
-    """Run it there. Debian has no package of it, so where it is absent the test is skipped."""
-    executable = shutil.which("terraform")
-    if executable is None:
-        pytest.skip("terraform is not installed")
-    return subprocess.run(
-        [executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def initialized(folder: Path) -> None:
-    """Get the AWS provider; ``TF_CLI_ARGS_init=-plugin-dir=DIR`` finds it without a network."""
-    try:
-        run = terraform(folder, "init", "-input=false", "-no-color", timeout=30)
-    except subprocess.TimeoutExpired:
-        pytest.skip("terraform cannot fetch the AWS provider: no answer")
-    if run.returncode:
-        pytest.skip(f"terraform cannot fetch the AWS provider: {run.stderr.strip()[:500]}")
-
-
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scale_by", ["target", "step"])
 def test_terraform_is_formatted_and_valid_and_plans(folder: Path, scale_by: str) -> None:
     """Its own tools judge every piece, with a mocked provider, hostile names and all."""
@@ -292,30 +291,114 @@ def test_terraform_is_formatted_and_valid_and_plans(folder: Path, scale_by: str)
     # Then
     formatted = terraform(folder, "fmt", "-check", "-diff", "-no-color")
     assert (formatted.returncode, formatted.stdout) == (0, "")
-    initialized(folder)
+    initialize(folder)
     valid = terraform(folder, "validate", "-no-color")
     assert valid.returncode == 0, valid.stderr
-    (folder / "mocked.tftest.hcl").write_text(VARIABLES)
+    (folder / "mocked.tftest.hcl").write_text(MOCKED)
     tested = terraform(folder, "test", "-no-color")
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+@pytest.mark.timeout(300)
 def test_an_applied_module_has_nothing_left_to_plan(account: Any, folder: Path) -> None:
-    """Alarms, dashboard and permissions; then the second plan is empty."""
+    """Alarms, dashboard and permissions, written one by one; then the second plan is empty."""
     # Given
     for piece in ("alarms", "dashboard", "iam"):
         result = typed(piece, "--out", str(folder), *APPLY[2:])
         assert result.exit_code == 0, result.output
     (folder / "provider.tf").write_text(PROVIDER)
-    initialized(folder)
+    initialize(folder)
 
     # When
-    applied = terraform(folder, "apply", "-auto-approve", "-input=false", "-no-color")
+    apply(folder)
 
     # Then
-    assert applied.returncode == 0, applied.stderr
-    planned = terraform(folder, "plan", "-detailed-exitcode", "-input=false", "-no-color")
-    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert_nothing_to_plan(folder)
     assert {f"celery-queue-length-{SENT}", "celery-unhealthy"} <= alarm_names(account)
     # What Terraform made is Terraform's.
     assert "Nothing to do." in typed("alarms", "--delete", "--yes").output
+
+
+# The endpoint does not keep it.
+FORGOTTEN = """\
+resource "aws_ecs_service" "monitor" {
+  lifecycle {
+    ignore_changes = [availability_zone_rebalancing]
+  }
+}
+"""
+SHOP = (
+    *(f"--queue=shop.{name}:max_length=100,max_age=60" for name in ("a", "b", "c", "d", "e")),
+    *("--dimensions", "Environment=prod", "--topic", TOPIC, "--page", TOPIC),
+)
+TASKS = tuple(f"--task=shop.tasks.task_{number}:p95=30,failures=10" for number in range(40))
+
+
+@pytest.mark.timeout(600)
+def test_the_module_of_a_shop_is_applied_changed_and_destroyed(account: Any, folder: Path) -> None:
+    """Five queues, forty tasks; all is valid, and all but scaling can be applied here."""
+    # Given
+    result = typed("all", "--out", str(folder), *SHOP, *TASKS, "--scale", "shop.a=workers")
+    assert result.exit_code == 0, result.output
+    (folder / "provider.tf").write_text(PROVIDER)
+    initialize(folder)
+    valid = terraform(folder, "validate", "-no-color")
+    assert valid.returncode == 0, valid.stderr
+    (folder / "autoscaling.tf").unlink()  # the endpoint hangs
+    (folder / "endpoint_override.tf").write_text(FORGOTTEN)
+    boto3.client("ecs").create_cluster(clusterName="main")
+    network = boto3.client("ec2")
+    subnet = network.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = network.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    values = MONITOR.replace("subnet-1", subnet).replace("sg-1", group)
+    (folder / "terraform.tfvars").write_text(values)
+
+    # When it is applied
+    apply(folder)
+
+    # Then
+    assert_nothing_to_plan(folder)
+    services = boto3.client("ecs").list_services(cluster="main")["serviceArns"]
+    assert [arn.rpartition("/")[2] for arn in services] == ["celery-monitor"]
+    names = alarm_names(account)
+    assert {"celery-monitor-dead", "celery-queue-length-shop.a"} <= names
+    assert len([name for name in names if "shop.tasks.task_" in name]) == 80
+    assert not any(name.startswith("dev") for name in names)
+
+    # When alarms go, of the cluster too, and thresholds and values change
+    thresholds = "thresholds={failure_rate=7}"
+    fewer = (*SHOP, *TASKS[1:], "--max-reserved", "0")
+    for piece in ("alarms", "dashboard"):
+        result = typed(piece, "--out", str(folder), *fewer)
+        assert result.exit_code == 0, result.output
+    apply(folder, "-refresh=false", "-var", thresholds, "-var", 'dimensions={Environment="dev"}')
+
+    # Then
+    assert names - alarm_names(account) == {
+        "celery-tasks-reserved",
+        "celery-runtime-p95-shop.tasks.task_0",
+        "celery-failure-rate-shop.tasks.task_0",
+    }
+    found = account.describe_alarms(AlarmNames=["celery-failure-rate"])["MetricAlarms"][0]
+    assert found["Threshold"] == 7
+    assert "More than 7 % of the tasks" in found["AlarmDescription"]
+    dashboard = account.get_dashboard(DashboardName="celery")["DashboardBody"]
+    assert "dev" in dashboard
+    assert "prod" not in dashboard
+
+    # When
+    apply(folder, "-refresh=false", "-destroy")
+
+    # Then
+    assert not alarm_names(account)
+
+
+def apply(folder: Path, *arguments: str) -> None:
+    command = ("apply", "-auto-approve", "-input=false", "-no-color", *arguments)
+    applied = terraform(folder, *command)
+    assert applied.returncode == 0, applied.stderr
+
+
+def assert_nothing_to_plan(folder: Path) -> None:
+    planned = terraform(folder, "plan", "-detailed-exitcode", "-input=false", "-no-color")
+    assert planned.returncode == 0, planned.stdout + planned.stderr

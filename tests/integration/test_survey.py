@@ -128,7 +128,10 @@ def test_the_gauges_arrive(
         client.send_task("proj.succeed", queue=BACKLOG)
 
     # When
-    by_queue = ("QueueLength", "QueueUnacked", "QueueConsumers", "BacklogPerWorker")
+    by_queue = (
+        *("QueueLength", "QueueUnacked", "QueueConsumers", "BacklogPerWorker"),
+        "WorkerUtilization",
+    )
     monitor = watch(processes, by_queue=",".join(by_queue), **managed("guest"))
 
     # Then
@@ -150,7 +153,11 @@ def test_the_gauges_arrive(
             queue: tuple(last(cloudwatch, name, QueueName=queue) for name in by_queue)
             for queue in ("celery", "elsewhere", BACKLOG)
         },
-        {"celery": (3, 8, 1, 5.5), "elsewhere": (0, 0, 1, 0), BACKLOG: (5, 0, 0, 5)},
+        {
+            "celery": (3, 8, 1, 5.5, 100),
+            "elsewhere": (0, 0, 1, 0, 100),  # the same worker reads it
+            BACKLOG: (5, 0, 0, 5, None),
+        },
     )
     # No Python with Celery in it is smaller than 10 MB, and none here has a gigabyte.
     # A process inherits the peak of the one that started it.
@@ -171,7 +178,8 @@ def test_whatever_an_alarm_watches_arrives(
         "dimensions": "Environment=prod",
         "queues": HOSTILE,
         "groups": "quick=proj.succeed|proj.fail",
-        "by_queue": "QueueLength,OldestMessageAge,QueueStatus,QueueConsumers,BacklogPerWorker",
+        "by_queue": "QueueLength,OldestMessageAge,QueueStatus,QueueConsumers,BacklogPerWorker,"
+        "WorkerUtilization,QueueUnacked",
         "queue_length_limits": "*=100:1000",
         "queue_age_limits": "elsewhere=60:600",
     }
@@ -189,10 +197,11 @@ def test_whatever_an_alarm_watches_arrives(
     )
     settings = Settings.load(environ=environ_of(chosen))
     stack = build_stack(("alarms", "autoscaling"), settings, choices)
-    alarms = (*stack.alarms, *(rule.alarm for rule in stack.scaling if rule.alarm))
+    (service,) = stack.scaling
+    alarms = (*stack.alarms, *(policy.alarm for policy in service.policies if policy.alarm))
     series = {
         *(watched for alarm in alarms for watched in alarm.series),
-        *(rule.series for rule in stack.scaling if rule.series),
+        *(policy.series for policy in service.policies if policy.series),
     }
     wanted = {
         (

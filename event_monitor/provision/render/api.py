@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 from ..model import COMPARISONS, Alarm, CompositeAlarm, ScalingPolicy, Series, alarm_tags
-from ..scaling import ADJUSTMENT_TYPE, AGGREGATION, SCALABLE_DIMENSION, SERVICE_NAMESPACE
+from ..policy import ECS_TRUST_POLICY
+from ..scaling import (
+    ADJUSTMENT_TYPE,
+    AGGREGATION,
+    SCALABLE_DIMENSION,
+    SERVICE_ADVICE,
+    SERVICE_NAMESPACE,
+)
 from ..stack import Stack
+from ..task_definition import Container, monitor_inputs, monitor_service, monitor_task
 
 __all__ = ["Parameters", "alarm_parameters", "api_calls", "composite_parameters", "scaling_policy"]
 
@@ -44,7 +55,7 @@ def scaling_policy(scaling: ScalingPolicy) -> Parameters:
             "TargetTrackingScalingPolicyConfiguration": {
                 "TargetValue": scaling.target,
                 "ScaleOutCooldown": scaling.cooldown_seconds,
-                "ScaleInCooldown": scaling.in_cooldown_seconds,
+                "DisableScaleIn": True,
                 "CustomizedMetricSpecification": {
                     **_metric(scaling.series),
                     "Statistic": scaling.series.statistic,
@@ -70,58 +81,89 @@ def scaling_policy(scaling: ScalingPolicy) -> Parameters:
 
 
 def api_calls(stack: Stack) -> Parameters:
-    """Return every piece but Grafana's: name of the call → parameters of each call.
+    """Return every piece but Grafana's: name of the call → parameters of each call, in their order.
 
-    ``{{partition}}``, ``{{region}}``, ``{{account}}``, ``{{cluster}}`` and ``{{service}}`` are to
-    be filled in; so are the ARNs of the scaling policies in the alarms that trigger them.
+    What is in double braces is to be filled in, such as ``{{region}}`` or the ARN of a scaling
+    policy in the alarm that triggers it. ``notes`` say so.
     """
-    calls: Parameters = {}
-    notes = list(stack.notes)
-    if stack.dashboard is not None or stack.scaling:
+    calls: dict[str, list[Parameters]] = {}
+    for call, parameters in _calls(stack):
+        calls.setdefault(call, []).append(parameters)
+    notes = [*stack.notes, *((SERVICE_ADVICE,) if stack.scaling else ())]
+    if "{{" in json.dumps(calls):
         notes.append("Replace the placeholders in double braces.")
-    if any(policy.alarm is not None for policy in stack.scaling):
-        notes.append("Give each alarm for scaling the ARN of its policy as its AlarmActions.")
-    if notes:
-        calls["notes"] = notes
-    if stack.alarms:
-        calls["put_metric_alarm"] = [
-            alarm_parameters(alarm, stack.prefix) for alarm in stack.alarms
-        ]
-    if stack.composite is not None:
-        calls["put_composite_alarm"] = [composite_parameters(stack.composite, stack.prefix)]
-    if stack.dashboard is not None:
-        calls["put_dashboard"] = [
-            {"DashboardName": stack.dashboard_name, "DashboardBody": stack.dashboard}
-        ]
+    return {**({"notes": notes} if notes else {}), **calls}
+
+
+def _calls(stack: Stack) -> Iterator[tuple[str, Parameters]]:
     if stack.scaling:
-        calls |= _scaling_calls(stack)
+        yield from _scaling_calls(stack)
+    for alarm in stack.alarms:
+        yield "put_metric_alarm", alarm_parameters(alarm, stack.prefix)
+    if stack.composite is not None:
+        yield "put_composite_alarm", composite_parameters(stack.composite, stack.prefix)
+    if stack.dashboard is not None:
+        body = json.dumps(stack.dashboard)
+        yield "put_dashboard", {"DashboardName": stack.dashboard_name, "DashboardBody": body}
     if stack.policy is not None:
-        calls["create_policy"] = [
-            {"PolicyName": f"{stack.prefix}-monitor", "PolicyDocument": stack.policy}
-        ]
+        document = json.dumps(stack.policy)
+        yield (
+            "create_policy",
+            {"PolicyName": f"{stack.prefix}-monitor", "PolicyDocument": document},
+        )
     if stack.container is not None:
-        calls["register_task_definition"] = [
-            {"family": stack.container["name"], "containerDefinitions": [stack.container]}
-        ]
-    return calls
+        yield from _monitor_calls(stack, stack.container)
 
 
-def _scaling_calls(stack: Stack) -> Parameters:
-    service: Parameters = {
-        "ServiceNamespace": SERVICE_NAMESPACE,
-        "ScalableDimension": SCALABLE_DIMENSION,
-        "ResourceId": "service/{{cluster}}/{{service}}",
-    }
+def _scaling_calls(stack: Stack) -> Iterator[tuple[str, Parameters]]:
     fewest, most = stack.workers
-    alarms = [policy.alarm for policy in stack.scaling if policy.alarm is not None]
-    return {
-        "register_scalable_target": [{**service, "MinCapacity": fewest, "MaxCapacity": most}],
-        "put_scaling_policy": [
-            {"PolicyName": policy.name, **service, **scaling_policy(policy)}
-            for policy in stack.scaling
-        ],
-        "put_metric_alarm for scaling": [alarm_parameters(alarm, stack.prefix) for alarm in alarms],
-    }
+    for service in stack.scaling:
+        scaled: Parameters = {
+            "ServiceNamespace": SERVICE_NAMESPACE,
+            "ScalableDimension": SCALABLE_DIMENSION,
+            "ResourceId": f"service/{{{{cluster}}}}/{service.service or '{{service}}'}",
+        }
+        target = {**scaled, "MinCapacity": fewest, "MaxCapacity": most}
+        yield "register_scalable_target", target
+        for policy in service.policies:
+            yield (
+                "put_scaling_policy",
+                {"PolicyName": policy.name, **scaled, **scaling_policy(policy)},
+            )
+            if policy.alarm is not None:
+                alarm = alarm_parameters(policy.alarm, stack.prefix)
+                arn = f"{{{{PolicyARN of {policy.name}}}}}"
+                yield "put_metric_alarm", {**alarm, "AlarmActions": [arn]}
+
+
+def _monitor_calls(stack: Stack, container: Container) -> Iterator[tuple[str, Parameters]]:
+    lists = {entry.name for entry in monitor_inputs(container) if entry.element_type}
+    defaults = {entry.name: entry.default for entry in monitor_inputs(container) if entry.default}
+
+    def value(name: str) -> object:
+        text = defaults.get(name, f"{{{{{name}}}}}")
+        return [text] if name in lists else text
+
+    role = container["name"]
+    yield (
+        "create_role",
+        {"RoleName": role, "AssumeRolePolicyDocument": json.dumps(ECS_TRUST_POLICY)},
+    )
+    if stack.policy is None:
+        document = json.dumps(stack.container_policy)
+        yield (
+            "put_role_policy",
+            {"RoleName": role, "PolicyName": "monitor", "PolicyDocument": document},
+        )
+    else:
+        arn = f"arn:{{{{partition}}}}:iam::{{{{account}}}}:policy/{stack.prefix}-monitor"
+        yield "attach_role_policy", {"RoleName": role, "PolicyArn": arn}
+    arn = f"arn:{{{{partition}}}}:iam::{{{{account}}}}:role/{role}"
+    yield (
+        "register_task_definition",
+        monitor_task(container, value, role=arn, region="{{region}}"),
+    )
+    yield "create_service", monitor_service(container, value, task=container["name"])
 
 
 def _watched(alarm: Alarm) -> Parameters:

@@ -5,209 +5,229 @@ JSON has no comments: what a person must decide is a parameter, and notes are it
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator
+from typing import TypedDict
 
-from ..model import Alarm, PlaceholderText
-from ..policy import ECS_TRUST_POLICY
-from ..scaling import SCALABLE_DIMENSION, SERVICE_NAMESPACE
+from ..inputs import Input
+from ..references import short_name
+from ..scaling import SERVICE_ADVICE
 from ..stack import Stack
-from ..task_definition import (
-    CPU,
-    MEMORY,
-    MONITOR_INPUTS,
-    WORKERS_INPUTS,
-    Container,
-    Input,
-    complete_container,
+from ..task_definition import monitor_inputs
+from .cloudformation_alarms import alarm_id, alarm_resources
+from .cloudformation_ecs import monitor_resources, scaling_resources, service_parameter
+from .cloudformation_values import (
+    Resource,
+    Resources,
+    Values,
+    arn_of,
+    camel_case,
+    ref,
+    resource,
+    threshold_parameter,
+    without_unused,
 )
-from .api import alarm_parameters, composite_parameters, scaling_policy
 
-__all__ = ["cloudformation_template"]
+__all__ = ["Template", "cloudformation_template", "template_notes", "template_text"]
 
-Resource = dict[str, object]
+_MAX_BODY_BYTES = 51_200  # of a template that is not read from S3
+_MAX_RESOURCES = 500  # of one template
+
+Entry = dict[str, object]  # a parameter, a condition or an output
+Entries = Iterator[tuple[str, Entry]]
 
 
-def cloudformation_template(stack: Stack) -> dict[str, object]:
-    """Return the template, ready for JSON."""
-    inputs: list[Input] = []
-    resources = dict(_alarms(stack))
-    if stack.dashboard is not None:
-        resources["Dashboard"] = _resource(
-            "CloudWatch::Dashboard",
-            DashboardName=stack.dashboard_name,
-            DashboardBody={"Fn::Sub": json.dumps(_substitutable(stack.dashboard))},
-        )
-    if stack.policy is not None:
-        resources["MonitorPolicy"] = _resource(
-            "IAM::ManagedPolicy",
-            Description="What the Celery event monitor may do.",
-            PolicyDocument=stack.policy,
-        )
-    if stack.scaling:
-        inputs += WORKERS_INPUTS
-        resources |= _autoscaling(stack)
-    if stack.container is not None:
-        inputs += MONITOR_INPUTS
-        resources |= _ecs(stack.container, stack.container_policy)
-    parameters = {_camel_case(value.name): _parameter(value) for value in inputs}
-    return {
+class Template(TypedDict, total=False):
+    """A template, ready for JSON."""
+
+    AWSTemplateFormatVersion: str
+    Description: str
+    Metadata: dict[str, object]
+    Parameters: dict[str, Entry]
+    Conditions: dict[str, Entry]
+    Resources: dict[str, Resource]
+    Outputs: dict[str, Entry]
+
+
+def cloudformation_template(stack: Stack) -> Template:
+    """Return the template: what can be varied in it are parameters with defaults."""
+    template = stack.template or stack
+    values = Values(
+        [name for name, _ in stack.dimensions],
+        # A template takes 200 parameters, too few for those of every task.
+        varied=frozenset(
+            short_name(alarm.name) for alarm in template.known_alarms if alarm.cluster_wide
+        ),
+    )
+    resources = {
+        name: resource(found["Type"], **values.properties(found["Properties"]))
+        for name, found in _resources(template, values)
+    }
+    parameters = {**values.parameters(stack), **dict(_parameters(template, stack))}
+    conditions = {
+        "HasTopics": _is_given("Topics", is_list=True),
+        "HasPages": _is_given("Pages", is_list=True),
+        "HasState": _is_given("MonitorStateFileSystem"),
+        "HasAccessPoint": _is_given("MonitorStateAccessPoint"),
+    }
+    used_conditions = without_unused(conditions, resources)
+    notes = [*stack.notes, *((SERVICE_ADVICE,) if stack.scaling else ())]
+    found: Template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Celery in CloudWatch, as event-monitor publishes it.",
-        **({"Metadata": {"Notes": list(stack.notes)}} if stack.notes else {}),
-        **({"Parameters": parameters} if parameters else {}),
+        "Parameters": without_unused(parameters, [resources, used_conditions]),
         "Resources": resources,
     }
+    if notes:
+        found["Metadata"] = {"Notes": notes}
+    if used_conditions:
+        found["Conditions"] = used_conditions
+    outputs = dict(_outputs(template))
+    if outputs:
+        found["Outputs"] = outputs
+    return found
 
 
-def _resource(kind: str, **properties: object) -> Resource:
-    return {"Type": f"AWS::{kind}", "Properties": properties}
+def template_text(template: Template) -> str:
+    """Return the template as compact JSON, with a line for each entry, so that changes show."""
+    sections = []
+    for name, section in template.items():
+        text = _compact(section)
+        if isinstance(section, dict):
+            entries = (f"{_compact(key)}:{_compact(value)}" for key, value in section.items())
+            text = "{\n" + ",\n".join(entries) + "\n}"
+        sections.append(f"{_compact(name)}:{text}")
+    return "{" + ",\n".join(sections) + "}\n"
 
 
-def _parameter(value: Input) -> dict[str, str]:
-    kind = f"List<{value.element_type}>" if value.element_type else "String"
-    return {"Type": kind, "Description": value.description}
-
-
-def _camel_case(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
-# -- alarms and dashboard --------------------------------------------------------------------------
-
-
-def _alarms(stack: Stack) -> Iterator[tuple[str, Resource]]:
-    for alarm in stack.alarms:
-        yield _logical_id(alarm.name, stack.prefix), _alarm(alarm, stack.prefix)
-    if stack.composite is not None:
-        properties = composite_parameters(stack.composite, stack.prefix)
-        composite = _resource("CloudWatch::CompositeAlarm", **properties)
-        composite["DependsOn"] = [
-            _logical_id(name, stack.prefix) for name in stack.composite.children
-        ]
-        yield "CompositeUnhealthy", composite
-
-
-def _alarm(alarm: Alarm, prefix: str, **changes: object) -> Resource:
-    return _resource("CloudWatch::Alarm", **{**alarm_parameters(alarm, prefix), **changes})
-
-
-def _logical_id(name: str, prefix: str) -> str:
-    """Return letters and digits only, and never the same for two names."""
-    short = name.removeprefix(f"{prefix}-")
-    words = "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", short))
-    if re.fullmatch(r"[a-z]+(-[a-z]+)*", short):
-        return f"Alarm{words}"
-    return f"Alarm{words[:100]}X{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _substitutable(value: object) -> object:
-    """Return the value for ``Fn::Sub``: placeholders are variables, all else is literal."""
-    if isinstance(value, dict):
-        return {name: _substitutable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_substitutable(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    literal = value.replace("${", "${!")
-    if not isinstance(value, PlaceholderText):
-        return literal
-    return PlaceholderText(literal).filled(
-        partition="${AWS::Partition}", region="${AWS::Region}", account="${AWS::AccountId}"
-    )
-
-
-# -- scaling of the workers ------------------------------------------------------------------------
-
-
-def _autoscaling(stack: Stack) -> Iterator[tuple[str, Resource]]:
-    fewest, most = stack.workers
-    target = _resource(
-        "ApplicationAutoScaling::ScalableTarget",
-        ServiceNamespace=SERVICE_NAMESPACE,
-        ScalableDimension=SCALABLE_DIMENSION,
-        ResourceId={"Fn::Sub": "service/${WorkersCluster}/${WorkersService}"},
-        MinCapacity=fewest,
-        MaxCapacity=most,
-    )
-    yield "WorkersTarget", target
-    for scaling in stack.scaling:
-        policy_id = f"Scale{scaling.key.capitalize()}"
-        policy = _resource(
-            "ApplicationAutoScaling::ScalingPolicy",
-            PolicyName=scaling.name,
-            ScalingTargetId={"Ref": "WorkersTarget"},
-            **scaling_policy(scaling),
+def template_notes(template: Template) -> Iterator[str]:
+    """Yield a sentence for each limit of CloudFormation that the template is above."""
+    size, resources = len(template_text(template).encode()), len(template["Resources"])
+    if size > _MAX_BODY_BYTES:
+        yield (
+            f"The template has {size:,} bytes, and CloudFormation takes {_MAX_BODY_BYTES:,} from a "
+            "file: put it into S3 with `aws cloudformation deploy --s3-bucket BUCKET`."
         )
-        yield policy_id, policy
-        if scaling.alarm is not None:
-            trigger = _alarm(
-                scaling.alarm, stack.prefix, AlarmActions=[{"Ref": policy_id}], OKActions=[]
-            )
-            yield _logical_id(scaling.alarm.name, stack.prefix), trigger
+    if resources > _MAX_RESOURCES:
+        yield (
+            f"The template has {resources} resources, and CloudFormation takes {_MAX_RESOURCES}: "
+            "write some --task and --queue into a template of another --prefix, or use Terraform."
+        )
 
 
-# -- the monitor's service -------------------------------------------------------------------------
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
-def _ecs(container: Container, policy: dict[str, object] | None) -> dict[str, Resource]:
-    complete = complete_container(
-        container,
-        image={"Ref": "MonitorImage"},
-        app={"Ref": "MonitorApp"},
-        broker_secret={"Ref": "MonitorBrokerSecret"},
-        log_group={"Ref": "MonitorLogGroup"},
-        region={"Ref": "AWS::Region"},
+def _resources(stack: Stack, values: Values) -> Resources:
+    yield from alarm_resources(stack)
+    if stack.dashboard is not None:
+        yield (
+            "Dashboard",
+            resource(
+                "AWS::CloudWatch::Dashboard",
+                DashboardName=stack.dashboard_name,
+                DashboardBody=values.json_text(stack.dashboard),
+            ),
+        )
+    if stack.policy is not None:
+        yield (
+            "MonitorPolicy",
+            resource(
+                "AWS::IAM::ManagedPolicy",
+                Description="What the Celery event monitor may do.",
+                PolicyDocument=stack.policy,
+            ),
+        )
+    for service in stack.scaling:
+        yield from scaling_resources(stack, service)
+    if stack.container is not None:
+        yield from monitor_resources(stack, stack.container)
+
+
+def _parameters(template: Stack, stack: Stack) -> Entries:
+    """Yield what is asked of a person, or can be changed, besides prefix and dimensions."""
+    yield "Topics", _list("ARNs of the SNS topics that every alarm notifies.", stack.topics)
+    yield (
+        "Pages",
+        _list(
+            "ARNs of the SNS topics that alarms notify too if somebody has to get up for them.",
+            stack.pages,
+        ),
     )
-    return {
-        "MonitorRole": _resource(
-            "IAM::Role",
-            AssumeRolePolicyDocument=ECS_TRUST_POLICY,
-            Policies=[{"PolicyName": "monitor", "PolicyDocument": policy}],
-        ),
-        "MonitorTask": _resource(
-            "ECS::TaskDefinition",
-            Family=container["name"],
-            RequiresCompatibilities=["FARGATE"],
-            NetworkMode="awsvpc",
-            Cpu=CPU,
-            Memory=MEMORY,
-            ExecutionRoleArn={"Ref": "MonitorExecutionRole"},
-            TaskRoleArn={"Fn::GetAtt": ["MonitorRole", "Arn"]},
-            Volumes=[{"Name": mount["sourceVolume"]} for mount in container["mountPoints"]],
-            ContainerDefinitions=[_capitalized(complete)],
-        ),
-        # One task, and never two at once: a second monitor would count everything again.
-        "MonitorService": _resource(
-            "ECS::Service",
-            ServiceName=container["name"],
-            Cluster={"Ref": "MonitorCluster"},
-            TaskDefinition={"Ref": "MonitorTask"},
-            LaunchType="FARGATE",
-            DesiredCount=1,
-            DeploymentConfiguration={"MinimumHealthyPercent": 0, "MaximumPercent": 100},
-            NetworkConfiguration={
-                "AwsvpcConfiguration": {
-                    "Subnets": {"Ref": "MonitorSubnets"},
-                    "SecurityGroups": {"Ref": "MonitorSecurityGroups"},
-                }
+    for alarm in template.known_alarms:
+        if alarm.cluster_wide:
+            name = short_name(alarm.name)
+            default = float(alarm.threshold)
+            yield (
+                threshold_parameter(name),
+                {"Type": "Number", "Default": default, "Description": f"Of the alarm {name}."},
+            )
+    if stack.scaling:
+        fewest, most = stack.workers
+        yield "WorkersCluster", _input(Input(name="", description="ECS cluster of the workers."))
+        for service in stack.scaling:
+            yield (
+                service_parameter(service),
+                _input(
+                    Input(
+                        name="",
+                        description="ECS service of the workers.",
+                        default=service.service or None,
+                    )
+                ),
+            )
+        yield (
+            "WorkersTo",
+            {
+                "Type": "Number",
+                "Default": most,
+                "MinValue": fewest,
+                "Description": "Most tasks of a service of workers.",
             },
-        ),
+        )
+    if stack.container is not None:
+        for value in monitor_inputs(stack.container):
+            yield camel_case(value.name), _input(value)
+
+
+def _outputs(stack: Stack) -> Entries:
+    for alarm in stack.alarms:
+        if alarm.cluster_wide:  # a template takes 200 outputs
+            name = alarm_id(alarm)
+            yield f"{name}Arn", {"Value": arn_of(name)}
+    if stack.composite is not None:
+        yield "CompositeAlarmName", {"Value": ref("CompositeUnhealthy")}
+        yield "CompositeAlarmArn", {"Value": arn_of("CompositeUnhealthy")}
+    if stack.dashboard is not None:
+        yield "DashboardName", {"Value": ref("Dashboard")}
+    if stack.policy is not None:
+        yield "PolicyArn", {"Value": ref("MonitorPolicy")}
+    if stack.container is not None:
+        yield "RoleArn", {"Value": arn_of("MonitorRole")}
+        yield "RoleName", {"Value": ref("MonitorRole")}
+        yield "TaskDefinitionArn", {"Value": ref("MonitorTask")}
+        yield "ServiceName", {"Value": {"Fn::GetAtt": ["MonitorService", "Name"]}}
+
+
+def _is_given(name: str, *, is_list: bool = False) -> dict[str, object]:
+    text: object = {"Fn::Join": ["", ref(name)]} if is_list else ref(name)
+    return {"Fn::Not": [{"Fn::Equals": [text, ""]}]}
+
+
+def _list(description: str, default: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "Type": "CommaDelimitedList",
+        "Default": ",".join(default),
+        "Description": description,
     }
 
 
-def _capitalized(value: object) -> object:
-    """Return ECS's keys as CloudFormation spells them: ``stopTimeout`` is ``StopTimeout``.
-
-    Options of a log driver have hyphens and stay as they are.
-    """
-    if isinstance(value, dict):
-        return {
-            name if "-" in name else name[0].upper() + name[1:]: _capitalized(item)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_capitalized(item) for item in value]
-    return value
+def _input(value: Input) -> dict[str, object]:
+    kind = f"List<{value.element_type}>" if value.element_type else "String"
+    return {
+        "Type": kind,
+        "Description": value.description,
+        **({} if value.default is None else {"Default": value.default}),
+        **({"AllowedValues": list(value.allowed)} if value.allowed else {}),
+    }

@@ -1,15 +1,23 @@
-"""Terraform: the stack as files of a module of its own. Pure."""
+"""Terraform: the stack as files of a module of its own. Pure.
+
+Each piece is a file with its own variables and outputs. What pieces share is the same whichever of
+them are written, so that a module can be written piece by piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..stack import Stack
-from .hcl import Block, Comment, Parts, encoded, text_of
-from .terraform_alarms import alarm_block, composite_block
-from .terraform_ecs import autoscaling_parts, ecs_parts
+from .hcl import Block, Call, Comment, Parts, Raw, encoded, inline, output, text_of, variable
+from .terraform_alarms import alarm_parts, thresholds_variable
+from .terraform_ecs import ecs_parts
+from .terraform_scaling import scaling_parts
 
-__all__ = ["terraform_files"]
+__all__ = ["SHARED_FILES", "terraform_files"]
+
+#: Of every module, or of every module with alarms, a dashboard or a role in it.
+SHARED_FILES = ("variables.tf", "thresholds.tf", "data.tf", "versions.tf")
 
 _VERSIONS = Block(
     "terraform",
@@ -17,7 +25,8 @@ _VERSIONS = Block(
         ("required_version", ">= 1.5"),
         Block(
             "required_providers",
-            body=(("aws", {"source": "hashicorp/aws", "version": ">= 5.0"}),),
+            # 5.77 is the first that knows of ECS's rebalancing.
+            body=(("aws", {"source": "hashicorp/aws", "version": ">= 5.77"}),),
         ),
     ),
 )
@@ -26,45 +35,93 @@ _LOCATION = tuple(
     Block("data", (kind, "current"))
     for kind in ("aws_caller_identity", "aws_partition", "aws_region")
 )
+_TAGS = Block(
+    "locals",
+    body=(("tags", Call("merge", Raw("var.tags"), {"event-monitor-prefix": Raw("var.prefix")})),),
+)
 
 
 def terraform_files(stack: Stack) -> dict[str, str]:
     """Return file name → text for the pieces the stack has; nothing for Grafana."""
+    template = stack.template or stack
     files: dict[str, Parts] = {}
     if stack.alarms:
-        files["alarms.tf"] = _alarms(stack)
-    if stack.dashboard is not None:
-        files["dashboard.tf"] = _dashboard(stack)
-    if stack.scaling:
-        files["autoscaling.tf"] = autoscaling_parts(stack)
-    if stack.policy is not None:
-        files["iam.tf"] = _iam(stack)
-    if stack.container is not None:
-        files["ecs.tf"] = ecs_parts(stack.prefix, stack.container, stack.container_policy)
+        files["alarms.tf"] = alarm_parts(template)
+    if template.dashboard is not None:
+        files["dashboard.tf"] = _dashboard(template)
+    if template.scaling:
+        files["autoscaling.tf"] = scaling_parts(template)
+    if template.policy is not None:
+        files["iam.tf"] = _iam(template)
+    if template.container is not None:
+        files["ecs.tf"] = ecs_parts(template, template.container)
+    if {"dashboard.tf", "ecs.tf"} & files.keys():
+        files["data.tf"] = _LOCATION
+    if {"alarms.tf", "dashboard.tf"} & files.keys() and template.known_alarms:
+        files["thresholds.tf"] = (thresholds_variable(template.known_alarms),)
     if files:
+        files["variables.tf"] = _variables(stack)
         files["versions.tf"] = (_VERSIONS,)
-    return {name: text_of(parts) for name, parts in files.items()}
+    remarks = {
+        "alarms.tf": [note for note in stack.notes if note not in stack.container_notes],
+        "ecs.tf": stack.container_notes,
+    }
+    return {name: _remarks(remarks.get(name, ())) + text_of(parts) for name, parts in files.items()}
 
 
-def _alarms(stack: Stack) -> Iterator[Block | Comment]:
-    yield from map(Comment, stack.notes)
-    for alarm in stack.alarms:
-        yield alarm_block(alarm, stack.prefix)
-    if stack.composite is not None:
-        yield composite_block(stack.composite, stack.prefix)
+def _remarks(notes: Sequence[str]) -> str:
+    """Return the notes as comments at the beginning of a file, apart from what follows."""
+    return f"{text_of(map(Comment, notes))}\n" if notes else ""
 
 
-def _dashboard(stack: Stack) -> Iterator[Block | Comment]:
-    yield from _LOCATION
+def _variables(stack: Stack) -> Iterator[Block]:
+    yield variable(
+        "prefix",
+        "Beginning of every name.",
+        default=stack.prefix,
+        check=(
+            'can(regex("^[A-Za-z][A-Za-z0-9_-]{0,39}$", var.prefix))',
+            "The prefix must be 1 to 40 letters, digits, _ or -, and begin with a letter.",
+        ),
+    )
+    yield variable(
+        "namespace",
+        "CloudWatch namespace into which the monitor publishes.",
+        default=stack.namespace,
+    )
+    names = [name for name, _ in sorted(stack.dimensions)]
+    yield variable(
+        "dimensions",
+        "Static dimensions that the monitor adds to every metric.",
+        kind=Raw("map(string)"),
+        default=dict(stack.dimensions),
+        check=(
+            f"jsonencode(keys(var.dimensions)) == {inline(encoded(names))}",
+            f"Only values can be changed here, of {', '.join(names)}."
+            if names
+            else "There are none: write these files anew with --dimensions.",
+        ),
+    )
+    yield variable(
+        "tags", "Tags of every resource that can have some.", kind=Raw("map(string)"), default={}
+    )
+    yield _TAGS
+
+
+def _dashboard(stack: Stack) -> Iterator[Block]:
     yield Block(
         "resource",
         ("aws_cloudwatch_dashboard", "celery"),
         (("dashboard_name", stack.dashboard_name), ("dashboard_body", encoded(stack.dashboard))),
     )
+    dashboard = "aws_cloudwatch_dashboard.celery"
+    yield output("dashboard_name", "Name of the dashboard.", Raw(f"{dashboard}.dashboard_name"))
+    yield output("dashboard_arn", "ARN of the dashboard.", Raw(f"{dashboard}.dashboard_arn"))
 
 
 def _iam(stack: Stack) -> Iterator[Block | Comment]:
-    yield Comment("Attach it to the role the monitor runs under.")
+    if stack.container is None:
+        yield Comment("Attach it to the role the monitor runs under.")
     yield Block(
         "resource",
         ("aws_iam_policy", "monitor"),
@@ -72,5 +129,7 @@ def _iam(stack: Stack) -> Iterator[Block | Comment]:
             ("name", f"{stack.prefix}-monitor"),
             ("description", "What the Celery event monitor may do."),
             ("policy", encoded(stack.policy)),
+            ("tags", Raw("local.tags")),
         ),
     )
+    yield output("policy_arn", "ARN of the monitor's policy.", Raw("aws_iam_policy.monitor.arn"))

@@ -1,182 +1,91 @@
-"""Terraform, ECS: scaling of the workers' service, and the service that is the monitor. Pure."""
+"""Terraform, ECS: the service that is the monitor, its task definition and its role. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import ScalingPolicy, Series
+from ..inputs import Input
 from ..policy import ECS_TRUST_POLICY
-from ..scaling import ADJUSTMENT_TYPE, AGGREGATION, SCALABLE_DIMENSION, SERVICE_NAMESPACE
 from ..stack import Stack
 from ..task_definition import (
     CPU,
     MEMORY,
-    MONITOR_INPUTS,
-    WORKERS_INPUTS,
+    OPERATING_SYSTEM,
+    REBALANCING,
+    STATE_VOLUME,
     Container,
-    Input,
     complete_container,
+    monitor_inputs,
 )
-from .hcl import Block, Comment, Raw, encoded, variable
-from .terraform_alarms import scaling_alarm_block
+from .hcl import Block, Comment, Raw, encoded, inline, output, variable
 
-__all__ = ["autoscaling_parts", "ecs_parts"]
-
-
-def _variables(inputs: tuple[Input, ...]) -> Iterator[Block]:
-    for value in inputs:
-        kind = "list(string)" if value.element_type else "string"
-        yield variable(value.name, value.description, kind=kind)
+__all__ = ["ecs_parts"]
 
 
-# -- scaling of the workers ------------------------------------------------------------------------
-
-
-def autoscaling_parts(stack: Stack) -> Iterator[Block | Comment]:
-    """Yield target, policies, and the alarms that trigger them."""
-    fewest, most = stack.workers
-    yield Comment("Decide: which service runs the workers.")
-    yield from _variables(WORKERS_INPUTS)
-    yield Block(
-        "resource",
-        ("aws_appautoscaling_target", "workers"),
-        (
-            ("service_namespace", SERVICE_NAMESPACE),
-            ("scalable_dimension", SCALABLE_DIMENSION),
-            ("resource_id", Raw('"service/${var.workers_cluster}/${var.workers_service}"')),
-            ("min_capacity", fewest),
-            ("max_capacity", most),
-        ),
-    )
-    for scaling in stack.scaling:
-        yield Comment(scaling.comment)
-        yield _policy(scaling)
-        if scaling.alarm is not None:
-            policy = Raw(f"aws_appautoscaling_policy.{scaling.key}.arn")
-            yield scaling_alarm_block(scaling.alarm, stack.prefix, policy=policy)
-
-
-def _policy(scaling: ScalingPolicy) -> Block:
-    target = "aws_appautoscaling_target.workers"
-    return Block(
-        "resource",
-        ("aws_appautoscaling_policy", scaling.key),
-        (
-            ("name", scaling.name),
-            ("policy_type", scaling.policy_type),
-            ("service_namespace", Raw(f"{target}.service_namespace")),
-            ("scalable_dimension", Raw(f"{target}.scalable_dimension")),
-            ("resource_id", Raw(f"{target}.resource_id")),
-            _steps(scaling) if scaling.series is None else _tracking(scaling, scaling.series),
-        ),
-    )
-
-
-def _tracking(scaling: ScalingPolicy, series: Series) -> Block:
-    return Block(
-        "target_tracking_scaling_policy_configuration",
-        body=(
-            ("target_value", scaling.target),
-            ("scale_out_cooldown", scaling.cooldown_seconds),
-            ("scale_in_cooldown", scaling.in_cooldown_seconds),
-            Block(
-                "customized_metric_specification",
-                body=(
-                    ("namespace", series.namespace),
-                    ("metric_name", series.metric),
-                    ("statistic", series.statistic),
-                    *(
-                        Block("dimensions", body=(("name", name), ("value", value)))
-                        for name, value in series.dimensions
-                    ),
-                ),
-            ),
-        ),
-    )
-
-
-def _steps(scaling: ScalingPolicy) -> Block:
-    return Block(
-        "step_scaling_policy_configuration",
-        body=(
-            ("adjustment_type", ADJUSTMENT_TYPE),
-            ("metric_aggregation_type", AGGREGATION),
-            ("cooldown", scaling.cooldown_seconds),
-            *(
-                Block(
-                    "step_adjustment",
-                    body=(
-                        ("metric_interval_lower_bound", step.low),
-                        ("metric_interval_upper_bound", step.high),
-                        ("scaling_adjustment", step.change),
-                    ),
-                )
-                for step in scaling.steps
-            ),
-        ),
-    )
-
-
-# -- the monitor's service -------------------------------------------------------------------------
-
-
-def ecs_parts(
-    prefix: str, container: Container, policy: dict[str, object] | None
-) -> Iterator[Block | Comment]:
-    """Yield role, task definition and service of one monitor."""
+def ecs_parts(stack: Stack, container: Container) -> Iterator[Block | Comment]:
+    """Yield role, task definition and service of one monitor, and the outputs."""
     yield Comment("Decide: what runs, where, and under which roles.")
-    yield from _variables(MONITOR_INPUTS)
-    yield Block("data", ("aws_region", "monitor"))
+    yield from map(_variable, monitor_inputs(container))
     yield Block(
         "resource",
         ("aws_iam_role", "monitor"),
         (
-            ("name", f"{prefix}-monitor"),
+            ("name", container["name"]),
             ("assume_role_policy", encoded(ECS_TRUST_POLICY)),
+            ("tags", Raw("local.tags")),
         ),
     )
-    yield Block(
+    yield _permissions(stack)
+    yield _task_definition(container)
+    yield Comment("One task, and never two at once: a second monitor would count everything again.")
+    yield _service(container)
+    yield output("role_arn", "ARN of the monitor's role.", Raw("aws_iam_role.monitor.arn"))
+    yield output("role_name", "Name of the monitor's role.", Raw("aws_iam_role.monitor.name"))
+    yield output("service_name", "Name of its service.", Raw("aws_ecs_service.monitor.name"))
+    yield output(
+        "task_definition_arn",
+        "ARN of its task definition.",
+        Raw("aws_ecs_task_definition.monitor.arn"),
+    )
+
+
+def _variable(value: Input) -> Block:
+    check = None
+    if value.allowed:
+        condition = f"contains({inline(list(value.allowed))}, var.{value.name})"
+        check = (condition, f"It must be {' or '.join(value.allowed)}.")
+    kind = Raw("list(string)" if value.element_type else "string")
+    return variable(value.name, value.description, kind=kind, default=value.default, check=check)
+
+
+def _reference(name: str) -> Raw:
+    return Raw(f"var.{name}")
+
+
+def _permissions(stack: Stack) -> Block:
+    """Return what gives the role its policy: the one of its own file, if that is written too."""
+    if stack.policy is not None:
+        return Block(
+            "resource",
+            ("aws_iam_role_policy_attachment", "monitor"),
+            (
+                ("role", Raw("aws_iam_role.monitor.name")),
+                ("policy_arn", Raw("aws_iam_policy.monitor.arn")),
+            ),
+        )
+    return Block(
         "resource",
         ("aws_iam_role_policy", "monitor"),
         (
             ("name", "monitor"),
             ("role", Raw("aws_iam_role.monitor.id")),
-            ("policy", encoded(policy)),
-        ),
-    )
-    yield _task_definition(container)
-    yield Comment("One task, and never two at once: a second monitor would count everything again.")
-    yield Block(
-        "resource",
-        ("aws_ecs_service", "monitor"),
-        (
-            ("name", f"{prefix}-monitor"),
-            ("cluster", Raw("var.monitor_cluster")),
-            ("task_definition", Raw("aws_ecs_task_definition.monitor.arn")),
-            ("launch_type", "FARGATE"),
-            ("desired_count", 1),
-            ("deployment_minimum_healthy_percent", 0),
-            ("deployment_maximum_percent", 100),
-            Block(
-                "network_configuration",
-                body=(
-                    ("subnets", Raw("var.monitor_subnets")),
-                    ("security_groups", Raw("var.monitor_security_groups")),
-                ),
-            ),
+            ("policy", encoded(stack.container_policy)),
         ),
     )
 
 
 def _task_definition(container: Container) -> Block:
-    complete = complete_container(
-        container,
-        image=Raw("var.monitor_image"),
-        app=Raw("var.monitor_app"),
-        broker_secret=Raw("var.monitor_broker_secret"),
-        log_group=Raw("var.monitor_log_group"),
-        region=Raw("data.aws_region.monitor.id"),
-    )
+    complete = complete_container(container, _reference, region=Raw("data.aws_region.current.id"))
     return Block(
         "resource",
         ("aws_ecs_task_definition", "monitor"),
@@ -189,9 +98,68 @@ def _task_definition(container: Container) -> Block:
             ("execution_role_arn", Raw("var.monitor_execution_role")),
             ("task_role_arn", Raw("aws_iam_role.monitor.arn")),
             ("container_definitions", encoded([complete])),
-            *(
-                Block("volume", body=(("name", mount["sourceVolume"]),))
-                for mount in container["mountPoints"]
+            ("tags", Raw("local.tags")),
+            Block(
+                "runtime_platform",
+                body=(
+                    ("operating_system_family", OPERATING_SYSTEM),
+                    ("cpu_architecture", Raw("var.monitor_architecture")),
+                ),
+            ),
+            *(_volume(mount["sourceVolume"]) for mount in container["mountPoints"]),
+        ),
+    )
+
+
+def _volume(name: str) -> Block:
+    if name != STATE_VOLUME:
+        return Block("volume", body=(("name", name),))
+    content = Block(
+        "content",
+        body=(
+            ("file_system_id", Raw("var.monitor_state_file_system")),
+            ("transit_encryption", "ENABLED"),
+            Block(
+                "authorization_config",
+                body=(
+                    (
+                        "access_point_id",
+                        Raw(
+                            'var.monitor_state_access_point == "" ? null : '
+                            "var.monitor_state_access_point"
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    )
+    given = Raw('var.monitor_state_file_system == "" ? [] : [1]')
+    file_system = Block("dynamic", ("efs_volume_configuration",), (("for_each", given), content))
+    return Block("volume", body=(("name", name), file_system))
+
+
+def _service(container: Container) -> Block:
+    return Block(
+        "resource",
+        ("aws_ecs_service", "monitor"),
+        (
+            ("name", container["name"]),
+            ("cluster", Raw("var.monitor_cluster")),
+            ("task_definition", Raw("aws_ecs_task_definition.monitor.arn")),
+            ("launch_type", "FARGATE"),
+            ("desired_count", 1),
+            ("deployment_minimum_healthy_percent", 0),
+            ("deployment_maximum_percent", 100),
+            ("availability_zone_rebalancing", REBALANCING),
+            ("propagate_tags", "SERVICE"),
+            ("tags", Raw("local.tags")),
+            Block("deployment_circuit_breaker", body=(("enable", True), ("rollback", True))),
+            Block(
+                "network_configuration",
+                body=(
+                    ("subnets", Raw("var.monitor_subnets")),
+                    ("security_groups", Raw("var.monitor_security_groups")),
+                ),
             ),
         ),
     )

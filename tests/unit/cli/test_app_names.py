@@ -83,14 +83,15 @@ def test_tasks_that_cannot_be_imported_are_not_known(
 
 
 def test_cost_counts_the_tasks_and_queues_of_the_app(desk: Path) -> None:
-    """What is excluded has no series, and a group has one set of them."""
-    name = module(desk, "shop_to_pay_for", source=SHOP + DECLARED)
+    """What is excluded has no series, and a group has one set of them; our own task has one, too."""
+    source = "import event_monitor.beat\n" + SHOP + DECLARED
+    name = module(desk, "shop_to_pay_for", source=source)
 
     result = typed("cost", "-A", name, "--by-task", "TasksFailed", "--by-queue", "QueueLength")
 
     words = " ".join(result.output.split())
-    assert "Task names: 3 (of the app). Queues: 2 (of the app). Workers: 10." in words
-    assert "series, by TaskName 3 0.90" in words
+    assert "Task names: 4 (of the app). Queues: 2 (of the app). Workers: 10." in words
+    assert "series, by TaskName 4 1.20" in words
     assert "series, by QueueName 2 0.60" in words
 
 

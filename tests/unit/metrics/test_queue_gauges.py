@@ -207,6 +207,25 @@ def test_a_status_that_cannot_be_worse_is_known() -> None:
     assert totals_of(Survey(queues=queues), LIMITED) == {"queue_status": 2, "drain_rate": 2.0}
 
 
+# -- how busy its workers are ---------------------------------------------------------------------
+
+
+def test_a_queue_is_as_busy_as_the_workers_that_read_it() -> None:
+    """Those of other queues count neither for it nor against it."""
+    busy = WorkerAnswer("w1@h", active=4, pool_processes=4, queues=("q", "p"))
+    idle = WorkerAnswer("w2@h", active=0, pool_processes=4, queues=("q",))
+    other = WorkerAnswer("w3@h", active=8, pool_processes=8, queues=("r",))
+    survey = Survey(workers=(busy, idle, other))
+
+    def utilization(name: str, survey: Survey = survey) -> object:
+        return queue_values(QueueDepth(name), survey, PLAIN).get("utilization")
+
+    assert [utilization(name) for name in ("q", "p", "r", "nobody's")] == [50, 100, 100, None]
+    absent = replace(survey, absent=(AbsentWorker("w4@h", ("q",)),))
+    assert (utilization("q", absent), utilization("r", absent)) == (None, 100)
+    assert "utilization" not in totals_of(replace(survey, queues=(QueueDepth("q"),)), PLAIN)
+
+
 # -- queues of single workers ---------------------------------------------------------------------
 
 

@@ -15,7 +15,10 @@ HOSTILE = "a\"b\\c ${d} %{if} 'é\n"
 EVERYTHING = Settings(
     dimensions=(("Environment", "prod"), ("Cost center", "${x} %{y}")),
     queue_length_limits=(("*", (10.0, 100.0)),),
-    by_queue=("QueueLength", "OldestMessageAge", "BacklogPerWorker", "QueueConsumers"),
+    by_queue=(
+        *("QueueLength", "OldestMessageAge", "BacklogPerWorker"),
+        *("WorkerUtilization", "QueueConsumers", "QueueUnacked"),
+    ),
 )
 OPTIONS = ProvisionOptions(
     topics=("arn:aws:sns:eu-west-1:123456789012:alerts",),

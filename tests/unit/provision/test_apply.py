@@ -123,14 +123,42 @@ def test_the_order_of_dimensions_and_metrics_is_no_difference() -> None:
     assert {change.verb for change in plan} == {"unchanged"}
 
 
-def test_dimensions_that_are_no_longer_wanted_are_a_difference() -> None:
-    """A metric without dimensions is another one."""
-    alarms = described(ALARMS)
-    alarms[0]["Dimensions"] = [{"Name": "Environment", "Value": "prod"}]
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(dimensions=(("Environment", "dev"),)),
+        Settings(),
+        Settings(namespace="Shop", dimensions=(("Environment", "prod"),)),
+    ],
+)
+def test_what_another_environment_has_made_is_not_taken_over(settings: Settings) -> None:
+    """The prefix is the same; --delete says whose it is."""
+    options = ProvisionOptions(tasks=(TaskLimits("pay", failures=TooMany(1.0)),))
+    prod = Settings(dimensions=(("Environment", "prod"),))
+    theirs = described(build_stack(("alarms",), prod, options))
+    cloudwatch = FakeCloudWatch(alarms=theirs, tags=our_tags("celery"))
+    mine = build_stack(("alarms",), settings, ProvisionOptions())
 
-    plan = account(FakeCloudWatch(alarms=alarms, tags=our_tags("celery"))).plan(ALARMS)
+    with pytest.raises(
+        SettingsError,
+        match=r"the alarm 'celery-.*' is about Celery with Environment=prod, and .* publish ",
+    ):
+        account(cloudwatch).plan(mine)
+    assert "(of Celery with Environment=prod)" in str(account(cloudwatch).removal(mine)[0])
+    again = build_stack(("alarms",), prod, options)
+    assert {change.verb for change in account(cloudwatch).plan(again)} == {"unchanged"}
 
-    assert str(plan[0]) == "change     alarm celery-monitor-dead (Dimensions)"
+
+def test_the_dashboard_of_another_environment_is_not_taken_over() -> None:
+    """It is ours by its mark, but shows other series."""
+    prod = Settings(dimensions=(("Environment", "prod"),))
+    (change,) = account(FakeCloudWatch()).plan(
+        build_stack(("dashboard",), prod, ProvisionOptions())
+    )
+    body = str((change.parameters or {})["DashboardBody"])
+
+    with pytest.raises(SettingsError, match="the dashboard 'celery' is about Celery with"):
+        account(FakeCloudWatch(dashboard=body)).plan(DASHBOARD)
 
 
 @pytest.mark.parametrize("tags", [{}, {"event-monitor-prefix": "celery"}])

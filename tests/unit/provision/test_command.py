@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_json_says_what_is_to_be_filled_in() -> None:
     """Only the other forms can leave account and service to AWS."""
     found = json.loads(typed("autoscaling", "--format", "json").stdout)
 
-    assert found["notes"] == ["Replace the placeholders in double braces."]
+    assert found["notes"][-1] == "Replace the placeholders in double braces."
     assert found["register_scalable_target"][0]["ResourceId"] == "service/{{cluster}}/{{service}}"
 
 
@@ -90,14 +91,46 @@ def test_all_is_written_to_a_folder(tmp_path: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert sorted(file.name for file in (tmp_path / "infra").iterdir()) == [
+        ".event-monitor.json",
         "alarms.tf",
         "autoscaling.tf",
         "dashboard.tf",
+        "data.tf",
         "ecs.tf",
         "grafana.json",
         "iam.tf",
+        "thresholds.tf",
+        "variables.tf",
         "versions.tf",
     ]
+
+
+def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+    """What would be written is listed, and nothing is; --force overwrites."""
+    (tmp_path / "alarms.tf").write_text("mine")
+
+    refused = typed("alarms", "--out", str(tmp_path))
+
+    assert refused.exit_code == 2
+    assert f"create     {tmp_path / 'variables.tf'}" in refused.stdout
+    assert f"has not made {tmp_path / 'alarms.tf'}: choose another --out" in refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["alarms.tf"]
+    assert typed("alarms", "--out", str(tmp_path), "--force").exit_code == 0
+    assert (tmp_path / "alarms.tf").read_text() != "mine"
+    assert f"unchanged  {tmp_path / 'alarms.tf'}" in typed("alarms", "--out", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize("form", ["terraform", "cloudformation", "json"])
+def test_several_services_are_scaled_in_every_form(form: str) -> None:
+    """Each by its own queue; the cluster is for the reader to say."""
+    text = typed(
+        *("autoscaling", "--format", form),
+        *("--scale", "celery=workers", "--scale", "mail=mailers"),
+    ).stdout
+
+    for name in ("workers", "mailers", "scale-in-celery", "scale-in-mail"):
+        assert name in text
+    assert re.search(r'disable_scale_in += true|"DisableScaleIn": ?true', text)
 
 
 @pytest.mark.parametrize("form", ["terraform", "cloudformation", "json"])
@@ -116,6 +149,13 @@ def test_grafana_is_the_same_in_every_form(form: str) -> None:
         ),
         (["all", "--apply", "--delete"], "--apply and --delete exclude each other."),
         (["all", "--apply", "--out", "x"], "--apply writes no files; remove --out."),
+        (["all", "--apply", "--force"], "--apply writes no files; remove --force."),
+        (["alarms", "--force"], "--force is for --out DIR."),
+        (["autoscaling", "--scale", "mail"], "--scale is 'mail'; it must be QUEUE=SERVICE"),
+        (
+            ["autoscaling", "--interval", "90"],
+            "a target cannot be tracked with an interval of 90 seconds",
+        ),
         (["alarms", "--task", "a:p95=x"], "say a time above 0 such as 90, 5m or 1h."),
         (["alarms", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),
         (

@@ -30,6 +30,10 @@ TASKS, QUEUES = ("shop.pay", "shop.refund", HOSTILE), ("celery", "mail", HOSTILE
             ProvisionOptions(scale_queue="xyz"),
             r"--scale-queue xyz: the app has no such queue\.",
         ),
+        (
+            ProvisionOptions(services=(("mail", "mailers"), ("xyz", "workers"))),
+            r"--scale xyz: the app has no such queue\.",
+        ),
     ],
 )
 def test_a_name_that_the_app_does_not_have_is_refused(

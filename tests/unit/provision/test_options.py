@@ -12,6 +12,7 @@ from event_monitor.provision.options import (
     QueueLimits,
     TaskLimits,
     parse_queue_limits,
+    parse_scale,
     parse_task_limits,
 )
 from event_monitor.provision.quantities import TooMany, parse_too_many, shown_seconds
@@ -43,6 +44,19 @@ from event_monitor.provision.quantities import TooMany, parse_too_many, shown_se
             lambda: ProvisionOptions(queues=(QueueLimits("a"), QueueLimits("a"))),
             "--queue a is given twice",
         ),
+        (
+            lambda: ProvisionOptions(services=(("a", "w"),), scale_queue="a"),
+            "--scale and --scale-queue exclude each other",
+        ),
+        (
+            lambda: ProvisionOptions(services=(("a", "w"), ("b", "w"))),
+            "--scale gives the service w to a and b: scale it by one queue",
+        ),
+        (
+            lambda: ProvisionOptions(services=(("a", "w"), ("a", "v"))),
+            "--scale a is given twice; one service reads it",
+        ),
+        (lambda: parse_scale("mail=a b"), "--scale is 'mail=a b'; it must be QUEUE=SERVICE"),
         (lambda: parse_task_limits("shop.pay"), "say what to watch: shop.pay:p95=SECONDS"),
         (lambda: parse_task_limits("shop.pay:p99=3"), "not 'p99' .did you mean 'p95'"),
         (
@@ -61,6 +75,7 @@ def test_a_wrong_option_gets_one_clear_sentence(make: Callable[[], object], sent
 def test_a_name_may_have_colons_of_its_own() -> None:
     """Only what follows the last one, and has an equals sign, are limits."""
     assert parse_queue_limits("a:b") == QueueLimits("a:b")
+    assert parse_scale("a=b=workers") == ("a=b", "workers")
     assert parse_queue_limits("a:b:max_age=5") == QueueLimits("a:b", max_age=5.0)
 
 

@@ -13,7 +13,7 @@ from event_monitor.provision.stack import PIECES, build_stack
 from event_monitor.provision.task_definition import container_definition, environment
 from event_monitor.settings import Settings
 
-from .examples import EVERYTHING
+from .examples import EVERYTHING, read_back
 
 
 def test_the_container_has_these_settings() -> None:
@@ -69,10 +69,9 @@ def test_the_container_can_write_to_its_volumes_only(
     assert stack.container["user"] == "1000:1000"
     mounts = stack.container["mountPoints"]
     assert {mount["sourceVolume"]: mount["containerPath"] for mount in mounts} == volumes
-    template = cloudformation_template(stack)["Resources"]
-    assert isinstance(template, dict)
-    task = template["MonitorTask"]["Properties"]
-    assert task["Volumes"] == [{"Name": name} for name in volumes]
+    template = read_back(cloudformation_template(stack))
+    task = template["Resources"]["MonitorTask"]["Properties"]
+    assert [volume["Name"] for volume in task["Volumes"]] == list(volumes)
     (container,) = task["ContainerDefinitions"]
     assert container["ReadonlyRootFilesystem"] is True
     terraform = "".join(terraform_files(stack).values())
