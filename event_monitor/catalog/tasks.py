@@ -216,6 +216,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         meaning="From publishing (from the first receipt where no task-sent event comes) to the "
         "end, however it ended; waits and retries included.",
         splits=("TaskName", "WorkerName"),
+        needs=("time_total",),
     ),
     MetricSpec(
         name="TaskRetries",

@@ -106,6 +106,9 @@ class Settings:
     )
     by_exception: bool = _setting(False, FLAG, "Publish TasksFailed also per ExceptionType.")
     by_schedule: bool = _setting(False, FLAG, "Publish ScheduleOverdue also per ScheduleName.")
+    time_total: bool = _setting(
+        False, FLAG, "Publish TaskTotalTime, which costs some percent of the CPU per event."
+    )
     without: tuple[str, ...] = _setting((), metric_names(), "Metrics not published at all.")
     series_budget: int = _setting(
         1_200,

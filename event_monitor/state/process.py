@@ -154,6 +154,8 @@ def sender_of_beat(
     event: WorkerEvent, processes: Sequence[Process], *, now: float
 ) -> Process | None:
     """Return the process whose heartbeat this is; None if none of these can have sent it."""
+    if len(processes) == 1 and _is_usual(processes[0], event, now):  # nearly always
+        return processes[0]
     same_pid = [process for process in processes if _may_have_pid(process, event.pid)]
     processed = event.processed
     if processed is None or not same_pid:  # of several with this pid, any is as good
@@ -194,6 +196,17 @@ def sender_of_goodbye(
         possible or same_pid,
         key=lambda process: (abs(processed - process.floor), not process.is_online),
         default=None,
+    )
+
+
+def _is_usual(process: Process, event: WorkerEvent, now: float) -> bool:
+    """Return whether this is a heartbeat as the only process of a name sends them."""
+    return (
+        process.pid == event.pid
+        and process.state is _ONLINE
+        and event.processed is not None
+        and event.processed >= process.floor
+        and (event.type == "worker-online" or not _is_early(process, event, now))
     )
 
 

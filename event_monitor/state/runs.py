@@ -42,6 +42,7 @@ class Runs:
         self.running: dict[str, InFlightTask] = {}
         self._find, self._take = self.in_flight.get, self.in_flight.pop
         self._note = self.in_flight.recently_ended.note
+        self._time_total = settings.time_total
         self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
@@ -186,25 +187,24 @@ class Runs:
         task = self._take(uuid, None)
         if task is None:
             return self._end_unseen(event)
-        details = task.details
+        details, cell, since = task.details, task.cell, task.received_at
         if details is None:  # nearly always
             if task.worker == event.hostname:
                 self.running.pop(uuid, None)
             else:
                 self.in_flight.stop(task)
-                task.cell = self.cells.find(task.name, event.hostname, self.window)
-            self._note(uuid, task.cell.name, event.type)
-        elif not self._end_detailed(event, task, details):
+                cell = task.cell = self.cells.find(task.name, event.hostname, self.window)
+            self._note(uuid, cell.name, event.type)
+        elif self._end_detailed(event, task, details):
+            cell, since = task.cell, task.first_at
+        else:
             return None
         if self.ended is not None:
             self.ended.append((task, event))
-        cell = task.cell
         counters = cell.counters or self.cells.open(cell, self.window)
-        since = task.received_at
         if details is not None:
-            since = task.first_at
             self._count_outcome(event, details, counters)
-        if since is not None:
+        if self._time_total and since is not None:
             taken = event.timestamp - since
             counters.total_time.record(taken if taken > 0.0 else 0.0)
         return counters

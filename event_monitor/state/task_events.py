@@ -133,7 +133,26 @@ class TaskEvents(Runs):
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
         self.loss_meter.started(timestamp, event.pid)
-        task = self._find(uuid) or self._enter(uuid, None, hostname)
+        task = self._find(uuid)
+        if task is not None and task.details is None and task.worker == hostname:
+            cell, received_at = task.cell, task.received_at
+            if (
+                received_at is not None
+                and task.started_at is None
+                and cell.name not in self._announced
+            ):  # nearly always: as far as we know it waited since its receipt
+                counters = cell.counters or self.cells.open(cell, self.window)
+                counters.started += 1
+                counters.held.record(timestamp - received_at if timestamp > received_at else 0.0)
+                self.running[uuid] = task
+                task.pid, task.started_at, task.running_since = event.pid, timestamp, now
+                return
+        self._start_unusual(event, task, now)
+
+    def _start_unusual(self, event: ev.TaskEvent, task: InFlightTask | None, now: float) -> None:
+        """Note that a task has begun of which more is to be thought of than of most."""
+        uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
+        task = task or self._enter(uuid, None, hostname)
         details = task.details
         if details is not None and details.awaits_sent:  # an earlier run, without its task-sent
             self._settle_queue_time(task)
@@ -149,10 +168,8 @@ class TaskEvents(Runs):
             counters.prefetch_time.record(held)
         self.running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
-        if details is None and cell.name not in self._announced:  # nearly always
-            if held is not None:  # as far as we know it waited since its receipt
-                counters.queue_time.record(held)
-            elif received_at is not None:
+        if details is None and cell.name not in self._announced:
+            if received_at is not None:
                 counters.queue_time.record(max(0.0, timestamp - received_at))
         else:
             self._start_detailed(task, received_at, counters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..distribution import Recorder
+from ..distribution import Distribution, Recorder
 from ..snapshot import OTHER, AckToken, TaskCounts, VanishedTask, Window, total
 
 __all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name"]
@@ -28,6 +28,7 @@ class TaskCounters:
         "expired",
         "failed",
         "failed_runtime",
+        "held",
         "prefetch_time",
         "queue_time",
         "received",
@@ -55,6 +56,7 @@ class TaskCounters:
         self.runtime = Recorder()
         self.queue_time = Recorder()
         self.prefetch_time = Recorder()
+        self.held = Recorder()  # what counts as both of these
         self.failed_runtime = Recorder()
         self.total_time = Recorder()
         self.retries = Recorder()
@@ -64,6 +66,7 @@ class TaskCounters:
         self.runtime.compact()
         self.queue_time.compact()
         self.prefetch_time.compact()
+        self.held.compact()
         self.failed_runtime.compact()
         self.total_time.compact()
         self.retries.compact()
@@ -91,15 +94,20 @@ class TaskCounters:
 
     def freeze(self) -> TaskCounts:
         """Return all of it as a value."""
+        held = self.held.freeze()
         return replace(
             self.counts(),
             runtime=self.runtime.freeze(),
-            queue_time=self.queue_time.freeze(),
-            prefetch_time=self.prefetch_time.freeze(),
+            queue_time=_with(held, self.queue_time.freeze()),
+            prefetch_time=_with(held, self.prefetch_time.freeze()),
             failed_runtime=self.failed_runtime.freeze(),
             total_time=self.total_time.freeze(),
             retries=self.retries.freeze(),
         )
+
+
+def _with(some: Distribution, others: Distribution) -> Distribution:
+    return Distribution.merged((some, others)) if some and others else some or others
 
 
 class OpenWindow:

@@ -38,7 +38,7 @@ def test_what_retries_come_to_is_counted(
 ) -> None:
     """Recovered, exhausted, and what failed at once; with how often, and how long it took."""
     # Given
-    monitor = processes.monitor("run")
+    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
     processes.worker("w1@host1")
     processes.worker("w2@host1")
 
@@ -75,7 +75,7 @@ def test_a_task_whose_worker_is_killed_is_redelivered(
 ) -> None:
     """RabbitMQ delivers it again at once, Redis after the visibility timeout; it ends once."""
     # Given a task that is acknowledged late
-    monitor = processes.monitor("run")
+    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
     first = processes.worker("w1@host1", environ=VISIBILITY_TIMEOUT)
     gate = tmp_path / "gate"
     uuid = client.tasks[LATE].delay(str(gate)).id
@@ -108,7 +108,7 @@ def test_a_task_that_outlasts_the_visibility_timeout_is_duplicated(
 ) -> None:
     """It runs on two workers, and ends on both."""
     # Given two workers that run one task at a time
-    monitor = processes.monitor("run")
+    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
     for name in ("w1@host1", "w2@host1"):
         processes.worker(name, concurrency=1, environ=VISIBILITY_TIMEOUT)
 
@@ -141,7 +141,7 @@ def test_what_a_stopping_worker_hands_back_is_not_redelivered(
 ) -> None:
     """It was received twice, and begins once."""
     # Given a worker that runs one task and has received three more
-    monitor = processes.monitor("run")
+    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
     first = processes.worker("w1@host1", concurrency=1)
     gate = tmp_path / "gate"
     client.tasks["proj.hold"].delay(str(gate))

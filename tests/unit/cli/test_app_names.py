@@ -83,7 +83,7 @@ def test_tasks_that_cannot_be_imported_are_not_known(
 
 
 def test_cost_counts_the_tasks_and_queues_of_the_app(desk: Path) -> None:
-    """What is excluded has no series, and a group has one set of them; our own task has one, too."""
+    """What is excluded has no series, and a group has one set; so has our own task."""
     source = "import event_monitor.beat\n" + SHOP + DECLARED
     name = module(desk, "shop_to_pay_for", source=source)
 

@@ -54,7 +54,7 @@ def test_a_reject_of_a_message_acknowledged_before_is_a_rejection_too(state: Sta
     """With early acknowledgement no task-rejected follows."""
     state.observe([task("received"), task("started"), task("failed", exception=REJECT)])
     assert only(counts(state)) == TaskCounts(
-        received=1, started=1, rejected=1, queue_time=ZERO, prefetch_time=ZERO, total_time=ZERO
+        received=1, started=1, rejected=1, queue_time=ZERO, prefetch_time=ZERO
     )
 
 

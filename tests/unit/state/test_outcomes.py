@@ -19,9 +19,13 @@ from ...support.making import W1, W2, task
 from .test_state import shoot
 
 
+def new_state(**settings: object) -> State:
+    return State(Settings(time_total=True, **settings), clock=FakeClock())  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def state() -> State:
-    return State(clock=FakeClock())
+    return new_state()
 
 
 def counted(state: State, events: Iterable[TaskEvent]) -> TaskCounts:
@@ -103,7 +107,7 @@ def test_a_next_delivery_that_overtakes_the_retry_changes_nothing(how: str) -> N
     events = after_retries(how)
     for first, second in ((2, 3), (5, 6)):
         events[first], events[second] = events[second], events[first]
-    counts = counted(State(clock=FakeClock()), events)
+    counts = counted(new_state(), events)
 
     assert outcome(counts)[:3] == (how == "succeeded", how == "failed", 0)
     assert counts.retries == Distribution((2.0,), (1,))
@@ -191,14 +195,14 @@ def test_no_order_gives_a_negative_or_a_double() -> None:
     """Of a short task all orders; of one with retries, a redelivery and repetitions, many."""
     short = [*delivery(1_000.0), task("retried", at=1_002.0), task("succeeded", at=1_003.0)]
     for events in permutations(short):
-        counts = counted(State(clock=FakeClock()), events)
+        counts = counted(new_state(), events)
         assert counts.recovered <= counts.succeeded == 1
 
     rng = random.Random(7)
     long = [*after_retries("failed"), *delivery(1_040.0, retries=2, on=W2), task("failed", on=W2)]
     for _ in range(300):
         events = tuple(rng.sample([*long, *rng.sample(long, 4)], k=len(long) + 4))
-        counts = counted(State(clock=FakeClock()), events)
+        counts = counted(new_state(), events)
         assert 0 <= counts.exhausted <= counts.failed
         assert min(outcome(counts)) >= 0
         assert counts.redelivered <= counts.started
@@ -219,11 +223,16 @@ def test_the_total_time_begins_with_the_task_sent_where_there_is_one(state: Stat
 
 def test_a_checkpoint_keeps_what_retries_and_total_times_need() -> None:
     """A monitor that is restarted goes on with both."""
-    first = State(Settings(durable_queue="q", state_dir="/state"), clock=FakeClock())
+    first = new_state(durable_queue="q", state_dir="/state")
     first.observe(after_retries("failed")[:-1])
-    second = State(clock=FakeClock())
+    second = new_state()
     second.learn(shoot(first).in_flight)
 
     counts = counted(second, after_retries("failed")[-1:])
     assert outcome(counts) == (0, 1, 0, 0)
     assert counts.total_time == Distribution((25.0,), (1,))
+
+
+def test_the_total_time_is_not_kept_unless_it_is_asked_for() -> None:
+    counts = counted(State(clock=FakeClock()), [*delivery(1_000.0), task("succeeded")])
+    assert (counts.succeeded, counts.total_time) == (1, Distribution())
