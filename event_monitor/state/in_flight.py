@@ -221,6 +221,7 @@ class InFlightTasks(dict[str, InFlightTask]):
 
     def trim(self) -> None:
         """Have no more than ``limit``: the oldest go, running ones last, since they have an age."""
+        self.recently_ended.turn()
         surplus = len(self) - self._limit
         if surplus <= 0:
             return

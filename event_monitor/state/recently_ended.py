@@ -26,7 +26,7 @@ class Ended(NamedTuple):
 class _Page:
     """Tasks in the order in which they ended."""
 
-    __slots__ = ("hashes", "hows", "index", "indexed", "names", "sent")
+    __slots__ = ("add", "hashes", "hows", "index", "indexed", "names", "sent")
 
     def __init__(self) -> None:
         self.hashes = array("q")
@@ -35,24 +35,39 @@ class _Page:
         self.index: dict[int, int] = {}  # hash → the place of its last ending
         self.indexed = 0  # how many are in the index
         self.sent: set[int] = set()  # places of those whose task-sent has come
+        add_hash, add_name, add_how = self.hashes.append, self.names.append, self.hows.append
+
+        def add(uuid: str, name: str | None, how: str | None) -> None:
+            add_hash(hash(uuid))
+            add_name(name)
+            add_how(how)
+
+        self.add = add
 
 
 class RecentlyEnded:
-    """The last ten to twenty thousand tasks that ended, on two pages. Not thread-safe."""
+    """The last ten to twenty thousand tasks that ended, on two pages. Not thread-safe.
+
+    ``add(uuid, name, how)`` remembers that a task has ended, as ``note`` does. It changes with the
+    page, which ``turn`` does.
+    """
 
     def __init__(self) -> None:
         self._young, self._old = _Page(), _Page()
+        self.add = self._young.add
 
     def note(self, uuid: str, name: str | None, how: str | None, *, was_sent: bool = False) -> None:
         """Remember that this task has ended."""
-        page = self._young
         if was_sent:
-            page.sent.add(len(page.names))
-        page.hashes.append(hash(uuid))
-        page.names.append(name)
-        page.hows.append(how)
-        if len(page.names) >= _PAGE:
-            self._young, self._old = _Page(), page
+            self._young.sent.add(len(self._young.names))
+        self.add(uuid, name, how)
+        self.turn()
+
+    def turn(self) -> None:
+        """Begin a new page if this one is full. To be called now and then."""
+        if len(self._young.names) >= _PAGE:
+            self._young, self._old = _Page(), self._young
+            self.add = self._young.add
 
     def find(self, uuid: str) -> Ended | None:
         """Return how the task ended the last time it did; None if that is not known."""

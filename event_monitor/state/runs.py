@@ -41,8 +41,10 @@ class Runs:
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.running: dict[str, InFlightTask] = {}
         self._find, self._take = self.in_flight.get, self.in_flight.pop
-        self._note = self.in_flight.recently_ended.note
+        self._recently_ended = self.in_flight.recently_ended
+        self._note = self._recently_ended.note
         self._time_total = settings.time_total
+        self._asks_more = keep_ended or settings.time_total  # of each task that ends
         self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
@@ -185,28 +187,37 @@ class Runs:
         """Take the task out of flight; return where to count it, or None for a repetition."""
         uuid = event.uuid
         task = self._take(uuid, None)
-        if task is None:
-            return self._end_unseen(event)
-        details, cell, since = task.details, task.cell, task.received_at
-        if details is None:  # nearly always
+        if (
+            task is not None
+            and task.details is None
+            and self.running.pop(uuid, None) is not None
+            and not self._asks_more
+        ):  # nearly always: it ran on the worker whose event this is
+            cell = task.cell
+            self._recently_ended.add(uuid, cell.name, event.type)
+            return cell.counters or self.cells.open(cell, self.window)
+        return self._end_unseen(event) if task is None else self._end_unusual(event, task)
+
+    def _end_unusual(self, event: ev.TaskEvent, task: InFlightTask) -> TaskCounters | None:
+        """Count the end of a task of which more is to be thought of than of most."""
+        details = task.details
+        if details is None:
             if task.worker == event.hostname:
-                self.running.pop(uuid, None)
+                self.running.pop(event.uuid, None)
             else:
                 self.in_flight.stop(task)
-                cell = task.cell = self.cells.find(task.name, event.hostname, self.window)
-            self._note(uuid, cell.name, event.type)
-        elif self._end_detailed(event, task, details):
-            cell, since = task.cell, task.first_at
-        else:
+                task.cell = self.cells.find(task.name, event.hostname, self.window)
+            self._note(event.uuid, task.cell.name, event.type)
+        elif not self._end_detailed(event, task, details):
             return None
         if self.ended is not None:
             self.ended.append((task, event))
-        counters = cell.counters or self.cells.open(cell, self.window)
+        counters = task.cell.counters or self.cells.open(task.cell, self.window)
         if details is not None:
             self._count_outcome(event, details, counters)
+        since = task.first_at
         if self._time_total and since is not None:
-            taken = event.timestamp - since
-            counters.total_time.record(taken if taken > 0.0 else 0.0)
+            counters.total_time.record(max(0.0, event.timestamp - since))
         return counters
 
     def _count_outcome(self, event: ev.TaskEvent, details: Details, counters: TaskCounters) -> None:
