@@ -185,21 +185,12 @@ class Runs:
 
     def _end(self, event: ev.TaskEvent) -> TaskCounters | None:
         """Take the task out of flight; return where to count it, or None for a repetition."""
-        uuid = event.uuid
-        task = self._take(uuid, None)
-        if (
-            task is not None
-            and task.details is None
-            and self.running.pop(uuid, None) is not None
-            and not self._asks_more
-        ):  # nearly always: it ran on the worker whose event this is
-            cell = task.cell
-            self._recently_ended.add(uuid, cell.name, event.type)
-            return cell.counters or self.cells.open(cell, self.window)
-        return self._end_unseen(event) if task is None else self._end_unusual(event, task)
+        return self._end_taken(event, self._take(event.uuid, None))
 
-    def _end_unusual(self, event: ev.TaskEvent, task: InFlightTask) -> TaskCounters | None:
-        """Count the end of a task of which more is to be thought of than of most."""
+    def _end_taken(self, event: ev.TaskEvent, task: InFlightTask | None) -> TaskCounters | None:
+        """End a task that was taken out of flight already; None: it was not there."""
+        if task is None:
+            return self._end_unseen(event)
         details = task.details
         if details is None:
             if task.worker == event.hostname:

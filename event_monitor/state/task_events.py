@@ -194,11 +194,25 @@ class TaskEvents(Runs):
 
     def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        counters = self._end(event)
-        if counters is not None:
-            counters.succeeded += 1
-            if event.runtime is not None:
-                counters.runtime.record(event.runtime)
+        uuid = event.uuid
+        task = self._take(uuid, None)
+        if (
+            task is not None
+            and task.details is None
+            and self.running.pop(uuid, None) is not None
+            and not self._asks_more
+        ):  # nearly always: it ran on the worker that says so
+            cell = task.cell
+            self._recently_ended.add(uuid, cell.name, "task-succeeded")
+            counters = cell.counters or self.cells.open(cell, self.window)
+        else:
+            unusual = self._end_taken(event, task)
+            if unusual is None:
+                return
+            counters = unusual
+        counters.succeeded += 1
+        if event.runtime is not None:
+            counters.runtime.record(event.runtime)
 
     def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         if ev.is_rejection(event):  # its task-rejected follows, if the message was not acknowledged
