@@ -8,12 +8,13 @@ worker when a message waits, and stop the last one when nothing is left, unackno
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
 from ..errors import SettingsError
-from ..settings import Settings
+from ..settings import Settings, text_of
 from .model import (
     Alarm,
     Comparison,
@@ -25,7 +26,7 @@ from .model import (
 )
 from .options import ProvisionOptions
 from .series import encoded_dimensions, period_seconds_of, published_series, queue_split
-from .task_definition import MAX_STOP_SECONDS
+from .task_definition import MAX_STOP_SECONDS, watched_queues
 
 __all__ = [
     "ADJUSTMENT_TYPE",
@@ -34,6 +35,7 @@ __all__ = [
     "SERVICE_ADVICE",
     "SERVICE_NAMESPACE",
     "build_scaling",
+    "scaling_notes",
 ]
 
 # What is scaled, and how a step changes it, as Application Auto Scaling names it.
@@ -69,6 +71,28 @@ def build_scaling(settings: Settings, options: ProvisionOptions) -> tuple[Scaled
         ScaledService(queue=fleet.label, service=service, policies=tuple(fleet.policies()))
         for fleet, service in fleets
     )
+
+
+def scaling_notes(
+    settings: Settings, options: ProvisionOptions, *, has_monitor: bool
+) -> tuple[str, ...]:
+    """Return a sentence for each thing that the monitor needs for scaling to work.
+
+    ``has_monitor``: the monitor's own service is written too, and has the queues.
+    """
+    notes = []
+    queues = watched_queues(settings, options)
+    if queues != settings.queues and not has_monitor:
+        notes.append(
+            f"Run the monitor with --queues {shlex.quote(text_of(queues))}: it forgets a queue "
+            "that it knows from workers alone."
+        )
+    if not options.workers_from and not settings.management_url:
+        notes.append(
+            "On RabbitMQ the last worker is stopped only with management_url: QueueUnacked is "
+            "unknown without it."
+        )
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from .references import named_by_reference, referring, referring_alarm, with_thr
 from .render.cloudwatch_dashboard import alarm_status_notes, cloudwatch_dashboard
 from .render.grafana import grafana_dashboard
 from .render.search import search_notes
-from .scaling import build_scaling
+from .scaling import build_scaling, scaling_notes
 from .series import encoded_dimensions
 from .task_definition import Container, container_definition, container_notes
 
@@ -50,6 +50,7 @@ class Stack:
     container: Container | None = None
     container_policy: dict[str, object] | None = None
     container_notes: tuple[str, ...] = ()  # those of the notes that are about it
+    scaling_notes: tuple[str, ...] = ()  # those about scaling
     grafana: dict[str, object] | None = None
     template: Stack | None = None
 
@@ -104,6 +105,11 @@ def _build(
         dashboard = {key: with_thresholds(part, alarms) for key, part in dashboard.items()}
     container = None
     about_container = container_notes(settings) if "ecs" in wanted else ()
+    about_scaling = (
+        scaling_notes(settings, options, has_monitor="ecs" in wanted)
+        if "autoscaling" in wanted
+        else ()
+    )
     if "ecs" in wanted:
         container = container_definition(settings, options)
         container["name"] = name(container["name"])
@@ -117,6 +123,7 @@ def _build(
             *(alarm_notes(settings, options) if "alarms" in wanted else ()),
             *(alarm_status_notes(alarms, composite) if dashboard else ()),
             *(search_notes(settings) if wanted & {"dashboard", "grafana"} else ()),
+            *about_scaling,
             *about_container,
         ),
         known_alarms=alarms,
@@ -130,6 +137,7 @@ def _build(
         container=container,
         container_policy=policy if "ecs" in wanted else None,
         container_notes=about_container,
+        scaling_notes=about_scaling,
     )
 
 

@@ -7,6 +7,7 @@ CloudFormation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import ceil
 from pathlib import PurePosixPath
 from typing import TypedDict
@@ -34,6 +35,7 @@ __all__ = [
     "monitor_inputs",
     "monitor_service",
     "monitor_task",
+    "watched_queues",
 ]
 
 CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
@@ -109,6 +111,19 @@ def environment(settings: Settings) -> dict[str, str]:
     return variables
 
 
+def watched_queues(settings: Settings, options: ProvisionOptions) -> tuple[str, ...]:
+    """Return the queues of the settings and, after them, those that the options name.
+
+    The monitor forgets a queue that it knows from workers alone; without its data nothing wakes a
+    service from zero, and no alarm on it goes off.
+    """
+    scaled_by = (options.scale_queue, *dict(options.services))
+    named = (*scaled_by, *(queue.name for queue in options.queues))
+    # A list in a variable cannot hold the others.
+    writable = (name for name in named if name and name == name.strip() and "," not in name)
+    return tuple(dict.fromkeys((*settings.queues, *writable)))
+
+
 def container_notes(settings: Settings) -> tuple[str, ...]:
     """Return a sentence for each thing the container needs that cannot be written in it."""
     notes = [
@@ -138,6 +153,7 @@ def container_definition(settings: Settings, options: ProvisionOptions) -> Conta
     It can write to its volumes only.
     """
     stop_seconds = ceil(settings.drain_seconds) + _STOP_MARGIN_SECONDS
+    settings = replace(settings, queues=watched_queues(settings, options))
     return {
         "name": f"{options.prefix}-monitor",
         "essential": True,

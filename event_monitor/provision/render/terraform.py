@@ -62,8 +62,10 @@ def terraform_files(stack: Stack) -> dict[str, str]:
     if files:
         files["variables.tf"] = _variables(stack)
         files["versions.tf"] = (_VERSIONS,)
+    of_others = (*stack.container_notes, *stack.scaling_notes)
     remarks = {
-        "alarms.tf": [note for note in stack.notes if note not in stack.container_notes],
+        "alarms.tf": [note for note in stack.notes if note not in of_others],
+        "autoscaling.tf": stack.scaling_notes,
         "ecs.tf": stack.container_notes,
     }
     return {name: _remarks(remarks.get(name, ())) + text_of(parts) for name, parts in files.items()}

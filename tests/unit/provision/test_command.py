@@ -14,6 +14,9 @@ from click.testing import CliRunner, Result
 
 from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
+from event_monitor.provision.options import ProvisionOptions
+from event_monitor.provision.stack import build_stack
+from event_monitor.settings import Settings
 
 from ...support import proj
 from ...support.identity import Identity
@@ -131,6 +134,37 @@ def test_several_services_are_scaled_in_every_form(form: str) -> None:
     for name in ("workers", "mailers", "scale-in-celery", "scale-in-mail"):
         assert name in text
     assert re.search(r'disable_scale_in += true|"DisableScaleIn": ?true', text)
+
+
+@pytest.mark.parametrize("form", ["terraform", "cloudformation", "json"])
+def test_what_scaling_needs_of_the_monitor_is_said_in_every_form(form: str) -> None:
+    """Without it a service sleeps for ever, or never goes to sleep."""
+    flags = ("--scale", "celery=workers", "--scale", "mail=mailers")
+    by_queue = "QueueLength,BacklogPerWorker,WorkerUtilization,QueueConsumers,QueueUnacked"
+    from_zero = ("--workers-from", "0", "--by-queue", by_queue, "--queues", "first")
+
+    result = typed("autoscaling", "--format", form, *flags, *from_zero)
+    quiet = typed(
+        *("autoscaling", "--format", form, *flags, *from_zero[2:4], "--queues", "celery,mail")
+    )
+
+    for sentence in (
+        "Run the monitor with --queues first,celery,mail: it forgets",
+        "On RabbitMQ the last worker is stopped only with management_url: QueueUnacked",
+    ):
+        assert sentence in " ".join(result.stdout.replace("\n# ", " ").split())
+        assert f"note: {sentence}" in result.stderr
+        assert sentence not in quiet.output
+    assert quiet.exit_code == 0, quiet.output
+
+
+def test_a_monitor_that_is_written_too_has_the_queues() -> None:
+    """Nothing has to be said then, nor where the broker's own numbers are had."""
+    settings = Settings(management_url="http://mq:15672")
+    options = ProvisionOptions(scale_queue="mail")
+
+    assert build_stack(("autoscaling", "ecs"), settings, options).scaling_notes == ()
+    assert len(build_stack(("autoscaling",), settings, options).scaling_notes) == 1
 
 
 @pytest.mark.parametrize("form", ["terraform", "cloudformation", "json"])

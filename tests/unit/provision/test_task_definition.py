@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from event_monitor.provision.options import ProvisionOptions
+from event_monitor.provision.options import ProvisionOptions, QueueLimits
 from event_monitor.provision.render.cloudformation import cloudformation_template
 from event_monitor.provision.render.terraform import terraform_files
 from event_monitor.provision.stack import PIECES, build_stack
@@ -29,6 +29,21 @@ def test_the_container_has_these_settings() -> None:
 
     assert Settings.load(environ=environment(hidden)) == settings
     assert "secret@" not in str(build_stack(PIECES, hidden, ProvisionOptions()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ProvisionOptions(services=(("mail", "mailers"), ("a,b", "others"))),
+        ProvisionOptions(scale_queue="mail"),
+        ProvisionOptions(queues=(QueueLimits("mail"), QueueLimits("celery"))),
+    ],
+)
+def test_the_monitor_watches_every_queue_that_is_named(options: ProvisionOptions) -> None:
+    """It would forget one that is idle; a list cannot hold a name with a comma."""
+    container = container_definition(Settings(queues=("celery",)), options)
+
+    assert {"name": "EVENT_MONITOR_QUEUES", "value": "celery,mail"} in container["environment"]
 
 
 def test_what_the_container_needs_besides_is_said() -> None:
