@@ -16,8 +16,10 @@ import click
 from ..errors import SettingsError
 from ..provision.options import (
     ProvisionOptions,
+    parse_environment,
     parse_queue_limits,
     parse_scale,
+    parse_secret,
     parse_task_limits,
 )
 from ..provision.quantities import parse_seconds, parse_too_many
@@ -36,9 +38,8 @@ __all__ = ["files_of", "provision"]
 
 _APPLICABLE: tuple[Piece, ...] = ("alarms", "dashboard")
 _DEFAULTS = ProvisionOptions()
-#: Options that are parsed from --queue, --task and --scale; `queues` of the command line is a
-#: setting.
-_PARSED = frozenset({"queues", "tasks", "services"})
+#: Options that are parsed from repeated flags; `queues` of the command line is a setting.
+_PARSED = frozenset({"queues", "tasks", "environment", "secrets", "services"})
 
 
 def _number(flag: str, name: str, *, help_text: str) -> Callable[[Decorated], Decorated]:
@@ -169,6 +170,20 @@ def _seconds(flag: str, text: str) -> float:
     "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
 )
 @click.option(
+    "--environment",
+    "environment_entries",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Environment variable of the app, for the monitor on ECS.",
+)
+@click.option(
+    "--secret",
+    "secret_entries",
+    multiple=True,
+    metavar="NAME=ARN",
+    help="The same, from that secret.",
+)
+@click.option(
     "--scale-by",
     type=click.Choice(["target", "step"]),
     default=_DEFAULTS.scale_by,
@@ -289,6 +304,8 @@ def _options_from(values: Mapping[str, Any], *, has_schedules: bool | None) -> P
         has_schedules=has_schedules,
         queues=tuple(map(parse_queue_limits, values["queue_entries"])),
         tasks=tuple(map(parse_task_limits, values["task_entries"])),
+        environment=tuple(map(parse_environment, values["environment_entries"])),
+        secrets=tuple(map(parse_secret, values["secret_entries"])),
         services=tuple(map(parse_scale, values["scale_entries"])),
     )
 

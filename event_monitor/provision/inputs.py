@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MONITOR_INPUTS", "STATE_INPUTS", "USER", "Input"]
+__all__ = ["MANAGEMENT_INPUT", "MONITOR_INPUTS", "STATE_INPUTS", "USER", "Input"]
 
 USER = 1000  # that the monitor runs as: any but root; the image need not know it by name
 
@@ -36,9 +36,11 @@ MONITOR_INPUTS = (
         name="monitor_execution_role",
         description=(
             "ARN of the role with which ECS starts the task. It needs "
-            "secretsmanager:GetSecretValue on the secret (and kms:Decrypt if its key is your "
-            "own), ecr:GetAuthorizationToken, ecr:BatchGetImage and ecr:GetDownloadUrlForLayer for "
-            "the image, logs:CreateLogStream and logs:PutLogEvents on the log group."
+            "secretsmanager:GetSecretValue on every secret of the container, or "
+            "ssm:GetParameters on what is kept in Parameter Store (and kms:Decrypt if the key is "
+            "your own), ecr:GetAuthorizationToken, ecr:BatchGetImage and "
+            "ecr:GetDownloadUrlForLayer for the image, logs:CreateLogStream and "
+            "logs:PutLogEvents on the log group."
         ),
     ),
     Input(name="monitor_log_group", description="Name of the log group, which must exist."),
@@ -62,6 +64,18 @@ MONITOR_INPUTS = (
         default="X86_64",
         allowed=("X86_64", "ARM64"),
     ),
+    # The smallest of Fargate: a quarter of a core, half a GiB.
+    Input(name="monitor_cpu", description="CPU units of the task; 1024 are a core.", default="256"),
+    Input(
+        name="monitor_memory",
+        description="MiB of memory of the task, as many as Fargate allows with that CPU.",
+        default="512",
+    ),
+)
+#: What only a monitor with a ``management_url`` needs.
+MANAGEMENT_INPUT = Input(
+    name="monitor_management_secret",
+    description="ARN of the secret that holds the URL of RabbitMQ's management API.",
 )
 STATE_INPUTS = (
     Input(

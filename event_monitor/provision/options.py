@@ -10,21 +10,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
-from ..settings import did_you_mean
+from ..settings import ENV_PREFIX, did_you_mean
 from .quantities import TooMany, parse_seconds, parse_too_many
 
 __all__ = [
     "ProvisionOptions",
     "QueueLimits",
     "TaskLimits",
+    "parse_environment",
     "parse_queue_limits",
     "parse_scale",
+    "parse_secret",
     "parse_task_limits",
 ]
 
 # Safe in alarm rules, and in the names of dashboards and of every kind of resource.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}")  # as ECS allows
 _MAX_URL_CHARACTERS = 200  # a description has room for it
 _MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
@@ -87,6 +90,8 @@ class ProvisionOptions:
     max_reserved: float = 1_000.0  # tasks
     max_utilization: float = 100.0  # percent
     sqs_queues: tuple[str, ...] = ()  # ARNs of the queues whose depth the monitor may read
+    environment: tuple[tuple[str, str], ...] = ()  # variables of the app: name and value
+    secrets: tuple[tuple[str, str], ...] = ()  # the same, with the ARN of the secret it comes from
     # scaling
     scale_by: str = "target"  # or "step"
     scale_queue: str = ""  # empty: all queues together
@@ -126,6 +131,7 @@ class ProvisionOptions:
             raise SettingsError(f"--backlog is {self.backlog:g}; it must be more than 0.")
         if self.services and self.scale_queue:
             raise SettingsError("--scale and --scale-queue exclude each other.")
+        _check_variables(self.environment, self.secrets)
         _check_services(self.services)
         _check_unique("--queue", [queue.name for queue in self.queues])
         _check_unique("--task", [task.name for task in self.tasks])
@@ -160,6 +166,37 @@ def parse_scale(text: str) -> tuple[str, str]:
             "digits, _ and -."
         )
     return queue, service
+
+
+def parse_environment(text: str) -> tuple[str, str]:
+    """Parse ``NAME=VALUE``; else raise ``SettingsError``."""
+    return _parse_variable("--environment", text, "VALUE")
+
+
+def parse_secret(text: str) -> tuple[str, str]:
+    """Parse ``NAME=ARN``; else raise ``SettingsError``."""
+    name, arn = _parse_variable("--secret", text, "ARN")
+    if not _ARN.fullmatch(arn):
+        raise SettingsError(
+            f"--secret {name} is {arn!r}; it must be an ARN such as "
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop."
+        )
+    return name, arn
+
+
+def _parse_variable(flag: str, text: str, kind: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not _VARIABLE.fullmatch(name):
+        raise SettingsError(
+            f"{flag} begins with {name!r}; it must be NAME={kind}, the name of letters, digits "
+            "and _."
+        )
+    if name.startswith(ENV_PREFIX):
+        raise SettingsError(
+            f"{flag} {name}: the monitor's own settings are flags of this command, or inputs of "
+            "what it writes."
+        )
+    return name, value
 
 
 def _parse_limits(
@@ -227,6 +264,17 @@ def _check_arns(flag: str, arns: tuple[str, ...]) -> None:
                 f"{flag} is {arn!r}; it must be an ARN such as "
                 "arn:aws:sns:eu-west-1:123456789012:alerts."
             )
+
+
+def _check_variables(
+    environment: tuple[tuple[str, str], ...], secrets: tuple[tuple[str, str], ...]
+) -> None:
+    """ECS refuses a container that has a variable twice."""
+    _check_unique("--environment", [name for name, _ in environment], remedy="say which one")
+    _check_unique("--secret", [name for name, _ in secrets], remedy="say which one")
+    for name, _ in secrets:
+        if name in dict(environment):
+            raise SettingsError(f"--environment and --secret both give {name}; say which one.")
 
 
 def _check_services(services: tuple[tuple[str, str], ...]) -> None:

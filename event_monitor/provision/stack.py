@@ -17,7 +17,7 @@ from .render.grafana import grafana_dashboard
 from .render.search import search_notes
 from .scaling import build_scaling, scaling_notes
 from .series import encoded_dimensions
-from .task_definition import Container, container_definition, container_notes
+from .task_definition import Container, Variables, container_definition, container_notes
 
 __all__ = ["PIECES", "Piece", "Stack", "build_stack"]
 
@@ -48,6 +48,8 @@ class Stack:
     workers: tuple[int, int] = (0, 0)  # fewest, most
     policy: dict[str, object] | None = None
     container: Container | None = None
+    environment: Variables = ()  # of the app, for the container
+    secrets: Variables = ()  # the same, with the ARN of each secret
     container_policy: dict[str, object] | None = None
     container_notes: tuple[str, ...] = ()  # those of the notes that are about it
     scaling_notes: tuple[str, ...] = ()  # those about scaling
@@ -135,6 +137,8 @@ def _build(
         workers=(options.workers_from, options.workers_to),
         policy=policy if "iam" in wanted else None,
         container=container,
+        environment=options.environment,
+        secrets=options.secrets,
         container_policy=policy if "ecs" in wanted else None,
         container_notes=about_container,
         scaling_notes=about_scaling,

@@ -10,23 +10,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import ceil
 from pathlib import PurePosixPath
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from ..settings import Settings
 from ..settings import options as setting_options
 from ..settings.parsers import text_of
-from .inputs import MONITOR_INPUTS, STATE_INPUTS, USER, Input
+from .inputs import MANAGEMENT_INPUT, MONITOR_INPUTS, STATE_INPUTS, USER, Input
 from .options import ProvisionOptions
 
 __all__ = [
-    "CPU",
     "HEALTH_CHECK",
     "MAX_STOP_SECONDS",
-    "MEMORY",
     "OPERATING_SYSTEM",
     "REBALANCING",
     "STATE_VOLUME",
     "Container",
+    "Variables",
     "complete_container",
     "container_definition",
     "container_notes",
@@ -38,14 +37,15 @@ __all__ = [
     "watched_queues",
 ]
 
-CPU, MEMORY = "256", "512"  # the smallest of Fargate: a quarter of a core, half a GiB
 OPERATING_SYSTEM = "LINUX"
 REBALANCING = "DISABLED"  # it would start a second task beside the first, and is on by default
+#: Environment variables: of each its name, and its value or where that comes from.
+Variables = tuple[tuple[str, str], ...]
 #: Where the state is kept, if the settings have a ``state_dir``.
 STATE_VOLUME = "state"
 MAX_STOP_SECONDS = 120  # Fargate's limit
 _STOP_MARGIN_SECONDS = 10  # to disconnect and to exit, after the drain
-_SECRET_SETTINGS = frozenset({"management_url"})  # may hold a password: it belongs in a secret
+_SECRET_SETTINGS = frozenset({"management_url"})  # may hold a password: it comes as a secret
 _SET_BY_ECS = frozenset({"region"})  # as AWS_REGION
 
 
@@ -67,6 +67,13 @@ class MountPoint(TypedDict):
     readOnly: bool
 
 
+class Secret(TypedDict):
+    """A variable that comes from a secret; ``valueFrom`` is the name of the input with its ARN."""
+
+    name: str
+    valueFrom: str
+
+
 class Container(TypedDict):
     """A container definition as ECS writes it, as far as it is known without the inputs."""
 
@@ -78,6 +85,7 @@ class Container(TypedDict):
     mountPoints: list[MountPoint]
     stopTimeout: int
     environment: list[dict[str, object]]
+    secrets: list[Secret]
     healthCheck: HealthCheck
 
 
@@ -93,7 +101,12 @@ HEALTH_CHECK: HealthCheck = {
 
 def monitor_inputs(container: Container) -> tuple[Input, ...]:
     """Return what has to be said to run the container."""
-    return (*MONITOR_INPUTS, *(STATE_INPUTS if has_state(container) else ()))
+    secrets = {secret["valueFrom"] for secret in container["secrets"]}
+    return (
+        *MONITOR_INPUTS,
+        *((MANAGEMENT_INPUT,) if MANAGEMENT_INPUT.name in secrets else ()),
+        *(STATE_INPUTS if has_state(container) else ()),
+    )
 
 
 def has_state(container: Container) -> bool:
@@ -126,11 +139,7 @@ def watched_queues(settings: Settings, options: ProvisionOptions) -> tuple[str, 
 
 def container_notes(settings: Settings) -> tuple[str, ...]:
     """Return a sentence for each thing the container needs that cannot be written in it."""
-    notes = [
-        f"{option.environ} is left out, since it may hold a password: give it as a secret."
-        for option in setting_options()
-        if option.name in _SECRET_SETTINGS and getattr(settings, option.name) != option.default
-    ]
+    notes = []
     for name, place in _volumes(settings):
         if not PurePosixPath(place).is_absolute():
             notes.append(f"{place} is on the read-only root file system: give an absolute path.")
@@ -169,8 +178,15 @@ def container_definition(settings: Settings, options: ProvisionOptions) -> Conta
         "environment": [
             {"name": name, "value": value} for name, value in environment(settings).items()
         ],
+        "secrets": list(_secrets(settings)),
         "healthCheck": HEALTH_CHECK,
     }
+
+
+def _secrets(settings: Settings) -> Iterator[Secret]:
+    yield {"name": "EVENT_MONITOR_BROKER", "valueFrom": "monitor_broker_secret"}
+    if settings.management_url:
+        yield {"name": "EVENT_MONITOR_MANAGEMENT_URL", "valueFrom": MANAGEMENT_INPUT.name}
 
 
 def _volumes(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -186,7 +202,7 @@ def _volumes(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def complete_container(
     container: Container, value: Callable[[str], object], *, region: object
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the container with its inputs; ``value`` gives that of an input's name."""
     return {
         **container,
@@ -195,7 +211,10 @@ def complete_container(
             *container["environment"],
         ],
         "image": value("monitor_image"),
-        "secrets": [{"name": "EVENT_MONITOR_BROKER", "valueFrom": value("monitor_broker_secret")}],
+        "secrets": [
+            {"name": secret["name"], "valueFrom": value(secret["valueFrom"])}
+            for secret in container["secrets"]
+        ],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
@@ -208,15 +227,27 @@ def complete_container(
 
 
 def monitor_task(
-    container: Container, value: Callable[[str], object], *, role: object, region: object
+    container: Container,
+    value: Callable[[str], object],
+    *,
+    role: object,
+    region: object,
+    environment: Variables,
+    secrets: Variables,
 ) -> dict[str, object]:
-    """Return the parameters of ECS's RegisterTaskDefinition."""
+    """Return the parameters of ECS's RegisterTaskDefinition.
+
+    ``environment`` and ``secrets`` are variables of the app.
+    """
+    complete = complete_container(container, value, region=region)
+    complete["environment"] += [{"name": name, "value": text} for name, text in environment]
+    complete["secrets"] += [{"name": name, "valueFrom": arn} for name, arn in secrets]
     return {
         "family": container["name"],
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
-        "cpu": CPU,
-        "memory": MEMORY,
+        "cpu": value("monitor_cpu"),
+        "memory": value("monitor_memory"),
         "runtimePlatform": {
             "operatingSystemFamily": OPERATING_SYSTEM,
             "cpuArchitecture": value("monitor_architecture"),
@@ -224,7 +255,7 @@ def monitor_task(
         "executionRoleArn": value("monitor_execution_role"),
         "taskRoleArn": role,
         "volumes": [{"name": mount["sourceVolume"]} for mount in container["mountPoints"]],
-        "containerDefinitions": [complete_container(container, value, region=region)],
+        "containerDefinitions": [complete],
     }
 
 

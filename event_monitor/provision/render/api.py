@@ -161,7 +161,14 @@ def _monitor_calls(stack: Stack, container: Container) -> Iterator[tuple[str, Pa
     arn = f"arn:{{{{partition}}}}:iam::{{{{account}}}}:role/{role}"
     yield (
         "register_task_definition",
-        monitor_task(container, value, role=arn, region="{{region}}"),
+        monitor_task(
+            container,
+            value,
+            role=arn,
+            region="{{region}}",
+            environment=stack.environment,
+            secrets=stack.secrets,
+        ),
     )
     yield "create_service", monitor_service(container, value, task=container["name"])
 

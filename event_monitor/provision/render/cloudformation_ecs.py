@@ -82,7 +82,14 @@ def monitor_resources(stack: Stack, container: Container) -> Resources:
 
     yield "MonitorRole", _role(stack)
     task = _capitalized(
-        monitor_task(container, value, role=arn_of("MonitorRole"), region=ref("AWS::Region"))
+        monitor_task(
+            container,
+            value,
+            role=arn_of("MonitorRole"),
+            region=ref("AWS::Region"),
+            environment=stack.environment,
+            secrets=stack.secrets,
+        )
     )
     if has_state(container):
         task["Volumes"] = [_volume(mount["sourceVolume"]) for mount in container["mountPoints"]]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...settings import ENV_PREFIX
 from ..inputs import Input
 from ..policy import ECS_TRUST_POLICY
 from ..stack import Stack
 from ..task_definition import (
-    CPU,
-    MEMORY,
     OPERATING_SYSTEM,
     REBALANCING,
     STATE_VOLUME,
     Container,
+    Variables,
     complete_container,
     monitor_inputs,
 )
-from .hcl import Block, Comment, Raw, encoded, inline, output, variable
+from .hcl import Block, Call, Comment, Raw, encoded, inline, output, variable
 
 __all__ = ["ecs_parts"]
 
@@ -26,6 +26,14 @@ def ecs_parts(stack: Stack, container: Container) -> Iterator[Block | Comment]:
     """Yield role, task definition and service of one monitor, and the outputs."""
     yield Comment("Decide: what runs, where, and under which roles.")
     yield from map(_variable, monitor_inputs(container))
+    yield _variables_of_app(
+        "monitor_environment", "Environment variables of the app.", stack.environment
+    )
+    yield _variables_of_app(
+        "monitor_secrets",
+        "The same that come from secrets: of each the ARN, which may go on with :KEY::.",
+        stack.secrets,
+    )
     yield Block(
         "resource",
         ("aws_iam_role", "monitor"),
@@ -58,6 +66,26 @@ def _variable(value: Input) -> Block:
     return variable(value.name, value.description, kind=kind, default=value.default, check=check)
 
 
+def _variables_of_app(name: str, description: str, default: Variables) -> Block:
+    return variable(
+        name,
+        description,
+        kind=Raw("map(string)"),
+        default=dict(default),
+        check=(
+            f'alltrue([for name in keys(var.{name}) : !startswith(name, "{ENV_PREFIX}")])',
+            "The monitor's own settings are not changed here: write these files anew.",
+        ),
+    )
+
+
+def _with_variables_of_app(own: object, name: str, key: str) -> Call:
+    """Return the container's own variables and, after them, those of that variable."""
+    return Call(
+        "concat", own, Raw(f"[for name, value in var.{name} : {{ name = name, {key} = value }}]")
+    )
+
+
 def _reference(name: str) -> Raw:
     return Raw(f"var.{name}")
 
@@ -86,6 +114,12 @@ def _permissions(stack: Stack) -> Block:
 
 def _task_definition(container: Container) -> Block:
     complete = complete_container(container, _reference, region=Raw("data.aws_region.current.id"))
+    complete["environment"] = _with_variables_of_app(
+        complete["environment"], "monitor_environment", "value"
+    )
+    complete["secrets"] = _with_variables_of_app(
+        complete["secrets"], "monitor_secrets", "valueFrom"
+    )
     return Block(
         "resource",
         ("aws_ecs_task_definition", "monitor"),
@@ -93,8 +127,8 @@ def _task_definition(container: Container) -> Block:
             ("family", container["name"]),
             ("requires_compatibilities", ["FARGATE"]),
             ("network_mode", "awsvpc"),
-            ("cpu", CPU),
-            ("memory", MEMORY),
+            ("cpu", Raw("var.monitor_cpu")),
+            ("memory", Raw("var.monitor_memory")),
             ("execution_role_arn", Raw("var.monitor_execution_role")),
             ("task_role_arn", Raw("aws_iam_role.monitor.arn")),
             ("container_definitions", encoded([complete])),

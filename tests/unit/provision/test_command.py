@@ -21,6 +21,8 @@ from event_monitor.settings import Settings
 from ...support import proj
 from ...support.identity import Identity
 
+SECRET = "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/key"
+
 
 def typed(*arguments: str) -> Result:
     """Run ``event-monitor provision`` with these arguments."""
@@ -189,6 +191,21 @@ def test_grafana_is_the_same_in_every_form(form: str) -> None:
         (
             ["autoscaling", "--interval", "90"],
             "a target cannot be tracked with an interval of 90 seconds",
+        ),
+        (
+            ["ecs", "--environment", "A-B=1"],
+            "--environment begins with 'A-B'; it must be NAME=",
+        ),
+        (["ecs", "--secret", "A"], "--secret begins with 'A'; it must be NAME=ARN"),
+        (
+            ["ecs", "--secret", "A=b"],
+            "--secret A is 'b'; it must be an ARN such as arn:aws:",
+        ),
+        (["ecs", "--environment", "EVENT_MONITOR_APP=x"], "settings are flags of this command"),
+        (["ecs", "--environment", "A=1", "--environment", "A=2"], "--environment A is given twice"),
+        (
+            ["ecs", "--environment", "A=1", "--secret", f"A={SECRET}"],
+            "--environment and --secret both give A; say which one.",
         ),
         (["alarms", "--task", "a:p95=x"], "say a time above 0 such as 90, 5m or 1h."),
         (["alarms", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),

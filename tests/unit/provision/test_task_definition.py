@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from event_monitor.provision.options import ProvisionOptions, QueueLimits
+from event_monitor.provision.render.api import api_calls
 from event_monitor.provision.render.cloudformation import cloudformation_template
 from event_monitor.provision.render.terraform import terraform_files
 from event_monitor.provision.stack import PIECES, build_stack
@@ -31,6 +32,9 @@ def test_the_container_has_these_settings() -> None:
     assert "secret@" not in str(build_stack(PIECES, hidden, ProvisionOptions()))
 
 
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop:key::"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -46,16 +50,74 @@ def test_the_monitor_watches_every_queue_that_is_named(options: ProvisionOptions
     assert {"name": "EVENT_MONITOR_QUEUES", "value": "celery,mail"} in container["environment"]
 
 
+def test_the_management_url_comes_from_a_secret_that_has_to_be_named() -> None:
+    """It may hold a password; whoever has none is not asked."""
+    stack = build_stack(
+        ("ecs",), Settings(management_url="http://guest:secret@mq:15672"), ProvisionOptions()
+    )
+
+    terraform = " ".join(terraform_files(stack)["ecs.tf"].split())
+    assert 'variable "monitor_management_secret" { type = string description' in terraform
+    template = read_back(cloudformation_template(stack))
+    assert "Default" not in template["Parameters"]["MonitorManagementSecret"]
+    (container,) = template["Resources"]["MonitorTask"]["Properties"]["ContainerDefinitions"]
+    assert container["Secrets"] == [
+        {"Name": "EVENT_MONITOR_BROKER", "ValueFrom": {"Ref": "MonitorBrokerSecret"}},
+        {"Name": "EVENT_MONITOR_MANAGEMENT_URL", "ValueFrom": {"Ref": "MonitorManagementSecret"}},
+    ]
+    (task,) = read_back(api_calls(stack))["register_task_definition"]
+    secrets = {
+        secret["name"]: secret["valueFrom"] for secret in task["containerDefinitions"][0]["secrets"]
+    }
+    assert secrets["EVENT_MONITOR_MANAGEMENT_URL"] == "{{monitor_management_secret}}"
+    plain = build_stack(("ecs",), Settings(), ProvisionOptions())
+    assert "management" not in terraform_files(plain)["ecs.tf"]
+
+
+def test_the_app_gets_its_variables_and_secrets() -> None:
+    """After the monitor's own; in Terraform they are defaults, and literal."""
+    options = ProvisionOptions(environment=(("DB", '${x} "q"'),), secrets=(("KEY", SECRET),))
+    stack = build_stack(("ecs",), Settings(), options)
+
+    template = read_back(cloudformation_template(stack))
+    (container,) = template["Resources"]["MonitorTask"]["Properties"]["ContainerDefinitions"]
+    assert container["Environment"][-1] == {"Name": "DB", "Value": '${x} "q"'}
+    assert container["Secrets"][-1] == {"Name": "KEY", "ValueFrom": SECRET}
+    (task,) = read_back(api_calls(stack))["register_task_definition"]
+    (container,) = task["containerDefinitions"]
+    assert container["environment"][-1] == {"name": "DB", "value": '${x} "q"'}
+    assert container["secrets"][-1] == {"name": "KEY", "valueFrom": SECRET}
+    terraform = terraform_files(stack)["ecs.tf"]
+    assert f'default = {{\n    KEY = "{SECRET}"\n  }}' in terraform
+    assert 'DB = "$${x} \\"q\\""' in terraform
+    for name, key in (("environment", "value"), ("secrets", "valueFrom")):
+        entries = f"[for name, value in var.monitor_{name} : {{ name = name, {key} = value }}]"
+        assert f"], {entries})" in terraform
+
+
+def test_cpu_and_memory_can_be_changed() -> None:
+    """The defaults are the least that Fargate has."""
+    stack = build_stack(("ecs",), Settings(), ProvisionOptions())
+
+    terraform = " ".join(terraform_files(stack)["ecs.tf"].split())
+    assert "cpu = var.monitor_cpu memory = var.monitor_memory" in terraform
+    template = read_back(cloudformation_template(stack))
+    task = template["Resources"]["MonitorTask"]["Properties"]
+    assert (task["Cpu"], task["Memory"]) == ({"Ref": "MonitorCpu"}, {"Ref": "MonitorMemory"})
+    defaults = [template["Parameters"][name]["Default"] for name in ("MonitorCpu", "MonitorMemory")]
+    assert defaults == ["256", "512"]
+    (call,) = read_back(api_calls(stack))["register_task_definition"]
+    assert (call["cpu"], call["memory"]) == ("256", "512")
+
+
 def test_what_the_container_needs_besides_is_said() -> None:
-    """A secret, and a volume; a deployment would lose what is on the disk."""
-    settings = Settings(state_dir="/var/lib/em", management_url="http://guest:secret@mq:15672")
+    """A volume; a deployment would lose what is on the disk."""
+    settings = Settings(state_dir="/var/lib/em")
 
     notes = " ".join(build_stack(("ecs",), settings, ProvisionOptions()).notes)
 
     assert "/var/lib/em is a volume that user 1000 has to own" in notes
-    assert "EVENT_MONITOR_MANAGEMENT_URL is left out" in notes
     assert "mount a volume" in notes
-    assert "secret@" not in notes
     assert build_stack(("ecs",), Settings(), ProvisionOptions()).notes == ()
 
 
