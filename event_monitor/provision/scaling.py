@@ -25,7 +25,13 @@ from .model import (
     resource_name,
 )
 from .options import ProvisionOptions
-from .series import encoded_dimensions, period_seconds_of, published_series, queue_split
+from .series import (
+    encoded_dimensions,
+    is_published,
+    period_seconds_of,
+    published_series,
+    queue_split,
+)
 from .task_definition import MAX_STOP_SECONDS, watched_queues
 
 __all__ = [
@@ -56,6 +62,10 @@ _BUSY_PERCENT = 50.0  # of the pool processes; with fewer busy there is a worker
 _NOTHING = 0.001  # below it nothing is busy: one of 100,000 pool processes is this much percent
 _IDLE_SECONDS = 900  # as long as target tracking waits; a lull is no reason to stop workers
 _MANY = 4  # times the wanted backlog: add more workers at once
+
+# What a service is scaled by, and what is asked for besides if it may go to zero.
+_NEEDED = ("QueueLength", "BacklogPerWorker", "WorkerUtilization")
+_NEEDED_FROM_ZERO = ("QueueConsumers", "QueueUnacked")
 
 _NO_DATA = "No data changes nothing: scaling in blindly would stop workers that are needed."
 
@@ -109,11 +119,28 @@ class _Fleet:
         return encoded_dimensions((queue_split(self.queue),))[0][1] if self.queue else ""
 
     def policies(self) -> Iterator[ScalingPolicy]:
+        self._check_by_queue()
         yield self._track() if self.options.scale_by == "target" else self._out()
         yield self._in()
         if not self.options.workers_from:
             yield self._wake()
             yield self._sleep()
+
+    def _check_by_queue(self) -> None:
+        """Raise ``SettingsError`` that names all at once that the queue has to publish."""
+        needed = _NEEDED if self.options.workers_from else _NEEDED + _NEEDED_FROM_ZERO
+        missing = tuple(
+            metric
+            for metric in needed
+            if is_published(metric, self.settings)
+            and not is_published(metric, self.settings, split="QueueName")
+        )
+        if self.queue and missing:
+            raise SettingsError(
+                f"`by_queue` has no {' and no '.join(missing)}, which scaling by a queue needs: "
+                f"add --by-queue {text_of((*self.settings.by_queue, *missing))}, here and to the "
+                "monitor."
+            )
 
     def _track(self) -> ScalingPolicy:
         if self.settings.interval > _TRACKED_SECONDS:

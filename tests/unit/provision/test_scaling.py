@@ -152,3 +152,16 @@ def test_what_a_queue_does_not_publish_is_refused(missing: str) -> None:
 
     with pytest.raises(SettingsError, match=f"`by_queue` has no {missing}"):
         build_scaling(replace(PLAIN, by_queue=by_queue), replace(FROM_ZERO, scale_queue="celery"))
+
+
+def test_all_that_a_queue_does_not_publish_is_named_with_the_flag_that_helps() -> None:
+    """What the flag says is enough."""
+    options = ProvisionOptions(workers_from=0, services=(("celery", "workers"),))
+    by_queue = ("QueueLength", "BacklogPerWorker", "WorkerUtilization")
+
+    with pytest.raises(SettingsError) as refused:
+        build_scaling(replace(PLAIN, by_queue=by_queue), options)
+
+    assert "has no QueueConsumers and no QueueUnacked, which" in str(refused.value)
+    flag = str(refused.value).partition("--by-queue ")[2].partition(", ")[0]
+    assert build_scaling(replace(PLAIN, by_queue=tuple(flag.split(","))), options)
