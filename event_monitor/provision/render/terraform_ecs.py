@@ -43,10 +43,11 @@ def ecs_parts(stack: Stack, container: Container) -> Iterator[Block | Comment]:
             ("tags", Raw("local.tags")),
         ),
     )
-    yield _permissions(stack)
+    permissions = _permissions(stack)
+    yield permissions
     yield _task_definition(container)
     yield Comment("One task, and never two at once: a second monitor would count everything again.")
-    yield _service(container)
+    yield _service(container, permissions)
     yield output("role_arn", "ARN of the monitor's role.", Raw("aws_iam_role.monitor.arn"))
     yield output("role_name", "Name of the monitor's role.", Raw("aws_iam_role.monitor.name"))
     yield output("service_name", "Name of its service.", Raw("aws_ecs_service.monitor.name"))
@@ -172,7 +173,8 @@ def _volume(name: str) -> Block:
     return Block("volume", body=(("name", name), file_system))
 
 
-def _service(container: Container) -> Block:
+def _service(container: Container, permissions: Block) -> Block:
+    """Return the service, which starts when its role may publish, and stops before."""
     return Block(
         "resource",
         ("aws_ecs_service", "monitor"),
@@ -187,6 +189,7 @@ def _service(container: Container) -> Block:
             ("availability_zone_rebalancing", REBALANCING),
             ("propagate_tags", "SERVICE"),
             ("tags", Raw("local.tags")),
+            ("depends_on", [Raw(".".join(permissions.labels))]),
             Block("deployment_circuit_breaker", body=(("enable", True), ("rollback", True))),
             Block(
                 "network_configuration",

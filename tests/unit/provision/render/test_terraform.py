@@ -177,6 +177,14 @@ def test_no_policy_is_written_that_nothing_uses() -> None:
     assert '"aws_iam_role_policy"' in ecs["ecs.tf"]
 
 
+def test_the_service_waits_for_its_permissions() -> None:
+    """A monitor that may not publish yet would look broken."""
+    both, ecs = words(files("iam", "ecs")["ecs.tf"]), words(files("ecs")["ecs.tf"])
+
+    assert "depends_on = [aws_iam_role_policy_attachment.monitor]" in both
+    assert "depends_on = [aws_iam_role_policy.monitor]" in ecs
+
+
 def test_the_state_is_kept_on_a_file_system_if_one_is_given() -> None:
     """Without a state there is nothing to ask for."""
     assert "efs_volume_configuration" in files("ecs", settings=Settings(state_dir="/s"))["ecs.tf"]
