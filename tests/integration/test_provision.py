@@ -212,6 +212,7 @@ def put_by_hand(client: Any, name: str) -> None:
 
 # -- Terraform -------------------------------------------------------------------------------------
 
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop"
 MONITOR = """\
   monitor_image            = "shop:1"
   monitor_app              = "shop"
@@ -236,6 +237,8 @@ mock_provider "aws" {
 }
 
 variables {
+  monitor_management_secret = "SECRET"
+  monitor_state_file_system = "fs-1"
   workers_cluster          = "main"
   workers_service          = "workers"
   MONITOR
@@ -259,8 +262,15 @@ run "everything" {
     condition     = strcontains(aws_ecs_task_definition.monitor.container_definitions, "shop:1")
     error_message = "the image must reach the container"
   }
+  assert {
+    condition = strcontains(
+      aws_ecs_task_definition.monitor.container_definitions,
+      jsonencode({ name = "KEY", valueFrom = "SECRET" })
+    )
+    error_message = "the secrets of the app must reach the container"
+  }
 }
-""".replace("MONITOR", MONITOR)
+""".replace("MONITOR", MONITOR).replace("SECRET", SECRET)
 
 PROVIDER = """\
 provider "aws" {
@@ -285,6 +295,8 @@ def test_terraform_is_formatted_and_valid_and_plans(folder: Path, scale_by: str)
         *("all", "--out", str(folder), "--scale-by", scale_by, "--workers-from", "0"),
         *("--queue", f"{HOSTILE}:max_length=7", "--task", f"{HOSTILE}:p95=3.5,failures=10"),
         *("--dimensions", "Cost center=%{x} ${y}", "--sqs-queue", "arn:aws:sqs:x:1:q"),
+        *("--environment", "DSN=%{x} ${y}", "--secret", f"KEY={SECRET}"),
+        *("--management-url", "http://mq:15672", "--state-dir", "/var/lib/em"),
     )
     assert result.exit_code == 0, result.output
 

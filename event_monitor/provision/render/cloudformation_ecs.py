@@ -111,7 +111,7 @@ def _volume(name: str) -> dict[str, object]:
     if name != STATE_VOLUME:
         return {"Name": name}
     file_system, access_point = (ref(camel_case(value.name)) for value in STATE_INPUTS)
-    access = {"AccessPointId": if_else("HasAccessPoint", access_point, no_value())}
+    access = if_else("HasAccessPoint", {"AccessPointId": access_point}, no_value())
     configuration = {
         "FilesystemId": file_system,
         "TransitEncryption": "ENABLED",

@@ -149,28 +149,26 @@ def _task_definition(container: Container) -> Block:
 def _volume(name: str) -> Block:
     if name != STATE_VOLUME:
         return Block("volume", body=(("name", name),))
-    content = Block(
-        "content",
-        body=(
+    file_system = _if_given(
+        "monitor_state_file_system",
+        "efs_volume_configuration",
+        (
             ("file_system_id", Raw("var.monitor_state_file_system")),
             ("transit_encryption", "ENABLED"),
-            Block(
+            _if_given(
+                "monitor_state_access_point",
                 "authorization_config",
-                body=(
-                    (
-                        "access_point_id",
-                        Raw(
-                            'var.monitor_state_access_point == "" ? null : '
-                            "var.monitor_state_access_point"
-                        ),
-                    ),
-                ),
+                (("access_point_id", Raw("var.monitor_state_access_point")),),
             ),
         ),
     )
-    given = Raw('var.monitor_state_file_system == "" ? [] : [1]')
-    file_system = Block("dynamic", ("efs_volume_configuration",), (("for_each", given), content))
     return Block("volume", body=(("name", name), file_system))
+
+
+def _if_given(input_name: str, kind: str, content: tuple[tuple[str, object] | Block, ...]) -> Block:
+    """Return a block that is there only if the input is not empty."""
+    given = Raw(f'var.{input_name} == "" ? [] : [1]')
+    return Block("dynamic", (kind,), (("for_each", given), Block("content", body=content)))
 
 
 def _service(container: Container, permissions: Block) -> Block:

@@ -187,7 +187,13 @@ def test_the_service_waits_for_its_permissions() -> None:
 
 def test_the_state_is_kept_on_a_file_system_if_one_is_given() -> None:
     """Without a state there is nothing to ask for."""
-    assert "efs_volume_configuration" in files("ecs", settings=Settings(state_dir="/s"))["ecs.tf"]
+    kept = words(files("ecs", settings=Settings(state_dir="/s"))["ecs.tf"])
+    for kind, name in (
+        ("efs_volume_configuration", "file_system"),
+        ("authorization_config", "access_point"),
+    ):
+        given = f'for_each = var.monitor_state_{name} == "" ? [] : [1]'
+        assert f'dynamic "{kind}" {{ {given}' in kept
     assert "efs" not in files("ecs")["ecs.tf"]
 
 
