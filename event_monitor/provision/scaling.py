@@ -67,7 +67,8 @@ _MANY = 4  # times the wanted backlog: add more workers at once
 _NEEDED = ("QueueLength", "BacklogPerWorker", "WorkerUtilization")
 _NEEDED_FROM_ZERO = ("QueueConsumers", "QueueUnacked")
 
-_NO_DATA = "No data changes nothing: scaling in blindly would stop workers that are needed."
+_NO_DATA_STARTS = "No data starts nothing: how much waits is unknown then."
+_NO_DATA_STOPS = "No data stops nothing: scaling in blindly would stop workers that are needed."
 
 
 def build_scaling(settings: Settings, options: ProvisionOptions) -> tuple[ScaledService, ...]:
@@ -288,9 +289,10 @@ class _Fleet:
         periods: int,
         expression: str = "",
     ) -> Alarm:
+        starts = comparison == ">"  # workers; else it stops them
         return Alarm(
             name=self._name(key),
-            description=f"{description} {_NO_DATA}",
+            description=f"{description} {_NO_DATA_STARTS if starts else _NO_DATA_STOPS}",
             series=series,
             expression=expression,
             comparison=comparison,

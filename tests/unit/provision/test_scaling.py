@@ -67,6 +67,20 @@ def test_no_data_never_scales_in(options: ProvisionOptions) -> None:
     assert triggered(options, [*quarter_of_an_hour()[1:], ()]) == set()
 
 
+def test_each_alarm_says_what_no_data_means_to_it() -> None:
+    """Starting is not stopping."""
+    said = {
+        key: alarm.description.partition(" No data ")[2].partition(":")[0]
+        for key, alarm in alarms(replace(FROM_ZERO, scale_by="step")).items()
+    }
+    assert said == {
+        "out": "starts nothing",
+        "wake": "starts nothing",
+        "in": "stops nothing",
+        "sleep": "stops nothing",
+    }
+
+
 def test_steps_scale_out_when_there_is_much() -> None:
     """Further if it is several times the target."""
     (service,) = build_scaling(PLAIN, STEPS)
