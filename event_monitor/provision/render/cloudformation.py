@@ -152,13 +152,15 @@ def _parameters(template: Stack, stack: Stack) -> Entries:
         "Pages",
         _list(
             "ARNs of the SNS topics that alarms notify too if somebody has to get up for them.",
-            stack.pages,
+            # Alarms that page notify both, and each topic once.
+            tuple(page for page in stack.pages if page not in stack.topics),
         ),
     )
     for alarm in template.known_alarms:
         if alarm.cluster_wide:
             name = short_name(alarm.name)
-            default = float(alarm.threshold)
+            number = float(alarm.threshold)
+            default = int(number) if number.is_integer() else number
             yield (
                 threshold_parameter(name),
                 {"Type": "Number", "Default": default, "Description": f"Of the alarm {name}."},
@@ -218,7 +220,7 @@ def _is_given(name: str, *, is_list: bool = False) -> dict[str, object]:
 def _list(description: str, default: tuple[str, ...]) -> dict[str, object]:
     return {
         "Type": "CommaDelimitedList",
-        "Default": ",".join(default),
+        "Default": ",".join(dict.fromkeys(default)),
         "Description": description,
     }
 

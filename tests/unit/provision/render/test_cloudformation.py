@@ -67,6 +67,16 @@ def test_cloudformation_substitutes_nothing_but_what_is_meant() -> None:
     assert "${!PROP('Dim.TaskName')}" in body
 
 
+def test_a_topic_that_is_named_twice_is_notified_once() -> None:
+    """As in the other forms."""
+    (topic,), (page,) = OPTIONS.topics, OPTIONS.pages
+    options = replace(OPTIONS, topics=(topic, topic), pages=(topic, page))
+    template = read_back(cloudformation_template(build_stack(("alarms",), EVERYTHING, options)))
+
+    defaults = [template["Parameters"][name]["Default"] for name in ("Topics", "Pages")]
+    assert defaults == [topic, page]
+
+
 def test_defaults_are_what_was_chosen() -> None:
     """Parameters for what differs between accounts and environments."""
     template = read_back(cloudformation_template(build_stack(("alarms",), EVERYTHING, OPTIONS)))
@@ -84,6 +94,11 @@ def test_defaults_are_what_was_chosen() -> None:
     alarm = template["Resources"]["AlarmTooFewWorkers"]["Properties"]
     assert alarm["Threshold"] == {"Ref": "ThresholdTooFewWorkers"}
     assert defaults["ThresholdTooFewWorkers"] == 1
+    assert {
+        type(default)
+        for name, default in defaults.items()
+        if name.startswith("Threshold") and default == int(default)
+    } == {int}
     assert alarm["AlarmDescription"]["Fn::Sub"].startswith(
         "Fewer than ${ThresholdTooFewWorkers} workers are online."
     )
