@@ -270,6 +270,14 @@ run "everything" {
     error_message = "the secrets of the app must reach the container"
   }
 }
+
+run "fewer" {
+  command = plan
+  variables {
+    workers_to = -1
+  }
+  expect_failures = [aws_appautoscaling_target.workers]
+}
 """.replace("MONITOR", MONITOR).replace("SECRET", SECRET)
 
 PROVIDER = """\

@@ -24,6 +24,15 @@ _COUNT_ADVICE = (
     "apply undoes what was scaled."
 )
 
+#: A validation can refer to another variable only since Terraform 1.9.
+_NOT_FEWER = Block(
+    "precondition",
+    body=(
+        ("condition", Raw("var.workers_to >= var.workers_from")),
+        ("error_message", "workers_to must not be less than workers_from."),
+    ),
+)
+
 
 def scaling_parts(stack: Stack) -> Iterator[Block | Comment]:
     """Yield variables, then of each service its target, policies, and alarms; then the output."""
@@ -90,6 +99,7 @@ def _target(service: ScaledService) -> Block:
             ("min_capacity", Raw("var.workers_from")),
             ("max_capacity", Raw("var.workers_to")),
             ("tags", Raw("local.tags")),
+            Block("lifecycle", body=(_NOT_FEWER,)),
         ),
     )
 

@@ -208,6 +208,7 @@ def test_several_services_are_scaled_in_one_module() -> None:
     assert 'celery = "workers"' in words(written)
     assert "ignore_changes = [desired_count]" in written
     assert written.count("disable_scale_in   = true") == 2
+    assert written.count("condition     = var.workers_to >= var.workers_from") == 2
 
 
 @pytest.mark.parametrize("piece", PIECES[:-1])
