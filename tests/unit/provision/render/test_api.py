@@ -32,7 +32,14 @@ def calls_of(stack: Stack) -> Any:
     [
         (EVERYTHING, OPTIONS),
         (EVERYTHING, STEPS),
-        (Settings(state_dir="/var/lib/em"), SEVERAL),
+        (
+            Settings(state_dir="/var/lib/em", management_url="http://mq:15672"),
+            replace(
+                SEVERAL,
+                environment=(("STAGE", "prod"),),
+                secrets=(("KEY", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"),),
+            ),
+        ),
         (Settings(), replace(SEVERAL, workers_from=1)),
     ],
 )

@@ -23,8 +23,12 @@ from event_monitor.settings import Settings
 from ..examples import EVERYTHING, OPTIONS, STEPS, read_back
 
 PLAIN = Settings(drain_seconds=600.0)
-KEPT = Settings(state_dir="/var/lib/em")
-SEVERAL = ProvisionOptions(services=(("celery", "workers"), ('mail."é', "mailers")))
+KEPT = Settings(state_dir="/var/lib/em", management_url="http://mq:15672")
+SEVERAL = ProvisionOptions(
+    services=(("celery", "workers"), ('mail."é', "mailers")),
+    environment=(("DSN", "${x} %{y}"),),
+    secrets=(("KEY", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop"),),
+)
 
 
 def test_cloudformation_has_no_warnings(tmp_path: Path) -> None:
