@@ -310,6 +310,17 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         next_step="check",
     ),
     AlarmDefinition(
+        key="probe-failures",
+        description=(
+            "The broker or the workers cannot be asked: what only they know, such as the length "
+            "and the age of queues, is unknown, and its alarms are silent."
+        ),
+        metrics=("ProbeFailures",),
+        comparison=">",
+        threshold=0,
+        next_step="check",
+    ),
+    AlarmDefinition(
         key="publish-failures",
         description=(
             "The monitor fails to send to CloudWatch; unsent data is kept and sent again."
@@ -380,13 +391,14 @@ TASK_ALARMS: tuple[AlarmDefinition[TaskLimits], ...] = (
     AlarmDefinition(
         key="runtime-p95",
         description=(
-            "One in twenty runs of this task takes longer than {limits.p95:g} seconds. "
-            "It is checked however few runs there are."
+            "One in twenty runs of this task that succeed in {period}, or one of fewer, takes "
+            "longer than {limits.p95:g} seconds."
         ),
         metrics=("TaskRuntime",),
         statistic="p95",
         comparison=">",
         threshold=lambda limits: limits.p95,
+        period=lambda _: _TASK_RATE_PERIOD,  # it may run seldom
     ),
     AlarmDefinition(
         key="failure-rate",

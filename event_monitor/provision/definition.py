@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from ..catalog import spec
 from ..settings import Settings
 from .model import Comparison, MissingData
 from .options import ProvisionOptions, QueueLimits, TaskLimits
@@ -31,6 +32,8 @@ NOT_BREACHING = NoData(
     treated_as="notBreaching",
     reason="No data is not a problem here: the alarm monitor-dead covers it.",
 )
+#: The same where the broker or the workers are asked for it.
+_UNKNOWN = "No data is unknown: the alarms probe-failures and monitor-dead cover it."
 
 #: What to type first when the alarm is on.
 NextStep = Literal["status", "check", "healthcheck"]
@@ -126,7 +129,9 @@ class AlarmDefinition(Generic[Limits]):
         }[self.next_step]
         page = f" Look at {options.page_url}." if options.page_url else ""
         wait = "It goes off at once." if waiting.datapoints == 1 else f"It waits for {waiting}."
-        return f"{text} {wait} {self.no_data.reason} Next: {command}.{page}"
+        asked_for = any(spec(metric).needs for metric in self.metrics)
+        no_data = _UNKNOWN if asked_for and self.no_data is NOT_BREACHING else self.no_data.reason
+        return f"{text} {wait} {no_data} Next: {command}.{page}"
 
     def expression_for(self, options: ProvisionOptions) -> str:
         """Return the metric math; it never divides by 0, even if no failures are required."""

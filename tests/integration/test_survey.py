@@ -184,6 +184,7 @@ def test_whatever_an_alarm_watches_arrives(
         "queue_age_limits": "elsewhere=60:600",
     }
     choices = ProvisionOptions(
+        has_schedules=False,
         queues=(
             parse_queue_limits("celery:max_length=100"),
             parse_queue_limits(f"{HOSTILE}:max_age=60"),

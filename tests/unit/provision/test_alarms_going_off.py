@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from event_monitor.distribution import Distribution
 from event_monitor.metrics import metrics_from
 from event_monitor.provision.alarms import build_alarms
 from event_monitor.provision.options import ProvisionOptions, QueueLimits, TaskLimits
@@ -121,6 +122,7 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
             [period(survey=surveyed(worker=replace(IDLE_WORKER, reserved=2_000)))] * 5,
             {"tasks-reserved"},
         ),
+        ([period(survey=replace(surveyed(), failures=1))] * 3, {"probe-failures"}),
         ([period(events_lost=(("celery@0", 3),))] * 5, {"events-lost"}),
         ([period(report=PublisherReport(unsent=9, unsent_seconds=901.0))] * 3, {"spool-age"}),
         ([period(report=PublisherReport(failures=1))] * 5, {"publish-failures"}),
@@ -130,6 +132,16 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
 def test_trouble_sets_off_its_own_alarm_only(periods: list[Period], expected: set[str]) -> None:
     """Each alarm is about one thing."""
     assert on(periods) == expected
+
+
+def test_a_task_that_runs_seldom_is_slow_by_one_run() -> None:
+    """Once in half an hour, and it took longer than it may; no data ends it some windows later."""
+    slow = period(counts=TaskCounts(succeeded=1, runtime=Distribution((31.0,), (1,))))
+    minutes = [*[period()] * 40, slow, *[period()] * 28]
+
+    assert on(minutes[:40]) == set()
+    assert on(minutes[:41]) == on(minutes) == {"runtime-p95-shop.pay"}
+    assert on([*minutes, *[period()] * 62]) == set()
 
 
 def test_a_lost_broker_sets_off_its_alarm() -> None:
