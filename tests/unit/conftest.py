@@ -21,6 +21,12 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's URL had for a password may be a word of the next one's sentences."""
+    monkeypatch.setattr("event_monitor.redaction._secrets", set())
+
+
+@pytest.fixture(autouse=True)
 def _sockets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a health check find no monitor of another test's: sockets belong to the whole machine."""
     made: set[str] = set()

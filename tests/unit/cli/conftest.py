@@ -22,7 +22,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ):
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone too
         monkeypatch.delenv(variable)
-    monkeypatch.setattr("event_monitor.redaction._secrets", set())
     root = logging.getLogger()
     handlers = root.handlers[:]
     yield tmp_path
