@@ -57,7 +57,7 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "running? Overdue are {tasks}{named}",
     "schedules-unseen": "periodic tasks were never seen, {tasks} of them, and are not judged: "
     "nothing sends them here, or no event tells of them{named}",
-    "tasks-failing": "every run fails, of {tasks} tasks{named}",
+    "tasks-failing": "tasks of which every run fails: {tasks}{named}",
     "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
     "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
     "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "

@@ -173,14 +173,10 @@ class WorkerLoss:
 
 @dataclass(frozen=True, slots=True)
 class FailingTask:
-    """A task name of which nothing but failures has come lately.
-
-    ``since`` is when the window of the first was opened: wall-clock seconds since the epoch.
-    """
+    """A task name of which nothing but failures has come lately, and how many."""
 
     name: str
     failures: int
-    since: float
 
 
 @dataclass(frozen=True, slots=True)

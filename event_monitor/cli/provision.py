@@ -229,9 +229,8 @@ def provision(
     from ..provision.known_names import check_names
     from ..provision.stack import PIECES, build_stack
 
-    if (
-        options.tasks or options.queues or options.scale_queue or options.services
-    ):  # else nothing has to be imported
+    # Without a name to check nothing of the app has to be imported.
+    if options.tasks or options.queues or options.scale_queue or options.services:
         names = names_in(app, settings)
         check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from ..catalog import spec
 from ..distribution import Distribution
 from ..errors import SettingsError
 from ..settings import Settings
@@ -107,7 +108,11 @@ def estimate(
 ) -> Estimate:
     """Return the bill of a month in which every task and worker is seen all the time."""
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
-    published = metrics_from(_snapshot(cluster), everything)
+    published = [
+        metric
+        for metric in metrics_from(_snapshot(cluster), everything)
+        if all(getattr(settings, need) for need in spec(metric.name).needs)
+    ]
     static = len(settings.dimensions)
     by_split = Counter(_split(metric, static) for metric in published)
     per_shot = ceil(len(published) / DATA_PER_REQUEST)

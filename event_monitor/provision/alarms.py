@@ -131,7 +131,8 @@ def _queue_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Ala
 def _known_queues(settings: Settings, options: ProvisionOptions) -> Iterator[QueueLimits]:
     """Yield every queue known by name.
 
-    Its own limits come first, then the critical limits of the settings, then the age for all.
+    Its own limits come first, then the critical limits of the settings, then those of all
+    queues.
     """
     asked_for = {queue.name: queue for queue in options.queues}
     in_settings = (

@@ -92,9 +92,8 @@ class AlarmDefinition(Generic[Limits]):
     is_per_shot: bool = False  # the threshold is that of one shot; a period may have several
     pages: bool = False
     next_step: NextStep = "status"
-    applies: Callable[[Settings, ProvisionOptions], bool] = (
-        _always  # else it is left out without a note
-    )
+    # Where it does not apply it is left out without a note.
+    applies: Callable[[Settings, ProvisionOptions], bool] = _always
 
     def threshold_for(self, limits: Limits, settings: Settings) -> float | None:
         """Return the threshold under these limits; None if they leave the alarm out."""

@@ -26,7 +26,7 @@ class FailingTasks:
 
     def __init__(self, may_fail: Iterable[str] = ()) -> None:
         self._may_fail = tuple(may_fail)
-        self._failures: dict[str, tuple[FailingTask, float]] = {}  # with when the last was counted
+        self._failures: dict[str, tuple[int, float]] = {}  # how many, and when the last was counted
 
     def after(self, window: Window) -> tuple[FailingTask, ...]:
         """Return those that fail after this window; call it once for each, in their order.
@@ -38,14 +38,15 @@ class FailingTasks:
             if counts.succeeded:
                 self._failures.pop(name, None)
             elif counts.failed and name not in _NO_NAMES and not matches(name, self._may_fail):
-                first, _ = self._failures.get(name, (FailingTask(name, 0, window.opened_at), at))
-                failing = FailingTask(name, first.failures + counts.failed, first.since)
-                self._failures[name] = failing, at
+                before, _ = self._failures.get(name, (0, at))
+                self._failures[name] = before + counts.failed, at
         self._failures = {
-            name: (failing, last)
-            for name, (failing, last) in self._failures.items()
+            name: (failures, last)
+            for name, (failures, last) in self._failures.items()
             if abs(at - last) < _FORGET_SECONDS  # a clock may have been stepped back
         }
         return tuple(
-            failing for failing, _ in self._failures.values() if failing.failures >= _FEWEST
+            FailingTask(name, failures)
+            for name, (failures, _) in self._failures.items()
+            if failures >= _FEWEST
         )

@@ -188,7 +188,7 @@ class Runs:
         return self._end_taken(event, self._take(event.uuid, None))
 
     def _end_taken(self, event: ev.TaskEvent, task: InFlightTask | None) -> TaskCounters | None:
-        """End a task that was taken out of flight already; None: it was not there."""
+        """End a task that has left those in flight; None: it was not among them."""
         if task is None:
             return self._end_unseen(event)
         details = task.details
@@ -259,7 +259,7 @@ class Runs:
         uuid = event.uuid
         before = self.in_flight.recently_ended.find(uuid)
         is_repeated = before is not None and before.how == event.type
-        ended_on = self._ran_twice.pop(uuid, None)
+        ended_on = self._ran_twice.get(uuid)
         # A hard time limit is reported twice, by the worker that enforces it.
         is_one_end = is_repeated and event.type == "task-failed" and ended_on == event.hostname
         if ended_on is not None and not is_one_end:

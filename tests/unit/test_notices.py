@@ -113,12 +113,12 @@ def test_a_task_that_fails_is_named_when_it_begins_to(
     notices: Notices, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With how often; once, until it has succeeded."""
-    failing = replace(QUIET, failing=(FailingTask("shop.pay", 2, 0.0),))
+    failing = replace(QUIET, failing=(FailingTask("shop.pay", 2),))
     for snapshot in (failing, failing, QUIET, failing):
         notices(snapshot)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "every run fails, of 1 tasks: shop.pay (2)"
+        "tasks of which every run fails: 1: shop.pay (2)"
     ] * 2
     assert vars(caplog.records[0])["task"] == ["shop.pay"]
     assert "uuid" not in vars(caplog.records[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from event_monitor.catalog import CATALOG
@@ -41,6 +43,7 @@ def test_every_metric_and_every_split_of_it_is_counted() -> None:
         by_queue=tuple(spec.name for spec in CATALOG if "QueueName" in spec.splits),
         by_worker=tuple(spec.name for spec in CATALOG if "WorkerName" in spec.splits),
         by_exception=True,
+        time_total=True,
         queue_length_limits=(("*", (10.0, 100.0)),),
         series_budget=100_000,
     )
@@ -69,6 +72,18 @@ def test_each_task_name_costs_its_default_metrics() -> None:
 
     assert dict(found.series)["TaskName"] == 40 * 5
     assert found.dollars - without.dollars == pytest.approx(60.0, abs=1.9)  # and the task times
+
+
+def test_what_the_settings_do_not_ask_for_costs_nothing() -> None:
+    """No total times, and no gauges of a broker that is not asked."""
+
+    def total(settings: Settings) -> int:
+        return dict(estimate(settings, Cluster()).series)["total"]
+
+    asked = {metric.name for metric in CATALOG if "probe_queues" in metric.needs}
+    limited = Settings(queue_length_limits=(("*", (10.0, 100.0)),))
+    assert total(replace(limited, time_total=True)) == total(limited) + 1
+    assert total(replace(limited, probe_queues=False)) == total(limited) - len(asked)
 
 
 def test_static_dimensions_are_not_mistaken_for_a_split() -> None:

@@ -95,7 +95,7 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
         ),
         ([period(counts=TaskCounts(redelivered=1))], {"tasks-redelivered"}),
         ([period(counts=TaskCounts(duplicated=1))], {"tasks-duplicated"}),
-        ([period(failing=(FailingTask("t", 2, 0.0),))] * 3, {"tasks-failing"}),
+        ([period(failing=(FailingTask("t", 2),))] * 3, {"tasks-failing"}),
         (
             [period(survey=surveyed(worker=replace(IDLE_WORKER, active=4)))] * 15,
             {"saturated"},

@@ -236,3 +236,16 @@ def test_a_checkpoint_keeps_what_retries_and_total_times_need() -> None:
 def test_the_total_time_is_not_kept_unless_it_is_asked_for() -> None:
     counts = counted(State(clock=FakeClock()), [*delivery(1_000.0), task("succeeded")])
     assert (counts.succeeded, counts.total_time) == (1, Distribution())
+
+
+def test_each_end_after_the_first_is_a_duplicate(state: State) -> None:
+    """A task that outlasts the visibility timeout may begin on three workers."""
+    on = (W1, W2, "celery@three")
+    deliveries = [
+        event for n, host in enumerate(on) for event in delivery(1_000.0 + n * 10, on=host)
+    ]
+    ends = [task("succeeded", at=1_100.0 + n, on=host) for n, host in enumerate(on)]
+    counts = counted(state, [*deliveries, *ends])
+
+    assert outcome(counts) == (0, 0, 2, 2)
+    assert counts.succeeded == 1
