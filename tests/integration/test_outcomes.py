@@ -33,6 +33,16 @@ def starts_of(witness: Witness, uuid: str) -> Callable[[], int]:
     return lambda: len(witness.events(uuid=uuid, type="task-started"))
 
 
+def wait_until_overdue(witness: Witness, uuid: str) -> None:
+    """Wait until the task has run for longer than Redis waits for its acknowledgement.
+
+    A worker looks for messages of such tasks when it starts, and then every hundred seconds.
+    """
+    began_at = witness.wait_for(PATIENCE, uuid=uuid, type="task-started")["timestamp"]
+    overdue_at = began_at + 2 * VISIBILITY_SECONDS
+    wait_until(lambda: time.time() > overdue_at, PATIENCE, "the timeout has passed")
+
+
 def test_what_retries_come_to_is_counted(
     processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
@@ -75,17 +85,15 @@ def test_a_task_whose_worker_is_killed_is_redelivered(
 ) -> None:
     """RabbitMQ delivers it again at once, Redis after the visibility timeout; it ends once."""
     # Given a task that is acknowledged late
-    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
+    monitor = processes.monitor("run")
     first = processes.worker("w1@host1", environ=VISIBILITY_TIMEOUT)
     gate = tmp_path / "gate"
     uuid = client.tasks[LATE].delay(str(gate)).id
-    began_at = witness.wait_for(PATIENCE, uuid=uuid, type="task-started")["timestamp"]
+    witness.wait_for(PATIENCE, uuid=uuid, type="task-started")
 
-    # When its worker is killed, and another one begins it again; a worker looks for such messages
-    # when it starts, and then seldom
+    # When its worker is killed, and another one begins it again
     first.kill()
-    overdue_at = began_at + 2 * VISIBILITY_SECONDS
-    wait_until(lambda: time.time() > overdue_at, PATIENCE, "the timeout has passed")
+    wait_until_overdue(witness, uuid)
     processes.worker("w2@host1", environ=VISIBILITY_TIMEOUT)
     wait_until(lambda: starts_of(witness, uuid)() == 2, PATIENCE, "it begins again")
     gate.touch()
@@ -107,14 +115,15 @@ def test_a_task_that_outlasts_the_visibility_timeout_is_duplicated(
     tmp_path: Path,
 ) -> None:
     """It runs on two workers, and ends on both."""
-    # Given two workers that run one task at a time
-    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
-    for name in ("w1@host1", "w2@host1"):
-        processes.worker(name, concurrency=1, environ=VISIBILITY_TIMEOUT)
-
-    # When a task has begun on both
+    # Given a worker that runs one task at a time, and a task that it runs for too long
+    monitor = processes.monitor("run")
+    processes.worker("w1@host1", concurrency=1, environ=VISIBILITY_TIMEOUT)
     gate = tmp_path / "gate"
     uuid = client.tasks[LATE].delay(str(gate)).id
+    wait_until_overdue(witness, uuid)
+
+    # When it has begun on another one, too
+    processes.worker("w2@host1", concurrency=1, environ=VISIBILITY_TIMEOUT)
     wait_until(lambda: starts_of(witness, uuid)() == 2, PATIENCE, "it begins again")
     gate.touch()
     wait_until(
@@ -141,7 +150,7 @@ def test_what_a_stopping_worker_hands_back_is_not_redelivered(
 ) -> None:
     """It was received twice, and begins once."""
     # Given a worker that runs one task and has received three more
-    monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
+    monitor = processes.monitor("run")
     first = processes.worker("w1@host1", concurrency=1)
     gate = tmp_path / "gate"
     client.tasks["proj.hold"].delay(str(gate))

@@ -101,6 +101,8 @@ def build(environ: Mapping[str, str]) -> Celery:
     if "VISIBILITY_TIMEOUT" in environ:
         seconds = int(environ["VISIBILITY_TIMEOUT"])
         app.conf.broker_transport_options = {"visibility_timeout": seconds}
+        # Else the worker that runs a task may take it once more, to run it after itself.
+        app.conf.worker_prefetch_multiplier = 1
     if "BEAT_SECONDS" in environ:
         app.conf.imports = ("event_monitor.beat",)
         app.conf.beat_schedule = {
