@@ -17,6 +17,7 @@ __all__ = ["SETTLE_SECONDS", "MissingEvents"]
 SETTLE_SECONDS = 5.0  # after a goodbye: task events sent before it may still be on their way
 _IDLE_BEATS = 3  # heartbeats without work, after which no task event is to be waited for
 _PATIENCE = 2  # surveys that may tell of silent tasks, before events count as lost
+_LATE_SECONDS = 10.0  # an answer may come so much later than the survey is due, on a busy machine
 
 
 class MissingEvents:
@@ -27,6 +28,7 @@ class MissingEvents:
 
     def __init__(self, *, survey_seconds: float | None) -> None:
         self._survey_seconds = survey_seconds
+        self.are_asked = False  # whether the workers have been asked yet, whoever answered
         self._lost: dict[str, int] = {}
 
     def heartbeat(self, worker: Worker, process: Process, event: WorkerEvent, now: float) -> None:
@@ -61,21 +63,20 @@ class MissingEvents:
     def lose(self, worker: Worker, process: Process, now: float) -> None:
         """Count what is missing as lost, if the worker sends task events at all.
 
-        Where the worker's own totals can tell, it is first seen whether silent tasks explain it.
+        Where workers are asked, their own totals may first tell that silent tasks explain it.
         """
         missing, process.missing = process.missing, 0
         if not missing or not process.sends:
             return
-        if self._survey_seconds is not None and worker.silent_tasks.is_asked:
-            worker.silent_tasks.miss(missing, now=now)
+        if self._survey_seconds is None or not self.are_asked:
+            self._lost[worker.hostname] = self._lost.get(worker.hostname, 0) + missing
         else:
-            before = self._lost.get(worker.hostname, 0)
-            self._lost[worker.hostname] = before + missing
+            worker.silent_tasks.miss(missing, now=now)
 
     def take(self, workers: Iterable[Worker], *, now: float) -> dict[str, int]:
         """Return how many task-started events never came, by worker, since the last call."""
         lost, self._lost = self._lost, {}
-        patience = _PATIENCE * (self._survey_seconds or 0.0)
+        patience = _PATIENCE * (self._survey_seconds or 0.0) + _LATE_SECONDS
         for worker in workers:
             silent_tasks = worker.silent_tasks
             if silent_tasks.is_empty:  # nearly always

@@ -141,6 +141,7 @@ class Roster:
         if self._answers_at is not None and at < self._answers_at + _SAME_SECONDS:
             return
         self._answers_at = at
+        self._missing_events.are_asked = True
         answered = set()
         for answer in answers:
             worker = self._workers.get(answer.hostname) or self._join(answer.hostname, at)

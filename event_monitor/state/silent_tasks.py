@@ -28,11 +28,6 @@ class SilentTasks:
         self._lost = 0
 
     @property
-    def is_asked(self) -> bool:
-        """Return whether the worker has ever reported its totals."""
-        return self._totals is not None
-
-    @property
     def is_empty(self) -> bool:
         """Return whether nothing is missing."""
         return not self._missing and not self._lost

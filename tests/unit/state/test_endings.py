@@ -290,6 +290,28 @@ def test_events_that_are_lost_of_tasks_that_send_them_are_counted_all_the_same()
     assert scene.lost_events == 3
 
 
+def test_tasks_that_send_no_events_are_not_lost_ones_before_the_first_answer_either() -> None:
+    """A worker that comes between two surveys begins them at once."""
+    # Given
+    scene = Scene(interval=60.0)
+    scene.answer()  # nobody, so far
+    worker = scene.worker().hello()
+    worker.begin("u1", name="loud")
+    worker.end("u1")
+
+    # When many heartbeats pass before it is asked for the first time
+    for _ in range(5):
+        worker.begin_unheard()
+        worker.end_silently()
+    scene.run(50, worker)
+    scene.answer(answer(loud=1, silent=4))
+    scene.run(100, worker)
+    scene.shoot()
+
+    # Then one of them is lost: four sent none
+    assert scene.lost_events == 1
+
+
 def test_what_no_answer_explains_in_time_is_lost() -> None:
     """The worker answers no more."""
     scene = Scene(interval=10.0)
