@@ -14,6 +14,7 @@ from typing import Any
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 
+from .broker.routing import route_of
 from .clock import SYSTEM_CLOCK, Clock
 from .notices import Notices
 from .schedules import LastSeen, OverdueTasks, expected_tasks
@@ -92,7 +93,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self.settings = settings or Settings.load(conf=conf_of(self.app))
         self.clock = clock
         if not isinstance(state, State):
-            self.state = State(self.settings, clock=clock)
+            self.state = State(self.settings, clock=clock, route=route_of(self.app))
             self.state.adopt(state)
         is_chosen = freq is not None and freq != CELERY_DEFAULT_FREQ
         self.interval = float(freq) if is_chosen else self.settings.interval

@@ -12,6 +12,7 @@ from dataclasses import replace
 from celery.events.state import State as CeleryState
 
 from .broker.protocols import CeleryApp
+from .broker.routing import route_of
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError
@@ -93,7 +94,9 @@ class Service:
         if isinstance(state, State):
             own_state = state
         else:
-            own_state = State(settings, clock=clock, task_consumers=task_consumers)
+            own_state = State(
+                settings, clock=clock, task_consumers=task_consumers, route=route_of(app)
+            )
             if state is not None:
                 own_state.adopt(state)
         self.camera = Camera(

@@ -84,6 +84,17 @@ def total(counts: Iterable[TaskCounts]) -> TaskCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class ExceptionCounts:
+    """How often tasks of one name, from one queue, raised one class of exception."""
+
+    task: str
+    queue: str
+    exception: str
+    failed: int = 0  # of the failed tasks
+    retried: int = 0  # of the runs that ended in a retry
+
+
+@dataclass(frozen=True, slots=True)
 class VanishedTask:
     """A task that was running, and whose worker said later that it runs nothing."""
 
@@ -97,14 +108,18 @@ class Window:
     """Everything counted between two shots; every event is in exactly one window.
 
     ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
-    for every known task name, in the order they were first seen, zeros included.
+    for every known task name, in the order they were first seen, zeros included; the others have
+    what was counted only. A queue is ``unknown`` where nothing tells it. ``exceptions`` are counted
+    if they were asked for.
     """
 
     opened_at: float
     closed_at: float
     tasks: tuple[tuple[str, TaskCounts], ...] = ()
     by_worker: tuple[tuple[str, TaskCounts], ...] = ()
-    exceptions: tuple[tuple[str, int], ...] = ()
+    by_queue: tuple[tuple[str, TaskCounts], ...] = ()
+    by_task_and_queue: tuple[tuple[str, str, TaskCounts], ...] = ()  # name, queue
+    exceptions: tuple[ExceptionCounts, ...] = ()
     custom_events: tuple[tuple[str, int], ...] = ()
     event_delay: Distribution = NO_VALUES
     events_received: int = 0
@@ -222,6 +237,7 @@ class TaskInFlight:
     running_since: float | None = None
     first_at: float | None = None
     retries: int = 0
+    queue: str | None = None  # it was sent to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +253,7 @@ class EndedTask:
     name: str | None
     how: Literal["succeeded", "failed", "revoked", "rejected"]
     ended: float
-    queue: str | None = None  # it was sent to, if its producer sends task-sent
+    queue: str | None = None  # it came from, as far as that is known
     worker: str | None = None  # the nodename of the worker that ended it
     sent: float | None = None
     received: float | None = None

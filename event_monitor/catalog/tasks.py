@@ -14,7 +14,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="sent",
         meaning="Tasks published by producers that set `task_send_sent_event`.",
-        splits=("TaskName",),
+        splits=("TaskName", "QueueName"),
     ),
     MetricSpec(
         name="TasksReceived",
@@ -23,7 +23,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="received",
         meaning="Tasks taken from a queue by a worker.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksStarted",
@@ -32,7 +32,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="started",
         meaning="Runs begun; a retried task starts again.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksSucceeded",
@@ -41,7 +41,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="succeeded",
         meaning="Tasks that returned.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
         by_task=True,
     ),
     MetricSpec(
@@ -51,7 +51,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="failed",
         meaning="Tasks that raised, hit a hard time limit or lost their process.",
-        splits=("TaskName", "WorkerName", "ExceptionType"),
+        splits=("TaskName", "QueueName", "WorkerName", "ExceptionType"),
         by_task=True,
     ),
     MetricSpec(
@@ -61,7 +61,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="retried",
         meaning="Runs that ended in a retry.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName", "ExceptionType"),
         by_task=True,
     ),
     MetricSpec(
@@ -71,7 +71,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="revoked",
         meaning="Tasks revoked, for whatever reason.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksExpired",
@@ -80,7 +80,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="expired",
         meaning="Of the revoked: those that expired before they started.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksTerminated",
@@ -89,7 +89,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="terminated",
         meaning="Of the revoked: those killed while they ran.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksRejected",
@@ -98,7 +98,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="rejected",
         meaning="Tasks that were rejected (`Reject`).",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksCancelled",
@@ -107,7 +107,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="cancelled",
         meaning="Running tasks given up when a worker lost its broker, to be delivered again.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksVanished",
@@ -116,7 +116,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="vanished",
         meaning="Tasks that no worker runs any more though no event told their end (`Ignore`).",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksRecovered",
@@ -125,7 +125,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="recovered",
         meaning="Of the succeeded: those that had been retried.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksExhausted",
@@ -134,7 +134,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="exhausted",
         meaning="Of the failed: those that had been retried.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksRedelivered",
@@ -144,7 +144,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         source="redelivered",
         meaning="Runs begun of a task that had begun before and was not retried: its worker was "
         "lost, or a visibility timeout passed.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksDuplicated",
@@ -154,7 +154,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         source="duplicated",
         meaning="Ends of redelivered tasks that had ended before; one like the first counts only "
         "here.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="CustomEvents",
@@ -173,7 +173,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Seconds",
         source="runtime",
         meaning="How long tasks that succeeded ran, as they say.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
         by_task=True,
     ),
     MetricSpec(
@@ -186,7 +186,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
             "Start − the later of publishing and `eta`; from receipt where no task-sent event "
             "comes."
         ),
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
         by_task=True,
     ),
     MetricSpec(
@@ -196,7 +196,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Seconds",
         source="prefetch_time",
         meaning="Start − receipt: the wait inside the worker.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TaskFailedRuntime",
@@ -205,7 +205,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Seconds",
         source="failed_runtime",
         meaning="How long tasks that failed ran: failure − start, by the worker's clock.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TaskTotalTime",
@@ -215,7 +215,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         source="total_time",
         meaning="From publishing (from the first receipt where no task-sent event comes) to the "
         "end, however it ended; waits and retries included.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
         needs=("time_total",),
     ),
     MetricSpec(
@@ -225,7 +225,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         unit="Count",
         source="retries",
         meaning="How often tasks were retried that succeeded or failed after a retry.",
-        splits=("TaskName", "WorkerName"),
+        splits=("TaskName", "QueueName", "WorkerName"),
     ),
     MetricSpec(
         name="TasksRunning",

@@ -7,7 +7,7 @@ a value, so the estimate cannot drift from what is published.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -16,6 +16,8 @@ from ..distribution import Distribution
 from ..errors import SettingsError
 from ..settings import Settings
 from ..snapshot import (
+    UNKNOWN,
+    ExceptionCounts,
     PublisherReport,
     RunningTasks,
     ScheduledTask,
@@ -151,6 +153,7 @@ def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
     yield "--by-queue none", replace(settings, by_queue=())
     yield "--by-worker none", replace(settings, by_worker=())
     yield "--no-by-exception", replace(settings, by_exception=False)
+    yield "--no-by-task-and-exception", replace(settings, by_task_and_exception=False)
     yield "--no-by-schedule", replace(settings, by_schedule=False)
     if settings.interval < 60:
         yield "--interval 60", replace(settings, interval=60.0)
@@ -159,7 +162,7 @@ def _changes(settings: Settings) -> Iterator[tuple[str, Settings]]:
 
 
 def _split(metric: Metric, static: int) -> str:
-    return metric.dimensions[static][0] if len(metric.dimensions) > static else "total"
+    return " and ".join(name for name, _ in metric.dimensions[static:]) or "total"
 
 
 def _snapshot(cluster: Cluster) -> Snapshot:
@@ -181,7 +184,8 @@ def _snapshot(cluster: Cluster) -> Snapshot:
             closed_at=60.0,
             tasks=tuple((name, counts) for name in names),
             by_worker=tuple((host, counts) for host in hosts),
-            exceptions=tuple((f"Error{number}", 1) for number in range(cluster.exceptions)),
+            by_queue=tuple((f"queue-{number}", counts) for number in range(cluster.queues)),
+            exceptions=tuple(_exceptions(cluster, names or [UNKNOWN])),
             custom_events=tuple((f"event-{number}", 1) for number in range(cluster.custom_events)),
             event_delay=times,
         ),
@@ -197,6 +201,14 @@ def _snapshot(cluster: Cluster) -> Snapshot:
         survey=_survey(cluster),
         publisher=PublisherReport(flush_seconds=0.1),
     )
+
+
+def _exceptions(cluster: Cluster, names: Sequence[str]) -> Iterator[ExceptionCounts]:
+    """Yield every exception and every task once at least: few tasks raise all of them."""
+    if cluster.exceptions:
+        for number in range(max(cluster.exceptions, len(names))):
+            name, exception = names[number % len(names)], f"Error{number % cluster.exceptions}"
+            yield ExceptionCounts(name, "queue-0", exception, failed=1, retried=1)
 
 
 def _survey(cluster: Cluster) -> Survey:

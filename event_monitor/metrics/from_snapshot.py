@@ -10,7 +10,7 @@ from ..settings import Settings
 from ..snapshot import Snapshot
 from .metric import Dimensions, Metric
 from .source_values import SourceValues
-from .splits import is_split, splits_of
+from .splits import by_task_and_exception, is_split, splits_of
 from .totals import totals_of
 
 __all__ = ["metrics_from"]
@@ -25,10 +25,10 @@ def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     window = snapshot.window
     timestamp = min(window.opened_at, window.closed_at)  # a clock stepped back must not be future
     published = [metric for metric in CATALOG if metric.name not in settings.without]
-    splits = splits_of(snapshot, settings, total_count=len(published))
-    totals = totals_of(
-        snapshot, settings, series_folded=sum(split.folded for split in splits.values())
-    )
+    pairs = by_task_and_exception(snapshot, settings)
+    splits = splits_of(snapshot, settings, taken=len(published) + 2 * len(pairs.values))
+    folded = pairs.folded + sum(split.folded for split in splits.values())
+    totals = totals_of(snapshot, settings, series_folded=folded)
     knowable = [
         metric for metric in published if snapshot.link.has_listened or not metric.needs_listening
     ]
@@ -38,6 +38,10 @@ def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
         for label, values in split.values.items():
             dimensions = (*settings.dimensions, (dimension, label))
             series.extend(_series(chosen, values, timestamp, dimensions))
+    chosen = [metric for metric in published if "ExceptionType" in metric.splits]
+    for (task, exception), values in pairs.values.items():
+        dimensions = (*settings.dimensions, ("TaskName", task), ("ExceptionType", exception))
+        series.extend(_series(chosen, values, timestamp, dimensions))
     return tuple(series)
 
 

@@ -14,7 +14,14 @@ from ..survey import QueueDepth, Survey, WorkerAnswer, only_reader
 from .levels import Level, age_of, level_of
 from .source_values import SourceValues, known
 
-__all__ = ["queue_totals", "queue_values", "values_by_queue", "worker_totals", "worker_values"]
+__all__ = [
+    "label_of_queue",
+    "queue_totals",
+    "queue_values",
+    "values_by_queue",
+    "worker_totals",
+    "worker_values",
+]
 
 _DIRECT_LABEL = "worker_direct"
 
@@ -24,12 +31,16 @@ def queue_values(queue: QueueDepth, survey: Survey, settings: Settings) -> Sourc
     return _values_with_readers((queue,), survey, settings)
 
 
+def label_of_queue(name: str) -> str:
+    """Return the QueueName of a queue; the queues of single workers have one together."""
+    return name if only_reader(name) is None else _DIRECT_LABEL
+
+
 def values_by_queue(survey: Survey, settings: Settings) -> dict[str, SourceValues]:
     """Return the gauges by QueueName; the queues of single workers are one together."""
     labelled: dict[str, list[QueueDepth]] = {}
     for queue in survey.queues or ():
-        label = queue.name if only_reader(queue.name) is None else _DIRECT_LABEL
-        labelled.setdefault(label, []).append(queue)
+        labelled.setdefault(label_of_queue(queue.name), []).append(queue)
     return {
         label: _values_with_readers(queues, survey, settings) for label, queues in labelled.items()
     }

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Generic, TypeVar
 
 from ..catalog import SPLIT_SETTINGS, Dimension, MetricSpec
 from ..settings import Settings
-from ..snapshot import OTHER, Snapshot, TaskCounts, WorkerState, total
-from .gauges import values_by_queue, worker_values
+from ..snapshot import OTHER, ExceptionCounts, Snapshot, TaskCounts, WorkerState, total
+from .gauges import label_of_queue, values_by_queue, worker_values
 from .labels import label_for
 from .source_values import SourceValues, number_of, values_of_counts
 
-__all__ = ["Split", "is_split", "splits_of"]
+__all__ = ["Split", "by_task_and_exception", "is_split", "splits_of"]
+
+Label = TypeVar("Label", str, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Generic[Label]):
     """Values by label of one dimension, and the number of labels the budget had no place for."""
 
-    values: dict[str, SourceValues] = field(default_factory=dict)
+    values: dict[Label, SourceValues] = field(default_factory=dict)
     folded: int = 0
 
 
@@ -33,32 +36,30 @@ def is_split(metric: MetricSpec, dimension: str, settings: Settings) -> bool:
     return chosen if isinstance(chosen, bool) else metric.name in chosen
 
 
-def splits_of(
-    snapshot: Snapshot, settings: Settings, *, total_count: int
-) -> dict[Dimension, Split]:
+def splits_of(snapshot: Snapshot, settings: Settings, *, taken: int) -> dict[Dimension, Split[str]]:
     """Return the values by dimension. Tasks get what the totals and the others leave of the budget.
 
-    ``total_count`` is the number of totals published.
+    ``taken`` is the number of series that are published besides these.
     """
     window = snapshot.window
     by_queue = _by_queue(snapshot, settings)
     by_worker = _by_worker(snapshot, settings)
     by_schedule = _by_schedule(snapshot, settings)
-    taken = total_count
+    by_exception = _by_exception(snapshot, settings)
     taken += len(by_queue.values) * len(settings.by_queue)
     taken += len(by_worker.values) * len(settings.by_worker)
-    taken += len(window.exceptions) + len(window.custom_events) + len(by_schedule.values)
+    taken += len(by_exception.values) * 2 + len(window.custom_events) + len(by_schedule.values)
     return {
         "TaskName": _by_task(snapshot, settings, budget=settings.series_budget - taken),
         "QueueName": by_queue,
         "WorkerName": by_worker,
-        "ExceptionType": Split({name: {"failed": count} for name, count in window.exceptions}),
+        "ExceptionType": by_exception,
         "EventType": Split({name: {"custom_events": n} for name, n in window.custom_events}),
         "ScheduleName": by_schedule,
     }
 
 
-def _by_task(snapshot: Snapshot, settings: Settings, *, budget: int) -> Split:
+def _by_task(snapshot: Snapshot, settings: Settings, *, budget: int) -> Split[str]:
     """Return the values per published TaskName; those beyond the budget are folded into ``other``.
 
     ``budget`` is in series. Names keep their place in the order they were first seen, so that a
@@ -99,16 +100,51 @@ def _add_running(labelled: dict[str, SourceValues], snapshot: Snapshot, settings
         values["oldest_running"] = max(number_of(values, "oldest_running"), running.oldest_seconds)
 
 
-def _by_queue(snapshot: Snapshot, settings: Settings) -> Split:
+def _by_queue(snapshot: Snapshot, settings: Settings) -> Split[str]:
     """Return the values per QueueName, for at most a quarter of the budget."""
     if not settings.by_queue:
         return Split()
     labelled = values_by_queue(snapshot.survey, settings)
+    members: dict[str, list[TaskCounts]] = {label: [] for label in labelled}
+    for name, counts in snapshot.window.by_queue:
+        members.setdefault(label_of_queue(name), []).append(counts)
+    for label, counts_of in members.items():
+        labelled.setdefault(label, {}).update(values_of_counts(total(counts_of)))
     most = settings.series_budget // 4 // len(settings.by_queue)
     return Split(dict(islice(labelled.items(), most)), max(0, len(labelled) - most))
 
 
-def _by_schedule(snapshot: Snapshot, settings: Settings) -> Split:
+def _by_exception(snapshot: Snapshot, settings: Settings) -> Split[str]:
+    """Return the values per ExceptionType: of those that were raised."""
+    if not settings.by_exception:
+        return Split()
+    labelled: dict[str, SourceValues] = {}
+    for counts in snapshot.window.exceptions:
+        _add_exception(labelled.setdefault(counts.exception, {}), counts)
+    return Split(labelled)
+
+
+def by_task_and_exception(snapshot: Snapshot, settings: Settings) -> Split[tuple[str, str]]:
+    """Return the values per TaskName and ExceptionType, for at most a quarter of the budget."""
+    labelled: dict[tuple[str, str], SourceValues] = {}
+    if settings.by_task_and_exception:
+        for counts in snapshot.window.exceptions:
+            label = label_for(counts.task, settings)
+            if label is not None:
+                _add_exception(labelled.setdefault((label, counts.exception), {}), counts)
+    most = settings.series_budget // 4 // 2
+    return Split(dict(islice(labelled.items(), most)), max(0, len(labelled) - most))
+
+
+def _add_exception(values: SourceValues, counts: ExceptionCounts) -> None:
+    """Add to how many tasks have failed, and how many are retried, where there are any."""
+    if counts.failed:
+        values["failed"] = number_of(values, "failed") + counts.failed
+    if counts.retried:
+        values["retried"] = number_of(values, "retried") + counts.retried
+
+
+def _by_schedule(snapshot: Snapshot, settings: Settings) -> Split[str]:
     """Return the values per ScheduleName, for at most a quarter of the budget."""
     if not settings.by_schedule:
         return Split()
@@ -119,7 +155,7 @@ def _by_schedule(snapshot: Snapshot, settings: Settings) -> Split:
     return Split(labelled, max(0, len(judged) - most))
 
 
-def _by_worker(snapshot: Snapshot, settings: Settings) -> Split:
+def _by_worker(snapshot: Snapshot, settings: Settings) -> Split[str]:
     """Return the values per WorkerName, for at most half the budget.
 
     Gauges of several workers cannot be added up, so the workers beyond it are in the totals only.

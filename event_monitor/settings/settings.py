@@ -104,7 +104,12 @@ class Settings:
         metric_names("QueueName"),
         "Metrics also published per QueueName.",
     )
-    by_exception: bool = _setting(False, FLAG, "Publish TasksFailed also per ExceptionType.")
+    by_exception: bool = _setting(
+        False, FLAG, "Publish TasksFailed and TasksRetried also per ExceptionType."
+    )
+    by_task_and_exception: bool = _setting(
+        False, FLAG, "The same per TaskName and ExceptionType together."
+    )
     by_schedule: bool = _setting(False, FLAG, "Publish ScheduleOverdue also per ScheduleName.")
     time_total: bool = _setting(
         False, FLAG, "Publish TaskTotalTime, which costs some percent of the CPU per event."

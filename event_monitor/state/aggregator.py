@@ -7,12 +7,13 @@ senders. Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from .. import events as ev
 from ..settings import Settings
 from ..snapshot import OTHER, TaskInFlight
 from ..survey import WorkerAnswer
+from .cells import Cell, Route
 from .in_flight import ANY_OWNER, InFlightTask
 from .loss_meter import LossMeter
 from .process import Process
@@ -28,6 +29,10 @@ __all__ = ["Aggregator", "Loss"]
 _FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _NAMED = frozenset({"task-sent", "task-received"})  # these say the name of their task
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
+
+
+#: A worker and what its task events need.
+_Sender: TypeAlias = "tuple[Worker, TaskMeter, dict[str, InFlightTask], dict[str, Cell]]"
 
 
 class Loss(NamedTuple):
@@ -48,9 +53,16 @@ class Aggregator:
     ``losses`` are the workers that died, or left, since they were last taken from here.
     """
 
-    def __init__(self, settings: Settings, *, wall: float, keep_ended: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        wall: float,
+        keep_ended: bool = False,
+        route: Route | None = None,
+    ) -> None:
         self.losses: list[Loss] = []
-        self.tasks = TaskEvents(settings, OpenWindow(wall), keep_ended=keep_ended)
+        self.tasks = TaskEvents(settings, OpenWindow(wall), keep_ended=keep_ended, route=route)
         self.in_flight, self.cells = self.tasks.in_flight, self.tasks.cells
         self.roster = Roster(
             Limits(
@@ -63,9 +75,8 @@ class Aggregator:
             max_workers=settings.max_workers,
         )
         # Worker → what its task events need, until its next heartbeat or the next verdicts.
-        self._senders: dict[str, tuple[Worker, TaskMeter, dict[str, InFlightTask]]] = {}
+        self._senders: dict[str, _Sender] = {}
         self._evictions = 0
-        self._by_worker = bool(settings.by_worker)
         self._sender = ""  # the worker whose events are being counted
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._unnamed = UnnamedEvents()
@@ -73,6 +84,7 @@ class Aggregator:
         self._from_workers: set[str] = set()  # names of which a worker has sent an event
         self._uncompacted = 0  # events observed since times were last counted in bulk
         self._idle_seconds = settings.idle_series_seconds
+        self._reads: dict[str, tuple[str, ...]] = {}  # worker → the queues it reads
         self._at_once: dict[str, Callable[[Any, float], None]] = {
             **self.tasks.observers,
             "worker-online": self._on_heartbeat,
@@ -104,7 +116,7 @@ class Aggregator:
                 if found is None:
                     self._turn_to(sender, now)
                 else:  # nearly always
-                    worker, tasks.loss_meter, tasks.running = found
+                    worker, tasks.loss_meter, tasks.running, tasks.sender_cells = found
                     worker.last_seen = now
             find(type_, on_custom)(event, now)
         self.in_flight.trim()
@@ -170,12 +182,20 @@ class Aggregator:
     def note_answers(self, answers: Iterable[WorkerAnswer], *, at: float) -> None:
         """Note who answered when all workers were asked; ``at`` is our monotonic clock."""
         self._note_names()
+        answers = tuple(answers)
         self.roster.note_answers(answers, at=at, sends_events=self._sends_events)
+        for answer in answers:
+            if answer.queues:
+                self._reads[answer.hostname] = answer.queues
+        self._reads = {name: queues for name, queues in self._reads.items() if name in self.roster}
+        self.cells.note_readers(self._reads)
+        self._senders.clear()
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
         self._note_names()
         window = self.tasks.swap(OpenWindow(wall), now=now)
+        self._senders.clear()
         window.events_lost = self.roster.take_lost_events(now=now)
         window.workers_refused = self.roster.take_refused()
         self._from_workers.intersection_update(self.cells.names)
@@ -256,14 +276,14 @@ class Aggregator:
         """Count the task events of this worker from now on, and remember what they need."""
         tasks, worker = self.tasks, self.roster.task_event(hostname, now)
         tasks.turn_to(hostname, LossMeter() if worker is None else worker.meter)
-        if worker is not None and not worker.is_several and not self._by_worker:
-            self._senders[hostname] = worker, tasks.loss_meter, tasks.running
+        if worker is not None and not worker.is_several:
+            self._senders[hostname] = worker, tasks.loss_meter, tasks.running, tasks.sender_cells
 
     # -- what they share -----------------------------------------------------------------
 
     def _note_names(self) -> None:
         """Note of which task names a worker has sent events."""
-        for name, _, counters in self.window.cells:
+        for name, *_, counters in self.window.cells:
             if counters.received or counters.started:
                 self._from_workers.add(name)
 

@@ -1,4 +1,4 @@
-"""Cells: where tasks are counted, one cell per task name; with `by_worker`, per name and worker.
+"""Cells: where tasks are counted: one cell per task name and queue; with `by_worker`, per worker.
 
 A task keeps a reference to its cell, so that its next events find their counters without a look-up.
 Not thread-safe; the state's lock protects all of it.
@@ -6,23 +6,34 @@ Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from sys import intern
+from typing import TypeAlias
 
 from ..snapshot import OTHER, UNKNOWN
 from .window import OpenWindow, TaskCounters
 
-__all__ = ["Cell", "Cells"]
+__all__ = ["Cell", "Cells", "Route"]
 
 _MAX_WORKERS = 5_000  # told apart in one window; the roster's own bound is a setting
+_MAX_QUEUES = 1_000  # told apart; whoever may write to the broker can make names up
+_MAX_PAIRS = 20_000  # of task name and queue; a producer may send any task to any queue
+
+#: Returns the queue to which the app sends tasks of a name; None if that is not known.
+Route: TypeAlias = Callable[[str], "str | None"]
+
+# What is known of a task's queue: its name, those of which it is one, or nothing.
+_From: TypeAlias = "str | tuple[str, ...] | None"
 
 
 class Cell:
-    """The counters of one task name; ``counters`` is None until one counts in the open window."""
+    """The counters of one name and queue; ``counters`` is None until one counts in the window."""
 
-    __slots__ = ("counters", "name", "worker")
+    __slots__ = ("counters", "name", "queue", "worker")
 
-    def __init__(self, name: str, worker: str | None) -> None:
+    def __init__(self, name: str, queue: str, worker: str | None) -> None:
         self.name = name
+        self.queue = queue
         self.worker = worker
         self.counters: TaskCounters | None = None
 
@@ -30,37 +41,58 @@ class Cell:
 class Cells:
     """All cells, and the known task names: at most ``max_names``, the rest is counted as ``other``.
 
-    A name is known from its first event until nothing was counted under it for ``idle_seconds``.
+    A name is known from its first event until nothing was counted under it for ``idle_seconds``,
+    and so is a queue. The queue of a task is the one that it was sent to, else the only one that
+    its worker reads, else the one that ``route`` returns, if its worker reads that; else
+    ``unknown``.
     """
 
-    def __init__(self, *, max_names: int, idle_seconds: float, by_worker: bool) -> None:
+    def __init__(
+        self, *, max_names: int, idle_seconds: float, by_worker: bool, route: Route | None = None
+    ) -> None:
         self._max_names = max_names
         self._idle_seconds = idle_seconds
         self._by_worker = by_worker
+        self._route = route or (lambda _name: None)
+        self._reads: dict[str, _From] = {}  # nodename → the queues it reads
         self.names: dict[str, float] = {}  # known name → our clock when last counted
-        self._by_sender: dict[str | None, dict[str, Cell]] = {None: {}}
+        self._queues: dict[str, float] = {}  # the same of queues
+        self._closed_at = 0.0  # our clock at the last shot
+        self._pairs: set[tuple[str, str]] = set()  # name and queue of all cells
+        # Worker, None if all are counted together → what is known of the queue → name → cell.
+        self._places: dict[str | None, dict[_From, dict[str, Cell]]] = {None: {}}
         self._open: list[Cell] = []  # those with counters in the open window
+
+    def note_readers(self, reads: Mapping[str, tuple[str, ...]]) -> None:
+        """Note which queues workers read, by nodename: all that are known."""
+        self._reads = {
+            hostname: queues[0] if len(queues) == 1 else queues
+            for hostname, queues in reads.items()
+        }
 
     def of_sender(self, hostname: str | None) -> dict[str, Cell]:
         """Return the cells by name in which this worker's events are counted.
 
-        Without ``by_worker`` all workers share them. A name that is not in there is not known.
+        Without ``by_worker`` all that read the same queues share them. A name that is not in there
+        is not known.
         """
-        return self._by_sender.setdefault(self._label(hostname), {})
+        return self._at(hostname, self._reads.get(hostname or ""))
 
-    def find(self, name: str | None, hostname: str | None, window: OpenWindow) -> Cell:
-        """Return the cell of a name; beyond the bound of names, that of ``other``."""
+    def find(
+        self, name: str | None, hostname: str | None, window: OpenWindow, queue: str | None = None
+    ) -> Cell:
+        """Return the cell of a name, and of the queue if it is known where the task was sent to.
+
+        Beyond the bounds it is that of ``other``.
+        """
         name = name or UNKNOWN
-        cells = self.of_sender(hostname)
+        cells = self.of_sender(hostname) if queue is None else self._at(hostname, queue)
         cell = cells.get(name)
-        if cell is None:
-            if not self.knows(name, window) and not self._admit(name, window):
-                name = window.fold(name)
-            cell = cells.get(name)
-        if cell is None:
-            name = intern(name)  # thousands of tasks share a few names
-            cell = cells[name] = Cell(name, self._label(hostname))
-        return cell
+        return cell or self._make(name, hostname, window, queue)
+
+    def is_at(self, cell: Cell, queue: str | None) -> bool:
+        """Return whether this stays the cell of a task that goes to another worker."""
+        return cell.queue == queue and not self._by_worker
 
     def open(self, cell: Cell, window: OpenWindow) -> TaskCounters:
         """Begin to count in this cell, which has no counters in the open window yet.
@@ -70,7 +102,7 @@ class Cells:
         if cell.name != OTHER and not self.knows(cell.name, window):
             self._admit(cell.name, window)
         cell.counters = counters = TaskCounters()
-        window.cells.append((cell.name, cell.worker, counters))
+        window.cells.append((cell.name, cell.queue, cell.worker, counters))
         self._open.append(cell)
         return counters
 
@@ -80,19 +112,79 @@ class Cells:
 
     def close(self, window: OpenWindow, *, now: float) -> None:
         """Take the counters out of the cells: the window is about to be swapped."""
+        self._closed_at = now
+        workers: set[str | None] = {None}
         for cell in self._open:
             cell.counters = None
+            self._queues[cell.queue] = now
+            workers.add(cell.worker)
         self._open = []
         self.names.update(dict.fromkeys(window.names(), now))
-        idle = [
-            name for name, counted_at in self.names.items() if now - counted_at > self._idle_seconds
-        ]
-        for name in idle:
-            del self.names[name]
-            for cells in self._by_sender.values():
-                cells.pop(name, None)
-        if self._by_worker:  # a worker's cells are made anew when it counts again
-            self._by_sender = {None: {}}
+        for worker in self._places.keys() - workers:  # their cells are made anew when they count
+            del self._places[worker]
+        if self._forget_idle(self.names, now) | self._forget_idle(self._queues, now):
+            self._drop_forgotten()
+
+    def _forget_idle(self, counted_at: dict[str, float], now: float) -> bool:
+        idle = [label for label, at in counted_at.items() if now - at > self._idle_seconds]
+        for label in idle:
+            del counted_at[label]
+        return bool(idle)
+
+    def _drop_forgotten(self) -> None:
+        """Drop the cells whose name or queue is not known any more."""
+        self._pairs.clear()
+        for places in self._places.values():
+            for known, cells in tuple(places.items()):
+                kept = places[known] = {
+                    name: cell
+                    for name, cell in cells.items()
+                    if cell.name in self.names and cell.queue in self._queues
+                }
+                self._pairs.update((cell.name, cell.queue) for cell in kept.values())
+                if not kept:
+                    del places[known]
+
+    def _at(self, hostname: str | None, known: _From) -> dict[str, Cell]:
+        label = self._label(hostname) if self._by_worker else None
+        places = self._places.get(label)
+        if places is None:
+            places = self._places[label] = {}
+        cells = places.get(known)
+        if cells is None:
+            cells = places[known] = {}
+        return cells
+
+    def _make(self, name: str, hostname: str | None, window: OpenWindow, queue: str | None) -> Cell:
+        """Make the cell of a name that is not at its place, or find that of ``other``."""
+        if not self.knows(name, window) and not self._admit(name, window):
+            name = window.fold(name)
+        known = self._reads.get(hostname or "") if queue is None else queue
+        found = known if isinstance(known, str) else self._routed(name, known)
+        label = self._fold_queue(name, found, window)
+        if label != found:
+            known = label
+        cells = self._at(hostname, known)
+        cell = cells.get(name)
+        if cell is None:
+            name = intern(name)  # thousands of tasks share a few names
+            worker = self._label(hostname) if self._by_worker else None
+            cell = cells[name] = Cell(name, intern(label), worker)
+            self._pairs.add((name, cell.queue))
+        return cell
+
+    def _routed(self, name: str, queues: tuple[str, ...] | None) -> str:
+        """Return the queue that the app sends such tasks to, if it can be the one."""
+        queue = self._route(name)
+        return UNKNOWN if queue is None or (queues and queue not in queues) else queue
+
+    def _fold_queue(self, name: str, queue: str, window: OpenWindow) -> str:
+        """Return the queue, or ``other`` beyond the bounds."""
+        has_room = len(self._queues) < _MAX_QUEUES and len(self._pairs) < _MAX_PAIRS
+        if (name, queue) in self._pairs or queue == UNKNOWN or has_room:
+            self._queues.setdefault(queue, self._closed_at)
+            return queue
+        return window.fold(queue)
 
     def _admit(self, name: str, window: OpenWindow) -> bool:
         """Return whether there is room for one more name; note it if so."""
@@ -102,7 +194,7 @@ class Cells:
         return False
 
     def _label(self, hostname: str | None) -> str | None:
-        """Return the worker a cell is of: None for all, ``other`` for those beyond the bound."""
-        if not self._by_worker or hostname is None or hostname in self._by_sender:
-            return hostname if self._by_worker else None
-        return hostname if len(self._by_sender) <= _MAX_WORKERS else OTHER
+        """Return the worker a cell is of: ``other`` for those beyond the bound."""
+        if hostname is None or hostname in self._places:
+            return hostname
+        return hostname if len(self._places) <= _MAX_WORKERS else OTHER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..events import TaskEvent, exception_type
-from ..snapshot import EndedTask
+from ..snapshot import OTHER, UNKNOWN, EndedTask
 from .in_flight import Details, InFlightTask
 
 __all__ = ["ended_task"]
@@ -28,7 +28,7 @@ def ended_task(task: InFlightTask, event: TaskEvent) -> EndedTask:
         name=task.name,
         how=how,
         ended=event.timestamp,
-        queue=details.queue,
+        queue=details.queue or _known(task.cell.queue),
         worker=event.hostname,
         sent=details.first_sent_at,
         received=task.received_at if first_received is None else first_received,
@@ -36,3 +36,7 @@ def ended_task(task: InFlightTask, event: TaskEvent) -> EndedTask:
         retries=details.retries,
         exception=exception_type(event) if how == "failed" else None,
     )
+
+
+def _known(queue: str) -> str | None:
+    return None if queue in (OTHER, UNKNOWN) else queue

@@ -355,4 +355,5 @@ def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFligh
         running_since=task.running_since and wall_of(task.running_since),
         first_at=task.first_at,
         retries=details.retries,
+        queue=details.queue,
     )

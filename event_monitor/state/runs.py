@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
-from .cells import Cells
+from .cells import Cell, Cells, Route
 from .in_flight import Details, InFlightTask, InFlightTasks, Sending
 from .window import OpenWindow, TaskCounters
 
@@ -30,13 +30,21 @@ class Runs:
     that run on the worker whose events are being counted.
     """
 
-    def __init__(self, settings: Settings, window: OpenWindow, *, keep_ended: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        window: OpenWindow,
+        *,
+        keep_ended: bool,
+        route: Route | None = None,
+    ) -> None:
         self.window = window
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
         self.cells = Cells(
             max_names=settings.max_task_names,
             idle_seconds=settings.idle_series_seconds,
             by_worker=bool(settings.by_worker),
+            route=route,
         )
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.running: dict[str, InFlightTask] = {}
@@ -63,13 +71,13 @@ class Runs:
             before = in_flight.recently_ended.find(uuid)
             if before is not None and before.how is not None:
                 continue
-            task = self._enter(uuid, known.name, known.worker)
+            task = self._enter(uuid, known.name, known.worker, known.queue)
             task.pid, task.received_at = known.pid, known.received_at
-            fresh = (known.sent_at, known.eta, known.started_at, known.first_at)
+            fresh = (known.sent_at, known.eta, known.started_at, known.first_at, known.queue)
             if known.retries or any(value is not None for value in fresh):
                 details = task.detail()
                 details.first_received_at, details.retried = known.first_at, known.retries
-                details.delivered_retries = known.retries
+                details.delivered_retries, details.queue = known.retries, known.queue
                 details.sent_at = details.first_sent_at = known.sent_at
                 details.eta, task.started_at = known.eta, known.started_at
                 if known.started_at is not None:
@@ -96,29 +104,34 @@ class Runs:
 
     def count_vanished(self, task: InFlightTask) -> None:
         """Count a task whose worker said that it runs nothing, and name the first of a window."""
-        cell = self.cells.find(task.name, task.worker, self.window)
+        cell = self._cell_of(task, task.worker)
         (cell.counters or self.cells.open(cell, self.window)).vanished += 1
         if len(self.window.vanished) < _MAX_VANISHED:
             self.window.vanished.append(VanishedTask(task.uuid, task.name or UNKNOWN, task.worker))
 
     # -- a run begins --------------------------------------------------------------------
 
-    def _enter(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
+    def _enter(
+        self, uuid: str, name: str | None, hostname: str | None, queue: str | None = None
+    ) -> InFlightTask:
         """Put a task in flight (again), under the name it had before if none is given."""
         if name is None:
             before = self.in_flight.recently_ended.find(uuid)
             name = before.name if before else None
-        task = self.in_flight[uuid] = self._make(uuid, name, hostname)
+        task = self.in_flight[uuid] = self._make(uuid, name, hostname, queue)
         return task
 
-    def _make(self, uuid: str, name: str | None, hostname: str | None) -> InFlightTask:
-        task = InFlightTask(uuid, self.cells.find(name, hostname, self.window))
+    def _make(
+        self, uuid: str, name: str | None, hostname: str | None, queue: str | None = None
+    ) -> InFlightTask:
+        task = InFlightTask(uuid, self.cells.find(name, hostname, self.window, queue))
         if name is not None and task.cell.name != name:
             task.detail().name = name
         return task
 
     def _rename(self, task: InFlightTask, name: str) -> None:
-        task.cell = self.cells.find(name, task.worker, self.window)
+        queue = task.details.queue if task.details is not None else None
+        task.cell = self.cells.find(name, task.worker, self.window, queue)
         if task.cell.name != name:
             task.detail().name = name
 
@@ -127,7 +140,14 @@ class Runs:
         if task.running_since is not None:
             self.in_flight.stop(task)
         task.worker = hostname
-        task.cell = self.cells.find(task.name, hostname, self.window)
+        details = task.details
+        if details is None or not self.cells.is_at(task.cell, details.queue):
+            task.cell = self._cell_of(task, hostname)
+
+    def _cell_of(self, task: InFlightTask, hostname: str | None) -> Cell:
+        """Return where this task is counted for events of this worker."""
+        queue = task.details.queue if task.details is not None else None
+        return self.cells.find(task.name, hostname, self.window, queue)
 
     def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
         """Note the receipt of a task that is in flight already, or has no name."""
@@ -197,7 +217,7 @@ class Runs:
                 self.running.pop(event.uuid, None)
             else:
                 self.in_flight.stop(task)
-                task.cell = self.cells.find(task.name, event.hostname, self.window)
+                task.cell = self._cell_of(task, event.hostname)
             self._note(event.uuid, task.cell.name, event.type)
         elif not self._end_detailed(event, task, details):
             return None
@@ -208,7 +228,7 @@ class Runs:
             self._count_outcome(event, details, counters)
         since = task.first_at
         if self._time_total and since is not None:
-            counters.total_time.record(max(0.0, event.timestamp - since))
+            counters.record("total_time", max(0.0, event.timestamp - since))
         return counters
 
     def _count_outcome(self, event: ev.TaskEvent, details: Details, counters: TaskCounters) -> None:
@@ -218,7 +238,7 @@ class Runs:
             if len(self._ran_twice) > _MAX_RAN_TWICE:
                 del self._ran_twice[next(iter(self._ran_twice))]
         if details.retries and event.type in ("task-succeeded", "task-failed"):
-            counters.retries.record(details.retries)
+            counters.record("retries", details.retries)
             counters.recovered += event.type == "task-succeeded"
             counters.exhausted += event.type == "task-failed"
 
@@ -235,7 +255,7 @@ class Runs:
         is_used_again = task.running_since is not None and details.sent_at is not None
         in_flight.stop(task)
         if task.worker != event.hostname:
-            task.cell = self.cells.find(task.name, event.hostname, self.window)
+            task.cell = self._cell_of(task, event.hostname)
         was_sent = details.first_sent_at is not None
         self._note(task.uuid, task.name, event.type, was_sent=was_sent)
         if is_used_again:
@@ -244,7 +264,7 @@ class Runs:
 
     def _enter_again(self, task: InFlightTask, details: Details) -> None:
         """Put the next run of a task that has just ended in flight."""
-        following = self._enter(task.uuid, task.name, None)
+        following = self._enter(task.uuid, task.name, None, details.queue)
         if task.started_at is None:  # it was received while the other still ran
             following.received_at = task.received_at
         sending = Sending(details.sent_at or 0.0, details.queue, details.eta)
@@ -301,7 +321,7 @@ class Runs:
                 self._settle_queue_time(task)
                 self.in_flight.stop(task)
             else:
-                cell = self.cells.find(task.name, event.hostname, self.window)
+                cell = self._cell_of(task, event.hostname)
         return cell.counters or self.cells.open(cell, self.window)
 
     # -- how long it waited --------------------------------------------------------------
@@ -330,4 +350,4 @@ class Runs:
         details.awaited_receipt = details.sent_at = details.eta = None
         if since is not None and task.started_at is not None:
             since = since if eta is None else max(since, eta)
-            counters.queue_time.record(max(0.0, task.started_at - since))
+            counters.record("queue_time", max(0.0, task.started_at - since))

@@ -32,6 +32,7 @@ from ..snapshot import (
 from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
+from .cells import Route
 from .ended import ended_task
 from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
@@ -59,7 +60,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     within ``freeze_while``, and ``link``, which reads one attribute.
 
     ``task_consumers`` get the tasks that ended, after the lock is released, in the thread that
-    called ``observe``.
+    called ``observe``. ``route`` tells to which queue the app sends tasks of a name: it is asked
+    once for each that comes from a worker of which it is not known that it reads one queue only.
     """
 
     def __init__(
@@ -68,13 +70,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         *,
         clock: Clock = SYSTEM_CLOCK,
         task_consumers: Sequence[TaskConsumer] = (),
+        route: Route | None = None,
     ) -> None:
         super().__init__()
         settings = settings or Settings()
         self._clock = clock
         self._task_consumers = tuple(task_consumers)
         self._aggregator = Aggregator(
-            settings, wall=clock.wall(), keep_ended=bool(self._task_consumers)
+            settings,
+            wall=clock.wall(),
+            keep_ended=bool(self._task_consumers),
+            route=route,
         )
         self._listening = Listening(
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
@@ -252,7 +258,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             aggregator = self._aggregator
             opened_at, link = aggregator.window.opened_at, self.link
-            counted = [(name, cell.counts()) for name, _, cell in aggregator.window.cells]
+            counted = [(name, cell.counts()) for name, *_, cell in aggregator.window.cells]
             tasks_in_flight = len(aggregator.in_flight)
             groups = tuple(aggregator.in_flight.running_on.values())
         running = self._oldest_running(groups, now)

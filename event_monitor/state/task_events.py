@@ -13,6 +13,7 @@ import msgspec
 from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN
+from .cells import Route
 from .in_flight import InFlightTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
@@ -28,14 +29,20 @@ _MAX_REJECTIONS = 10_000  # of one window remembered, to take those back that we
 class TaskEvents(Runs):
     """One method for each type of task event, in ``observers``; ``turn_to`` its worker first."""
 
-    def __init__(self, settings: Settings, window: OpenWindow, *, keep_ended: bool) -> None:
-        super().__init__(settings, window, keep_ended=keep_ended)
+    def __init__(
+        self,
+        settings: Settings,
+        window: OpenWindow,
+        *,
+        keep_ended: bool,
+        route: Route | None = None,
+    ) -> None:
+        super().__init__(settings, window, keep_ended=keep_ended, route=route)
         self.loss_meter: TaskMeter = LossMeter()  # of the worker whose events are being counted
-        self._sender_cells = self.cells.of_sender(None)
+        self.sender_cells = self.cells.of_sender(None)
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
-        self._by_worker = bool(settings.by_worker)
-        self._by_exception = settings.by_exception
+        self._by_exception = settings.by_exception or settings.by_task_and_exception
         self.observers: dict[str, Callable[[Any, float], None]] = {
             "task-sent": self._on_sent,
             "task-received": self._on_received,
@@ -52,8 +59,7 @@ class TaskEvents(Runs):
         """Count the events of this worker from now on."""
         self.loss_meter = loss_meter
         self.running = self.in_flight.on_worker(hostname)
-        if self._by_worker:
-            self._sender_cells = self.cells.of_sender(hostname)
+        self.sender_cells = self.cells.of_sender(hostname)
 
     def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
         """Count in this window from now on; return the one before."""
@@ -61,14 +67,14 @@ class TaskEvents(Runs):
         closed.tasks_forgotten, self.in_flight.evicted = self.in_flight.evicted, 0
         self._rejections.clear()
         self.cells.close(closed, now=now)
-        self._sender_cells = self.cells.of_sender(None)
+        self.sender_cells = self.cells.of_sender(None)
         self._announced.intersection_update(self.cells.names)
         return closed
 
     def _on_sent(self, event: ev.TaskEvent, now: float) -> None:
         del now
         uuid, name, sent_at = event.uuid, event.name or UNKNOWN, event.timestamp
-        cell = self.cells.find(name, None, self.window)
+        cell = self.cells.find(name, None, self.window, event.queue)
         (cell.counters or self.cells.open(cell, self.window)).sent += 1
         if cell.name == name:  # else it is folded
             self._announced.add(name)
@@ -79,7 +85,7 @@ class TaskEvents(Runs):
                 # A short task: its events overtook the producer's. The next one is a new run's.
                 self._note(uuid, before.name, before.how, was_sent=True)
                 return
-            task = self._enter(uuid, name, None)
+            task = self._enter(uuid, name, None, event.queue)
             if event.retries:
                 self._join_late(task, event.retries)
         elif task.name != name:
@@ -90,7 +96,10 @@ class TaskEvents(Runs):
             if len(details.later) < _MAX_LATER:
                 details.later = (*details.later, Sending(sent_at, event.queue, eta))
             return
-        details.queue = event.queue
+        if details.queue != event.queue:
+            details.queue = event.queue
+            if task.cell is not cell:
+                task.cell = self._cell_of(task, task.worker)
         if details.first_sent_at is None:
             details.first_sent_at = sent_at
         if details.awaits_sent:
@@ -111,7 +120,7 @@ class TaskEvents(Runs):
         uuid, name, hostname = event.uuid, event.name, event.hostname
         task = self._find(uuid)
         if task is None and name:  # nearly always
-            cell = self._sender_cells.get(name)
+            cell = self.sender_cells.get(name)
             if cell is None:
                 task = self._enter(uuid, name, hostname)
                 cell, task.worker = task.cell, hostname
@@ -125,7 +134,7 @@ class TaskEvents(Runs):
             task = self._receive_again(event, task)
             cell = task.cell
             if task.worker != hostname:  # it still runs elsewhere
-                cell = self.cells.find(task.name, hostname, self.window)
+                cell = self._cell_of(task, hostname)
         (cell.counters or self.cells.open(cell, self.window)).received += 1
         if event.eta:
             task.detail().eta = ev.epoch_of(event.eta)
@@ -165,12 +174,12 @@ class TaskEvents(Runs):
         counters = cell.counters or self.cells.open(cell, self.window)
         counters.started += 1
         if held is not None and (details is None or details.eta is None):
-            counters.prefetch_time.record(held)
+            counters.record("prefetch_time", held)
         self.running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
         if details is None and cell.name not in self._announced:
             if received_at is not None:
-                counters.queue_time.record(max(0.0, timestamp - received_at))
+                counters.record("queue_time", max(0.0, timestamp - received_at))
         else:
             self._start_detailed(task, received_at, counters)
 
@@ -231,13 +240,9 @@ class TaskEvents(Runs):
             before.rejected -= 1
         counters.failed += 1
         if task is not None and task.started_at is not None and task.worker == event.hostname:
-            counters.failed_runtime.record(max(0.0, event.timestamp - task.started_at))
+            counters.record("failed_runtime", max(0.0, event.timestamp - task.started_at))
         if self._by_exception:
-            exceptions = self.window.exceptions
-            name = ev.exception_type(event)
-            if name not in exceptions and len(exceptions) >= MAX_TYPES:
-                name = self.window.fold(name)
-            exceptions[name] = exceptions.get(name, 0) + 1
+            counters.raised(self._exception_of(event))[0] += 1
 
     def _on_revoked(self, event: ev.TaskEvent, now: float) -> None:
         del now
@@ -261,8 +266,19 @@ class TaskEvents(Runs):
 
     def _on_retried(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        self._interrupt(event, is_retry=True).retried += 1
+        counters = self._interrupt(event, is_retry=True)
+        counters.retried += 1
+        if self._by_exception:
+            counters.raised(self._exception_of(event))[1] += 1
 
     def _on_cancelled(self, event: ev.TaskEvent, now: float) -> None:
         del now
         self._interrupt(event).cancelled += 1
+
+    def _exception_of(self, event: ev.TaskEvent) -> str:
+        """Return the class of what the task raised; ``other`` beyond the bound."""
+        types, name = self.window.exception_types, ev.exception_type(event)
+        if name not in types and len(types) >= MAX_TYPES:
+            return self.window.fold(name)
+        types.add(name)
+        return name

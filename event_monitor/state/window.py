@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
-from ..distribution import Distribution, Recorder
-from ..snapshot import OTHER, AckToken, TaskCounts, VanishedTask, Window, total
+from ..distribution import NO_VALUES, Distribution, Recorder
+from ..snapshot import (
+    OTHER,
+    AckToken,
+    ExceptionCounts,
+    TaskCounts,
+    VanishedTask,
+    Window,
+    total,
+)
 
 __all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name"]
 
@@ -18,32 +27,38 @@ _MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
+#: Times of which most tasks have none; ``TaskCounters.record`` takes them.
+SeldomTimes: TypeAlias = Literal[
+    "failed_runtime", "prefetch_time", "queue_time", "retries", "total_time"
+]
+
+
 class TaskCounters:
-    """What happened to the tasks of one cell in one window."""
+    """What happened to the tasks of one cell in one window.
+
+    There may be thousands of cells, so the recorders of most times are made when there is a time.
+    """
 
     __slots__ = (
         "cancelled",
         "duplicated",
+        "exceptions",
         "exhausted",
         "expired",
         "failed",
-        "failed_runtime",
         "held",
-        "prefetch_time",
-        "queue_time",
         "received",
         "recovered",
         "redelivered",
         "rejected",
         "retried",
-        "retries",
         "revoked",
         "runtime",
+        "seldom",
         "sent",
         "started",
         "succeeded",
         "terminated",
-        "total_time",
         "vanished",
     )
 
@@ -53,23 +68,25 @@ class TaskCounters:
         self.revoked = self.expired = self.terminated = 0
         self.rejected = self.cancelled = self.vanished = 0
         self.recovered = self.exhausted = self.redelivered = self.duplicated = 0
+        # Class → of those that failed, and that are retried, so many; None: nobody asked.
+        self.exceptions: dict[str, list[int]] | None = None
         self.runtime = Recorder()
-        self.queue_time = Recorder()
-        self.prefetch_time = Recorder()
-        self.held = Recorder()  # what counts as both of these
-        self.failed_runtime = Recorder()
-        self.total_time = Recorder()
-        self.retries = Recorder()
+        self.held = Recorder()  # what counts as queue time and as prefetch time
+        self.seldom: dict[SeldomTimes, Recorder] = {}
+
+    def record(self, what: SeldomTimes, value: float) -> None:
+        """Record a time in seconds, or a number of retries, ≥ 0."""
+        recorder = self.seldom.get(what)
+        if recorder is None:
+            recorder = self.seldom[what] = Recorder()
+        recorder.record(value)
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
         self.runtime.compact()
-        self.queue_time.compact()
-        self.prefetch_time.compact()
         self.held.compact()
-        self.failed_runtime.compact()
-        self.total_time.compact()
-        self.retries.compact()
+        for recorder in self.seldom.values():
+            recorder.compact()
 
     def counts(self) -> TaskCounts:
         """Return the counters as a value, without the times."""
@@ -92,18 +109,28 @@ class TaskCounters:
             duplicated=self.duplicated,
         )
 
+    def raised(self, class_: str) -> list[int]:
+        """Return how many tasks that raised this have failed, and are retried, to be counted on."""
+        if self.exceptions is None:
+            self.exceptions = {}
+        return self.exceptions.setdefault(class_, [0, 0])
+
     def freeze(self) -> TaskCounts:
         """Return all of it as a value."""
         held = self.held.freeze()
         return replace(
             self.counts(),
             runtime=self.runtime.freeze(),
-            queue_time=_with(held, self.queue_time.freeze()),
-            prefetch_time=_with(held, self.prefetch_time.freeze()),
-            failed_runtime=self.failed_runtime.freeze(),
-            total_time=self.total_time.freeze(),
-            retries=self.retries.freeze(),
+            queue_time=_with(held, self._times("queue_time")),
+            prefetch_time=_with(held, self._times("prefetch_time")),
+            failed_runtime=self._times("failed_runtime"),
+            total_time=self._times("total_time"),
+            retries=self._times("retries"),
         )
+
+    def _times(self, what: SeldomTimes) -> Distribution:
+        recorder = self.seldom.get(what)
+        return NO_VALUES if recorder is None else recorder.freeze()
 
 
 def _with(some: Distribution, others: Distribution) -> Distribution:
@@ -122,7 +149,7 @@ class OpenWindow:
         "events_invalid",
         "events_lost",
         "events_received",
-        "exceptions",
+        "exception_types",
         "folded",
         "invalid_kinds",
         "new_names",
@@ -134,8 +161,9 @@ class OpenWindow:
 
     def __init__(self, opened_at: float) -> None:
         self.opened_at = opened_at  # wall clock, seconds since the epoch
-        self.cells: list[tuple[str, str | None, TaskCounters]] = []  # name, worker, counters
-        self.exceptions: dict[str, int] = {}
+        # Name, queue, worker, counters; several may have the same three.
+        self.cells: list[tuple[str, str, str | None, TaskCounters]] = []
+        self.exception_types: set[str] = set()
         self.custom_events: dict[str, int] = {}
         self.ack_tokens: list[AckToken] = []  # for the messages counted here
         self.event_delay = Recorder()
@@ -159,30 +187,45 @@ class OpenWindow:
     def names(self) -> Iterator[str]:
         """Yield every name counted, in the order first seen; some more than once."""
         yield from self.new_names
-        for name, _, _ in self.cells:
+        for name, *_ in self.cells:
             yield name
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
         self.event_delay.compact()
-        for _, _, counters in self.cells:
+        for *_, counters in self.cells:
             counters.compact()
 
     def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
         """Return the closed window; every known name has an entry, zeros included."""
         by_name: dict[str, list[TaskCounts]] = {name: [] for name in known_names}
         by_worker: dict[str, list[TaskCounts]] = {}
-        for name, worker, counters in self.cells:
+        by_pair: dict[tuple[str, str], list[TaskCounts]] = {}
+        exceptions: dict[tuple[str, str, str], list[int]] = {}
+        for name, queue, worker, counters in self.cells:
             counts = counters.freeze()
-            by_name.setdefault(name, []).append(counts)
+            by_pair.setdefault((name, queue), []).append(counts)
             if worker is not None:
                 by_worker.setdefault(worker, []).append(counts)
+            for class_, (failed, retried) in (counters.exceptions or {}).items():
+                before = exceptions.setdefault((name, queue, class_), [0, 0])
+                before[:] = before[0] + failed, before[1] + retried
+        pairs = {pair: total(parts) for pair, parts in by_pair.items()}
+        by_queue: dict[str, list[TaskCounts]] = {}
+        for (name, queue), counts in pairs.items():
+            by_name.setdefault(name, []).append(counts)
+            by_queue.setdefault(queue, []).append(counts)
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
             tasks=tuple((name, total(parts)) for name, parts in by_name.items()),
             by_worker=tuple((worker, total(parts)) for worker, parts in by_worker.items()),
-            exceptions=_pairs(self.exceptions),
+            by_queue=tuple((queue, total(parts)) for queue, parts in by_queue.items()),
+            by_task_and_queue=tuple((*pair, counts) for pair, counts in pairs.items()),
+            exceptions=tuple(
+                ExceptionCounts(*of, failed=failed, retried=retried)
+                for of, (failed, retried) in sorted(exceptions.items())
+            ),
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),
             events_received=self.events_received,

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "text"},
-    "camera": {"clock", "notices", "schedules", "settings", "snapshot", "state"},
+    "camera": {"broker", "clock", "notices", "schedules", "settings", "snapshot", "state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},

@@ -13,6 +13,7 @@ from event_monitor.metrics.totals import totals_of
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
+    ExceptionCounts,
     PublisherReport,
     RunningTasks,
     ScheduledTask,
@@ -43,7 +44,8 @@ FULL = Snapshot(
         closed_at=1_060.0,
         tasks=(("t", COUNTS),),
         by_worker=((W1, COUNTS),),
-        exceptions=(("ValueError", 1),),
+        by_queue=(("celery", COUNTS),),
+        exceptions=(ExceptionCounts("t", "celery", "ValueError", failed=1, retried=1),),
         custom_events=(("paid", 1),),
         events_lost=((W1, 1),),
         event_delay=TIMES,
@@ -65,6 +67,7 @@ EVERYTHING = Settings(
     by_queue=tuple(metric.name for metric in CATALOG if "QueueName" in metric.splits),
     by_worker=tuple(metric.name for metric in CATALOG if "WorkerName" in metric.splits),
     by_exception=True,
+    by_task_and_exception=True,
     by_schedule=True,
 )
 #: Computed with the other counts of a worker, but TasksSent has no WorkerName: producers send.
@@ -97,7 +100,7 @@ def test_every_source_is_computed_and_read() -> None:
 
 def test_every_split_of_the_catalog_is_computed_and_no_other() -> None:
     """What can be asked for by a dimension is there, and nothing that cannot."""
-    splits = splits_of(FULL, EVERYTHING, total_count=len(CATALOG))
+    splits = splits_of(FULL, EVERYTHING, taken=len(CATALOG))
     assert tuple(splits) == tuple(DIMENSIONS)
     for dimension, split in splits.items():
         ((_, values),) = split.values.items()
@@ -112,7 +115,7 @@ def test_every_split_of_the_catalog_is_published_when_asked_for() -> None:
     published = {
         (metric.name, metric.dimensions[0][0])
         for metric in metrics_from(FULL, EVERYTHING)
-        if metric.dimensions
+        if len(metric.dimensions) == 1
     }
     assert published == {(metric.name, split) for metric in CATALOG for split in metric.splits}
     assert set(SPLIT_SETTINGS) <= set(DIMENSIONS)

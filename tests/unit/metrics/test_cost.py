@@ -116,7 +116,7 @@ def test_workers_exceptions_and_schedules_cost_only_when_asked_for() -> None:
     assert dict(estimate(asked, cluster).series) | {"total": 0} == {
         "total": 0,
         "WorkerName": 14,
-        "ExceptionType": 3,
+        "ExceptionType": 6,
         "EventType": 2,
         "ScheduleName": 4,
     }

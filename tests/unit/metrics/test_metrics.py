@@ -10,6 +10,7 @@ from event_monitor.metrics import Metric, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
+    ExceptionCounts,
     OrphanedTask,
     PublisherReport,
     RunningTasks,
@@ -21,6 +22,7 @@ from event_monitor.snapshot import (
     WorkerState,
     WorkerStatus,
 )
+from event_monitor.survey import QueueDepth, Survey
 
 from ...support.making import W1, W2
 
@@ -238,13 +240,54 @@ def test_running_tasks_in_total_and_per_task_when_asked() -> None:
 
 
 def test_exceptions_and_custom_events_have_series_of_their_own() -> None:
-    """ExceptionType only when asked."""
-    snapshot = Snapshot(
-        window=replace(WINDOW, exceptions=(("ValueError", 2),), custom_events=(("paid", 5),))
+    """ExceptionType only when asked, of all tasks and queues together."""
+    raised = (
+        ExceptionCounts("a", "celery", "ValueError", failed=2),
+        ExceptionCounts("b", "celery", "ValueError", failed=1, retried=4),
+        ExceptionCounts("b", "mail", "Timeout", retried=3),
     )
+    snapshot = Snapshot(window=replace(WINDOW, exceptions=raised, custom_events=(("paid", 5),)))
     assert published(snapshot)["CustomEvents", "paid"] == 5
     assert ("TasksFailed", "ValueError") not in published(snapshot)
-    assert published(snapshot, Settings(by_exception=True))["TasksFailed", "ValueError"] == 2
+    found = published(snapshot, Settings(by_exception=True))
+    assert {key: value for key, value in found.items() if key[-1] in ("ValueError", "Timeout")} == {
+        ("TasksFailed", "ValueError"): 3,
+        ("TasksRetried", "ValueError"): 4,
+        ("TasksRetried", "Timeout"): 3,
+    }
+
+
+def test_exceptions_are_published_per_task_when_asked() -> None:
+    """In one series with both dimensions, within a quarter of the budget; the rest is folded."""
+    raised = tuple(
+        ExceptionCounts("t", queue, f"Error{number}", failed=1)
+        for queue in ("celery", "mail")
+        for number in range(20)
+    )
+    snapshot = Snapshot(window=replace(WINDOW, exceptions=raised))
+    metrics = metrics_from(snapshot, Settings(by_task_and_exception=True, series_budget=100))
+    pairs = [metric for metric in metrics if len(metric.dimensions) == 2]
+    assert [metric.dimensions for metric in pairs] == [
+        (("TaskName", "t"), ("ExceptionType", f"Error{number}")) for number in range(12)
+    ]
+    assert {(metric.name, metric.value) for metric in pairs} == {("TasksFailed", 2)}
+    assert ("SeriesFolded", 8) in {(metric.name, metric.value) for metric in metrics}
+
+
+def test_counts_and_times_are_published_per_queue_when_asked() -> None:
+    """Zeros included for a queue that the broker knows; those of single workers are one."""
+    counts = TaskCounts(succeeded=2, runtime=Distribution((1.0,), (2,)))
+    window = replace(WINDOW, by_queue=(("mail", counts), ("unknown", TaskCounts(succeeded=1))))
+    survey = Survey(queues=(QueueDepth("mail", 0, 0, 1), QueueDepth("idle", 0, 0, 1)))
+    settings = Settings(by_queue=("TasksSucceeded", "TaskRuntime"))
+    found = published(Snapshot(window=window, survey=survey), settings)
+    queues = ("mail", "idle", "unknown")
+    assert {key: value for key, value in found.items() if key[-1] in queues} == {
+        ("TasksSucceeded", "mail"): 2,
+        ("TaskRuntime", "mail"): counts.runtime,
+        ("TasksSucceeded", "idle"): 0,
+        ("TasksSucceeded", "unknown"): 1,
+    }
 
 
 def test_the_publisher_reports_on_itself() -> None:

@@ -14,6 +14,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     AckToken,
     BrokerLink,
+    ExceptionCounts,
     OrphanedTask,
     Snapshot,
     TaskCounts,
@@ -347,7 +348,9 @@ def test_exceptions_are_counted_by_class_only_when_asked(clock: FakeClock) -> No
     quiet.observe([failure])
     asked.observe([failure])
     assert shoot(quiet).window.exceptions == ()
-    assert shoot(asked).window.exceptions == (("ValueError", 1),)
+    assert shoot(asked).window.exceptions == (
+        ExceptionCounts("unknown", "unknown", "ValueError", failed=1),
+    )
 
 
 def test_a_worker_lost_with_a_running_task_leaves_one_orphan_once(
