@@ -17,6 +17,7 @@ from celery.events.state import State as CeleryState
 from .broker.routing import route_of
 from .clock import SYSTEM_CLOCK, Clock
 from .notices import Notices
+from .objectives import ErrorBudgets
 from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot
@@ -59,7 +60,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     A state made by Celery is taken over: from then on it counts here, and stays empty itself.
 
-    ``last_seen`` keeps when periodic tasks were seen, if its directory is ours.
+    ``state_dir``, if it is ours, keeps when periodic tasks were seen, and the error budgets.
 
     ``complete`` adds to a snapshot what the events cannot tell. Without ``consumers`` the log gets
     the notices. ``on_crash`` is called in the camera's thread when a shot fails; without it the
@@ -81,7 +82,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         *,
         settings: Settings | None = None,
         clock: Clock = SYSTEM_CLOCK,
-        last_seen: LastSeen | None = None,
+        state_dir: str = "",
         complete: Callable[[Snapshot], Snapshot] | None = None,
         consumers: Sequence[SnapshotConsumer] | None = None,
         on_crash: Callable[[Exception], None] | None = None,
@@ -111,9 +112,10 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             expected_tasks(self.app, self.settings, clock=clock),
             interval_seconds=self.interval,
             grace_seconds=self.settings.schedule_grace_seconds,
-            last_seen=last_seen,
+            last_seen=LastSeen(state_dir),
             clock=clock,
         )
+        self._budgets = ErrorBudgets(self.settings.objectives, state_dir=state_dir)
         self._shutter_lock = threading.Lock()  # one shot at a time: the ticker's, and others'
         self._peek_lock = threading.Lock()
         self._live: tuple[float, Live] | None = None  # our monotonic clock, and what it showed
@@ -162,6 +164,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 developed,
                 failing=self._failing.after(developed.window),
                 scheduled=self._overdue.after(developed),
+                objectives=self._budgets.after(developed.window),
             )
             if self._complete is not None:
                 snapshot = self._complete(snapshot)

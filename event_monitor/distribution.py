@@ -43,8 +43,11 @@ class Distribution:
     @classmethod
     def merged(cls, distributions: Iterable[Distribution]) -> Distribution:
         """Return one distribution with every value of the given ones; count and sum add up."""
+        parts = [distribution for distribution in distributions if distribution]
+        if len(parts) <= 1:
+            return parts[0] if parts else NO_VALUES
         recorder = Recorder()
-        for distribution in distributions:
+        for distribution in parts:
             recorder.merge(distribution)
         return recorder.freeze()
 
@@ -89,12 +92,15 @@ class Recorder:
 
     ``record(value)``, seconds ≥ 0, is the ``append`` of an array, and nothing else, so that an
     event costs no more than that. ``compact`` counts the appended values in bulk and has to be
-    called now and then; what it leaves is bounded.
+    called now and then; what it leaves is bounded. Of each of the ``limits`` it counts how many
+    values are not above it.
     """
 
-    __slots__ = ("_pending", "_sub_buckets", "_sum", "_values", "record")
+    __slots__ = ("_limits", "_pending", "_sub_buckets", "_sum", "_values", "record", "within")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: tuple[float, ...] = ()) -> None:
+        self._limits = limits
+        self.within = [0] * len(limits)  # how many of the counted values are no larger than each
         self._pending = array("d")  # recorded, not counted yet
         self.record: Callable[[float], None] = self._pending.append
         # None until needed: a window has several recorders per task name, and most stay small.
@@ -127,6 +133,8 @@ class Recorder:
         return Distribution(values, tuple(counts[value] for value in values))
 
     def _count_pending(self) -> None:
+        for place, limit in enumerate(self._limits):
+            self.within[place] += sum(value <= limit for value in self._pending)
         if self._sub_buckets is None:
             self._add(Counter(self._pending))
         else:

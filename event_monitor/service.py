@@ -26,7 +26,6 @@ from .publisher import Publisher, Spool
 from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
 from .receiver.exactly_once import ExactlyOnce
-from .schedules import LastSeen
 from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
@@ -106,7 +105,7 @@ class Service:
             app=app,
             settings=settings,
             clock=clock,
-            last_seen=LastSeen(settings.state_dir),
+            state_dir=settings.state_dir,
             complete=self._complete,
             consumers=(
                 latest,

@@ -65,11 +65,15 @@ class TaskCounts:
     failed_runtime: Distribution = NO_VALUES
     total_time: Distribution = NO_VALUES
     retries: Distribution = NO_VALUES  # of those that ended after a retry: how many
+    # Seconds → how many of the queue times were no longer; of the times that objectives name.
+    on_time: tuple[tuple[float, int], ...] = ()
 
 
 _NOTHING = TaskCounts()
 _TIMES = ("runtime", "queue_time", "prefetch_time", "failed_runtime", "total_time", "retries")
-_COUNTS = tuple(field.name for field in fields(TaskCounts) if field.name not in _TIMES)
+_COUNTS = tuple(
+    field.name for field in fields(TaskCounts) if field.name not in (*_TIMES, "on_time")
+)
 
 
 def total(counts: Iterable[TaskCounts]) -> TaskCounts:
@@ -80,7 +84,11 @@ def total(counts: Iterable[TaskCounts]) -> TaskCounts:
     added: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _COUNTS}
     for name in _TIMES:
         added[name] = Distribution.merged(getattr(part, name) for part in parts)
-    return TaskCounts(**added)
+    on_time: dict[float, int] = {}
+    for part in parts:
+        for seconds, count in part.on_time:
+            on_time[seconds] = on_time.get(seconds, 0) + count
+    return TaskCounts(**added, on_time=tuple(on_time.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,20 @@ class ScheduledTask:
     seen_at: float | None
     due_at: float
     overdue_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveStatus:
+    """How well a service level was kept in one window, and what is left of its error budget.
+
+    ``good`` of ``total`` runs or tasks went well. ``budget_left`` is in percent of those that may
+    go wrong in 30 days at so many as there were: below 0 if more did.
+    """
+
+    name: str
+    good: int
+    total: int
+    budget_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +360,7 @@ class Snapshot:
     running: tuple[RunningTasks, ...] = ()
     failing: tuple[FailingTask, ...] = ()
     scheduled: tuple[ScheduledTask, ...] = ()  # those of which something is known
+    objectives: tuple[ObjectiveStatus, ...] = ()
     waiting: tuple[tuple[str, float], ...] = ()  # queue, known age of its oldest message, seconds
     link: BrokerLink = BrokerLink.LISTENING
     listening_seconds: float | None = None  # how long silence has been evidence; None: it is none

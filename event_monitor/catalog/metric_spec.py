@@ -11,7 +11,7 @@ Kind = Literal["count", "gauge", "times"]
 Unit = Literal["Count", "Count/Second", "Seconds", "Percent", "Bytes", "None"]
 Group = Literal["counts", "times", "tasks now", "workers", "queues", "monitor"]
 Dimension = Literal[
-    "TaskName", "QueueName", "WorkerName", "ExceptionType", "EventType", "ScheduleName"
+    "TaskName", "QueueName", "WorkerName", "ExceptionType", "EventType", "ScheduleName", "SloName"
 ]
 
 #: The values that ``event_monitor.metrics`` computes, each read by one metric. Both sides use this
@@ -50,6 +50,9 @@ Source = Literal[
     "orphaned",
     "names_failing",
     "schedule_overdue",
+    "slo_good",
+    "slo_total",
+    "slo_budget",
     # workers
     "online",
     "offline",
@@ -101,6 +104,7 @@ DIMENSIONS: dict[Dimension, str] = {
     "ExceptionType": "the class of what the task raised",
     "EventType": "the type of a custom event",
     "ScheduleName": "the name of a task that a schedule expects",
+    "SloName": "a service level: its task or queue, and `start` or `succeed`",
 }
 
 #: Dimension → the setting that chooses the metrics split by it. Those split by a dimension that is
@@ -136,7 +140,7 @@ class MetricSpec:
     by_task: bool = False  # published per TaskName unless the settings say otherwise
     by_queue: bool = False  # the same for QueueName
     worst_is_low: bool = False  # a gauge to watch by its Minimum, not its Maximum
-    needs: tuple[Literal["probe_queues", "probe_workers", "time_total"], ...] = ()
+    needs: tuple[Literal["probe_queues", "probe_workers", "slo", "time_total"], ...] = ()
     needs_one_of: tuple[Literal["queue_length_limits", "queue_age_limits"], ...] = ()
     always_by: tuple[Dimension, ...] = ()  # published per value of these, whatever the settings
     needs_listening: bool = False  # its total is unknown before events could reach us

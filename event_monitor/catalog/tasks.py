@@ -297,4 +297,41 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         "and a grace; 0 when none is, nothing when none is expected or can be judged.",
         splits=("ScheduleName",),
     ),
+    MetricSpec(
+        name="SloGood",
+        group="tasks now",
+        kind="count",
+        unit="Count",
+        source="slo_good",
+        meaning="What went well of what the service levels are about: runs that started in time, "
+        "tasks that succeeded.",
+        splits=("SloName",),
+        always_by=("SloName",),
+        needs=("slo",),
+    ),
+    MetricSpec(
+        name="SloTotal",
+        group="tasks now",
+        kind="count",
+        unit="Count",
+        source="slo_total",
+        meaning="All that the service levels are about: runs whose wait is known and tasks that "
+        "expired, or tasks that succeeded or failed.",
+        splits=("SloName",),
+        always_by=("SloName",),
+        needs=("slo",),
+    ),
+    MetricSpec(
+        name="SloBudgetLeft",
+        group="tasks now",
+        kind="gauge",
+        unit="Percent",
+        source="slo_budget",
+        meaning="What is left of the failures that a service level allows in 30 days (today and 29 "
+        "before, in UTC); negative when there were more. The total is the worst.",
+        splits=("SloName",),
+        always_by=("SloName",),
+        worst_is_low=True,
+        needs=("slo",),
+    ),
 )

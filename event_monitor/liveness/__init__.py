@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .kept_note import KeptNote
 from .liveness import Liveness, SignOfLife
 from .names import Identity, address_of, beat_identity
 from .notes import read_note, runtime_dir, why_unbelieved, write_note
 
 __all__ = [
     "Identity",
+    "KeptNote",
     "Liveness",
     "SignOfLife",
     "address_of",

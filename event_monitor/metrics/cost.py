@@ -18,6 +18,7 @@ from ..settings import Settings
 from ..snapshot import (
     UNKNOWN,
     ExceptionCounts,
+    ObjectiveStatus,
     PublisherReport,
     RunningTasks,
     ScheduledTask,
@@ -112,7 +113,7 @@ def estimate(
     everything = replace(settings, include_tasks=(), exclude_tasks=(), groups=())
     published = [
         metric
-        for metric in metrics_from(_snapshot(cluster), everything)
+        for metric in metrics_from(_snapshot(cluster, settings), everything)
         if all(getattr(settings, need) for need in spec(metric.name).needs)
     ]
     static = len(settings.dimensions)
@@ -165,8 +166,8 @@ def _split(metric: Metric, static: int) -> str:
     return " and ".join(name for name, _ in metric.dimensions[static:]) or "total"
 
 
-def _snapshot(cluster: Cluster) -> Snapshot:
-    """Return a snapshot of such a cluster in which every metric has a value."""
+def _snapshot(cluster: Cluster, settings: Settings) -> Snapshot:
+    """Return a snapshot of such a cluster and the settings' service levels, all of it known."""
     times = Distribution((1.0,), (1,))
     counts = TaskCounts(
         runtime=times,
@@ -197,6 +198,10 @@ def _snapshot(cluster: Cluster) -> Snapshot:
         scheduled=tuple(
             ScheduledTask(f"periodic-{number}", seen_at=0.0, due_at=60.0)
             for number in range(cluster.periodic_tasks)
+        ),
+        objectives=tuple(
+            ObjectiveStatus(objective.name, good=1, total=1, budget_left=100.0)
+            for objective in settings.objectives
         ),
         survey=_survey(cluster),
         publisher=PublisherReport(flush_seconds=0.1),

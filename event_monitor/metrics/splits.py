@@ -46,9 +46,11 @@ def splits_of(snapshot: Snapshot, settings: Settings, *, taken: int) -> dict[Dim
     by_worker = _by_worker(snapshot, settings)
     by_schedule = _by_schedule(snapshot, settings)
     by_exception = _by_exception(snapshot, settings)
+    by_slo = _by_slo(snapshot)
     taken += len(by_queue.values) * len(settings.by_queue)
     taken += len(by_worker.values) * len(settings.by_worker)
     taken += len(by_exception.values) * 2 + len(window.custom_events) + len(by_schedule.values)
+    taken += 3 * len(by_slo.values)
     return {
         "TaskName": _by_task(snapshot, settings, budget=settings.series_budget - taken),
         "QueueName": by_queue,
@@ -56,6 +58,7 @@ def splits_of(snapshot: Snapshot, settings: Settings, *, taken: int) -> dict[Dim
         "ExceptionType": by_exception,
         "EventType": Split({name: {"custom_events": n} for name, n in window.custom_events}),
         "ScheduleName": by_schedule,
+        "SloName": by_slo,
     }
 
 
@@ -142,6 +145,20 @@ def _add_exception(values: SourceValues, counts: ExceptionCounts) -> None:
         values["failed"] = number_of(values, "failed") + counts.failed
     if counts.retried:
         values["retried"] = number_of(values, "retried") + counts.retried
+
+
+def _by_slo(snapshot: Snapshot) -> Split[str]:
+    """Return the values per SloName, all of them: the setting has few."""
+    return Split(
+        {
+            slo.name: {
+                "slo_good": slo.good,
+                "slo_total": slo.total,
+                "slo_budget": slo.budget_left,
+            }
+            for slo in snapshot.objectives
+        }
+    )
 
 
 def _by_schedule(snapshot: Snapshot, settings: Settings) -> Split[str]:

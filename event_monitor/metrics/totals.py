@@ -21,7 +21,7 @@ def totals_of(snapshot: Snapshot, settings: Settings, *, series_folded: int) -> 
 
 
 def _from_events(snapshot: Snapshot) -> SourceValues:
-    online = snapshot.online
+    online, slos = snapshot.online, snapshot.objectives
     actives = [worker.active for worker in online if worker.active is not None]
     loads = [worker.load_average for worker in online if worker.load_average is not None]
     values: SourceValues = {
@@ -43,6 +43,9 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
         {
             "active": sum(actives) if actives or not online else None,
             "load_average": max(loads, default=None),
+            "slo_good": sum(slo.good for slo in slos) if slos else None,
+            "slo_total": sum(slo.total for slo in slos) if slos else None,
+            "slo_budget": min((slo.budget_left for slo in slos), default=None),
             "schedule_overdue": max(
                 (task.overdue_seconds for task in snapshot.judged), default=None
             ),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..settings import Settings
 from ..settings.globs import matches
-from .alarm_definitions import CLUSTER_ALARMS, QUEUE_ALARMS, TASK_ALARMS
+from .alarm_definitions import CLUSTER_ALARMS, OBJECTIVE_ALARMS, QUEUE_ALARMS, TASK_ALARMS
 from .definition import AlarmDefinition, Limits
 from .model import Alarm, CompositeAlarm, resource_name
 from .options import ProvisionOptions, QueueLimits
@@ -22,7 +22,9 @@ __all__ = ["alarm_notes", "build_alarms", "build_composite"]
 
 
 def build_alarms(settings: Settings, options: ProvisionOptions) -> tuple[Alarm, ...]:
-    """Return every alarm that settings and options allow: the cluster's, queues', then tasks'.
+    """Return every alarm that settings and options allow.
+
+    The cluster's come first, then those of queues, of tasks and of service levels.
 
     Raises ``SettingsError`` for a task or queue that is named and has no such series.
     """
@@ -30,6 +32,7 @@ def build_alarms(settings: Settings, options: ProvisionOptions) -> tuple[Alarm, 
         *_cluster_alarms(settings, options),
         *_queue_alarms(settings, options),
         *_task_alarms(settings, options),
+        *_objective_alarms(settings, options),
     )
 
 
@@ -172,6 +175,17 @@ def _task_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alar
         for definition in TASK_ALARMS:
             split = task_split(task.name, settings)
             yield from _build(definition, task, settings, options, split=split)
+
+
+# -- of one service level --------------------------------------------------------------------------
+
+
+def _objective_alarms(settings: Settings, options: ProvisionOptions) -> Iterator[Alarm]:
+    for objective in settings.objectives:
+        for definition in OBJECTIVE_ALARMS:
+            if all(is_published(metric, settings) for metric in definition.metrics):
+                split = ("SloName", objective.name)
+                yield from _build(definition, objective, settings, options, split=split)
 
 
 # -- any -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from ..catalog import spec
 from ..settings import Settings
+from ..settings.objectives import Objective
 from .model import Comparison, MissingData
 from .options import ProvisionOptions, QueueLimits, TaskLimits
 from .quantities import shown_seconds
@@ -16,7 +17,7 @@ from .series import period_seconds_of
 
 __all__ = ["NOT_BREACHING", "AlarmDefinition", "Limits", "NextStep", "NoData", "Waiting"]
 
-Limits = TypeVar("Limits", ProvisionOptions, QueueLimits, TaskLimits)
+Limits = TypeVar("Limits", ProvisionOptions, QueueLimits, TaskLimits, Objective)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,25 @@ _SECTIONS: tuple[Section, ...] = (
         ),
     ),
     Section(
+        title="Service levels",
+        panels=(
+            Panel(
+                title="Error budget left, the worst",
+                lines=(Line(metric="SloBudgetLeft", statistic="Minimum", label="left"),),
+            ),
+            Panel(
+                title="Error budget left by service level",
+                lines=(Line(metric="SloBudgetLeft", statistic="Minimum", label="left"),),
+                split="SloName",
+            ),
+            Panel(
+                title="Gone wrong, % of all service levels",
+                lines=_lines("Sum", SloGood="good", SloTotal="all"),
+                expression="IF(m1>0, 100*(m1-m0)/m1, 0)",
+            ),
+        ),
+    ),
+    Section(
         title="By task",
         panels=(
             _task_table(title="Failures by task", metric="TasksFailed", statistic="Sum"),

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 from ..catalog import CATALOG
 from ..errors import SettingsError
 from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, SCHEDULES, metric_names
+from .objectives import OBJECTIVES, Objective, objectives_of
 from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
 from .sinks import SINK
 from .sources import Parsers, Source, parse, read
@@ -173,6 +174,13 @@ class Settings:
         "How late a periodic task may be, if that is more than two intervals and more than a tenth "
         "of its period (of which half an hour counts at most).",
     )
+    # service levels
+    slo: tuple[str, ...] = _setting(
+        (),
+        OBJECTIVES,
+        "Service levels of tasks and queues (globs), such as `pay: 99 % start in 30 s` and "
+        "`queue mail: 99.5 % succeed`.",
+    )
     # what is asked for, of broker and workers
     queues: tuple[str, ...] = _setting(
         (), NAMES, "Queues to watch besides those of the app and those that workers consume."
@@ -225,6 +233,11 @@ class Settings:
         number(0, 600, unit="seconds"),
         "How long a stop waits for the last metrics to be sent.",
     )
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Return the service levels."""
+        return objectives_of(self.slo)
 
     @property
     def survey_seconds(self) -> float:

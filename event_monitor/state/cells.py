@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from sys import intern
 from typing import TypeAlias
 
+from ..settings.objectives import Objective
 from ..snapshot import OTHER, UNKNOWN
 from .window import OpenWindow, TaskCounters
 
@@ -29,9 +30,12 @@ _From: TypeAlias = "str | tuple[str, ...] | None"
 class Cell:
     """The counters of one name and queue; ``counters`` is None until one counts in the window."""
 
-    __slots__ = ("counters", "name", "queue", "worker")
+    __slots__ = ("counters", "limits", "name", "queue", "worker")
 
-    def __init__(self, name: str, queue: str, worker: str | None) -> None:
+    def __init__(
+        self, name: str, queue: str, worker: str | None, limits: tuple[float, ...] = ()
+    ) -> None:
+        self.limits = limits  # of queue times, see ``TaskCounters``
         self.name = name
         self.queue = queue
         self.worker = worker
@@ -48,8 +52,15 @@ class Cells:
     """
 
     def __init__(
-        self, *, max_names: int, idle_seconds: float, by_worker: bool, route: Route | None = None
+        self,
+        *,
+        max_names: int,
+        idle_seconds: float,
+        by_worker: bool,
+        route: Route | None = None,
+        objectives: tuple[Objective, ...] = (),
     ) -> None:
+        self._objectives = objectives
         self._max_names = max_names
         self._idle_seconds = idle_seconds
         self._by_worker = by_worker
@@ -101,7 +112,7 @@ class Cells:
         """
         if cell.name != OTHER and not self.knows(cell.name, window):
             self._admit(cell.name, window)
-        cell.counters = counters = TaskCounters()
+        cell.counters = counters = TaskCounters(cell.limits)
         window.cells.append((cell.name, cell.queue, cell.worker, counters))
         self._open.append(cell)
         return counters
@@ -169,9 +180,18 @@ class Cells:
         if cell is None:
             name = intern(name)  # thousands of tasks share a few names
             worker = self._label(hostname) if self._by_worker else None
-            cell = cells[name] = Cell(name, intern(label), worker)
+            cell = cells[name] = Cell(name, intern(label), worker, self._limits(name, label))
             self._pairs.add((name, cell.queue))
         return cell
+
+    def _limits(self, name: str, queue: str) -> tuple[float, ...]:
+        """Return in how many seconds such tasks shall start."""
+        seconds = {
+            objective.start_seconds
+            for objective in self._objectives
+            if objective.start_seconds is not None and objective.covers(name, queue)
+        }
+        return tuple(sorted(seconds))
 
     def _routed(self, name: str, queues: tuple[str, ...] | None) -> str:
         """Return the queue that the app sends such tasks to, if it can be the one."""

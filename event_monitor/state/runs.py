@@ -45,6 +45,7 @@ class Runs:
             idle_seconds=settings.idle_series_seconds,
             by_worker=bool(settings.by_worker),
             route=route,
+            objectives=settings.objectives,
         )
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.running: dict[str, InFlightTask] = {}

@@ -47,6 +47,7 @@ class TaskCounters:
         "expired",
         "failed",
         "held",
+        "limits",
         "received",
         "recovered",
         "redelivered",
@@ -62,7 +63,7 @@ class TaskCounters:
         "vanished",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, limits: tuple[float, ...] = ()) -> None:
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
@@ -71,14 +72,16 @@ class TaskCounters:
         # Class → of those that failed, and that are retried, so many; None: nobody asked.
         self.exceptions: dict[str, list[int]] | None = None
         self.runtime = Recorder()
-        self.held = Recorder()  # what counts as queue time and as prefetch time
+        self.limits = limits  # seconds: how many queue times are no longer is counted
+        self.held = Recorder(limits)  # what counts as queue time and as prefetch time
         self.seldom: dict[SeldomTimes, Recorder] = {}
 
     def record(self, what: SeldomTimes, value: float) -> None:
         """Record a time in seconds, or a number of retries, ≥ 0."""
         recorder = self.seldom.get(what)
         if recorder is None:
-            recorder = self.seldom[what] = Recorder()
+            limits = self.limits if what == "queue_time" else ()
+            recorder = self.seldom[what] = Recorder(limits)
         recorder.record(value)
 
     def compact(self) -> None:
@@ -126,6 +129,15 @@ class TaskCounters:
             failed_runtime=self._times("failed_runtime"),
             total_time=self._times("total_time"),
             retries=self._times("retries"),
+            on_time=self._on_time(),
+        )
+
+    def _on_time(self) -> tuple[tuple[float, int], ...]:
+        """Return how many queue times are no longer than each limit, once all are counted."""
+        others = self.seldom.get("queue_time")
+        return tuple(
+            (limit, self.held.within[place] + (0 if others is None else others.within[place]))
+            for place, limit in enumerate(self.limits)
         )
 
     def _times(self, what: SeldomTimes) -> Distribution:

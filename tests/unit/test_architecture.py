@@ -38,8 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": GROUND | VALUES | {"events", "settings"},
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
+    "objectives": {"liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "text"},
-    "camera": {"broker", "clock", "notices", "schedules", "settings", "snapshot", "state"},
+    "camera": {"broker", "clock", "notices", "objectives", "schedules", "settings", "snapshot"}
+    | {"state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},

@@ -14,6 +14,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
     ExceptionCounts,
+    ObjectiveStatus,
     PublisherReport,
     RunningTasks,
     ScheduledTask,
@@ -54,6 +55,7 @@ FULL = Snapshot(
     losses=(WorkerLoss(W1, 90.0),),
     running=(RunningTasks("t", 1, 1.0),),
     scheduled=(ScheduledTask("t", seen_at=1_000.0, due_at=1_060.0),),
+    objectives=(ObjectiveStatus("t succeed", good=1, total=2, budget_left=50.0),),
     survey=Survey(
         queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
         workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
@@ -69,6 +71,7 @@ EVERYTHING = Settings(
     by_exception=True,
     by_task_and_exception=True,
     by_schedule=True,
+    slo=("t: 99 % succeed",),
 )
 #: Computed with the other counts of a worker, but TasksSent has no WorkerName: producers send.
 NOT_OF_A_WORKER: set[Source] = {"sent"}
@@ -130,7 +133,10 @@ def test_a_split_without_a_setting_is_always_published() -> None:
         return tuple(split for split in DIMENSIONS if is_split(metric, split, nothing))
 
     assert {metric.name: always(metric) for metric in CATALOG if always(metric)} == {
-        "CustomEvents": ("EventType",)
+        "CustomEvents": ("EventType",),
+        "SloGood": ("SloName",),
+        "SloTotal": ("SloName",),
+        "SloBudgetLeft": ("SloName",),
     }
     for metric in CATALOG:
         assert set(metric.splits) - set(SPLIT_SETTINGS) == set(metric.always_by)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from event_monitor.distribution import Distribution
@@ -22,6 +24,8 @@ __all__ = ["Notification", "State", "goes_off", "notifications", "timeline"]
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 Value = float | Distribution
+#: From one minute to before another → the statistic, None without data.
+Reader = Callable[[int, int], float | None]
 
 _MORE = 2  # windows that are read beyond those that are needed
 
@@ -52,7 +56,7 @@ def goes_off(alarm: Alarm, minutes: Sequence[Period]) -> bool:
 
 def timeline(alarm: Alarm, minutes: Sequence[Period]) -> list[State]:
     """Return the state at the end of each minute; before the first there is no data."""
-    points = {series.id: [_points(series, shots) for shots in minutes] for series in alarm.series}
+    points = {series.id: _reader(series, minutes) for series in alarm.series}
     states: list[State] = []
     for end in range(1, len(minutes) + 1):
         values = [_value(alarm, points, end, place) for place in range(alarm.periods + _MORE)]
@@ -99,9 +103,7 @@ def _state(alarm: Alarm, values: Sequence[float | None], before: State) -> State
     return before if missing and alarm.missing == "ignore" else "OK"
 
 
-def _value(
-    alarm: Alarm, points: dict[str, list[list[Value]]], end: int, place: int
-) -> float | None:
+def _value(alarm: Alarm, points: dict[str, Reader], end: int, place: int) -> float | None:
     """Return what is compared in one window; None if a series of it has no data there.
 
     ``place`` counts the windows back from the one that ends with minute ``end``.
@@ -110,13 +112,29 @@ def _value(
     last = end - place * length
     values: dict[str, float] = {}
     for series in alarm.series:
-        window = points[series.id][max(0, last - length) : max(0, last)]
-        value = _statistic(series, [point for minute in window for point in minute])
+        value = points[series.id](max(0, last - length), max(0, last))
         if value is None:
             return None
         values[series.id] = value
     expression = alarm.expression or alarm.series[0].id
-    return evaluated(ast.parse(expression, mode="eval").body, values)
+    return evaluated(_parsed(expression), values)
+
+
+def _reader(series: Series, minutes: Sequence[Period]) -> Reader:
+    """Return what gives the statistic of the minutes from one to before another."""
+    seen: dict[int, list[Value]] = {}  # many minutes of a month are one and the same
+    for shots in minutes:
+        if id(shots) not in seen:
+            seen[id(shots)] = _points(series, shots)
+    points = [seen[id(shots)] for shots in minutes]
+    if series.statistic != "Sum":
+        return lambda start, end: _statistic(
+            series, [p for part in points[start:end] for p in part]
+        )
+    # Of a month, minute by minute, sums of hours cannot be added up anew each time.
+    sums = list(accumulate((_statistic(series, part) or 0.0 for part in points), initial=0.0))
+    known = list(accumulate(map(len, points), initial=0))
+    return lambda start, end: sums[end] - sums[start] if known[end] > known[start] else None
 
 
 def _points(series: Series, metrics: Period) -> list[Value]:
@@ -124,6 +142,11 @@ def _points(series: Series, metrics: Period) -> list[Value]:
     wanted = [{"Name": name, "Value": value} for name, value in series.dimensions]
     named = [metric for metric in metrics if metric.name == series.metric]
     return [metric.value for metric in named if encode([metric])[0].get("Dimensions", []) == wanted]
+
+
+@lru_cache
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
 
 
 def _statistic(series: Series, points: Sequence[Value]) -> float | None:

@@ -37,6 +37,7 @@ def test_what_needs_a_probe_is_known() -> None:
     assert {need for metric in CATALOG for need in metric.needs} == {
         "probe_queues",
         "probe_workers",
+        "slo",
         "time_total",
     }
 
