@@ -16,13 +16,13 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import fsum
 from struct import Struct
 
-__all__ = ["MAX_VALUES", "NO_VALUES", "Distribution", "Recorder"]
+__all__ = ["MAX_VALUES", "NO_VALUES", "Distribution", "LimitedRecorder", "Recorder"]
 
 MAX_VALUES = 150  # unique values per datum: PutMetricData's limit
 _SMALLEST = 1e-4  # seconds; everything below shares one bucket, since nobody tunes 0.1 ms
@@ -92,15 +92,12 @@ class Recorder:
 
     ``record(value)``, seconds ≥ 0, is the ``append`` of an array, and nothing else, so that an
     event costs no more than that. ``compact`` counts the appended values in bulk and has to be
-    called now and then; what it leaves is bounded. Of each of the ``limits`` it counts how many
-    values are not above it.
+    called now and then; what it leaves is bounded.
     """
 
-    __slots__ = ("_limits", "_pending", "_sub_buckets", "_sum", "_values", "record", "within")
+    __slots__ = ("_pending", "_sub_buckets", "_sum", "_values", "record")
 
-    def __init__(self, limits: tuple[float, ...] = ()) -> None:
-        self._limits = limits
-        self.within = [0] * len(limits)  # how many of the counted values are no larger than each
+    def __init__(self) -> None:
         self._pending = array("d")  # recorded, not counted yet
         self.record: Callable[[float], None] = self._pending.append
         # None until needed: a window has several recorders per task name, and most stay small.
@@ -118,6 +115,28 @@ class Recorder:
         if len(self._pending) >= _BATCH:
             self._count_pending()
 
+    @staticmethod
+    def merged(recorders: Sequence[Recorder]) -> Distribution:
+        """Return everything that these have recorded as one value."""
+        if len(recorders) == 1:
+            return recorders[0].freeze()
+        together = Recorder()
+        for recorder in recorders:
+            together._absorb(recorder)
+        return together.freeze()
+
+    def _absorb(self, other: Recorder) -> None:
+        self._pending.extend(other._pending)
+        if other._values:
+            self._add(other._values)
+        elif other._sub_buckets is not None:
+            if self._sub_buckets is None:
+                before, self._values, self._sub_buckets = self._values, None, Counter()
+                self._add(before or {})
+            self._sub_buckets.update(other._sub_buckets)
+            self._sum += other._sum
+            _bound(self._sub_buckets)
+
     def merge(self, distribution: Distribution) -> None:
         """Record every value of the distribution, as often as it has it."""
         self._add(dict(zip(distribution.values, distribution.counts, strict=True)))
@@ -133,8 +152,6 @@ class Recorder:
         return Distribution(values, tuple(counts[value] for value in values))
 
     def _count_pending(self) -> None:
-        for place, limit in enumerate(self._limits):
-            self.within[place] += sum(value <= limit for value in self._pending)
         if self._sub_buckets is None:
             self._add(Counter(self._pending))
         else:
@@ -154,6 +171,28 @@ class Recorder:
             self._sub_buckets[index] += count
         self._sum += fsum(value * count for value, count in counts.items())
         _bound(self._sub_buckets)
+
+
+class LimitedRecorder(Recorder):
+    """Also counts, of each of the ``limits``, how many values are not above it."""
+
+    __slots__ = ("_limits", "_within")
+
+    def __init__(self, limits: tuple[float, ...]) -> None:
+        super().__init__()
+        self._limits = limits
+        self._within = [0] * len(limits)  # of the counted values
+
+    def within(self) -> list[int]:
+        """Return how many of the recorded values are not above each limit."""
+        return [
+            counted + sum(value <= limit for value in self._pending)
+            for counted, limit in zip(self._within, self._limits, strict=True)
+        ]
+
+    def _count_pending(self) -> None:
+        self._within = self.within()
+        super()._count_pending()
 
 
 def _indexes(values: array[float]) -> Iterable[int]:

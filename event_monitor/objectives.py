@@ -69,8 +69,9 @@ def counted(objective: Objective, window: Window) -> tuple[int, int]:
 def _counted(objective: Objective, counts: TaskCounts) -> tuple[int, int]:
     if objective.start_seconds is None:
         return counts.succeeded, counts.succeeded + counts.failed
-    on_time = dict(counts.on_time).get(objective.start_seconds, 0)
-    return on_time, counts.queue_time.count + counts.expired  # what expired never started
+    starts = dict(counts.on_time)
+    never = counts.expired  # these did not start at all
+    return starts.get(objective.start_seconds, 0), starts.get(math.inf, 0) + never
 
 
 def _budget_left(objective: Objective, days: _Days) -> float:

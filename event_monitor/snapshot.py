@@ -65,7 +65,8 @@ class TaskCounts:
     failed_runtime: Distribution = NO_VALUES
     total_time: Distribution = NO_VALUES
     retries: Distribution = NO_VALUES  # of those that ended after a retry: how many
-    # Seconds → how many of the queue times were no longer; of the times that objectives name.
+    # Seconds → how many of the queue times were no longer; of the times that objectives name, and
+    # of infinity: of all whose objective is about the start.
     on_time: tuple[tuple[float, int], ...] = ()
 
 
@@ -117,8 +118,8 @@ class Window:
 
     ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
     for every known task name, in the order they were first seen, zeros included; the others have
-    what was counted only. A queue is ``unknown`` where nothing tells it. ``exceptions`` are counted
-    if they were asked for.
+    what was counted only. ``by_task_and_queue`` has no times, but how many were on time. A queue is
+    ``unknown`` where nothing tells it. ``exceptions`` are counted if they were asked for.
     """
 
     opened_at: float

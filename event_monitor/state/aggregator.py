@@ -181,7 +181,7 @@ class Aggregator:
 
     def note_answers(self, answers: Iterable[WorkerAnswer], *, at: float) -> None:
         """Note who answered when all workers were asked; ``at`` is our monotonic clock."""
-        self._note_names()
+        self.note_names(self.window.names_from_workers())
         answers = tuple(answers)
         self.roster.note_answers(answers, at=at, sends_events=self._sends_events)
         for answer in answers:
@@ -193,12 +193,10 @@ class Aggregator:
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:
         """Put a new window in the place of the open one, which is returned."""
-        self._note_names()
         window = self.tasks.swap(OpenWindow(wall), now=now)
         self._senders.clear()
         window.events_lost = self.roster.take_lost_events(now=now)
         window.workers_refused = self.roster.take_refused()
-        self._from_workers.intersection_update(self.cells.names)
         self._types = {
             type_: counted_at
             for type_, counted_at in self._types.items()
@@ -281,11 +279,10 @@ class Aggregator:
 
     # -- what they share -----------------------------------------------------------------
 
-    def _note_names(self) -> None:
-        """Note of which task names a worker has sent events."""
-        for name, *_, counters in self.window.cells:
-            if counters.received or counters.started:
-                self._from_workers.add(name)
+    def note_names(self, names: Collection[str]) -> None:
+        """Note that a worker has sent events of tasks of these names."""
+        self._from_workers.intersection_update(self.cells.names)
+        self._from_workers.update(names)
 
     def _sends_events(self, name: str) -> bool:
         """Return whether an event of tasks of that name ever came from a worker.

@@ -6,6 +6,7 @@ Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from sys import intern
 from typing import TypeAlias
@@ -114,6 +115,9 @@ class Cells:
             self._admit(cell.name, window)
         cell.counters = counters = TaskCounters(cell.limits)
         window.cells.append((cell.name, cell.queue, cell.worker, counters))
+        window.names[cell.name] = None
+        window.queues.add(cell.queue)
+        window.workers.add(cell.worker)
         self._open.append(cell)
         return counters
 
@@ -124,14 +128,12 @@ class Cells:
     def close(self, window: OpenWindow, *, now: float) -> None:
         """Take the counters out of the cells: the window is about to be swapped."""
         self._closed_at = now
-        workers: set[str | None] = {None}
         for cell in self._open:
             cell.counters = None
-            self._queues[cell.queue] = now
-            workers.add(cell.worker)
         self._open = []
-        self.names.update(dict.fromkeys(window.names(), now))
-        for worker in self._places.keys() - workers:  # their cells are made anew when they count
+        self.names.update(dict.fromkeys((*window.new_names, *window.names), now))
+        self._queues.update(dict.fromkeys(window.queues, now))
+        for worker in self._places.keys() - window.workers:  # their cells are made anew
             del self._places[worker]
         if self._forget_idle(self.names, now) | self._forget_idle(self._queues, now):
             self._drop_forgotten()
@@ -185,13 +187,13 @@ class Cells:
         return cell
 
     def _limits(self, name: str, queue: str) -> tuple[float, ...]:
-        """Return in how many seconds such tasks shall start."""
+        """Return in how many seconds such tasks shall start, and infinity, by which all count."""
         seconds = {
             objective.start_seconds
             for objective in self._objectives
             if objective.start_seconds is not None and objective.covers(name, queue)
         }
-        return tuple(sorted(seconds))
+        return (*sorted(seconds), math.inf) if seconds else ()
 
     def _routed(self, name: str, queues: tuple[str, ...] | None) -> str:
         """Return the queue that the app sends such tasks to, if it can be the one."""

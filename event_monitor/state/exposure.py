@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..snapshot import (
@@ -25,8 +25,8 @@ __all__ = ["Exposure"]
 class Exposure:
     """The raw material of the events' side of one ``Snapshot``. ``window`` belongs to it alone.
 
-    ``running`` (given our clock at the shot), ``draining`` and ``give_up`` take the state's lock
-    for moments.
+    ``running`` (given our clock at the shot), ``draining``, ``give_up`` and ``note_names`` take the
+    state's lock for moments.
     """
 
     window: OpenWindow
@@ -43,10 +43,12 @@ class Exposure:
     in_flight: tuple[TaskInFlight, ...]  # for a checkpoint
     running: Callable[[float], Mapping[str, Sequence[float]]]  # name → since when, our clock
     give_up: Callable[[Sequence[Loss]], int]
+    note_names: Callable[[Collection[str]], None]  # of tasks of which workers have sent events
 
     def develop(self) -> Snapshot:
         """Return the snapshot."""
         losses = tuple(_worker_losses(self.losses))  # while the orphans still have their names
+        self.note_names(self.window.names_from_workers())
         given_up = self.give_up(self.losses)
         return Snapshot(
             window=self.window.freeze(self.closed_at, self.known_names),

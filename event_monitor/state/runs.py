@@ -229,7 +229,7 @@ class Runs:
             self._count_outcome(event, details, counters)
         since = task.first_at
         if self._time_total and since is not None:
-            counters.record("total_time", max(0.0, event.timestamp - since))
+            counters.of("total_time").record(max(0.0, event.timestamp - since))
         return counters
 
     def _count_outcome(self, event: ev.TaskEvent, details: Details, counters: TaskCounters) -> None:
@@ -239,7 +239,7 @@ class Runs:
             if len(self._ran_twice) > _MAX_RAN_TWICE:
                 del self._ran_twice[next(iter(self._ran_twice))]
         if details.retries and event.type in ("task-succeeded", "task-failed"):
-            counters.record("retries", details.retries)
+            counters.of("retries").record(details.retries)
             counters.recovered += event.type == "task-succeeded"
             counters.exhausted += event.type == "task-failed"
 
@@ -351,4 +351,4 @@ class Runs:
         details.awaited_receipt = details.sent_at = details.eta = None
         if since is not None and task.started_at is not None:
             since = since if eta is None else max(since, eta)
-            counters.record("queue_time", max(0.0, task.started_at - since))
+            counters.of("queue_time").record(max(0.0, task.started_at - since))

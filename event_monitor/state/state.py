@@ -7,7 +7,7 @@ only the tasks in flight, and counts every event into the open window the moment
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
 from typing import Any
@@ -231,6 +231,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             draining=partial(self._count_draining, tuple(roster.draining())),
             running=self._running_by_name,
             give_up=self._give_up,
+            note_names=self._note_names,
             in_flight=in_flight.export(lambda at: wall - (now - at))
             if self._has_checkpoints
             else (),
@@ -322,6 +323,11 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                     owner = self._aggregator.roster.owner_of(hostname, process)
                     count += len(in_flight.runs_of(hostname, owner))
         return count
+
+    def _note_names(self, names: Collection[str]) -> None:
+        """Note that a worker has sent events of tasks of these names."""
+        with self._mutex:
+            self._aggregator.note_names(names)
 
     def _give_up(self, losses: Sequence[Loss]) -> int:
         """Take tasks out of flight that their worker will not end any more; return how many.

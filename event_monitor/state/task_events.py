@@ -152,7 +152,8 @@ class TaskEvents(Runs):
             ):  # nearly always: as far as we know it waited since its receipt
                 counters = cell.counters or self.cells.open(cell, self.window)
                 counters.started += 1
-                counters.held.record(timestamp - received_at if timestamp > received_at else 0.0)
+                held = counters.held or counters.of("held")
+                held.record(timestamp - received_at if timestamp > received_at else 0.0)
                 self.running[uuid] = task
                 task.pid, task.started_at, task.running_since = event.pid, timestamp, now
                 return
@@ -174,12 +175,12 @@ class TaskEvents(Runs):
         counters = cell.counters or self.cells.open(cell, self.window)
         counters.started += 1
         if held is not None and (details is None or details.eta is None):
-            counters.record("prefetch_time", held)
+            counters.of("prefetch_time").record(held)
         self.running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
         if details is None and cell.name not in self._announced:
             if received_at is not None:
-                counters.record("queue_time", max(0.0, timestamp - received_at))
+                counters.of("queue_time").record(max(0.0, timestamp - received_at))
         else:
             self._start_detailed(task, received_at, counters)
 
@@ -240,7 +241,7 @@ class TaskEvents(Runs):
             before.rejected -= 1
         counters.failed += 1
         if task is not None and task.started_at is not None and task.worker == event.hostname:
-            counters.record("failed_runtime", max(0.0, event.timestamp - task.started_at))
+            counters.of("failed_runtime").record(max(0.0, event.timestamp - task.started_at))
         if self._by_exception:
             counters.raised(self._exception_of(event))[0] += 1
 

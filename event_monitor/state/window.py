@@ -6,11 +6,11 @@ it belongs to the snapshot alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from ..distribution import NO_VALUES, Distribution, Recorder
+from ..distribution import Distribution, LimitedRecorder, Recorder
 from ..snapshot import (
     OTHER,
     AckToken,
@@ -27,16 +27,17 @@ _MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
-#: Times of which most tasks have none; ``TaskCounters.record`` takes them.
-SeldomTimes: TypeAlias = Literal[
-    "failed_runtime", "prefetch_time", "queue_time", "retries", "total_time"
+#: Times that are recorded; those that a task was ``held`` count as queue and as prefetch time.
+Times: TypeAlias = Literal[
+    "failed_runtime", "held", "prefetch_time", "queue_time", "retries", "runtime", "total_time"
 ]
+_TIMES: tuple[Times, ...] = get_args(Times)
 
 
 class TaskCounters:
     """What happened to the tasks of one cell in one window.
 
-    There may be thousands of cells, so the recorders of most times are made when there is a time.
+    There may be thousands of cells, so recorders are made when there is something to record.
     """
 
     __slots__ = (
@@ -46,20 +47,24 @@ class TaskCounters:
         "exhausted",
         "expired",
         "failed",
+        "failed_runtime",
         "held",
         "limits",
+        "prefetch_time",
+        "queue_time",
         "received",
         "recovered",
         "redelivered",
         "rejected",
         "retried",
+        "retries",
         "revoked",
         "runtime",
-        "seldom",
         "sent",
         "started",
         "succeeded",
         "terminated",
+        "total_time",
         "vanished",
     )
 
@@ -71,28 +76,39 @@ class TaskCounters:
         self.recovered = self.exhausted = self.redelivered = self.duplicated = 0
         # Class → of those that failed, and that are retried, so many; None: nobody asked.
         self.exceptions: dict[str, list[int]] | None = None
-        self.runtime = Recorder()
         self.limits = limits  # seconds: how many queue times are no longer is counted
-        self.held = Recorder(limits)  # what counts as queue time and as prefetch time
-        self.seldom: dict[SeldomTimes, Recorder] = {}
+        self.runtime = Recorder()
+        self.held: Recorder | None = None  # what counts as queue time and as prefetch time
+        self.queue_time: Recorder | None = None
+        self.prefetch_time: Recorder | None = None
+        self.failed_runtime: Recorder | None = None
+        self.total_time: Recorder | None = None
+        self.retries: Recorder | None = None
 
-    def record(self, what: SeldomTimes, value: float) -> None:
-        """Record a time in seconds, or a number of retries, ≥ 0."""
-        recorder = self.seldom.get(what)
+    def of(self, times: Times) -> Recorder:
+        """Return the recorder of these times, in seconds, or numbers of retries, ≥ 0."""
+        recorder: Recorder | None = getattr(self, times)
         if recorder is None:
-            limits = self.limits if what == "queue_time" else ()
-            recorder = self.seldom[what] = Recorder(limits)
-        recorder.record(value)
+            is_limited = self.limits and times in ("held", "queue_time")
+            recorder = LimitedRecorder(self.limits) if is_limited else Recorder()
+            setattr(self, times, recorder)
+        return recorder
+
+    def raised(self, class_: str) -> list[int]:
+        """Return how many tasks that raised this have failed, and are retried, to be counted on."""
+        if self.exceptions is None:
+            self.exceptions = {}
+        return self.exceptions.setdefault(class_, [0, 0])
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
-        self.runtime.compact()
-        self.held.compact()
-        for recorder in self.seldom.values():
-            recorder.compact()
+        for times in _TIMES:
+            recorder: Recorder | None = getattr(self, times)
+            if recorder is not None:
+                recorder.compact()
 
     def counts(self) -> TaskCounts:
-        """Return the counters as a value, without the times."""
+        """Return the counters as a value, without the times, but for how many were on time."""
         return TaskCounts(
             sent=self.sent,
             received=self.received,
@@ -110,43 +126,34 @@ class TaskCounters:
             exhausted=self.exhausted,
             redelivered=self.redelivered,
             duplicated=self.duplicated,
+            on_time=self.on_time() if self.limits else (),
         )
 
-    def raised(self, class_: str) -> list[int]:
-        """Return how many tasks that raised this have failed, and are retried, to be counted on."""
-        if self.exceptions is None:
-            self.exceptions = {}
-        return self.exceptions.setdefault(class_, [0, 0])
-
-    def freeze(self) -> TaskCounts:
-        """Return all of it as a value."""
-        held = self.held.freeze()
-        return replace(
-            self.counts(),
-            runtime=self.runtime.freeze(),
-            queue_time=_with(held, self._times("queue_time")),
-            prefetch_time=_with(held, self._times("prefetch_time")),
-            failed_runtime=self._times("failed_runtime"),
-            total_time=self._times("total_time"),
-            retries=self._times("retries"),
-            on_time=self._on_time(),
-        )
-
-    def _on_time(self) -> tuple[tuple[float, int], ...]:
-        """Return how many queue times are no longer than each limit, once all are counted."""
-        others = self.seldom.get("queue_time")
-        return tuple(
-            (limit, self.held.within[place] + (0 if others is None else others.within[place]))
-            for place, limit in enumerate(self.limits)
-        )
-
-    def _times(self, what: SeldomTimes) -> Distribution:
-        recorder = self.seldom.get(what)
-        return NO_VALUES if recorder is None else recorder.freeze()
+    def on_time(self) -> tuple[tuple[float, int], ...]:
+        """Return how many queue times are no longer than each limit."""
+        within = [0] * len(self.limits)
+        for recorder in (self.held, self.queue_time):
+            if isinstance(recorder, LimitedRecorder):
+                within = [a + b for a, b in zip(within, recorder.within(), strict=True)]
+        return tuple(zip(self.limits, within, strict=True))
 
 
-def _with(some: Distribution, others: Distribution) -> Distribution:
-    return Distribution.merged((some, others)) if some and others else some or others
+def merged(parts: Sequence[TaskCounters]) -> TaskCounts:
+    """Add up counters, with their times; these cells are counted in no more."""
+    return replace(
+        total(part.counts() for part in parts),
+        runtime=_times(parts, "runtime"),
+        queue_time=_times(parts, "held", "queue_time"),
+        prefetch_time=_times(parts, "held", "prefetch_time"),
+        failed_runtime=_times(parts, "failed_runtime"),
+        total_time=_times(parts, "total_time"),
+        retries=_times(parts, "retries"),
+    )
+
+
+def _times(parts: Sequence[TaskCounters], *names: Times) -> Distribution:
+    recorders = [getattr(part, name) for name in names for part in parts]
+    return Recorder.merged([one for one in recorders if one is not None])
 
 
 class OpenWindow:
@@ -164,10 +171,13 @@ class OpenWindow:
         "exception_types",
         "folded",
         "invalid_kinds",
+        "names",
         "new_names",
         "opened_at",
+        "queues",
         "tasks_forgotten",
         "vanished",
+        "workers",
         "workers_refused",
     )
 
@@ -175,6 +185,9 @@ class OpenWindow:
         self.opened_at = opened_at  # wall clock, seconds since the epoch
         # Name, queue, worker, counters; several may have the same three.
         self.cells: list[tuple[str, str, str | None, TaskCounters]] = []
+        self.names: dict[str, None] = {}  # of these cells, in order
+        self.queues: set[str] = set()
+        self.workers: set[str | None] = {None}
         self.exception_types: set[str] = set()
         self.custom_events: dict[str, int] = {}
         self.ack_tokens: list[AckToken] = []  # for the messages counted here
@@ -196,11 +209,9 @@ class OpenWindow:
             self.folded.add(value)
         return OTHER
 
-    def names(self) -> Iterator[str]:
-        """Yield every name counted, in the order first seen; some more than once."""
-        yield from self.new_names
-        for name, *_ in self.cells:
-            yield name
+    def names_from_workers(self) -> set[str]:
+        """Return the names of tasks that a worker has received or started."""
+        return {name for name, *_, counters in self.cells if counters.received or counters.started}
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
@@ -210,30 +221,27 @@ class OpenWindow:
 
     def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
         """Return the closed window; every known name has an entry, zeros included."""
-        by_name: dict[str, list[TaskCounts]] = {name: [] for name in known_names}
-        by_worker: dict[str, list[TaskCounts]] = {}
+        by_name: dict[str, list[TaskCounters]] = {name: [] for name in known_names}
+        by_queue: dict[str, list[TaskCounters]] = {}
+        by_worker: dict[str, list[TaskCounters]] = {}
         by_pair: dict[tuple[str, str], list[TaskCounts]] = {}
         exceptions: dict[tuple[str, str, str], list[int]] = {}
         for name, queue, worker, counters in self.cells:
-            counts = counters.freeze()
-            by_pair.setdefault((name, queue), []).append(counts)
+            by_name.setdefault(name, []).append(counters)
+            by_queue.setdefault(queue, []).append(counters)
             if worker is not None:
-                by_worker.setdefault(worker, []).append(counts)
+                by_worker.setdefault(worker, []).append(counters)
+            by_pair.setdefault((name, queue), []).append(counters.counts())
             for class_, (failed, retried) in (counters.exceptions or {}).items():
                 before = exceptions.setdefault((name, queue, class_), [0, 0])
                 before[:] = before[0] + failed, before[1] + retried
-        pairs = {pair: total(parts) for pair, parts in by_pair.items()}
-        by_queue: dict[str, list[TaskCounts]] = {}
-        for (name, queue), counts in pairs.items():
-            by_name.setdefault(name, []).append(counts)
-            by_queue.setdefault(queue, []).append(counts)
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
-            tasks=tuple((name, total(parts)) for name, parts in by_name.items()),
-            by_worker=tuple((worker, total(parts)) for worker, parts in by_worker.items()),
-            by_queue=tuple((queue, total(parts)) for queue, parts in by_queue.items()),
-            by_task_and_queue=tuple((*pair, counts) for pair, counts in pairs.items()),
+            tasks=tuple((name, merged(parts)) for name, parts in by_name.items()),
+            by_worker=tuple((worker, merged(parts)) for worker, parts in by_worker.items()),
+            by_queue=tuple((queue, merged(parts)) for queue, parts in by_queue.items()),
+            by_task_and_queue=tuple((*pair, total(parts)) for pair, parts in by_pair.items()),
             exceptions=tuple(
                 ExceptionCounts(*of, failed=failed, retried=retried)
                 for of, (failed, retried) in sorted(exceptions.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -189,7 +190,10 @@ def test_starts_in_time_are_counted_exactly(clock: FakeClock) -> None:
             state.observe([task("received", uuid, on=worker, at=1_000.0)])
             state.observe([task("started", uuid, on=worker, at=1_000.0 + wait)])
     found = {queue: counts.on_time for queue, counts in shoot(state).window.by_queue}
-    assert found == {"celery": ((5.0, 4),), "mail": ((2.0, 2), (5.0, 4))}
+    assert found == {
+        "celery": ((5.0, 4), (math.inf, 5)),
+        "mail": ((2.0, 2), (5.0, 4), (math.inf, 5)),
+    }
 
 
 def test_starts_in_time_are_counted_with_task_sent_and_by_worker(clock: FakeClock) -> None:
@@ -202,7 +206,7 @@ def test_starts_in_time_are_counted_with_task_sent_and_by_worker(clock: FakeCloc
         state.observe([task("started", str(number), on=worker, at=1_000.0 + wait)])
     window = shoot(state).window
     ((_, counts),) = window.by_queue
-    assert counts.on_time == ((5.0, 2),)
+    assert counts.on_time == ((5.0, 2), (math.inf, 3))
     assert counts.queue_time.count == 3
 
 
