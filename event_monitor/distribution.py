@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import fsum
@@ -87,32 +87,37 @@ NO_VALUES = Distribution()
 _BATCH = 32
 
 
-class Recorder:
+class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
     """Collects values one by one; the mutable half of ``Distribution``. Not thread-safe.
 
-    ``record(value)``, seconds ≥ 0, is the ``append`` of an array, and nothing else, so that an
-    event costs no more than that. ``compact`` counts the appended values in bulk and has to be
-    called now and then; what it leaves is bounded.
+    It is an array of the values that are not counted yet, so that ``record(value)``, seconds ≥ 0,
+    is its ``append`` and nothing else, and thousands of recorders are small. ``compact`` counts
+    them in bulk and has to be called now and then; what it leaves is bounded.
     """
 
-    __slots__ = ("_pending", "_sub_buckets", "_sum", "_values", "record")
+    __slots__ = ("_sub_buckets", "_sum", "_values")
+
+    def __new__(cls, *_: object) -> Recorder:
+        """Make an array of doubles; ``_`` is what ``__init__`` takes."""
+        made: Recorder = super().__new__(cls, "d")  # type: ignore[assignment]  # of its own type
+        return made
 
     def __init__(self) -> None:
-        self._pending = array("d")  # recorded, not counted yet
-        self.record: Callable[[float], None] = self._pending.append
         # None until needed: a window has several recorders per task name, and most stay small.
         self._values: Counter[float] | None = None  # exact values, until there are too many
         self._sub_buckets: Counter[int] | None = None  # by index, afterwards
         self._sum = 0.0  # of what is in the sub-buckets
 
+    record = array.append
+
     @property
     def size(self) -> int:
         """How many values and sub-buckets are in memory; bounded after each ``compact``."""
-        return len(self._pending) + len(self._values or ()) + len(self._sub_buckets or ())
+        return len(self) + len(self._values or ()) + len(self._sub_buckets or ())
 
     def compact(self) -> None:
         """Count what was recorded, if it is enough to be worth it."""
-        if len(self._pending) >= _BATCH:
+        if len(self) >= _BATCH:
             self._count_pending()
 
     @staticmethod
@@ -126,7 +131,7 @@ class Recorder:
         return together.freeze()
 
     def _absorb(self, other: Recorder) -> None:
-        self._pending.extend(other._pending)
+        self.extend(other)
         if other._values:
             self._add(other._values)
         elif other._sub_buckets is not None:
@@ -143,7 +148,7 @@ class Recorder:
 
     def freeze(self) -> Distribution:
         """Return everything recorded so far as a value."""
-        if self._pending:
+        if len(self):
             self._count_pending()
         if self._sub_buckets is not None:
             return _bucketed(self._sub_buckets, self._sum)
@@ -153,12 +158,12 @@ class Recorder:
 
     def _count_pending(self) -> None:
         if self._sub_buckets is None:
-            self._add(Counter(self._pending))
+            self._add(Counter(self))
         else:
-            self._sub_buckets.update(_indexes(self._pending))
-            self._sum += sum(self._pending)
+            self._sub_buckets.update(_indexes(self))
+            self._sum += sum(self)
             _bound(self._sub_buckets)
-        del self._pending[:]
+        del self[:]
 
     def _add(self, counts: Mapping[float, int]) -> None:
         if self._sub_buckets is None:
@@ -186,7 +191,7 @@ class LimitedRecorder(Recorder):
     def within(self) -> list[int]:
         """Return how many of the recorded values are not above each limit."""
         return [
-            counted + sum(value <= limit for value in self._pending)
+            counted + sum(value <= limit for value in self)
             for counted, limit in zip(self._within, self._limits, strict=True)
         ]
 

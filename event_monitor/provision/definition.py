@@ -129,7 +129,8 @@ class AlarmDefinition(Generic[Limits]):
         }[self.next_step]
         page = f" Look at {options.page_url}." if options.page_url else ""
         wait = "It goes off at once." if waiting.datapoints == 1 else f"It waits for {waiting}."
-        asked_for = any(spec(metric).needs for metric in self.metrics)
+        needs = {need for metric in self.metrics for need in spec(metric).needs}
+        asked_for = not needs.isdisjoint(("probe_queues", "probe_workers"))
         no_data = _UNKNOWN if asked_for and self.no_data is NOT_BREACHING else self.no_data.reason
         return f"{text} {wait} {no_data} Next: {command}.{page}"
 
