@@ -23,6 +23,7 @@ SETTLED_SHOTS = 3  # windows after which a loss is published, or never will be
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_tasks_that_ran_while_the_monitor_was_cut_off(
     proxy: Proxy,
     proxied: dict[str, str],

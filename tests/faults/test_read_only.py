@@ -100,7 +100,7 @@ def test_it_runs_where_nothing_can_be_written(
         SOON,
         "the next sign says that they were accepted",
     )
-    status = examined("status", "-A", PROJECT, "--min-workers", "0")
+    status = examined("status", "-A", PROJECT, "--no-probe-workers")
     assert status.exit_code == 0
     assert "metrics were last accepted" in status.output
     assert "WARNING" not in monitor.output

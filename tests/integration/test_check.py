@@ -21,6 +21,7 @@ from ..support.servers import RabbitServer, Server
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+READY = "w1@check ready."
 CHECK = ["event-monitor", "check", "-A", PROJECT, "--format", "json"]
 
 
@@ -52,11 +53,11 @@ def test_check_proves_the_whole_way(processes: Processes, cloudwatch: CloudWatch
     assert cloudwatch.names() == {"MonitorCheck"}
 
 
+@on_redis
 def test_check_finds_the_worker_without_task_events(processes: Processes, client: Celery) -> None:
     """It runs tasks and sends no event of them; the other one does; check knows which."""
     # Given: two workers at work, one of them started without -E
-    processes.worker("with@check", concurrency=1)
-    processes.worker("without@check", concurrency=1, events=False)
+    start_two(processes)
     for _ in range(400):  # more than they can run while check starts and listens
         client.send_task("proj.sleep_for", [0.2])
 
@@ -72,11 +73,11 @@ def test_check_finds_the_worker_without_task_events(processes: Processes, client
     assert failed[1].startswith("NOT SENT by without@check: without@check ran ")
 
 
+@on_redis
 def test_check_turns_task_events_on_when_asked_to(processes: Processes) -> None:
     """The worker's answer says whether it sent them before."""
     # Given
-    processes.worker("with@check", concurrency=1)
-    processes.worker("without@check", concurrency=1, events=False)
+    start_two(processes)
     command = [*CHECK, "--sink", "console", "--enable-events", "--listen", "0"]
 
     # When
@@ -95,6 +96,7 @@ def test_check_turns_task_events_on_when_asked_to(processes: Processes) -> None:
     ]
 
 
+@on_redis
 def test_celerys_own_command_line_has_the_same_commands(processes: Processes) -> None:
     """``celery -A proj event-monitor check`` takes the app from Celery; no worker is not ready."""
     command = ["celery", "-A", PROJECT, "event-monitor", "check", "--sink", "console"]
@@ -132,24 +134,31 @@ def test_check_finds_event_queues_that_nobody_reads(
     assert message.endswith("celeryev.left-behind")
 
 
+def start_two(processes: Processes) -> None:
+    """Start a worker with task events and one without."""
+    started = {
+        name: processes.worker(name, concurrency=1, events=name == "with@check", wait=False)
+        for name in ("with@check", "without@check")
+    }
+    for name, worker in started.items():
+        worker.wait_for_output(f"{name} ready.")
+
+
 # -- workers that a check used to get wrong --------------------------------------------------------
 
 
 def start_worker(
     processes: Processes,
     *arguments: str,
-    name: str = "w1@check",
     before: tuple[str, ...] = (),
     environ: dict[str, str] | None = None,
     app: str = PROJECT,
 ) -> Process:
-    """Start a worker with these arguments; return when it takes tasks."""
+    """Start a worker with these arguments; it is not ready yet."""
     celery = "celery" if not before else str(BIN / "celery")
-    command = [*before, celery, "-A", app, "worker", "-E", "-n", name, "-c", "1"]
+    command = [*before, celery, "-A", app, "worker", "-E", "-n", "w1@check", "-c", "1"]
     command += ["--loglevel", "INFO", "--without-mingle", *arguments]
-    process = processes.start(command, environ)
-    process.wait_for_output(f"{name} ready.")
-    return process
+    return processes.start(command, environ)
 
 
 @on_redis  # RabbitMQ locks the queue of commands: the second worker ends (Celery 5.7)
@@ -165,8 +174,8 @@ def test_a_name_that_two_workers_have_is_found(
             pytest.skip("needs root, to give each worker a pid space of its own")
         unshare = "import os, sys; os.execvp('unshare', ['unshare', *sys.argv[1:]])"
         before = ("python", "-c", unshare, "-pf", "--mount-proc", "--kill-child")
-    for _ in range(2):
-        start_worker(processes, before=before)
+    for worker in [start_worker(processes, before=before) for _ in range(2)]:
+        worker.wait_for_output(READY)
     for _ in range(20):
         client.send_task("proj.sleep_for", [0.1])
 
@@ -183,9 +192,10 @@ def test_a_name_that_two_workers_have_is_found(
     assert "Start each with its own -n" in check.output
 
 
+@on_redis
 def test_a_worker_without_heartbeats_is_judged_by_its_answers(processes: Processes) -> None:
     """As CloudAMQP advises to start them."""
-    start_worker(processes, "--without-heartbeat")
+    start_worker(processes, "--without-heartbeat").wait_for_output(READY)
 
     check = processes.start([*CHECK, "--sink", "console"])
 
@@ -230,9 +240,10 @@ def configured(processes: Processes, tmp_path: Path) -> Callable[..., Process]:
             "import os\nfrom tests.support.proj import build\napp = build(os.environ)\n"
             f"app.conf.update({settings})\n"
         )
-        return start_worker(
-            processes, app="elsewhere", environ={"PYTHONPATH": f"{tmp_path}:{ROOT}"}
-        )
+        environ = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+        worker = start_worker(processes, app="elsewhere", environ=environ)
+        worker.wait_for_output(READY)
+        return worker
 
     return start
 
@@ -266,11 +277,10 @@ def test_another_database_and_another_key_prefix_are_named(
     assert "--transport-option global_keyprefix=prod:" in output
 
     # And with these it is ready
-    worker.send(signal.SIGCONT)
-    code, _, output = check_broker(
-        processes, broker, "--transport-option", "global_keyprefix=prod:"
-    )
-    assert code == 0, output
+    if heartbeats:
+        prefix = ("--transport-option", "global_keyprefix=prod:")
+        code, _, output = check_broker(processes, broker, *prefix)
+        assert code == 0, output
 
 
 def test_another_exchange_is_named(
@@ -297,7 +307,7 @@ def test_another_virtual_host_is_named(
 ) -> None:
     """By the management API; without it, what to compare."""
     # Given
-    start_worker(processes)
+    start_worker(processes).wait_for_output(READY)
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     other, vhost = rabbitmq.fresh_url(), broker.rpartition("/")[2]
@@ -345,7 +355,7 @@ def test_a_redis_user_who_may_only_read_is_ready_and_what_is_missing_is_named(
 ) -> None:
     """Nothing may be published, nobody asked, no queue read; events come all the same."""
     # Given
-    start_worker(processes)
+    start_worker(processes).wait_for_output(READY)
     channel = f"&/{broker.rpartition('/')[2]}.celeryev/*"
     url = redis_user("+@connection", "+psubscribe", channel)
 
@@ -441,7 +451,7 @@ def test_a_right_that_rabbitmq_refuses_is_named(
 ) -> None:
     """Which of the three, and on what; who may only read is ready."""
     # Given
-    start_worker(processes)
+    start_worker(processes).wait_for_output(READY)
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     vhost = broker.rpartition("/")[2]

@@ -49,8 +49,7 @@ def test_what_retries_come_to_is_counted(
     """Recovered, exhausted, and what failed at once; with how often, and how long it took."""
     # Given
     monitor = processes.monitor("run", environ={"EVENT_MONITOR_TIME_TOTAL": "true"})
-    processes.worker("w1@host1")
-    processes.worker("w2@host1")
+    processes.workers("w1@host1", "w2@host1")
 
     # When
     runs = {"retry_then_succeed": 3, "exhaust": 2, "fail": 4, "succeed": 5}

@@ -21,6 +21,8 @@ from event_monitor.state import State
 from ..support.processes import Process, Processes
 from ..support.waiting import wait_until
 
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+
 PROJECT = "tests.support.letting_go"
 W1 = "w1@stalls"
 LIMIT = 300.0
@@ -121,6 +123,7 @@ def test_a_worker_that_fell_out_of_its_queues_is_stalled(
     assert judged.stalled() == ()
 
 
+@on_redis
 @pytest.mark.usefixtures("worker")
 def test_a_worker_whose_pool_hangs_is_stalled(
     client: Celery,
@@ -141,6 +144,7 @@ def test_a_worker_whose_pool_hangs_is_stalled(
     wait_until(lambda: judged.stalled() == (W1,), 20, "it is stalled")
 
 
+@on_redis
 @pytest.mark.usefixtures("worker")
 def test_a_worker_that_waits_for_a_rate_limit_is_not_stalled(
     client: Celery,
@@ -161,6 +165,7 @@ def test_a_worker_that_waits_for_a_rate_limit_is_not_stalled(
     assert judged.stalled() == (W1,)
 
 
+@on_redis
 @pytest.mark.usefixtures("worker")
 def test_a_worker_whose_consumer_was_cancelled_is_not_stalled(
     client: Celery,

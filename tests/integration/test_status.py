@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,19 +103,22 @@ def test_limits_decide_on_the_exit_code(processes: Processes, client: Celery) ->
     for _ in range(5):
         client.send_task("proj.succeed")
 
-    # When
-    def typed(*arguments: str) -> Process:
-        """Type the command; nobody is there whose answer would take longer."""
-        return status(processes, "--probe-seconds", "1", *arguments)
+    # When, all at a time: each waits for answers
+    command = ["event-monitor", "status", "-A", PROJECT, "--probe-seconds", "1"]
+    allowed, limits = ("--min-workers", "0"), "--queue-length-limits"
+    typed = [
+        processes.start([*command, *arguments])
+        for arguments in (
+            (),
+            allowed,
+            (*allowed, limits, "celery=5:50"),
+            (*allowed, limits, "celery=1:5"),
+        )
+    ]
 
     # Then
-    nobody = typed()
-    assert nobody.output.startswith("CRITICAL: no worker answers")
-    assert nobody.exit_code == 2
-    allowed, limits = ("--min-workers", "0"), "--queue-length-limits"
-    assert typed(*allowed).exit_code == 0
-    assert typed(*allowed, limits, "celery=5:50").exit_code == 1
-    assert typed(*allowed, limits, "celery=1:5").exit_code == 2
+    assert [done(process) for process in typed] == [2, 0, 1, 2]
+    assert typed[0].output.startswith("CRITICAL: no worker answers")
 
 
 # -- health check --------------------------------------------------------------------------------
@@ -128,111 +130,104 @@ def healthcheck(processes: Processes, tmp_path: Path) -> Callable[..., Process]:
 
     def check(name: str, *arguments: str) -> Process:
         command = ["event-monitor", "healthcheck", "-A", PROJECT, "--worker", name]
-        process = processes.start([*command, "--state-dir", str(tmp_path), *arguments])
-        done(process)
-        return process
+        return processes.start([*command, "--state-dir", str(tmp_path), *arguments])
 
     return check
 
 
+@on_redis
 def test_a_worker_is_healthy_until_it_no_longer_answers(
     processes: Processes, healthcheck: Callable[..., Process]
 ) -> None:
     """Stopped dead it is not; nor is one that never was."""
     worker = processes.worker("w1@health", concurrency=1)
 
-    assert healthcheck("w1@health").exit_code == 0
-    nobody = healthcheck("w2@health", "--probe-seconds", "1")
+    assert done(healthcheck("w1@health")) == 0
     os.killpg(worker.pid, signal.SIGSTOP)
-    stopped = healthcheck("w1@health", "--probe-seconds", "1")
-    os.killpg(worker.pid, signal.SIGCONT)
+    nobody, stopped = (
+        healthcheck(name, "--probe-seconds", "1") for name in ("w2@health", "w1@health")
+    )
 
-    assert (nobody.exit_code, stopped.exit_code) == (1, 1)
+    assert (done(nobody), done(stopped)) == (1, 1)
     assert stopped.output.startswith("w1@health does not answer within 1 s, ")
 
 
 @on_redis
 def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
-    processes: Processes, client: Celery, healthcheck: Callable[..., Process], tmp_path: Path
-) -> None:
-    """It answers and runs nothing, while messages wait in its queue for longer than allowed."""
-    # Given a worker that has lost its queues and does not know it
-    worker(processes, "--include", "tests.support.lost_consumer")
-    client.control.broadcast("lose_consumer", reply=True, timeout=5)
-    for _ in range(20):
-        client.send_task("proj.succeed")
-    arguments = ("--worker-stalled-seconds", "10")
-
-    # When it was seen idle a first time
-    def noted() -> bool:
-        assert healthcheck("w1@health", *arguments).exit_code == 0
-        return any(tmp_path.iterdir())
-
-    why = "it is seen to be idle while work waits"
-    wait_until(noted, SOON, why, poll_seconds=LOOK_SECONDS)
-
-    # Then it is healthy until the time is over
-    wait_until(
-        lambda: healthcheck("w1@health", *arguments).exit_code == 1,
-        SOON,
-        "it is found stalled",
-        poll_seconds=LOOK_SECONDS,
-    )
-    assert "w1@health is stalled: " in healthcheck("w1@health", *arguments).output
-
-    # And again when nothing waits any more
-    client.control.purge()
-    assert healthcheck("w1@health", *arguments).exit_code == 0
-
-
-@on_redis
-def test_a_worker_that_is_held_back_on_purpose_is_healthy(
     processes: Processes, client: Celery, healthcheck: Callable[..., Process]
 ) -> None:
-    """Work waits, and it begins nothing for longer than a stall takes; a restart would not help."""
-    # Given one held back by a rate limit, and one by its operator, who paused it
-    names = ("limited@health", "paused@health")
-    for name in names:
-        processes.worker(name, concurrency=1, queues=(name,))
-    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
-    client.control.cancel_consumer(names[1], destination=names[1:], reply=True, timeout=5)
+    """While messages wait in its queue; one that is held back on purpose no restart would help."""
+    # Given one that has lost its queues and does not know it, one held back by a rate limit, and
+    # one by its operator, who paused it
+    lost, limited, paused = names = ("lost@health", "limited@health", "paused@health")
+    include = ("--include", "tests.support.lost_consumer")
+    for each in [start_worker(processes, *include, name=name, queues=name) for name in names]:
+        each.wait_for_output(" ready.")
+    client.control.broadcast("lose_consumer", destination=[lost], reply=True, timeout=5)
+    client.control.rate_limit("proj.succeed", "1/h", [limited], reply=True, timeout=5)
+    client.control.cancel_consumer(paused, destination=[paused], reply=True, timeout=5)
     for _ in range(20):
         for name in names:
             client.send_task("proj.succeed", queue=name)
 
     def waits() -> bool:
-        queues = json.loads(status(processes, "--json", "--queues", ",".join(names)).output)
-        ready = {queue["name"]: queue["ready"] for queue in queues["queues"]}
+        report = json.loads(status(processes, "--json", "--queues", ",".join(names)).output)
+        ready = {queue["name"]: queue["ready"] for queue in report["queues"]}
         return all(ready[name] for name in names)
 
     wait_until(waits, SOON, "messages wait")
 
-    # When they were looked at for longer than that
-    until = time.monotonic() + 14
-    while time.monotonic() < until:
-        looks = [healthcheck(name, "--worker-stalled-seconds", "10") for name in names]
+    # When they are looked at, the two that are held back first
+    def look() -> tuple[str, ...]:
+        looks = [
+            healthcheck(name, "--worker-stalled-seconds", "10") for name in (limited, paused, lost)
+        ]
+        assert [done(each) for each in looks[:2]] == [0, 0]
+        assert done(looks[2]) in (0, 1)
+        return tuple(each.output for each in looks)
 
-        # Then
-        assert [(look.exit_code, look.output) for look in looks] == [(0, "healthy\n")] * 2
-        time.sleep(LOOK_SECONDS)
+    def is_noticed() -> bool:
+        return f"{lost} is stalled: " in look()[2]
+
+    # Then it is healthy until the time is over, and they are even then
+    assert look() == ("healthy\n",) * 3
+    wait_until(is_noticed, SOON, "it is found stalled", poll_seconds=LOOK_SECONDS)
+    assert look()[:2] == ("healthy\n",) * 2
+
+    # And again when nothing waits any more
+    with client.connection_for_write() as connection:
+        connection.default_channel.queue_purge(lost)
+    assert done(healthcheck(lost, "--worker-stalled-seconds", "10")) == 0
 
 
-@pytest.mark.parametrize("unreadable", ["pickle", "no remote control"])
+@pytest.mark.parametrize(
+    ("broker", "unreadable"),
+    [("redis", "pickle"), ("rabbitmq", "no remote control")],
+    indirect=["broker"],
+)
 def test_a_worker_that_cannot_be_read_is_not_restarted(unreadable: str, unread: Unread) -> None:
-    """It ends with 0 and says why; --strict is 3, and so is the status: unknown, not critical."""
+    """It ends with 0 and says why; --strict is 3, and so is the status: unknown, not critical.
+
+    Whether one answers in pickle is known, and who does not is unhealthy.
+    """
     reason = unread.start(unreadable)
 
-    look = unread.typed("healthcheck", "--worker", "w1@health")
-    strict = unread.typed("healthcheck", "--worker", "w1@health", "--strict")
-    report = unread.typed("status", "--json")
+    look = unread.type("healthcheck", "--worker", "w1@health")
+    strict = unread.type("healthcheck", "--worker", "w1@health", "--strict")
+    gone = unread.type("healthcheck", "--worker", "w2@health", "--probe-seconds", "2")
+    report = unread.type("status", "--json")
 
+    assert [done(process) for process in (look, strict, report)] == [0, 3, 3], report.output
     sentence = f"nothing is known of w1@health: {reason}.\n"
-    assert (look.exit_code, look.output) == (0, sentence)
-    assert (strict.exit_code, strict.output) == (3, sentence)
-    assert report.exit_code == 3, report.output
+    assert (look.output, strict.output) == (sentence, sentence)
     assert json.loads(report.output)["problems"] == [
         f"nothing is known of the workers: {reason}; --no-probe-workers leaves them out"
     ]
+    if unreadable == "pickle":
+        assert done(gone) == 1
+        assert gone.output.startswith("w2@health does not answer within 2 s, ")
+    else:
+        assert done(gone) == 0, "nobody is asked"
 
 
 @pytest.mark.parametrize(
@@ -247,25 +242,15 @@ def test_without_the_app_a_worker_that_only_beats_is_not_restarted(
     unread.start(unreadable)
     soon = ("--probe-seconds", "1")
 
-    one = unread.typed("healthcheck", "--worker", "w1@health", *soon, url=broker)
-    other = unread.typed("healthcheck", "--worker", "w2@health", *soon, url=broker)
-    report = unread.typed("status", *soon, url=broker)
+    one = unread.type("healthcheck", "--worker", "w1@health", *soon, url=broker)
+    other = unread.type("healthcheck", "--worker", "w2@health", *soon, url=broker)
+    report = unread.type("status", *soon, url=broker)
 
-    assert (one.exit_code, other.exit_code, report.exit_code) == (0, 1, 3), report.output
+    assert [done(process) for process in (one, other, report)] == [0, 1, 3], report.output
     reason = "heartbeats come and no answer does, as with worker_enable_remote_control off"
     assert f"nothing is known of w1@health: {reason}" in one.output
     assert "w2@health does not answer within 1 s, and sends no heartbeat." in other.output
     assert f"UNKNOWN: nothing is known of the workers: {reason}" in report.output
-
-
-def test_a_worker_in_pickle_that_is_gone_is_unhealthy(unread: Unread) -> None:
-    """It cannot be read, and yet it is known whether it answers."""
-    unread.start("pickle")
-
-    look = unread.typed("healthcheck", "--worker", "w2@health", "--probe-seconds", "2")
-
-    assert look.exit_code == 1
-    assert look.output.startswith("w2@health does not answer within 2 s, ")
 
 
 class Unread:
@@ -288,17 +273,14 @@ class Unread:
             )
             self._environ = {**self._environ, "PYTHONPATH": f"{self._folder}:{ROOT}"}
             self._app, reason = "uncontrolled", "worker_enable_remote_control is off"
-        worker(self._processes, app=self._app, environ=self._environ)
+        worker = start_worker(self._processes, app=self._app, environ=self._environ)
+        worker.wait_for_output("w1@health ready.")
         return reason
 
-    def typed(self, command: str, *arguments: str, url: str = "") -> Process:
-        """Type a command with that app, or with a broker only, and wait for its end."""
+    def type(self, command: str, *arguments: str, url: str = "") -> Process:
+        """Type a command with that app, or with a broker only; several may run at a time."""
         whose = ["-b", url] if url else ["-A", self._app]
-        process = self._processes.start(
-            ["event-monitor", command, *whose, *arguments], self._environ
-        )
-        done(process)
-        return process
+        return self._processes.start(["event-monitor", command, *whose, *arguments], self._environ)
 
 
 @pytest.fixture
@@ -307,24 +289,28 @@ def unread(processes: Processes, environ: dict[str, str], tmp_path: Path) -> Unr
     return Unread(processes, {**environ, "C_FORCE_ROOT": "1"}, tmp_path)
 
 
-def worker(
+def start_worker(
     processes: Processes,
     *arguments: str,
+    name: str = "w1@health",
+    queues: str = ",".join(QUEUES),
     app: str = PROJECT,
     environ: dict[str, str] | None = None,
 ) -> Process:
-    """Start w1@health with these arguments; return when it takes tasks."""
-    command = ["celery", "-A", app, "worker", "-E", "--hostname", "w1@health", "-c", "1"]
-    command += ["--queues", ",".join(QUEUES), "--loglevel", "INFO", "--without-mingle"]
-    process = processes.start([*command, *arguments], environ)
-    process.wait_for_output("w1@health ready.")
-    return process
+    """Start a worker with these arguments; it is not ready yet."""
+    command = ["celery", "-A", app, "worker", "-E", "--hostname", name, "-c", "1"]
+    command += ["--queues", queues, "--loglevel", "INFO", "--without-mingle"]
+    return processes.start([*command, *arguments], environ)
 
 
 # -- beat ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("pool", "size"), [("prefork", 2), ("threads", 2), ("solo", None)])
+@pytest.mark.parametrize(
+    ("broker", "pool", "size"),
+    [("redis", "prefork", 2), ("rabbitmq", "threads", 2), ("redis", "solo", None)],
+    indirect=["broker"],
+)
 def test_the_beat_task_publishes_what_its_worker_says(
     pool: str, size: int | None, processes: Processes, client: Celery, cloudwatch: CloudWatch
 ) -> None:

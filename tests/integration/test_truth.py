@@ -10,19 +10,20 @@ from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
 from ..support.mix import BY_TASK, TOTALS, apply_mix
-from ..support.processes import WAYS, Processes
+from ..support.processes import Processes
 from ..support.witness import Witness
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("broker", "way"), [("redis", "celery-events"), ("rabbitmq", "run")], indirect=["broker"]
+)
 def test_every_sum_is_exact_after_sigterm(
     way: str, processes: Processes, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
     """Totals and sums per task equal the truth when the monitor is ended in mid-window."""
     # Given a monitor that was there first, and two workers
     monitor = processes.monitor(way)
-    for name in ("w1@host1", "w2@host1"):
-        processes.worker(name)
+    processes.workers("w1@host1", "w2@host1")
 
     # When every kind of task has ended, some of them just now, and the monitor is stopped
     apply_mix(client, witness, interval_seconds=2)

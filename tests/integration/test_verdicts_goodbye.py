@@ -29,7 +29,7 @@ def test_the_tasks_of_stopped_workers_go_on(
     if importlib.util.find_spec("gevent") is None:
         missing("gevent")
     monitor = verdicts.monitor()
-    workers = {f"{pool}@host1": verdicts.worker(f"{pool}@host1", pool=pool) for pool in POOLS}
+    workers = verdicts.workers(*(f"{pool}@host1" for pool in POOLS))
     tasks = {name: verdicts.hold(on=name) for name in workers}
     verdicts.wait_for_last("WorkersOnline", len(workers))
 
@@ -111,14 +111,14 @@ def test_a_new_worker_of_the_name_orphans_nothing_of_the_old(
     require_containers()
     names = ("w1@container", "w1@host")
     monitor = verdicts.monitor()
-    old = {name: verdicts.worker(name, in_container="container" in name) for name in names}
+    old = verdicts.workers(*names)
     long = {name: verdicts.hold(on=name) for name in names}
 
     # When the old ones are stopped and new ones take their names
     for name, worker in old.items():
         worker.send(signal.SIGTERM)
         witness.wait_for(SOON, type="worker-offline", hostname=name)
-        verdicts.worker(name, in_container="container" in name)
+    verdicts.workers(*names)
     sent = sum(send_until_one_succeeds(verdicts, witness, to=name) for name in names)
     verdicts.wait_for_sum("TasksSucceeded", len(names))
     verdicts.outlast_the_grace()

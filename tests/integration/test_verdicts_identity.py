@@ -23,13 +23,11 @@ def test_two_living_workers_under_one_name_are_well(
     # Given a worker of each kind that has worked alone, and then a second one of its name
     require_containers()
     monitor = verdicts.monitor()
-    for name in (CONTAINER, HOST):
-        verdicts.worker(name, in_container=name == CONTAINER)
-        for _ in range(10):
-            verdicts.send("succeed", to=name)
+    verdicts.workers(CONTAINER, HOST)
+    for name in (CONTAINER, HOST) * 10:
+        verdicts.send("succeed", to=name)
     verdicts.wait_for_sum("TasksSucceeded", 20)
-    for name in (CONTAINER, HOST):
-        verdicts.worker(name, in_container=name == CONTAINER)
+    verdicts.workers(CONTAINER, HOST)
     beats = [verdicts.beats_since_now(name) for name in (CONTAINER, HOST)]
 
     # When all run tasks, short ones and some of several heartbeats, while they beat
@@ -70,8 +68,7 @@ def test_each_death_in_a_crash_loop_counts(verdicts: Verdicts) -> None:
 
     # When
     for _ in range(4):
-        for name in (CONTAINER, HOST):
-            worker = verdicts.worker(name, in_container=name == CONTAINER)
+        for name, worker in verdicts.workers(CONTAINER, HOST).items():
             verdicts.begin(600, on=name)
             worker.kill()
     verdicts.wait_for_sum("WorkersLost", 8)

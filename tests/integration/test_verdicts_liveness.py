@@ -18,6 +18,7 @@ from ..support.waiting import wait_until
 from ..support.witness import Witness
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
 
 @on_redis
@@ -28,9 +29,7 @@ def test_workers_without_heartbeats_live_while_they_answer(
     # Given
     monitor = verdicts.monitor(worker_drain_seconds=int(LONG_SECONDS) + 11)
     names = ("prefork@host1", "solo@host1")
-    workers = [
-        verdicts.worker(name, pool=name.partition("@")[0], heartbeats=False) for name in names
-    ]
+    workers = verdicts.workers(*names, heartbeats=False)
     verdicts.wait_for_last("WorkersOnline", len(names))
 
     # When they run tasks longer than the grace
@@ -45,7 +44,7 @@ def test_workers_without_heartbeats_live_while_they_answer(
     assert [len(lines_with(monitor, "heartbeat", name)) for name in names] == [1, 1]
 
     # And when they are killed, their answers stop coming
-    for worker in workers:
+    for worker in workers.values():
         worker.kill()
     verdicts.wait_for_sum("WorkersLost", len(names), seconds=60)
     verdicts.wait_for_last("WorkersOnline", 0)
@@ -53,6 +52,7 @@ def test_workers_without_heartbeats_live_while_they_answer(
     assert verdicts.found == {"WorkersLost": dict.fromkeys(names, 1)}
 
 
+@on_rabbitmq  # on Redis a soak does the same
 def test_a_monitor_that_was_frozen_judges_nobody_for_it(
     verdicts: Verdicts, cloudwatch: CloudWatch
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_monitor_that_was_frozen_judges_nobody_for_it(
     # Given
     monitor = verdicts.monitor()
     names = ("w1@host1", "w2@host1", "w3@host1")
-    workers = [verdicts.worker(name) for name in names]
+    workers = verdicts.workers(*names)
     verdicts.begin(600, on=names[0])
     verdicts.wait_for_last("WorkersOnline", len(names))
     verdicts.wait_for_last("TasksRunning", 1)
@@ -79,7 +79,7 @@ def test_a_monitor_that_was_frozen_judges_nobody_for_it(
     assert cloudwatch.last("TasksRunning") == 1
 
     # And who dies afterwards is lost
-    for worker in workers:
+    for worker in workers.values():
         worker.kill()
     verdicts.wait_for_sum("WorkersLost", len(names))
     verdicts.wait_for_last("WorkersOnline", 0)

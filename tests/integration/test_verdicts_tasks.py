@@ -1,4 +1,4 @@
-"""Tasks: runs that end in an unusual way are counted for what they are, and nobody is stalled."""
+"""Tasks: runs that end in an unusual way are counted for what they are."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import pytest
 from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
-from ..support.verdicts import BEAT_SECONDS, INTERVAL_SECONDS, Verdicts, lines_with
+from ..support.verdicts import BEAT_SECONDS, Verdicts
 from ..support.waiting import wait_until
 from ..support.witness import Witness
-
-STALLED_SECONDS = 10  # the least that can be set
-LIMITED, PAUSED = "limited@host1", "paused@host1"
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
@@ -99,32 +96,4 @@ def test_the_times_and_names_of_unusual_runs_are_their_own(
     assert cloudwatch.count("TaskPrefetchTime") == 5, "of all runs but the one with an eta"
     assert cloudwatch.sum("TasksFailed", ExceptionType="OddError") == 1
     assert (cloudwatch.sum("CustomEvents"), cloudwatch.sum("EventsInvalid")) == (1, 0)
-    assert verdicts.found == {}
-
-
-def test_a_worker_that_is_held_back_is_not_stalled(
-    verdicts: Verdicts, client: Celery, cloudwatch: CloudWatch
-) -> None:
-    """By a rate limit, or because it was told to read its queue no more."""
-    # Given
-    monitor = verdicts.monitor(worker_stalled_seconds=STALLED_SECONDS)
-    for name in (LIMITED, PAUSED):
-        verdicts.worker(name)
-    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
-    client.control.cancel_consumer(PAUSED, destination=[PAUSED], reply=True, timeout=5)
-    verdicts.wait_for_last("WorkersOnline", 2)
-
-    # When more tasks wait than they may begin, for longer than is allowed
-    for name in (LIMITED, PAUSED):
-        for _ in range(10):
-            verdicts.send("succeed", to=name)
-    verdicts.wait_for_sum("TasksReceived", 4)
-    shots = cloudwatch.count("WorkersStalled") + STALLED_SECONDS // INTERVAL_SECONDS + 4
-    wait_until(lambda: cloudwatch.count("WorkersStalled") >= shots, 60, "windows are published")
-
-    # Then
-    assert monitor.stop() == 0
-    assert max(cloudwatch.values("WorkersStalled")) == 0
-    assert lines_with(monitor, "is stalled") == []
-    assert (cloudwatch.last("QueueLength") or 0) > 0, "else nothing was tried"
     assert verdicts.found == {}

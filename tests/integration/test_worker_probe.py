@@ -41,14 +41,19 @@ def by_name(answers: tuple[WorkerAnswer, ...]) -> dict[str, WorkerAnswer]:
     return {answer.hostname: answer for answer in answers}
 
 
+@on_redis
 def test_every_pool_reports_its_size(processes: Processes, client: Celery) -> None:
     """And memory in bytes, and queues; it is over as soon as all have answered."""
     # Given
     if importlib.util.find_spec("gevent") is None:
         missing("gevent")
-    for pool in POOLS:
-        processes.worker(f"{pool}@pools", pool=pool, concurrency=3)
     names = {f"{pool}@pools" for pool in POOLS}
+    started = [
+        (pool, processes.worker(f"{pool}@pools", pool=pool, concurrency=3, wait=False))
+        for pool in POOLS
+    ]
+    for pool, worker in started:
+        worker.wait_for_output(f"{pool}@pools ready.")
 
     # When
     answers = by_name(ask_workers(client, timeout=FOR_EVER, expected=names))
@@ -92,10 +97,10 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
     assert answer.prefetch_count == 6  # four, and one more for each that waits for its eta
 
 
+@on_redis
 def test_rate_limits_are_those_that_hold_now(processes: Processes, client: Celery) -> None:
     """Also those that somebody sets while the worker runs; nobody else is asked."""
-    processes.worker("w1@limits", concurrency=1)
-    processes.worker("w2@limits", concurrency=1)
+    processes.workers("w1@limits", "w2@limits", concurrency=1)
 
     def intervals() -> dict[str, float]:
         return ask_start_intervals(client, ("w1@limits",), timeout=FOR_EVER)
@@ -109,8 +114,7 @@ def test_rate_limits_are_those_that_hold_now(processes: Processes, client: Celer
 def test_a_stopped_worker_is_absent(processes: Processes, client: Celery) -> None:
     """It is waited for no longer than the time-out, and nothing is made up for it."""
     # Given
-    stopped = processes.worker("w1@stopped", concurrency=1)
-    processes.worker("w2@stopped", concurrency=1)
+    stopped = processes.workers("w1@stopped", "w2@stopped", concurrency=1)["w1@stopped"]
     os.killpg(stopped.pid, signal.SIGSTOP)
 
     # When

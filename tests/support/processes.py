@@ -136,8 +136,12 @@ class Processes:
         heartbeat_seconds: int | None = 2,
         in_container: bool = False,
         environ: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> Process:
-        """Start a worker, such as ``w1@host1``; return when it takes tasks."""
+        """Start a worker, such as ``w1@host1``; return when it takes tasks.
+
+        Several start in the time of one with ``workers``, or where the caller does the waiting.
+        """
         command = ["celery", "-A", PROJECT, "worker", "--hostname", name, "--pool", pool]
         command += ["--concurrency", str(concurrency), "--queues", ",".join(queues)]
         command += ["--loglevel", "INFO", "--without-mingle"]
@@ -147,8 +151,23 @@ class Processes:
         else:
             command += ["--heartbeat-interval", str(heartbeat_seconds)]
         process = self.start(command, environ, in_container=in_container)
-        process.wait_for_output(f"{name} ready.")
+        if wait:
+            process.wait_for_output(f"{name} ready.")
         return process
+
+    def workers(
+        self, *names: str, concurrency: int = 2, heartbeat_seconds: int = 2
+    ) -> dict[str, Process]:
+        """Start workers at the same time; return when all take tasks."""
+        started = {
+            name: self.worker(
+                name, concurrency=concurrency, heartbeat_seconds=heartbeat_seconds, wait=False
+            )
+            for name in names
+        }
+        for name, process in started.items():
+            process.wait_for_output(f"{name} ready.")
+        return started
 
     def monitor(
         self, way: str, *, interval_seconds: int = 2, environ: Mapping[str, str] | None = None

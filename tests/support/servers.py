@@ -38,6 +38,9 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {http}
 log.file.level = warning
 collect_statistics_interval = 1000
+management.sample_retention_policies.global.minute = 1
+management.sample_retention_policies.basic.minute = 1
+management.sample_retention_policies.detailed.minute = 1
 disk_free_limit.absolute = 50MB
 """
 

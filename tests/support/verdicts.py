@@ -20,6 +20,7 @@ LONG_SECONDS = 9.0  # of a task: twice the grace, and the time until somebody lo
 #: Seconds. What is due shows within the grace and two windows; the rest is for a slow machine.
 SOON = 60
 
+POOLS = ("prefork", "threads", "gevent", "solo")
 VERDICTS = ("WorkersLost", "TasksOrphaned", "EventsLost")
 
 _IMPATIENT = {
@@ -63,8 +64,12 @@ class Verdicts:
         pool: str = "prefork",
         heartbeats: bool = True,
         in_container: bool = False,
+        wait: bool = True,
     ) -> Process:
-        """Start a worker that runs one task at a time (gevent more), from a queue of its name."""
+        """Start a worker that runs one task at a time (gevent more), from a queue of its name.
+
+        Return when it is ready, or at once.
+        """
         return self._processes.worker(
             name,
             pool=pool,
@@ -72,7 +77,29 @@ class Verdicts:
             queues=(name,),
             heartbeat_seconds=BEAT_SECONDS if heartbeats else None,
             in_container=in_container,
+            wait=wait,
         )
+
+    def workers(self, *names: str, heartbeats: bool = True) -> dict[str, Process]:
+        """Start workers at the same time, and return when all are ready.
+
+        A name begins with its worker's pool, as ``solo@host1``, or else that is prefork; whose
+        host is ``container`` is started in one.
+        """
+        pools = ((name, name.partition("@")[0]) for name in names)
+        started = {
+            name: self.worker(
+                name,
+                pool=pool if pool in POOLS else "prefork",
+                heartbeats=heartbeats,
+                in_container=name.endswith("@container"),
+                wait=False,
+            )
+            for name, pool in pools
+        }
+        for name, worker in started.items():
+            worker.wait_for_output(f"{name} ready.")
+        return started
 
     def send(self, task: str, *args: float | str, to: str) -> str:
         """Send a task to the worker, or workers, of that name; return its id."""
