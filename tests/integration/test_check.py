@@ -18,6 +18,7 @@ from kombu import Queue
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import BIN, PROJECT, ROOT, Process, Processes
 from ..support.servers import RabbitServer, Server
+from ..support.waiting import wait_until
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
@@ -260,9 +261,11 @@ def test_another_database_and_another_key_prefix_are_named(
     """By the heartbeats of the workers there, or by what they leave in the keys."""
     # Given workers in this database, with a prefix, and a check that looks into another
     worker = configured("broker_transport_options={'global_keyprefix': 'prod:'}")
-    if not heartbeats:
-        worker.send(signal.SIGSTOP)
     database = broker.rpartition("/")[2]
+    if not heartbeats:
+        with redis.Redis.from_url(broker) as admin:
+            wait_until(lambda: waits_for_tasks(admin, database), 30, "it waits for tasks")
+        worker.send(signal.SIGSTOP)
     other = server("redis").fresh_url()
 
     # When
@@ -281,6 +284,13 @@ def test_another_database_and_another_key_prefix_are_named(
         prefix = ("--transport-option", "global_keyprefix=prod:")
         code, _, output = check_broker(processes, broker, *prefix)
         assert code == 0, output
+
+
+def waits_for_tasks(admin: redis.Redis, database: str) -> bool:
+    """Return whether a worker waits there, which it does a moment after it is ready."""
+    return any(
+        (client["db"], client["cmd"]) == (database, "brpop") for client in admin.client_list()
+    )
 
 
 def test_another_exchange_is_named(
