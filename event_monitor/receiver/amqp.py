@@ -83,6 +83,7 @@ class AmqpSubscription:
     """A queue that lives as long as its connection, read without acknowledgement."""
 
     no_ack = True
+    prefetch = 0  # messages that may be unacknowledged; 0 is without limit
 
     # Set by `open`.
     _channel: AmqpChannel
@@ -175,6 +176,8 @@ class AmqpSubscription:
             _declare_exchange(queue.exchange)
             queue.queue_declare()
             queue.queue_bind()
+        # Not before: where the exchange was missing, the channel has been opened anew.
+        channel.basic_qos(0, self.prefetch, False)
         channel.basic_consume(
             self._queue.name,
             no_ack=self.no_ack,

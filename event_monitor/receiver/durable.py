@@ -66,6 +66,7 @@ class DurableSubscription(AmqpSubscription):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._durable = durable
+        self.prefetch = durable.prefetch
         self._session = uuid()
         self._tag = 0
         self._digests: list[bytes] = []
@@ -99,7 +100,6 @@ class DurableSubscription(AmqpSubscription):
     def _consume(self, channel: AmqpChannel) -> None:
         differences: list[str] = []
         while True:
-            channel.basic_qos(0, self._durable.prefetch, False)
             try:
                 super()._consume(channel)
                 break

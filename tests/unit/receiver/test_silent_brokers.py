@@ -159,7 +159,11 @@ def on_rabbitmq(
         transport=SimpleNamespace(sock=sockets[1], _read_buffer=b""),
         send_heartbeat=lambda: heartbeats.append(clock.monotonic()),
     )
-    channel = SimpleNamespace(basic_consume=lambda *_args, **_options: None)
+    channel = SimpleNamespace(
+        basic_qos=lambda *_args: None,
+        basic_consume=lambda *_args, **_options: None,
+        send_method=lambda *_args: None,
+    )
     subscription = AmqpSubscription(
         connection_with(default_channel=channel, connection=amqp),
         queue=Queue("celeryev.x", no_declare=True),
