@@ -202,7 +202,9 @@ class Pipeline:
         stalled = self._stalled.judge(
             snapshot.workers, snapshot.survey, now=self._clock.monotonic()
         )
-        return replace(snapshot, survey=replace(snapshot.survey, stalled=stalled))
+        waiting = None if self.receiver is None else self.receiver.queue_length
+        survey = replace(snapshot.survey, stalled=stalled, event_queue_length=waiting)
+        return replace(snapshot, survey=survey)
 
 
 def _log_failure(sent: Future[None]) -> None:

@@ -89,6 +89,7 @@ class Survey:
     absent: tuple[AbsentWorker, ...] = ()  # the rest of the workers: these did not answer
     stalled: tuple[str, ...] | None = None  # nodenames; None while no queue's depth is known
     failures: int = 0  # questions that failed since the last survey was taken
+    event_queue_length: int | None = None  # messages that wait for the monitor itself
 
 
 NOT_ASKED = Survey()

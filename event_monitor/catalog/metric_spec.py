@@ -85,6 +85,7 @@ Source = Literal[
     "events_lost",
     "disconnections",
     "event_delay",
+    "event_queue_length",
     "tasks_forgotten",
     "series_folded",
     "probe_failures",

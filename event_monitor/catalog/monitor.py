@@ -67,6 +67,14 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         meaning="Receipt − the sender's timestamp, sampled; shows a backlog or a skewed clock.",
     ),
     MetricSpec(
+        name="EventQueueLength",
+        group="monitor",
+        kind="gauge",
+        unit="Count",
+        source="event_queue_length",
+        meaning="Messages that wait in the monitor's own queue; on RabbitMQ only.",
+    ),
+    MetricSpec(
         name="TasksForgotten",
         group="monitor",
         kind="count",

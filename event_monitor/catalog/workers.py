@@ -110,8 +110,11 @@ WORKER_METRICS: tuple[MetricSpec, ...] = (
         kind="gauge",
         unit="Count",
         source="pool_processes",
-        meaning="Tasks that workers can run at once.",
-        splits=("WorkerName",),
+        meaning=(
+            "Tasks that workers can run at once; by queue: of the workers that read it. One that "
+            "reads several counts for each."
+        ),
+        splits=("WorkerName", "QueueName"),
         needs=("probe_workers",),
         from_survey=True,
     ),

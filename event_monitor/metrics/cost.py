@@ -246,4 +246,5 @@ def _survey(cluster: Cluster) -> Survey:
             for number in range(cluster.workers)
         ),
         stalled=(),
+        event_queue_length=0,
     )

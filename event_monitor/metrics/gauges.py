@@ -141,10 +141,17 @@ def _values_of(queues: Sequence[QueueDepth], survey: Survey, settings: Settings)
 def _values_with_readers(
     queues: Sequence[QueueDepth], survey: Survey, settings: Settings
 ) -> SourceValues:
-    """Return the gauges of these queues, and how busy the workers are that read them."""
+    """Return the gauges of these queues, and of the workers that read them."""
+    values = _values_of(queues, survey, settings)
     readers = _readers(frozenset(queue.name for queue in queues), survey)
-    utilization = None if readers is None else _utilization(readers)
-    return _values_of(queues, survey, settings) | known({"utilization": utilization})
+    if readers is None:
+        return values
+    return values | known(
+        {
+            "pool_processes": _sum((answer.pool_processes for answer in readers), 0),
+            "utilization": _utilization(readers),
+        }
+    )
 
 
 def _ready(queues: Iterable[QueueDepth]) -> list[int | None]:

@@ -72,4 +72,9 @@ def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
         "spool_metrics": publisher.unsent,
         "spool_age": publisher.unsent_seconds,
     }
-    return values | known({"flush_duration": publisher.flush_seconds})
+    return values | known(
+        {
+            "event_queue_length": snapshot.survey.event_queue_length,
+            "flush_duration": publisher.flush_seconds,
+        }
+    )

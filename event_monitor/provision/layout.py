@@ -310,6 +310,10 @@ _SECTIONS: tuple[Section, ...] = (
             ),
             Panel(title="Events", lines=_lines("Sum", EventsReceived="received")),
             Panel(
+                title="Messages that wait for the monitor",
+                lines=_lines("Maximum", EventQueueLength="waiting"),
+            ),
+            Panel(
                 title="Losses",
                 lines=_lines(
                     "Sum",

@@ -31,6 +31,7 @@ _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # RabbitMQ sends one when it has been s
 _READ_BYTES = 1 << 18
 _MOST_WAITING = 1_000_000  # messages; a bound for a queue that nobody reads while it still exists
 _CHANNEL_CLOSE = (20, 40)
+_QUEUE_DECLARE = (50, 10)
 
 
 class AmqpChannel(Channel, Protocol):
@@ -126,13 +127,18 @@ class AmqpSubscription:
         self._take(transport._read_buffer)  # noqa: SLF001  what it has read beyond its own needs
         transport._read_buffer = b""  # noqa: SLF001
 
+    @property
+    def queue_length(self) -> int | None:
+        """Return the messages that wait in the queue, as of some seconds ago."""
+        return self._frames.queue_length
+
     def read(self, timeout_seconds: float) -> Reading:
         """Return all messages that have arrived; none after ``timeout_seconds`` of silence."""
         if self._bodies:  # they came while we connected: reading on may fail
             return self._handed_over()
         if self._frames.ended is not None:
             raise self._frames.ended
-        self._send_heartbeat_when_due()
+        self._speak_when_due()
         self._socket.settimeout(timeout_seconds)
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -203,13 +209,24 @@ class AmqpSubscription:
     def _ack_token(self) -> AckToken | None:
         return None
 
-    def _send_heartbeat_when_due(self) -> None:
-        """Send a heartbeat: the server closes the connection of a client that sends nothing."""
+    def _speak_when_due(self) -> None:
+        """Send a heartbeat, without which the server closes the connection, and a question.
+
+        How long the queue is may be asked on its own connection only, where it is exclusive; the
+        answer comes among the deliveries. The question declares nothing: it is passive.
+        """
         now = self._monotonic()
-        if now - self._sent_at >= _HEARTBEAT_SECONDS / 2:
-            self._sent_at = now
-            self._socket.settimeout(CONNECT_SECONDS)
-            self._amqp.send_heartbeat()
+        if now - self._sent_at < _HEARTBEAT_SECONDS / 2:
+            return
+        self._sent_at = now
+        self._socket.settimeout(CONNECT_SECONDS)
+        self._amqp.send_heartbeat()
+        is_passive = True
+        self._channel.send_method(
+            _QUEUE_DECLARE,
+            "BsbbbbbF",
+            (0, self._queue.name, is_passive, False, False, False, False, {}),
+        )
 
     def _close_channel(self) -> None:
         """Close the channel; the server's answer proves that it has read all we sent before."""

@@ -23,6 +23,7 @@ _FRAME_END = 0xCE
 _OVERHEAD = 8  # type, channel and size before the payload, the end after it
 _DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver, 1.8.3.9
 _CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
+_DECLARE_OK = b"\x00\x32\x00\x0b"  # queue.declare-ok, 1.7.2.2
 _CLOSING = {
     b"\x00\x0a\x00\x32": "the server closes the connection",
     b"\x00\x14\x00\x28": "the server closes the channel",
@@ -38,6 +39,7 @@ _LONGEST_KEPT = 1_024  # bytes of properties; Celery's have a hundred, and 4,096
 _head = Struct(">BHI").unpack_from
 _tag = Struct(">QB").unpack_from
 _size = Struct(">HHQ").unpack_from
+_count = Struct(">I").unpack_from
 
 
 class ServerClosedError(ConnectionError):
@@ -51,12 +53,14 @@ class Frames:
     """Takes bytes, however they are cut, and returns deliveries. Not thread-safe.
 
     ``closed``: the server has confirmed that we closed the channel. ``ended``: why the server will
-    send no more; None as long as it may.
+    send no more; None as long as it may. ``queue_length``: the messages that were ready in the
+    queue declared last; None before the first answer.
     """
 
     def __init__(self) -> None:
         self.closed = False
         self.ended: ServerClosedError | None = None
+        self.queue_length: int | None = None
         self._rest = b""
         self._tag = 0
         self._is_redelivered = False
@@ -124,6 +128,8 @@ class Frames:
     def _other(self, method: bytes, arguments: bytes) -> None:
         if method == _CHANNEL_CLOSE_OK:
             self.closed = True
+        elif method == _DECLARE_OK:  # the queue's name, then two counts: messages and consumers
+            (self.queue_length,) = _count(arguments, 1 + arguments[0])
         elif method in _CLOSING:
             # A code of two bytes, then the text and before it its length.
             encoded = arguments[3 : 3 + arguments[2]] if len(arguments) > 3 else b""

@@ -36,6 +36,8 @@ class _ReceivedMessage(Protocol):
 class QueueSubscription:
     """A queue that lives as long as its connection, read without acknowledgement."""
 
+    queue_length: int | None = None  # it is told on RabbitMQ only
+
     def __init__(self, connection: Connection, *, queue: Queue, on_invalid: OnInvalid) -> None:
         self.connection = connection.clone(connect_timeout=CONNECT_SECONDS)
         self.gone = (

@@ -82,11 +82,20 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._broadcast_at = 0.0
         self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
+        self._queue_length: int | None = None
 
     @property
     def connection(self) -> Connection:
         """Return the connection after which this receiver makes its own; never opened itself."""
         return self._source
+
+    @property
+    def queue_length(self) -> int | None:
+        """Return how many messages wait for us in our own queue; None where that is not known.
+
+        RabbitMQ says it, while it is connected, every few seconds. Safe in any thread.
+        """
+        return self._queue_length
 
     def stop(self) -> None:
         """Let ``capture`` return soon. Safe from a signal handler: takes no lock."""
@@ -157,6 +166,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 failures += 1
                 continue
             finally:
+                self._queue_length = None
                 subscription.close()
             if quiet:
                 raise TimeoutError(f"no event for {timeout} s")
@@ -199,6 +209,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             raise
         except Exception as error:
             raise _unexpected(error) from error
+        self._queue_length = subscription.queue_length
         if reading.bodies:
             echo.note_message()
         else:

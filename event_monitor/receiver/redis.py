@@ -39,6 +39,8 @@ class _RedisConnection(Protocol):
 class RedisSubscription:
     """A pattern subscription to the fanout channel of the event exchange."""
 
+    queue_length: int | None = None  # Redis keeps nothing for us
+
     # Set by `open`.
     _socket: socket.socket
     _messages: Messages

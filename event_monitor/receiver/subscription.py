@@ -47,6 +47,11 @@ class Subscription(Protocol):
     gone: Errors
     connection: Connection  # its own, a clone of the one it was made after
 
+    @property
+    def queue_length(self) -> int | None:
+        """Return how many messages wait at the broker for us; None where that is not known."""
+        ...
+
     def open(self) -> None:
         """Connect and subscribe: events sent after this returns are received."""
         ...

@@ -13,14 +13,18 @@ from celery.events.event import get_exchange
 from kombu import Connection, Producer, Queue
 
 from event_monitor.errors import InvalidEvent
+from event_monitor.receiver.durable import DurableQueue
 from event_monitor.receiver.kombu import QueueSubscription
+from event_monitor.receiver.ledger import Ledger
 from event_monitor.receiver.subscription import Subscription
 from event_monitor.receiver.transports import subscription_to
+from event_monitor.testing import FakeClock
 
 from ..support.servers import SENTINEL_MASTER, Server
 from ..support.waiting import wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "support" / "recordings"
+on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 JSON = {"content_type": "application/json", "content_encoding": "utf-8"}
 
 
@@ -141,4 +145,64 @@ def test_redis_options_that_change_the_channel_are_honoured(
         stream = Stream(subscription, connection, [])
         stream.send({"type": "x-y"})
         assert len(stream.receive(1)) == 1
+        subscription.close()
+
+
+# -- the length of its own queue -------------------------------------------------------------------
+
+
+def length_of(subscription: Subscription, clock: FakeClock) -> int | None:
+    """Read once, when it is due to ask, and return the queue's length as far as it is known."""
+    clock.advance(3)
+    subscription.read(0.1)
+    return subscription.queue_length
+
+
+@on_rabbitmq
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_the_length_of_its_own_queue_is_told_even_where_nobody_else_may_ask(
+    exclusive: bool, broker: str
+) -> None:
+    """What is pushed to it waits no more; events go on coming."""
+    clock = FakeClock()
+    with Connection(broker) as connection:
+        queue = Queue("celeryev.test", get_exchange(connection), "#", exclusive=exclusive)
+        queue.auto_delete = True
+        subscription = subscription_to(
+            connection, queue=queue, on_invalid=lambda _: None, clock=clock
+        )
+        subscription.open()
+        assert subscription.queue_length is None
+
+        wait_until(lambda: length_of(subscription, clock) == 0, 20, "it is known")
+
+        stream = Stream(subscription, connection, [])
+        stream.send({"type": "x-y"})
+        assert len(stream.receive(1)) == 1
+        subscription.close()
+
+
+@on_rabbitmq
+def test_the_length_of_a_durable_queue_is_that_of_what_was_not_delivered_yet(broker: str) -> None:
+    """And no more is delivered than may be unacknowledged, though the exchange was not there."""
+    clock = FakeClock()
+    durable = DurableQueue(
+        name="events", prefetch=1, max_length=1_000, expires_seconds=60.0, ledger=Ledger(1_000)
+    )
+    with Connection(broker) as connection:
+        queue = Queue("celeryev.test", get_exchange(connection), "#")
+        subscription = subscription_to(
+            connection, queue=queue, on_invalid=lambda _: None, durable=durable, clock=clock
+        )
+        subscription.open()
+        stream = Stream(subscription, connection, [])
+        for sent in (3, 7):
+            for _ in range(sent):
+                stream.send({"type": "x-y"})
+            waiting = {3: 2, 7: 9}[sent]  # one is with us, and not acknowledged
+            wait_until(
+                lambda waiting=waiting: length_of(subscription, clock) == waiting,  # type: ignore[misc]
+                20,
+                f"{waiting} wait, not {subscription.queue_length}",
+            )
         subscription.close()

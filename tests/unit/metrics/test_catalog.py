@@ -60,6 +60,7 @@ FULL = Snapshot(
         queues=(QueueDepth("celery", 1, 1, 1, 1.0, 1.0, 2.0),),
         workers=(WorkerAnswer(W1, 1, 1, 1, 1, 4, 1, queues=("celery",)),),
         stalled=(),
+        event_queue_length=0,
     ),
     publisher=PublisherReport(flush_seconds=0.1),
 )

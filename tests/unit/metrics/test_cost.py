@@ -23,7 +23,7 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     settings = Settings()
     idle = Snapshot(
         window=Window(opened_at=0.0, closed_at=60.0),
-        survey=Survey(queues=(), workers=(), stalled=()),
+        survey=Survey(queues=(), workers=(), stalled=(), event_queue_length=0),
         publisher=PublisherReport(flush_seconds=0.1),
     )
     totals = metrics_from(idle, settings)

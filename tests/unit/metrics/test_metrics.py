@@ -81,6 +81,7 @@ def test_what_is_not_known_is_not_published() -> None:
         ("TaskQueueTime",),
         ("TaskPrefetchTime",),
         ("EventDelay",),
+        ("EventQueueLength",),
         ("LoadAverage",),
         ("FlushDuration",),
         ("ScheduleOverdue",),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from event_monitor.metrics.gauges import queue_totals, queue_values, values_by_queue
+from event_monitor.metrics.gauges import queue_totals, queue_values, values_by_queue, worker_totals
 from event_monitor.metrics.source_values import SourceValues
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Snapshot, TaskCounts, Window
@@ -57,6 +57,7 @@ def test_queue_of_which_all_is_known_has_all_gauges() -> None:
         "arrival_rate": 1.0,
         "drain_rate": 4.0,
         "time_to_empty": 10.0,
+        "pool_processes": 8,
     }
 
 
@@ -224,6 +225,24 @@ def test_a_queue_is_as_busy_as_the_workers_that_read_it() -> None:
     absent = replace(survey, absent=(AbsentWorker("w4@h", ("q",)),))
     assert (utilization("q", absent), utilization("r", absent)) == (None, 100)
     assert "utilization" not in totals_of(replace(survey, queues=(QueueDepth("q"),)), PLAIN)
+
+
+def test_a_worker_that_reads_several_queues_counts_for_each() -> None:
+    """By queue their processes add up to more than there are."""
+    both = WorkerAnswer("w1@h", pool_processes=4, queues=("q", "p"))
+    one = WorkerAnswer("w2@h", pool_processes=2, queues=("q",))
+    survey = Survey(workers=(both, one))
+
+    def processes(name: str, survey: Survey = survey) -> object:
+        return queue_values(QueueDepth(name), survey, PLAIN).get("pool_processes")
+
+    assert [processes(name) for name in ("q", "p", "nobody's")] == [6, 4, 0]
+    assert worker_totals(survey)["pool_processes"] == 6
+    terse = WorkerAnswer("w3@h", queues=("q",))
+    unknown = replace(survey, workers=(both, one, terse))
+    assert (processes("q", unknown), processes("p", unknown)) == (None, 4)
+    absent = replace(survey, absent=(AbsentWorker("w4@h", ("q",)),))
+    assert (processes("q", absent), processes("p", absent)) == (None, 4)
 
 
 # -- queues of single workers ---------------------------------------------------------------------

@@ -57,6 +57,7 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         if settings.probe_workers
         else None,
         stalled=() if settings.probe_queues and settings.probe_workers else None,
+        event_queue_length=0,
     )
     metrics = metrics_from(replace(snapshot, survey=survey), settings)
     return {(metric.name, tuple(name for name, _ in metric.dimensions)) for metric in metrics}

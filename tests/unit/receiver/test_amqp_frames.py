@@ -123,6 +123,21 @@ def test_the_answer_to_our_own_close_is_seen() -> None:
     assert frames.closed
 
 
+def test_the_length_of_the_queue_is_read_among_the_deliveries() -> None:
+    """The answer to a declaration; the newest one counts."""
+
+    def declared(messages: int) -> bytes:
+        name = b"celeryev.x"
+        answer = bytes([len(name)]) + name + struct.pack(">II", messages, 1)
+        return frame(METHOD, struct.pack(">HH", 50, 11) + answer)
+
+    frames = Frames()
+    assert frames.queue_length is None
+
+    assert frames.feed(declared(7) + STREAM + declared(70_000)) == DELIVERED
+    assert frames.queue_length == 70_000
+
+
 def test_bytes_that_are_not_amqp_end_the_connection() -> None:
     """A frame that does not end where it says."""
     with pytest.raises(ServerClosedError, match="not AMQP"):
