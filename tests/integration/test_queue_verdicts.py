@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,7 @@ def test_the_age_by_task_sent_is_that_of_the_oldest(client: Celery, impatient: S
         assert monitor.shot().waiting[0][0] == "celery"
 
 
+@on_redis
 def test_a_monitor_that_starts_in_a_backlog_says_nothing_of_its_age(
     client: Celery, impatient: Settings
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_monitor_that_starts_in_a_backlog_says_nothing_of_its_age(
             assert "oldest_message" not in monitor.queues()
 
 
+@on_redis
 def test_readers_that_send_no_events_leave_the_age_unknown(
     processes: Processes, client: Celery, monitor: Monitor
 ) -> None:
@@ -256,19 +259,21 @@ def test_a_queue_that_only_producers_know_is_watched_and_unread(
     assert depth.is_unread
 
 
+@on_redis
 def test_the_queues_of_single_workers_are_one(processes: Processes, monitor: Monitor) -> None:
     """And go with them."""
     workers: list[Process] = []
     for name in ("w1@pods", "w2@pods"):
         command = ["celery", "-A", "tests.support.proj", "worker", "--hostname", name, "-c", "1"]
         command += ["-Q", "celery", "-l", "INFO", "--without-mingle", "-E"]
-        worker = processes.start(command, {"WORKER_DIRECT": "1"})
-        worker.wait_for_output(f"{name} ready.")
-        workers.append(worker)
+        workers.append(processes.start(command, {"WORKER_DIRECT": "1"}))
+    for worker in workers:
+        worker.wait_for_output("@pods ready.")
     become(lambda: monitor.queue("worker_direct").get("queue_consumers"), 2)
 
     for worker in workers:
-        assert worker.stop() == 0
+        worker.send(signal.SIGTERM)
+    assert [worker.wait() for worker in workers] == [0, 0]
     become(lambda: monitor.queue("worker_direct"), {})
     assert monitor.queues()["queue_length"] == 0
 
@@ -276,6 +281,7 @@ def test_the_queues_of_single_workers_are_one(processes: Processes, monitor: Mon
 # -- who did not answer ----------------------------------------------------------------------------
 
 
+@on_redis
 def test_a_busy_solo_worker_makes_unknown_what_it_touches_and_nothing_smaller(
     processes: Processes, client: Celery, monitor: Monitor
 ) -> None:
@@ -287,13 +293,13 @@ def test_a_busy_solo_worker_makes_unknown_what_it_touches_and_nothing_smaller(
             *("-P", "solo", "-Q", "celery", "-l", "INFO", "--without-mingle", "-E"),
         ]
     )
-    solo.wait_for_output("solo@partial ready.")
     other = processes.start(
         [
             *("celery", "-A", "tests.support.proj", "worker", "--hostname", "other@partial"),
             *("-c", "2", "-Q", "elsewhere", "-l", "INFO", "--without-mingle", "-E"),
         ]
     )
+    solo.wait_for_output("solo@partial ready.")
     other.wait_for_output("other@partial ready.")
     become(lambda: monitor.workers().get("pool_processes"), 3)
 
