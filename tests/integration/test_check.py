@@ -125,7 +125,7 @@ def test_check_finds_event_queues_that_nobody_reads(
     url = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
     # When
-    check = processes.start([*CHECK, "--sink", "console", "--management-url", url])
+    check = processes.start([*CHECK, "--sink", "console", "--listen", "0", "--management-url", url])
     check.wait()
 
     # Then
@@ -269,7 +269,7 @@ def test_another_database_and_another_key_prefix_are_named(
     other = server("redis").fresh_url()
 
     # When
-    code, found, output = check_broker(processes, other)
+    code, found, output = check_broker(processes, other, "--listen", "0")
 
     # Then
     assert code == 1, output
@@ -325,8 +325,8 @@ def test_another_virtual_host_is_named(
 
     # When
     checks = (
-        start_check(processes, other),
-        start_check(processes, other, "--management-url", management),
+        start_check(processes, other, "--listen", "0"),
+        start_check(processes, other, "--listen", "0", "--management-url", management),
     )
     (code, _, output), knowing = map(result_of, checks)
 

@@ -257,7 +257,7 @@ def test_an_alarm_of_rabbitmq_is_told(
         check = processes.start(
             [
                 *("event-monitor", "check", "-A", PROJECT, "--sink", "console"),
-                *("--format", "json"),
+                *("--format", "json", "--listen", "0"),
                 *("--management-url", f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"),
             ]
         )
