@@ -11,12 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FILES", "FileWatch"]
+__all__ = ["FILES", "FileWatch", "make_file"]
 
 FILES = ("", "-wal", "-shm")  # of one database, by what follows its path
 # In WAL mode the first changes at a checkpoint only, the second when the log begins anew: both
 # only while we write ourselves. The third is memory that is shared; to open it would break locks.
 _HEADERS = {"": 100, "-wal": 32}  # bytes, of the file formats
+# SQLite takes a file with more there for one of a later version: it refuses to write the one, to
+# read the other, and says so as if the disk had failed.
+_SQLITE = b"SQLite format 3\0"
+_FORMATS = ((slice(18, 19), 2), (slice(19, 20), 2), (slice(44, 48), 4))  # the highest there are
 _OPENED_BY_SQLITE = (*FILES, "-journal")  # the last as a crash may have left it, before WAL mode
 # Not to wait at a pipe that was put in a file's place since.
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -56,13 +60,18 @@ class FileWatch:
             raise
 
     @property
-    def was_emptied(self) -> bool:
-        """Whether the database is an empty file, though there is a log that belongs to it.
-
-        SQLite would delete the log, and all that is in it.
-        """
+    def damage(self) -> str | None:
+        """What is wrong with the files that SQLite would not tell, such as "it is empty"."""
         database, log = self._seen[""], self._seen["-wal"]
-        return database is not None and not database.size and log is not None and log.size > 0
+        if database is None:
+            return None
+        if not database.size:  # it would delete the log, and all that is in it
+            return "it is empty, and its log is not" if log is not None and log.size > 0 else None
+        if database.head.startswith(_SQLITE) and any(
+            int.from_bytes(database.head[place], "big") > highest for place, highest in _FORMATS
+        ):
+            return "its header names a format that does not exist"
+        return None
 
     def change(self, *, after_use: bool) -> str | None:
         """Return what was done to the files behind our back, such as "is gone"; None if nothing.
@@ -109,6 +118,13 @@ class FileWatch:
             with os.fdopen(os.open(file, _READ_FLAGS), "rb", buffering=0) as opened:
                 return opened.read(_HEADERS[suffix]) or b""
         return b""
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file that only this user may read, in place of what is there."""
+    path.unlink(missing_ok=True)
+    # Nobody else can have put a link there meanwhile.
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _require_file(path: Path) -> None:

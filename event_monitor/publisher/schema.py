@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["COUNT", "metrics_in", "prepare", "require_whole"]
+__all__ = ["COUNT", "batches_in", "metrics_in", "prepare", "require_whole"]
 
 _APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: marks the file as ours
 _APPLICATION_ID_BYTES = slice(68, 72)  # of the file, by SQLite's file format
@@ -86,11 +86,16 @@ def metrics_in(path: Path) -> int:
     if not head:  # SQLite would delete the log beside it
         return 1
     is_ours = head[_APPLICATION_ID_BYTES] == _APPLICATION_ID.to_bytes(4, "big")
-    found = 0
+    return max(sum(batches_in(path).values()), is_ours)
+
+
+def batches_in(path: Path) -> dict[int, int]:
+    """Return how many metrics each batch has, as far as the file can be read. Changes nothing."""
+    found: dict[int, int] = {}
     with (
         suppress(sqlite3.Error, UnicodeDecodeError),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
     ):
-        for (of_a_batch,) in database.execute(f"SELECT {COUNT} FROM batch"):  # noqa: S608
-            found += of_a_batch
-    return max(found, is_ours)
+        for batch, metrics in database.execute(f"SELECT rowid, {COUNT} FROM batch"):  # noqa: S608
+            found[batch] = metrics  # noqa: PERF403  what was read before the damage is kept
+    return found

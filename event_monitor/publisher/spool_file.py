@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from ..clock import Clock
 from ..errors import UnavailableError
 from .directory_lock import DirectoryLock
-from .file_watch import FILES, FileWatch
+from .file_watch import FILES, FileWatch, make_file
 from .store import Store
+from .write_ahead_log import recover
 
 __all__ = ["SpoolFile"]
 
@@ -46,14 +47,14 @@ class SpoolFile:
     def open(self) -> Store:
         """Open the store, and make directory and file if there are none."""
         self._directory_lock.take()
+        lost = self._recover()
         watch = FileWatch(self.path)
         try:
-            if watch.was_emptied:
-                raise sqlite3.DatabaseError("it is empty, and its log is not")
             store = self._open_store(str(self.path))
         except BaseException:
             watch.close()
             raise
+        store.note_dropped(lost)
         self.store, self._watch = store, watch
         self.is_lost = watch.change(after_use=True) is not None
         return store
@@ -96,7 +97,7 @@ class SpoolFile:
 
     def move_aside(self) -> Path:
         """Free the path, with what is there; return where it is now, for a person to look at."""
-        aside = Path(f"{self.path}.corrupt-{int(self._clock.wall())}")
+        aside = self._aside
         is_there = self.path.exists()
         for suffix in FILES:
             file = Path(f"{self.path}{suffix}")
@@ -106,14 +107,35 @@ class SpoolFile:
                 file.replace(f"{aside}{suffix}")
         return aside
 
+    @property
+    def _aside(self) -> Path:
+        """Where something damaged is left for a person to look at."""
+        return Path(f"{self.path}.corrupt-{int(self._clock.wall())}")
+
+    def _recover(self) -> int:
+        """Go on from the log that a crash has left; return how many metrics are lost with it."""
+        with closing(FileWatch(self.path)) as watch:
+            if watch.damage is not None:
+                raise sqlite3.DatabaseError(watch.damage)
+            copy = self._aside
+            lost = recover(self.path, copy=copy)
+        if lost is None:
+            return 0
+        log.error(
+            "the log of the spool %s was damaged: %d metrics are lost, and some that were sent may "
+            "be sent again; all that was in it is in %s",
+            self.path,
+            lost,
+            copy,
+        )
+        return lost
+
     def _write_anew(self, former: Store) -> None:
         """Write what is in the store into a new file, and go on there."""
         self._directory_lock.take()  # makes the directory, too
         copy = Path(f"{self.path}.new")
-        for file in (copy, Path(f"{copy}-journal")):  # of a process that was killed in this place
-            file.unlink(missing_ok=True)
-        # Nobody else can have put a link there meanwhile.
-        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        Path(f"{copy}-journal").unlink(missing_ok=True)  # of one that was killed in this place
+        make_file(copy)
         former.copy_to(str(copy))
         self.move_aside()
         copy.replace(self.path)

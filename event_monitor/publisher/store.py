@@ -168,6 +168,10 @@ class Store:
                 self._dropped += dropped
                 log.error("dropped the oldest %d unsent metrics: too many", dropped)
 
+    def note_dropped(self, metrics: int) -> None:
+        """Count metrics as dropped that were in the file, and cannot be found there."""
+        self._dropped += metrics
+
     def take_dropped(self) -> int:
         """Return how many metrics were dropped, for whatever reason, since the last call."""
         dropped, self._dropped = self._dropped, 0
