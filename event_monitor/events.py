@@ -30,6 +30,7 @@ __all__ = [
     "exception_type",
     "is_rejection",
     "software_version",
+    "without_body",
 ]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a full batch of 24 events with fat arguments is far below
@@ -44,6 +45,11 @@ Timestamp: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=_FAR_FUTURE)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+# Of what is kept once for each task in flight, no more than brokers and databases take for a name.
+_Nodename: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_QueueName: TypeAlias = Annotated[str, msgspec.Meta(max_length=255)]
+_Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_Eta: TypeAlias = Annotated[str, msgspec.Meta(max_length=100)]  # ISO 8601 has 32
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _LONGEST_VERSION = 20  # characters
@@ -96,14 +102,14 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     three quarters of the time of a tagged union, because the tag, ``type``, comes last on the wire.
     """
 
-    hostname: Name  # the sender's nodename: celery@host, or gen123@host for a producer
+    hostname: _Nodename  # the sender's: celery@host, or gen123@host for a producer
     pid: Counter | None = None
-    uuid: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    uuid: _Id
     name: AnyName | None = None  # sent, received
     retries: Counter | None = None  # sent, received: of this delivery, 0 at first
     runtime: Seconds | None = None  # succeeded
-    eta: str | None = None  # sent, received
-    queue: AnyName | None = None  # sent
+    eta: _Eta | None = None  # sent, received
+    queue: _QueueName | None = None  # sent
     exception: msgspec.Raw = _NULL  # failed, retried
     traceback: msgspec.Raw = _NULL  # failed, retried
     terminated: bool | None = None  # revoked
@@ -120,7 +126,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     heartbeat without ``active``, ``processed`` and ``loadavg``.
     """
 
-    hostname: Name
+    hostname: _Nodename
     pid: Counter | None = None
     freq: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
     active: Counter | None = None
@@ -233,6 +239,17 @@ def _raw_text(value: object) -> msgspec.Raw:
 def software_version(event: WorkerEvent) -> str:
     """Return the version of Celery that a worker says it is, such as ``5.7.0``; else empty."""
     return _text(event.sw_ver)[:_LONGEST_VERSION]
+
+
+def without_body(event: TaskEvent) -> TaskEvent:
+    """Return the event as it is to be kept for a while: it says the same of its exception.
+
+    A raw field keeps the whole body in memory that the event came in.
+    """
+    if event.exception is _NULL and event.traceback is _NULL:
+        return event
+    exception = _REJECT + b'"' if is_rejection(event) else _raw_text(f"{exception_type(event)}()")
+    return msgspec.structs.replace(event, exception=msgspec.Raw(exception), traceback=_NULL)
 
 
 def is_rejection(event: TaskEvent) -> bool:

@@ -17,6 +17,7 @@ from .window import OpenWindow, TaskCounters
 __all__ = ["Ending", "Runs"]
 
 _MAX_VANISHED = 10  # tasks named that vanished in one window
+_LONGEST_NAME = 255  # characters kept with a task whose name is counted as `other`
 _MAX_RAN_TWICE = 10_000  # tasks remembered that ended, and ran twice
 
 #: A task that has just ended, and the event that ended it.
@@ -127,14 +128,14 @@ class Runs:
     ) -> InFlightTask:
         task = InFlightTask(uuid, self.cells.find(name, hostname, self.window, queue))
         if name is not None and task.cell.name != name:
-            task.detail().name = name
+            task.detail().name = name[:_LONGEST_NAME]
         return task
 
     def _rename(self, task: InFlightTask, name: str) -> None:
         queue = task.details.queue if task.details is not None else None
         task.cell = self.cells.find(name, task.worker, self.window, queue)
         if task.cell.name != name:
-            task.detail().name = name
+            task.detail().name = name[:_LONGEST_NAME]
 
     def _move(self, task: InFlightTask, hostname: str) -> None:
         """Give the task to the worker whose event this is; ``by_worker`` counts it there."""

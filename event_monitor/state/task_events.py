@@ -22,7 +22,7 @@ from .worker import TaskMeter
 
 __all__ = ["TaskEvents"]
 
-_MAX_LATER = 100  # runs of one id that wait, whose task-sent is remembered
+_MAX_LATER = 20  # runs of one id that wait, whose task-sent is remembered
 _MAX_REJECTIONS = 10_000  # of one window remembered, to take those back that were failures
 
 

@@ -6,7 +6,7 @@ come before them wait here, in their order. Pure and not thread-safe.
 
 from __future__ import annotations
 
-from ..events import TaskEvent
+from ..events import TaskEvent, without_body
 
 __all__ = ["UnnamedEvents"]
 
@@ -31,7 +31,7 @@ class UnnamedEvents:
 
     def keep(self, event: TaskEvent, now: float) -> None:
         """Let the event wait."""
-        self._events.append((event, now))
+        self._events.append((without_body(event), now))
         self._uuids.add(event.uuid)
 
     def take(self) -> list[tuple[TaskEvent, float]]:

@@ -200,13 +200,14 @@ class OpenWindow:
         self.tasks_forgotten = 0
         self.vanished: list[VanishedTask] = []  # the first of those counted
         self.workers_refused = 0
-        self.folded: set[str] = set()  # task names, custom event types, exception classes
+        # Hashes of task names, custom event types, exception classes.
+        self.folded: set[int] = set()
         self.new_names: dict[str, None] = {}  # not known when the window opened; in order
 
     def fold(self, value: str) -> str:
         """Note a name or type for which there is no room; return that under which it counts."""
         if len(self.folded) < _MAX_FOLDED:
-            self.folded.add(value)
+            self.folded.add(hash(value))
         return OTHER
 
     def names_from_workers(self) -> set[str]:
