@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from .notes import (
     why_unbelieved,
     write_note,
 )
-from .sockets import NoteSocket, find_sockets, read_socket
+from .sockets import NoteSocket, find_sockets, read_sockets
 
 if TYPE_CHECKING:  # a health check should take no longer than Python's start
     from ..snapshot import PublisherActivity
@@ -86,30 +87,47 @@ class Liveness:
         self._temporary_dir = temporary_dir
         self._clock = clock
         self._socket: NoteSocket | None = None  # there once a file could not be written
+        self._spoken: Sequence[Mapping[str, object]] | None = None  # on sockets, if read already
         self._inode: int | None = None  # of the file that we left
         self._failed = False
 
     @classmethod
-    def find(cls, identity: Identity, *, temporary_dir: Path | None = None) -> tuple[Liveness, ...]:
-        """Return those without a ``state_dir`` that have left a sign and may be this one.
+    def find(cls, *identities: Identity, temporary_dir: Path | None = None) -> tuple[Liveness, ...]:
+        """Return those without a ``state_dir`` that have left a sign and may be one of these.
 
-        Root finds those of every user.
+        They are those of the first identity that finds any. Root finds those of every user. What
+        they say on sockets is what they said now: all are asked at once.
         """
-        name = identity.name
-        paths = {
-            (path.parent.name, path.name): path
-            for path in find_notes(name, temporary_dir=temporary_dir)
-        }
-        for owner, socket_name in find_sockets(f"{visible_names()}/{name}"):
-            missing = runtime_dir("", temporary_dir=temporary_dir).with_name(owner) / socket_name
-            paths.setdefault((owner, socket_name), missing)
-        found = []
-        for (owner, socket_name), path in sorted(paths.items()):
-            liveness = cls(temporary_dir=temporary_dir)
-            liveness.path = path
-            liveness._owners, liveness._socket_name = owner, socket_name
-            found.append(liveness)
-        return tuple(found)
+        names = {identity.name: f"{visible_names()}/{identity.name}" for identity in identities}
+        sockets = {name: find_sockets(pattern) for name, pattern in names.items()}
+        spoken = read_sockets({*chain(*sockets.values())}, clock=SYSTEM_CLOCK)
+        for name, matches in sockets.items():
+            paths = {
+                (path.parent.name, path.name): path
+                for path in find_notes(name, temporary_dir=temporary_dir)
+            }
+            for match in spoken.keys() & {*matches}:
+                missing = runtime_dir("", temporary_dir=temporary_dir).with_name(match[0])
+                paths.setdefault(match, missing / match[1])
+            if paths:
+                return tuple(
+                    cls._found(path, spoken.get(match)) for match, path in sorted(paths.items())
+                )
+        return ()
+
+    @classmethod
+    def absent(cls, identity: Identity) -> Liveness:
+        """Return the one of which ``find`` found nothing."""
+        liveness = cls(identity=identity)
+        liveness._spoken = []
+        return liveness
+
+    @classmethod
+    def _found(cls, path: Path, note: Mapping[str, object] | None) -> Liveness:
+        liveness = cls()
+        liveness.path = path
+        liveness._spoken = [] if note is None else [note]
+        return liveness
 
     # -- the monitor's side ----------------------------------------------------------------------
 
@@ -169,13 +187,16 @@ class Liveness:
 
         None if there is none that can be believed.
         """
-        notes = [read_note(self.path)]
-        notes += [
-            read_socket(owner, name, clock=self._clock)
-            for owner, name in find_sockets(f"{self._owners}/{self._socket_name}")
-        ]
+        notes = [read_note(self.path), *self._notes_spoken()]
         signs = [sign for note in notes if (sign := _sign_of(note, now=now)) is not None]
         return min(signs, key=lambda sign: sign.age_seconds, default=None)
+
+    def _notes_spoken(self) -> Iterable[Mapping[str, object]]:
+        """Return what is said on sockets."""
+        if self._spoken is not None:
+            return self._spoken
+        found = find_sockets(f"{self._owners}/{self._socket_name}")
+        return read_sockets(found, clock=self._clock).values()
 
     def why_unbelieved(self) -> str | None:
         """Return why a sign that is there is not believed; None if none is there."""

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import socket
 import struct
 import threading
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import ExitStack, closing, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..clock import Clock
 from .notes import NOTE_BYTES, decoded, name_of, own_name
 
-__all__ = ["NoteSocket", "find_sockets", "read_socket"]
+__all__ = ["NoteSocket", "find_sockets", "read_sockets"]
 
 _WAITING = 8  # connections that may wait for their answer
-_SECONDS = 2.0  # for the whole of an answer
+_SECONDS = 2.0  # for the whole of all answers
+_TICK_SECONDS = 0.02  # until those are tried again whose monitor is busy
+_MOST = 100  # sockets that are looked into
 _PAUSE_SECONDS = 1.0  # after an error, when there are too many open files for one
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _TABLE = Path("/proc/net/unix")
@@ -73,33 +77,68 @@ class NoteSocket:
 
 
 def find_sockets(pattern: str) -> tuple[tuple[str, str], ...]:
-    """Return (owner, name) of those that match a glob such as ``event-monitor-1000/alive*``."""
+    """Return (owner, name) of those that match a glob such as ``event-monitor-1000/alive*``.
+
+    They are a hundred at most, our own user's first: anybody may bind thousands.
+    """
     try:
         table = _TABLE.read_text(errors="replace")
     except OSError:
         return ()
     found = {match for match in _ABSTRACT.findall(table) if fnmatchcase("/".join(match), pattern)}
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda match: (match[0] != own_name(), match))[:_MOST])
 
 
-def read_socket(owner: str, name: str, *, clock: Clock) -> dict[str, object]:
-    """Return the note; an empty one if nobody answers, or one whom we do not believe."""
+def read_sockets(
+    found: Iterable[tuple[str, str]], *, clock: Clock
+) -> dict[tuple[str, str], dict[str, object]]:
+    """Return the notes of those who answer, and whom we believe, within one deadline for all."""
     deadline = clock.monotonic() + _SECONDS
-    data = b""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_SECONDS)
-            connection.connect(f"\0{owner}/{name}")
-            found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    notes: dict[tuple[str, str], dict[str, object]] = {}
+    with ExitStack() as calls:
+        waiting = [calls.enter_context(closing(_Call(*match))) for match in found]
+        while waiting and clock.monotonic() < deadline:
+            for call in tuple(waiting):
+                try:
+                    call.go_on()
+                except BlockingIOError:  # later
+                    continue
+                except OSError:
+                    waiting.remove(call)
+                else:
+                    notes[call.owner, call.name] = decoded(call.data)
+                    waiting.remove(call)
+            connected = [call.socket for call in waiting if call.is_connected]
+            select.select(connected, (), (), _TICK_SECONDS if waiting else 0.0)
+    return notes
+
+
+class _Call:
+    """One socket that is asked for its note."""
+
+    def __init__(self, owner: str, name: str) -> None:
+        self.owner, self.name, self.data = owner, name, b""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.is_connected = False
+
+    def go_on(self) -> None:
+        """Read the note to its end. Raises ``OSError`` if we get none, or believe none.
+
+        Raises ``BlockingIOError`` if it has to be called again.
+        """
+        if not self.is_connected:
+            self.socket.connect(f"\0{self.owner}/{self.name}")
+            self.is_connected = True
+            found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             uid = _CREDENTIALS.unpack(found)[1]
-            if os.geteuid() not in (0, uid) or owner != name_of(uid):
-                return {}  # a stranger's, or under another's name
-            while len(data) < NOTE_BYTES:
-                connection.settimeout(max(0.001, deadline - clock.monotonic()))
-                chunk = connection.recv(NOTE_BYTES)
-                if not chunk:
-                    return decoded(data)
-                data += chunk
-    except OSError:
-        pass
-    return {}
+            if os.geteuid() not in (0, uid) or self.owner != name_of(uid):
+                raise PermissionError("it is a stranger's, or under another's name")
+        while len(self.data) < NOTE_BYTES:
+            chunk = self.socket.recv(NOTE_BYTES)
+            if not chunk:
+                return
+            self.data += chunk
+        raise OSError("it is too long for a note")
+
+    def close(self) -> None:
+        self.socket.close()

@@ -20,7 +20,7 @@ def examine_beat(state_dir: str, broker: str | None, *, now: float) -> str | Non
     if state_dir:
         found: tuple[Liveness, ...] = (Liveness(state_dir, sign="beat"),)
     else:
-        found = Liveness.find(identity) or (Liveness(identity=identity),)
+        found = Liveness.find(identity) or (Liveness.absent(identity),)
     problems = (_problem(liveness, now=now) for liveness in without_removed(found, now=now))
     return next(filter(None, problems), None)
 

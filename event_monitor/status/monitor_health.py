@@ -34,10 +34,7 @@ def monitors_of(state_dir: str, *identities: Identity) -> tuple[Liveness, ...]:
     """
     if state_dir:
         return (Liveness(state_dir),)
-    for identity in identities:
-        if found := Liveness.find(identity):
-            return found
-    return (Liveness(identity=identities[-1]),)
+    return Liveness.find(*identities) or (Liveness.absent(identities[-1]),)
 
 
 def sign_of_monitor(monitors: Sequence[Liveness], *, now: float) -> SignOfLife | None:
