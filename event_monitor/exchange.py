@@ -200,6 +200,16 @@ class _BoundedResponse(http.client.HTTPResponse):
         if self._bounded.has_ended:
             raise http.client.IncompleteRead(b"")
 
+    def read(self, amt: int | None = None) -> bytes:
+        """Read from the body; http.client takes one that is cut off for whole.
+
+        Of a refusal the status is enough.
+        """
+        data = super().read(amt)
+        if self.length and self._bounded.has_ended and self.status < http.HTTPStatus.BAD_REQUEST:
+            raise http.client.IncompleteRead(data, self.length)
+        return data
+
 
 class BoundedConnection(http.client.HTTPConnection):
     """Mixed into a connection of urllib3's: it obeys the exchange of the thread that uses it."""

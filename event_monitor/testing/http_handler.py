@@ -33,6 +33,7 @@ Fault = Literal[
     "reset",  # not applied, the connection is reset
     "apply then hang",  # applied, and no answer before `behave` or the end
     "apply then error",  # applied, and 500
+    "apply then cut",  # applied, and 200 with a body that is cut off
 ]
 
 _TRICKLE_SECONDS = 0.2
@@ -90,6 +91,9 @@ class RequestHandler(BaseHTTPRequestHandler):
         elif fault == "page":
             self._write_head(200, {"Content-Type": "text/html", "Content-Length": "21"})
             self.wfile.write(b"<html>Sign in.</html>")
+        elif fault == "apply then cut":
+            self.close_connection = True
+            self._send(200, b"{", {"Content-Length": "3"})
         elif fault in ("trickle", "endless"):
             self.close_connection = True
             self._go_on(fault)

@@ -104,6 +104,26 @@ def test_an_answer_that_is_cut_off_in_its_headers_is_none() -> None:
         get(server, Exchange(DEADLINE))
 
 
+@pytest.mark.parametrize(("status", "is_cut"), [(b"200 OK", True), (b"403 Forbidden", False)])
+def test_an_answer_that_is_cut_off_in_its_body_is_none(status: bytes, is_cut: bool) -> None:
+    """Http.client takes it for whole; of a refusal nothing more has to be known."""
+
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\n{")
+
+    with Answering(answer) as server:
+        connection = Connection("127.0.0.1", server.port, timeout=DEADLINE)
+        connection.request("GET", "/", preload_content=False, enforce_content_length=False)
+        response = connection.getresponse()
+        if is_cut:
+            with pytest.raises(urllib3.exceptions.ProtocolError):
+                b"".join(response.stream(3))
+        else:
+            assert b"".join(response.stream(3)) == b"{"
+        response.close()
+        connection.close()
+
+
 def test_a_request_that_was_given_up_before_it_left_never_leaves() -> None:
     """Looking up the name may take a minute; then it is too late to send."""
     # Given a connection whose host is looked up for as long as the test wants

@@ -256,7 +256,7 @@ def test_after_a_failure_only_the_unsent_rest_is_kept(
     assert cloudwatch.sum("TasksSent") == sum(range(2_500))
 
 
-@pytest.mark.parametrize("fault", ["hang", "reset", "error", "apply then hang"])
+@pytest.mark.parametrize("fault", ["hang", "reset", "error", "apply then hang", "apply then cut"])
 @pytest.mark.parametrize("policy", ["retry", "drop"])
 def test_an_ambiguous_send_follows_the_setting(
     fault: Any, policy: str, make_sink: MakeSink, cloudwatch: StrictCloudWatch
