@@ -12,11 +12,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import cache
 from subprocess import Popen
 from typing import Any, TypeVar
 
@@ -43,15 +45,19 @@ class Exchange:
 
     What was given up sends nothing any more: its sockets are shut down and its processes killed,
     so that its thread ends too, unless it hangs elsewhere. That holds for connections of a class
-    made with ``BoundedConnection``, and for what was handed to ``hold``.
+    made with ``BoundedConnection``, for what was handed to ``hold``, and, with ``holds_all``, for
+    every connection that the call makes, whichever library makes it.
 
     ``begun`` says whether any of a request has left; None if no such connection took part. Where
     others are asked for credentials first, ``await_request`` before that, and
     ``announce_request`` after it, tell the request from what is sent to them.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, holds_all: bool = False) -> None:
         self.begun: bool | None = None
+        self.holds_all = holds_all
+        if holds_all:
+            _watch_connecting()
         self._awaits_request = False
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -149,6 +155,19 @@ class Exchange:
                 ending()
         for mine in sockets:
             mine.close()
+
+
+@cache
+def _watch_connecting() -> None:
+    """Let Python say which sockets are connected; an audit hook is there for good."""
+    sys.addaudithook(_note_connecting)
+
+
+def _note_connecting(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        exchange = _current.get()
+        if exchange is not None and exchange.holds_all:
+            exchange.hold_socket(arguments[0])
 
 
 class _Bounded(io.RawIOBase):

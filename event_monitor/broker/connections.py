@@ -26,7 +26,7 @@ def connect(connection: Connection, *, whole_seconds: float = _WHOLE_SECONDS) ->
     """
     # The URLs of Redis Sentinel name one cluster: kombu tries all of them in one attempt.
     is_one_cluster = connection.transport_cls == "sentinel"
-    exchange = Exchange(whole_seconds * max(1, len(connection.alt)))
+    exchange = Exchange(whole_seconds * max(1, len(connection.alt)), holds_all=True)
 
     def give_up(error: BaseException, pause_seconds: float) -> None:
         exchange.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from ...support.answering import Answering, trickle
 
 BOMB = bz2.compress(b" " * 1_000_000)
 CHANNEL = SimpleNamespace(decode_body=lambda body, _encoding: body)
+DEADLINE = 10.0  # seconds; only a thread that stays takes that long
 COMPRESSED = {"compression": "application/x-bz2", "hostname": "celery@h"}
 
 
@@ -66,14 +68,30 @@ def test_any_other_message_is_as_kombu_makes_it(message_class: type, payload: ob
 
 
 @pytest.mark.parametrize(
-    ("url", "head"),
-    [("redis://127.0.0.1:{}/0", b"+"), ("amqp://127.0.0.1:{}//", b"\x01\0\0\0\0\0\xff")],
-    ids=["redis", "amqp"],
+    ("url", "head", "options"),
+    [
+        ("redis://127.0.0.1:{}/0", b"+", {}),
+        ("sentinel://127.0.0.1:{}/0", b"+", {"master_name": "m"}),
+        ("amqp://127.0.0.1:{}//", b"\x01\0\0\0\0\0\xff", {}),
+        ("amqps://127.0.0.1:{}//", b"\x16\x03\x03\x40\0", {}),
+    ],
+    ids=["redis", "sentinel", "amqp", "amqps"],
 )
-def test_a_server_that_answers_byte_by_byte_is_given_up(url: str, head: bytes) -> None:
-    """The drivers' time-outs are for each read, and none of these is late."""
+def test_a_server_that_answers_byte_by_byte_is_given_up(
+    url: str, head: bytes, options: dict[str, str]
+) -> None:
+    """The drivers' time-outs are for each read, and none of these is late; no thread stays."""
+    before = set(threading.enumerate())
     with Answering(trickle(head)) as server:
-        connection = Connection(url.format(server.port), connect_timeout=5)
+        connection = Connection(
+            url.format(server.port), connect_timeout=5, transport_options=options
+        )
 
         with pytest.raises(LateError):
             connect(connection, whole_seconds=0.5)
+
+        assert server.gone.wait(DEADLINE)
+        attempts = {thread for thread in threading.enumerate() if thread.name == "exchange"}
+        for attempt in attempts - before:
+            attempt.join(DEADLINE)
+            assert not attempt.is_alive()
