@@ -160,10 +160,8 @@ class Pipeline:
             self._begin_to_listen()
 
     def on_blocked(self, is_blocked: bool) -> None:
-        """Note that the broker takes messages from nobody, or does again."""
+        """Note that nothing can come, as when the broker takes messages from nobody; or again."""
         self.state.note_blocked(is_blocked)
-        if is_blocked:
-            log.warning("the broker takes messages from nobody: its disk or memory is short")
 
     def _begin_to_listen(self) -> None:
         """Listen from now on; what happened before, the workers know."""

@@ -115,6 +115,11 @@ class AmqpSubscription:
         self._bodies: list[bytes] = []
         self._received_at = self._sent_at = 0.0
 
+    @property
+    def is_full(self) -> bool:
+        """Return False: nothing has to be acknowledged."""
+        return False
+
     def open(self) -> None:
         """Connect, declare the queue, bind it, consume."""
         connect(self.connection)

@@ -68,15 +68,21 @@ class DurableSubscription(AmqpSubscription):
         self._durable = durable
         self.prefetch = durable.prefetch
         self._session = uuid()
-        self._tag = 0
+        self._tag = self._acknowledged_tag = 0
         self._digests: list[bytes] = []
         super().__init__(connection, queue=queue, on_invalid=on_invalid, clock=clock)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many messages are unacknowledged as may be."""
+        return self._tag - self._acknowledged_tag >= self._durable.prefetch
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Acknowledge, unless the token is of an earlier connection: its messages come again."""
         if token.session != self._session:
             return
         self._channel.basic_ack(token.tag, multiple=True)
+        self._acknowledged_tag = token.tag
         if last:
             self._close_channel()
 

@@ -37,6 +37,7 @@ class QueueSubscription:
     """A queue that lives as long as its connection, read without acknowledgement."""
 
     queue_length: int | None = None  # it is told on RabbitMQ only
+    is_full = False
 
     def __init__(self, connection: Connection, *, queue: Queue, on_invalid: OnInvalid) -> None:
         self.connection = connection.clone(connect_timeout=CONNECT_SECONDS)

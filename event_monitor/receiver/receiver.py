@@ -36,6 +36,11 @@ _READ_SECONDS = 0.5  # longest a quiet broker keeps us from noticing that we sho
 _STOP_SECONDS = 1.0  # how long a stop goes on reading what has already arrived
 _BROADCAST_SECONDS = 2.0  # between two commands to all workers, however many of them come up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
+_BLOCKED = "the broker takes messages from nobody: its disk or memory is short"
+_FULL = (
+    "nothing more comes from the durable queue: no more may be unacknowledged, and what was "
+    "counted cannot be written to state_dir"
+)
 
 
 class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
@@ -55,7 +60,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
     on_reading: Callable[[], None] | None = None  # before each read, at least twice a second
-    on_blocked: Callable[[bool], None] | None = None  # the broker takes messages from nobody
+    on_blocked: Callable[[bool], None] | None = None  # nothing can come
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
@@ -76,7 +81,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._source: Connection = channel or self.app.connection_for_read()
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
-        self._is_blocked = False
+        self._blocked_by: str | None = None  # why nothing can come, if so
         self._shown_broker = ""  # its URL as it may be printed, once it is connected
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._broadcast_at = 0.0
@@ -210,13 +215,12 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         except Exception as error:
             raise _unexpected(error) from error
         self._queue_length = subscription.queue_length
-        if reading.bodies:
+        is_full = not reading.bodies and subscription.is_full
+        if reading.bodies or is_full:  # an event of our own could not come back either
             echo.note_message()
         else:
             echo.examine_silence()
-        if self.on_blocked is not None and echo.is_blocked != self._is_blocked:
-            self._is_blocked = echo.is_blocked
-            self.on_blocked(self._is_blocked)
+        self._note_blocked(_FULL if is_full else _BLOCKED if echo.is_blocked else None)
         received = ev.decode(reading.bodies, on_invalid=self._invalid)
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
@@ -227,6 +231,16 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             self._enable_later, self._broadcast_at = False, self.time_source.monotonic()
             broadcast(self.app, self._source, "enable_events")
         return received, reading.ack_token
+
+    def _note_blocked(self, reason: str | None) -> None:
+        """Tell why nothing can come, once; None: it can."""
+        if reason == self._blocked_by:
+            return
+        self._blocked_by = reason
+        if reason is not None:
+            log.warning(reason)
+        if self.on_blocked is not None:
+            self.on_blocked(reason is not None)
 
     def _leave(self, subscription: Subscription) -> None:
         """Shut down gracefully: what this makes safe is acknowledged before the connection goes."""

@@ -40,6 +40,7 @@ class RedisSubscription:
     """A pattern subscription to the fanout channel of the event exchange."""
 
     queue_length: int | None = None  # Redis keeps nothing for us
+    is_full = False
 
     # Set by `open`.
     _socket: socket.socket

@@ -52,6 +52,11 @@ class Subscription(Protocol):
         """Return how many messages wait at the broker for us; None where that is not known."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more comes before something is acknowledged."""
+        ...
+
     def open(self) -> None:
         """Connect and subscribe: events sent after this returns are received."""
         ...

@@ -365,3 +365,32 @@ def test_a_durable_queue_needs_a_state_directory(
     monitor = start_monitor(until=None, durable_queue=settings["durable_queue"])
     assert monitor.wait() == 2
     assert "state_dir is not set" in monitor.output
+
+
+def test_a_full_disk_is_no_death_of_workers_that_cannot_be_heard(
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+    settings: DurableSettings,
+    mount: Mount,
+) -> None:
+    """Nothing is acknowledged then, so RabbitMQ sends nothing more, no heartbeats neither."""
+    # Given a disk on which there is room for a spool, and then no more
+    folder = mount("size=256k")
+    settings["state_dir"] = str(folder)
+    monitor = start_monitor(
+        **settings, durable_prefetch=100, worker_grace_seconds=3, worker_grace_beats=2
+    )
+    fill(folder / "filler")
+
+    with worker.beating():
+        # When there are more messages than may be unacknowledged, for longer than the grace
+        worker.run(1_000)
+        monitor.wait_for_output("no more may be unacknowledged")
+        threading.Event().wait(6.0)
+        (folder / "filler").unlink()
+
+        # Then all is counted when there is room again, and nobody has died
+        wait_for_truth(cloudwatch, worker)
+        assert cloudwatch.counts(*COUNTS) == truth(worker)
+        assert cloudwatch.sum("WorkersLost") == 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from kombu import Connection, Exchange, Queue
 
+from event_monitor.receiver.amqp import AmqpChannel
 from event_monitor.receiver.amqp_frames import ServerClosedError
 from event_monitor.receiver.durable import DurableQueue, DurableSubscription
 from event_monitor.receiver.ledger import Ledger, digest_of
@@ -61,3 +65,19 @@ def test_what_was_never_handed_over_counts_when_it_is_delivered_again(
     third._frames.ended = CLOSED
     with pytest.raises(ServerClosedError):
         third.read(0.0)
+
+
+def test_a_subscription_is_full_until_something_is_acknowledged(durable: DurableQueue) -> None:
+    """RabbitMQ sends no more than may be unacknowledged: silence is no evidence then."""
+    one = subscription(durable)
+    acks = SimpleNamespace(basic_ack=lambda *_arguments, **_options: None)
+    one._channel = cast("AmqpChannel", acks)
+    for tag in range(1, 11):
+        assert not one.is_full
+        one._take(delivery(b"event %d" % tag, tag=tag))
+    assert one.is_full
+
+    token = one.read(0.0).ack_token
+    assert token is not None
+    one.acknowledge(token)
+    assert not one.is_full
