@@ -20,6 +20,8 @@ __all__ = ["Disk"]
 
 log = logging.getLogger(__name__)
 
+_FULL = "disk is full"  # as SQLite says it
+
 
 class Disk:
     """A ``Store`` in a file, whose methods never raise ``sqlite3.Error``. Not thread-safe.
@@ -115,7 +117,12 @@ class Disk:
     def oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
         """Hand out the oldest batch: return its number and metrics, or None if there is none."""
         with self._in_use():
-            return self._store.oldest() if self._store is not None else None
+            if self._store is None:
+                return None
+            found = self._store.oldest()
+            if found is None and self._store.metrics:
+                self._free(self._store)
+            return found
         return None
 
     def oldest_at(self) -> float | None:
@@ -192,6 +199,17 @@ class Disk:
             self._failing = True
             sentence = str(error).rstrip(".")
             log.error("the spool cannot use %s: %s; going on in memory", self._file.path, sentence)
+
+    def _free(self, store: Store) -> None:
+        """Delete what was sent, and would be sent again by the next process."""
+        try:
+            store.delete_acknowledged()
+        except sqlite3.OperationalError as error:
+            if _FULL not in str(error):
+                raise
+            self._dropped += store.take_dropped()
+            self._file.begin_anew()
+            log.info("all in the spool %s was sent: made room on the disk", self._file.path)
 
     def _replace_file(self, error: Exception) -> None:
         """Move the file aside, count what was in it as dropped, and make a new one."""

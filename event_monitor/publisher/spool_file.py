@@ -95,6 +95,21 @@ class SpoolFile:
             self.forget()
             raise
 
+    def begin_anew(self) -> None:
+        """Delete the file, of which nothing but the checkpoint is wanted, and write another.
+
+        A full disk may refuse to delete a batch, which is written to the log; never a file.
+        """
+        if self.store is None:
+            return
+        checkpoint = self.store.checkpoint()
+        self.forget()
+        for suffix in FILES:
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        store = self.open()
+        if checkpoint is not None:
+            store.keep_checkpoint(checkpoint)
+
     def move_aside(self) -> Path:
         """Free the path, with what is there; return where it is now, for a person to look at."""
         aside = self._aside

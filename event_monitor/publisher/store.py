@@ -82,11 +82,13 @@ class Store:
                 (at, len(metrics), data),
             )
             if checkpoint is not None:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (checkpoint,)
-                )
+                self.keep_checkpoint(checkpoint)
         self.metrics += len(metrics)
         self.bytes += len(data)
+
+    def keep_checkpoint(self, checkpoint: bytes) -> None:
+        """Write a checkpoint without a batch, in the place of the one before."""
+        self._database.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (checkpoint,))
 
     def checkpoint(self) -> bytes | None:
         """Return the checkpoint that came with the latest batch that had one."""
@@ -118,6 +120,10 @@ class Store:
         else:
             self._handed_out = None
             self._delete_through(number)
+
+    def delete_acknowledged(self) -> None:
+        """Delete what is not handed out any more and is still there: the disk had refused it."""
+        self._delete_through(self._acknowledged)
 
     def oldest_at(self) -> float | None:
         """Return when the oldest batch was appended; None without one. Wall-clock seconds."""
