@@ -46,6 +46,10 @@ _REMEDIES = {
     re.compile(r"Login was refused|WRONGPASS|invalid (username-)?password"): (
         "User or password are wrong; in a URL special characters are percent-encoded."
     ),
+    re.compile(r"certificate verify failed"): (
+        "The server's certificate has expired, is for another host, or is of an authority of your "
+        "own: name that in ssl_ca_certs."
+    ),
     re.compile(r"NOAUTH|Authentication required"): (
         "The server wants a password, and the URL has none: redis://:password@host."
     ),

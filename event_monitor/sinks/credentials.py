@@ -86,10 +86,19 @@ def wait_for(ask: Callable[[], T], *, seconds: float = CREDENTIALS_SECONDS) -> T
 
 
 def _cause(error: Exception) -> str:
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        SSOTokenLoadError,
+        TokenRetrievalError,
+    )
 
     if isinstance(error, ClientError):
         return refusal(cast("AnsweredError", error))
+    if isinstance(
+        error, (SSOTokenLoadError, TokenRetrievalError)
+    ):  # of single sign-on; others say so themselves
+        return f"{one_line(error)}; sign in again with `aws sso login`"
     if isinstance(error, json.JSONDecodeError):
         return f"what their provider (credential_process?) gives is not JSON: {one_line(error)}"
     if isinstance(error, (BotoCoreError, OSError)):

@@ -156,6 +156,7 @@ def reason(error: str) -> str:
         ("NOT_ALLOWED - access to vhost '/' refused for user 'x'", "This user has no right on"),
         ("ACCESS_REFUSED - Login was refused using PLAIN", "User or password are wrong"),
         ("WRONGPASS invalid username-password pair or user is disabled.", "User or password are"),
+        ("certificate verify failed: certificate has expired (_ssl.c:1006)", "The server's cert"),
         ("invalid username-password pair or user is disabled.", "User or password are wrong"),
         ("Authentication required.", "The server wants a password"),
         ("Connection refused", "Is the URL right, is the server up"),

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -309,3 +310,37 @@ def test_a_request_that_could_not_be_signed_was_certainly_not_applied(
     assert (outcome.unsent, outcome.dropped, outcome.ambiguous) == ((count(),), 0, 0)
     assert "ken" not in (outcome.error or "")
     assert cloudwatch.requests == ()
+
+
+@pytest.mark.usefixtures("cloudwatch")
+@pytest.mark.parametrize(
+    ("has_token", "why"),
+    [
+        (False, "Error loading SSO Token: Token for corp does not exist"),
+        (True, "Error when retrieving token from sso: Token has expired and refresh failed"),
+    ],
+)
+def test_a_single_sign_on_that_is_over_says_how_to_sign_in(
+    has_token: bool,
+    why: str,
+    make_sink: MakeSink,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """One sentence, whether the token is there or not."""
+    (tmp_path / "config").write_text(
+        "[default]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Monitor\n"
+        "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = eu-west-1\n"
+    )
+    token = {"accessToken": "very-secret", "expiresAt": "2020-01-01T00:00:00Z"}
+    if has_token:
+        (tmp_path / f"{sha1(b'corp').hexdigest()}.json").write_text(json.dumps(token))
+    # botocore looks for the home directory once, when it is imported.
+    monkeypatch.setattr("botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    error = make_sink().send((count(),)).error
+
+    assert error == f"No AWS credentials: {why}; sign in again with `aws sso login`."
