@@ -27,6 +27,9 @@ Route: TypeAlias = Callable[[str], "str | None"]
 # What is known of a task's queue: its name, those of which it is one, or nothing.
 _From: TypeAlias = "str | tuple[str, ...] | None"
 
+_NO_CELLS: Mapping[str, Cell] = {}
+_NO_PLACES: Mapping[_From, Mapping[str, Cell]] = {}
+
 
 class Cell:
     """The counters of one name and queue; ``counters`` is None until one counts in the window."""
@@ -98,8 +101,11 @@ class Cells:
         Beyond the bounds it is that of ``other``.
         """
         name = name or UNKNOWN
-        cells = self.of_sender(hostname) if queue is None else self._at(hostname, queue)
-        cell = cells.get(name)
+        if queue is None:
+            cell = self.of_sender(hostname).get(name)
+        else:  # no place is made for a queue yet: it may be one beyond the bounds
+            label = self._label(hostname) if self._by_worker else None
+            cell = self._places.get(label, _NO_PLACES).get(queue, _NO_CELLS).get(name)
         return cell or self._make(name, hostname, window, queue)
 
     def is_at(self, cell: Cell, queue: str | None) -> bool:

@@ -64,6 +64,23 @@ def test_a_task_in_flight_takes_no_more_than_a_few_names_that_brokers_take(state
     assert (kept_bytes() - before) / TASKS < 6_000
 
 
+def test_queues_that_are_made_up_keep_nothing_when_there_is_no_room_for_them() -> None:
+    """Beyond the bound of queues they are counted as ``other``."""
+    state = State(Settings(max_tasks_in_flight=100), clock=FakeClock())
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            queue = f"{number:05}" + "q" * 250
+            observe(state, type="task-sent", uuid=str(number), name="job", queue=queue)
+        state.freeze_while(state.expose).develop()
+
+    send(range(2_000))
+    before = kept_bytes()
+    send(range(2_000, 4_000))
+
+    assert (kept_bytes() - before) / 2_000 < 150
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"queue": "q" * 256}, {"hostname": "h" * 256}, {"uuid": "u" * 256}, {"eta": "9" * 101}],
