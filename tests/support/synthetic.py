@@ -18,12 +18,13 @@ class SyntheticWorker:
     """Thousands of tasks a second, of which the truth is known. Only ``beat`` is thread-safe.
 
     As a worker does, it buffers task events, and each heartbeat has the number of started tasks.
+    ``options`` are more transport options.
     """
 
-    def __init__(self, url: str, hostname: str = "w1@synthetic") -> None:
+    def __init__(self, url: str, hostname: str = "w1@synthetic", **options: str) -> None:
         self._app = Celery("synthetic", broker=url, set_as_current=False)
         # A send returns when RabbitMQ has the event.
-        self._app.conf.broker_transport_options = {"confirm_publish": True}
+        self._app.conf.broker_transport_options = {"confirm_publish": True, **options}
         self._hostname = hostname
         self.processed = 0
         self._connection: Connection | None = None
