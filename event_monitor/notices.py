@@ -11,6 +11,7 @@ from typing import Literal
 from .clock import SYSTEM_CLOCK, Clock
 from .snapshot import (
     FailingTask,
+    MissingTask,
     OrphanedTask,
     ScheduledTask,
     Snapshot,
@@ -39,6 +40,8 @@ NoticeKind = Literal[
     "schedules-silent",
     "schedules-unseen",
     "tasks-failing",
+    "tasks-missing",
+    "tasks-returned",
     "tasks-vanished",
 ]
 
@@ -58,6 +61,9 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "schedules-unseen": "periodic tasks were never seen, {tasks} of them, and are not judged: "
     "nothing sends them here, or no event tells of them{named}",
     "tasks-failing": "tasks of which every run fails: {tasks}{named}",
+    "tasks-missing": "tasks are missing, {tasks} of them: they were sent, and are neither in their "
+    "queue nor with a worker, and no event told what became of them{named}",
+    "tasks-returned": "tasks that were missing came after all, {tasks} of them{named}",
     "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
     "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
     "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "
@@ -73,7 +79,8 @@ _GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
 
 
 #: What a notice names: single tasks, or all tasks of a name.
-NamedTask = OrphanedTask | VanishedTask | FailingTask | ScheduledTask
+NamedTask = OrphanedTask | VanishedTask | MissingTask | FailingTask | ScheduledTask
+_SINGLE = (OrphanedTask, VanishedTask, MissingTask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +119,10 @@ class Notice:
         if "{tasks}" in _TEXTS[self.kind]:
             facts["tasks"] = self.tasks
             facts["task"] = [task.name for task in self.named]
-            ids = [t.uuid for t in self.named if isinstance(t, OrphanedTask | VanishedTask)]
+            ids = [task.uuid for task in self.named if isinstance(task, _SINGLE)]
             facts |= {"uuid": ids} if len(ids) == len(self.named) else {}
+            queues = [task.queue for task in self.named if isinstance(task, MissingTask)]
+            facts |= {"queue": queues} if queues else {}
         return facts
 
 
@@ -146,6 +155,7 @@ class Notices:
             *(_of_loss(loss, "worker-leaving") for loss in snapshot.leaving),
             *(_of_loss(loss) for loss in snapshot.losses),
             *_of_vanished(snapshot),
+            *_of_missing(snapshot),
             *self._newly_failing(snapshot),
             *self._newly_overdue(snapshot),
             *self._newly_unseen(snapshot),
@@ -210,9 +220,14 @@ def _label(task: NamedTask) -> str:
     if isinstance(task, FailingTask):
         return f"{task.name} ({task.failures})"
     if isinstance(task, ScheduledTask):
-        due_at = datetime.fromtimestamp(task.due_at, timezone.utc)
-        return f"{task.name} (expected at {due_at:%Y-%m-%dT%H:%M:%SZ})"
+        return f"{task.name} (expected at {_time(task.due_at)})"
+    if isinstance(task, MissingTask):
+        return f"{task.name}[{task.uuid}] (queue {task.queue}, sent at {_time(task.sent_at)})"
     return f"{task.name}[{task.uuid}]"
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _are_silent(judged: Sequence[ScheduledTask], overdue: Sequence[ScheduledTask]) -> bool:
@@ -250,3 +265,14 @@ def _of_vanished(snapshot: Snapshot) -> Iterator[Notice]:
     if count:
         named = snapshot.window.vanished[:_MAX_NAMED]
         yield Notice(kind="tasks-vanished", worker="", tasks=count, named=named)
+
+
+def _of_missing(snapshot: Snapshot) -> Iterator[Notice]:
+    missing = snapshot.missing
+    if missing is not None and missing.count:
+        named = missing.named[:_MAX_NAMED]
+        yield Notice(kind="tasks-missing", worker="", tasks=missing.count, named=named)
+    if missing is not None and missing.returned:
+        returned = missing.returned
+        named = returned[:_MAX_NAMED]
+        yield Notice(kind="tasks-returned", worker="", tasks=len(returned), named=named)

@@ -19,6 +19,7 @@ from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, SettingsError, UnavailableError
 from .events import Event
+from .probes.books import Books
 from .probes.inspect import tasks_in_flight
 from .probes.join import join_survey
 from .probes.learner import Learner
@@ -72,6 +73,7 @@ class Pipeline:
         self._clock = clock
         self._prober = Prober(app, settings, online=online, sent=state, clock=clock)
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
+        self._books = Books(state, settings)
         ask = partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)
         self._learner = Learner(self._learn, ask=ask)
         self._namer = Learner(self._learn_names, ask=ask, is_logged=False)
@@ -197,12 +199,14 @@ class Pipeline:
         if survey.workers is not None and survey.workers_age_seconds is not None:
             self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
         snapshot = join_survey(snapshot, survey)
-        stalled = self._stalled.judge(
-            snapshot.workers, snapshot.survey, now=self._clock.monotonic()
-        )
+        now = self._clock.monotonic()
+        stalled = self._stalled.judge(snapshot.workers, snapshot.survey, now=now)
         waiting = None if self.receiver is None else self.receiver.queue_length
-        survey = replace(snapshot.survey, stalled=stalled, event_queue_length=waiting)
-        return replace(snapshot, survey=survey)
+        return replace(
+            snapshot,
+            survey=replace(snapshot.survey, stalled=stalled, event_queue_length=waiting),
+            missing=self._books.judge(snapshot, survey.queues, now=now),
+        )
 
 
 def _log_failure(sent: Future[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .distribution import NO_VALUES, Distribution
 from .survey import NOT_ASKED, Survey
@@ -16,8 +16,12 @@ __all__ = [
     "AckToken",
     "BrokerLink",
     "EndedTask",
+    "ExpectedTask",
+    "ExpectedTasks",
     "FailingTask",
     "Live",
+    "MissingTask",
+    "MissingTasks",
     "OrphanedTask",
     "PublisherReport",
     "RunningTask",
@@ -297,6 +301,56 @@ class UnreceivedTasks:
     since: float | None = None
 
 
+class ExpectedTask(NamedTuple):
+    """A task that has to come out of a queue yet.
+
+    ``heard_at`` is when its task-sent came, and ``due_at`` from when on it may be taken: later only
+    if it has an eta. Both are on our monotonic clock.
+    """
+
+    uuid: str
+    heard_at: float
+    due_at: float
+
+
+class ExpectedTasks(NamedTuple):
+    """The tasks that have to come out of one queue yet, and how many came out of it before."""
+
+    taken: int
+    tasks: tuple[ExpectedTask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTask:
+    """A task that was sent to a queue, and is neither there nor anywhere else.
+
+    ``sent_at`` is wall-clock seconds since the epoch, by its producer's clock.
+    """
+
+    uuid: str
+    name: str
+    queue: str
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTasks:
+    """The tasks that were found to be missing; in one snapshot only.
+
+    ``counts`` has each task name once, and ``named`` are the first of the tasks. ``returned`` were
+    found missing earlier, and came after all; nothing is taken back for them.
+    """
+
+    counts: tuple[tuple[str, int], ...] = ()
+    named: tuple[MissingTask, ...] = ()
+    returned: tuple[MissingTask, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Return how many there are."""
+        return sum(count for _, count in self.counts)
+
+
 class BrokerLink(Enum):
     """Whether the events of the workers reach us. Workers are judged only while LISTENING."""
 
@@ -369,6 +423,7 @@ class Snapshot:
     draining: int = 0  # tasks that run on workers that said goodbye
     leaving: tuple[WorkerLoss, ...] = ()  # workers that said goodbye, with the tasks they still run
     survey: Survey = NOT_ASKED
+    missing: MissingTasks | None = None  # None: whether tasks are missing is unknown
     publisher: PublisherReport = PublisherReport()
     ack_tokens: tuple[AckToken, ...] = ()
     in_flight: tuple[TaskInFlight, ...] = ()

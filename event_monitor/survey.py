@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["NOT_ASKED", "AbsentWorker", "QueueDepth", "Survey", "WorkerAnswer", "only_reader"]
 
@@ -32,6 +32,8 @@ class QueueDepth:
     memory_bytes: int | None = None
     sampled: bool = False  # `unacked` is an estimate, from a part of what was too much to read
     missing: bool = False  # the broker has no queue of that name, so no message waits there
+    #: The ids of all tasks that are unacknowledged at the broker, of any queue; None if unknown.
+    unacked_ids: frozenset[str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_unread(self) -> bool | None:

@@ -48,6 +48,7 @@ Source = Literal[
     "tasks_in_flight",
     "draining",
     "orphaned",
+    "missing",
     "names_failing",
     "schedule_overdue",
     "slo_good",

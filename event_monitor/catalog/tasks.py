@@ -279,6 +279,19 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         splits=("WorkerName",),
     ),
     MetricSpec(
+        name="TasksMissing",
+        group="tasks now",
+        kind="count",
+        unit="Count",
+        source="missing",
+        meaning="Tasks that were sent, and are neither in their queue nor with a worker, though no "
+        "event told what became of them: purged, evicted, expired in RabbitMQ, or acknowledged and "
+        "lost. Nothing while that cannot be known.",
+        splits=("TaskName",),
+        needs=("probe_queues", "probe_workers"),
+        needs_listening=True,
+    ),
+    MetricSpec(
         name="TaskNamesFailing",
         group="tasks now",
         kind="gauge",

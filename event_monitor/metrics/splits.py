@@ -89,6 +89,7 @@ def _by_task(snapshot: Snapshot, settings: Settings, *, budget: int) -> Split[st
         values["running"] = 0
         values["oldest_running"] = 0.0
     _add_running(labelled, snapshot, settings)
+    _add_missing(labelled, snapshot, settings)
     return Split(labelled, folded)
 
 
@@ -101,6 +102,20 @@ def _add_running(labelled: dict[str, SourceValues], snapshot: Snapshot, settings
         values = labelled.setdefault(label if label in labelled else OTHER, {})
         values["running"] = number_of(values, "running") + running.count
         values["oldest_running"] = max(number_of(values, "oldest_running"), running.oldest_seconds)
+
+
+def _add_missing(labelled: dict[str, SourceValues], snapshot: Snapshot, settings: Settings) -> None:
+    """Add the tasks that were found missing, unless that is unknown."""
+    if snapshot.missing is None:
+        return
+    for values in labelled.values():
+        values["missing"] = 0
+    for name, count in snapshot.missing.counts:
+        label = label_for(name, settings)
+        if label is None:
+            continue
+        values = labelled.setdefault(label if label in labelled else OTHER, {})
+        values["missing"] = number_of(values, "missing") + count
 
 
 def _by_queue(snapshot: Snapshot, settings: Settings) -> Split[str]:

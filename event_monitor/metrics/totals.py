@@ -41,6 +41,7 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
     # That no worker says what it runs is unknown, not zero; without workers it is zero.
     return values | known(
         {
+            "missing": None if snapshot.missing is None else snapshot.missing.count,
             "active": sum(actives) if actives or not online else None,
             "load_average": max(loads, default=None),
             "slo_good": sum(slo.good for slo in slos) if slos else None,

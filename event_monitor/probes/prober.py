@@ -220,7 +220,7 @@ class Prober:
             depths = self._sent_ages.complete(depths, before=sent, now=self._clock.wall())
         self._known_queues.keep((depth.name for depth in depths if depth.ready), now=now)
         self._unknown_ages.note(depths, hint=self._queue_probe.age_hint)
-        self._latest.note_queues(depths, now=self._clock.monotonic())
+        self._latest.note_queues(depths, now=now)  # at the earliest: it may have taken a while
 
     def _probe_start_intervals(self) -> None:
         """Ask the workers for their rate limits, whose answers would else be taken for a stall."""

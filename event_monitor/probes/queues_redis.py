@@ -136,6 +136,7 @@ class RedisProbe:
                 unacked=None if unacked is None else unacked.of(name),
                 oldest_seconds=_age(lists[name], now),
                 sampled=unacked is not None and unacked.is_sample,
+                unacked_ids=None if unacked is None else unacked.ids,
             )
             for name in names
         )

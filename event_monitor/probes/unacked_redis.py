@@ -25,8 +25,18 @@ _ROW = 3  # columns of kombu's table of bindings: routing key, pattern, queue
 _MAX_KEY = 255  # characters of a routing key, as AMQP has it
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+
+class _Properties(msgspec.Struct, gc=False):
+    correlation_id: str | None = None  # Celery's is the task's id
+
+
+class _Message(msgspec.Struct, gc=False):
+    properties: _Properties | None = None
+
+
 # As kombu's QoS stores it: the message, its exchange, its routing key.
 _decode_unacked = msgspec.json.Decoder(tuple[msgspec.Raw, str | None, str | None]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
 
 
 class RedisHashes(Protocol):
@@ -43,11 +53,15 @@ class RedisHashes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unacked:
-    """What was read of the hash of unacknowledged messages: ``read`` of its ``size`` entries."""
+    """What was read of the hash of unacknowledged messages: ``read`` of its ``size`` entries.
+
+    ``ids`` are the tasks in them; None if not all are known.
+    """
 
     by_queue: Counter[str]
     read: int
     size: int
+    ids: frozenset[str] | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -70,6 +84,7 @@ def scan_unacked(client: RedisHashes, channel: RedisChannel, names: Collection[s
     bindings = _Bindings(channel, names)
     by_queue: Counter[str] = Counter()
     tags: set[bytes] = set()  # a scan may return an entry twice
+    ids: set[str | None] = set()
     cursor = size_bytes = scans = 0
     while True:
         cursor, entries = client.hscan(key, cursor, count=_SCAN_BUCKETS)
@@ -78,11 +93,24 @@ def scan_unacked(client: RedisHashes, channel: RedisChannel, names: Collection[s
                 tags.add(tag)
                 size_bytes += len(value)
                 by_queue[bindings.queue_of(value)] += 1
+                ids.add(_task_in(value))
         scans += 1
         if cursor == 0:
-            return Unacked(by_queue, len(tags), len(tags))
+            known = frozenset(uuid for uuid in ids if uuid is not None)
+            is_known = len(known) == len(ids)
+            return Unacked(by_queue, len(tags), len(tags), known if is_known else None)
         if len(tags) >= _MOST_ENTRIES or size_bytes >= _MOST_BYTES or scans >= _MOST_SCANS:
             return Unacked(by_queue, len(tags), max(len(tags), client.hlen(key)))
+
+
+def _task_in(value: bytes) -> str | None:
+    """Return the id of the task in an entry; None if it cannot be found out."""
+    try:
+        message, _, _ = _decode_unacked(value)
+        properties = _decode_message(message).properties
+    except _UNREADABLE:
+        return None
+    return properties.correlation_id if properties is not None else None
 
 
 class _Bindings:

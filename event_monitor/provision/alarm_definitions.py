@@ -216,6 +216,17 @@ CLUSTER_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         lasting=_AT_ONCE,
     ),
     AlarmDefinition(
+        key="tasks-missing",
+        description=(
+            "Tasks were sent, and are neither in their queue nor with a worker: purged, evicted, "
+            "expired in RabbitMQ, or acknowledged and lost. The monitor's log names them."
+        ),
+        metrics=("TasksMissing",),
+        comparison=">",
+        threshold=0,
+        lasting=_AT_ONCE,
+    ),
+    AlarmDefinition(
         key="workers-stalled",
         description="A worker sends heartbeats but starts nothing, while tasks wait in its queues.",
         metrics=("WorkersStalled",),

@@ -147,6 +147,7 @@ _SECTIONS: tuple[Section, ...] = (
                     TasksRejected="rejected",
                     TasksVanished="vanished",
                     TasksOrphaned="orphaned",
+                    TasksMissing="missing",
                 ),
             ),
         ),

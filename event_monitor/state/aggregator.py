@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from .. import events as ev
 from ..settings import Settings
-from ..snapshot import OTHER, TaskInFlight
+from ..snapshot import OTHER, MissingTask, TaskInFlight
 from ..survey import WorkerAnswer
 from .cells import Cell, Route
 from .in_flight import ANY_OWNER, InFlightTask
@@ -216,6 +216,14 @@ class Aggregator:
         """
         leaving, self._leaving = self._leaving, []
         return tuple(loss for process, loss in leaving if not process.is_online)
+
+    def lose(self, queue: str, uuid: str) -> MissingTask | None:
+        """Give up a task that is in this queue no more; None if that cannot be known."""
+        task = self.in_flight.get(uuid)
+        if task is None or task.cell.name not in self._from_workers or task.cell.name != task.name:
+            self.in_flight.waiting.drop(queue, uuid)
+            return None
+        return self.in_flight.lose(queue, uuid)
 
     # -- one event each ------------------------------------------------------------------
 

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..snapshot import UNKNOWN, TaskInFlight
+from ..snapshot import UNKNOWN, MissingTask, TaskInFlight
 from .cells import Cell
 from .recently_ended import RecentlyEnded
 from .waiting import WaitingTasks
 
 __all__ = [
     "ANY_OWNER",
+    "NO_DETAILS",
     "Details",
     "InFlightTask",
     "InFlightTasks",
@@ -72,7 +73,7 @@ class Details(msgspec.Struct, gc=False):
         return max(self.retries_before + self.retried, self.delivered_retries)
 
 
-_NO_DETAILS = Details()
+NO_DETAILS = Details()
 
 
 class InFlightTask(msgspec.Struct, gc=False):
@@ -190,10 +191,15 @@ class InFlightTasks(dict[str, InFlightTask]):
         task.running_since = None
         self._unindex(task)
 
+    def wait_no_more(self, task: InFlightTask) -> None:
+        """Note that the task waits in no queue any more."""
+        if task.details is not None and task.details.queue is not None:
+            self.waiting.remove(task.details.queue, task.uuid)
+
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
         self.pop(task.uuid, None)
-        self._unindex(task)
+        self._forget(task)
         was_sent = task.details is not None and task.details.first_sent_at is not None
         self.recently_ended.note(task.uuid, task.name, None, was_sent=was_sent)
 
@@ -210,14 +216,43 @@ class InFlightTasks(dict[str, InFlightTask]):
         self.give_up(task)
         return True
 
-    def give_up_unstarted(self, task: InFlightTask, hostnames: Container[str]) -> bool:
-        """Give up a task that one of these workers holds still; return whether it did."""
+    def give_up_unstarted(self, task: InFlightTask, gone: Mapping[str, float]) -> bool:
+        """Give up a task that one of these workers holds still; return whether it did.
+
+        If it is known from which queue it came, it stays in flight: it was not acknowledged, so it
+        has to come there again. ``gone``: nodename → since when, by our monotonic clock.
+        """
         if self.get(task.uuid) is not task or task.running_since is not None:
             return False
-        if task.worker not in hostnames:
+        since = gone.get(task.worker or "")
+        if since is None:
             return False
+        details = task.details
+        is_unacknowledged = task.received_at is not None and task.started_at is None
+        if details is None or details.queue is None or not is_unacknowledged:
+            self.give_up(task)
+            return True
+        task.worker = task.pid = task.received_at = None
+        sent_at = details.sent_at or details.first_sent_at or 0.0
+        self.waiting.add_again(details.queue, task.uuid, sent_at=sent_at, heard_at=since)
+        return False
+
+    def lose(self, queue: str, uuid: str) -> MissingTask | None:
+        """Give up a task that is in this queue no more, nor anywhere else; None if it came."""
+        task = self.get(uuid)
+        if task is None or not self.waiting.drop(queue, uuid):
+            return None
         self.give_up(task)
-        return True
+        sent_at = task.details.first_sent_at if task.details is not None else None
+        return MissingTask(uuid, task.name or UNKNOWN, queue, sent_at or 0.0)
+
+    def has_come(self, uuid: str) -> bool:
+        """Return whether a worker told of a task since it was given up."""
+        task = self.get(uuid)
+        if task is not None:
+            return task.worker is not None
+        before = self.recently_ended.find(uuid)
+        return before is not None and before.how is not None
 
     def trim(self) -> None:
         """Have no more than ``limit``: the oldest go, running ones last, since they have an age."""
@@ -232,7 +267,7 @@ class InFlightTasks(dict[str, InFlightTask]):
             others = (uuid for uuid in self if uuid not in victims)
             victims |= dict.fromkeys(islice(others, wanted - len(victims)))
         for uuid in victims:
-            self._unindex(self.pop(uuid))
+            self._forget(self.pop(uuid))
             self.recently_ended.forget(uuid)  # of an earlier run: the next one shall count
         self.evicted += len(victims)
 
@@ -309,8 +344,11 @@ class InFlightTasks(dict[str, InFlightTask]):
         running = self.running_on.get(task.worker) if task.worker is not None else None
         if running is not None:
             running.pop(task.uuid, None)
+
+    def _forget(self, task: InFlightTask) -> None:
+        self._unindex(task)
         if task.details is not None and task.details.queue is not None:
-            self.waiting.remove(task.details.queue, task.uuid)
+            self.waiting.drop(task.details.queue, task.uuid)
 
 
 def first_start(running: Mapping[str, InFlightTask]) -> float | None:
@@ -341,7 +379,7 @@ def oldest_of(groups: Sequence[Mapping[str, InFlightTask]], most: int) -> list[I
 
 
 def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:
-    details = task.details or _NO_DETAILS
+    details = task.details or NO_DETAILS
     is_fresh = task.started_at is None
     return TaskInFlight(
         uuid=task.uuid,

@@ -12,6 +12,7 @@ from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
 from .in_flight import Details, InFlightTask, InFlightTasks, Sending
+from .overtaken import Overtaken
 from .window import OpenWindow, TaskCounters
 
 __all__ = ["Ending", "Runs"]
@@ -55,6 +56,7 @@ class Runs:
         self._note = self._recently_ended.note
         self._time_total = settings.time_total
         self._asks_more = keep_ended or settings.time_total  # of each task that ends
+        self._overtaken = Overtaken()
         self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
@@ -252,10 +254,13 @@ class Runs:
             if before is not None and before.how == event.type:  # of the run before
                 in_flight[task.uuid] = task
                 return False
+        if details.awaits_sent:
+            self._overtaken.add(task.uuid)
         self._settle_queue_time(task)
         # What was sent after this run began is another run's, under the same id.
         is_used_again = task.running_since is not None and details.sent_at is not None
         in_flight.stop(task)
+        in_flight.wait_no_more(task)
         if task.worker != event.hostname:
             task.cell = self._cell_of(task, event.hostname)
         was_sent = details.first_sent_at is not None

@@ -7,7 +7,7 @@ only the tasks in flight, and counts every event into the open window the moment
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
 from typing import Any
@@ -24,7 +24,9 @@ from ..snapshot import (
     AckToken,
     BrokerLink,
     EndedTask,
+    ExpectedTasks,
     Live,
+    MissingTask,
     RunningTask,
     TaskInFlight,
     UnreceivedTasks,
@@ -253,6 +255,44 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         with self._mutex:
             self._aggregator.in_flight.waiting.forget(queue, before=before)
 
+    # -- what should be in the queues, for who knows whether it is ------------------------------
+
+    def expected(self, *, without: Container[str]) -> dict[str, ExpectedTasks]:
+        """Return the tasks that have to come out of each queue yet, but for those ``without``.
+
+        They were sent, or handed back by a worker that is gone, since we began to listen.
+        """
+        with self._mutex:
+            copies = self._aggregator.in_flight.waiting.copy_expected(without=without)
+        return {queue: copy.freeze() for queue, copy in copies.items()}
+
+    def lose(self, queue: str, uuids: Sequence[str]) -> list[MissingTask]:
+        """Give up these tasks, which are in this queue no more, nor anywhere else; return them.
+
+        Without those that came meanwhile, and those of a name of which no worker ever sent an
+        event: they may be silent on purpose.
+        """
+        aggregator, lost = self._aggregator, []
+        for start in range(0, len(uuids), _MAX_GIVEN_UP):
+            with self._mutex:
+                for uuid in uuids[start : start + _MAX_GIVEN_UP]:
+                    task = aggregator.lose(queue, uuid)
+                    if task is not None:
+                        lost.append(task)
+        return lost
+
+    def forget_expected(self, queue: str, uuids: Sequence[str]) -> None:
+        """Expect these tasks in this queue no more: what became of them is unknown."""
+        for start in range(0, len(uuids), _MAX_GIVEN_UP):
+            with self._mutex:
+                for uuid in uuids[start : start + _MAX_GIVEN_UP]:
+                    self._aggregator.in_flight.waiting.drop(queue, uuid)
+
+    def have_come(self, uuids: Iterable[str]) -> set[str]:
+        """Return which of these tasks, that were lost, a worker told of since."""
+        with self._mutex:
+            return set(filter(self._aggregator.in_flight.has_come, uuids))
+
     def peek(self) -> Live:
         """Return what is counted so far, and what is running, without closing the window."""
         now, wall = self._clock.monotonic(), self._clock.wall()
@@ -332,7 +372,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def _give_up(self, losses: Sequence[Loss]) -> int:
         """Take tasks out of flight that their worker will not end any more; return how many.
 
-        Those that it had not started will be delivered again, under the name they have.
+        Those that it had not started will be delivered again, under the name they have, and stay
+        in flight if it is known to which queue.
         """
         in_flight = self._aggregator.in_flight
         given_up = 0
@@ -344,7 +385,12 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                         given_up += in_flight.give_up_orphan(
                             task, loss.departure.hostname, at=loss.at
                         )
-        gone = {loss.departure.hostname for loss in losses if not loss.departure.is_replaced}
+        now = self._clock.monotonic()
+        gone = {
+            loss.departure.hostname: now - loss.departure.silent_seconds
+            for loss in losses
+            if not loss.departure.is_replaced
+        }
         with self._mutex:
             left_behind = in_flight.left_behind(gone) if gone else []
         for start in range(0, len(left_behind), _MAX_GIVEN_UP):

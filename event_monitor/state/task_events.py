@@ -6,6 +6,7 @@ Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN
 from .cells import Route
-from .in_flight import InFlightTask, Sending
+from .in_flight import NO_DETAILS, InFlightTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
 from .window import MAX_TYPES, OpenWindow, TaskCounters
@@ -72,38 +73,49 @@ class TaskEvents(Runs):
         return closed
 
     def _on_sent(self, event: ev.TaskEvent, now: float) -> None:
-        del now
         uuid, name, sent_at = event.uuid, event.name or UNKNOWN, event.timestamp
         cell = self.cells.find(name, None, self.window, event.queue)
         (cell.counters or self.cells.open(cell, self.window)).sent += 1
+        # Of the first of a name, events may have come that tell nothing of its task-sent.
+        is_expected = name in self._announced
         if cell.name == name:  # else it is folded
             self._announced.add(name)
+        was_overtaken = self._overtaken.take(uuid)
         task = self._find(uuid)
         if task is None:
             before = self.in_flight.recently_ended.find(uuid)
-            if before is not None and not before.was_sent:
+            if was_overtaken or (before is not None and not before.was_sent):
                 # A short task: its events overtook the producer's. The next one is a new run's.
-                self._note(uuid, before.name, before.how, was_sent=True)
+                if before is not None:
+                    self._note(uuid, before.name, before.how, was_sent=True)
                 return
+            is_expected = is_expected and before is None
             task = self._enter(uuid, name, None, event.queue)
             if event.retries:
                 self._join_late(task, event.retries)
-        elif task.name != name:
-            self._rename(task, name)
+        else:
+            details = task.details or NO_DETAILS
+            is_expected = (event.retries or 0) > details.delivered_retries
+            if sent_at in (details.sent_at, details.first_sent_at):
+                return  # this event has come before
+            if task.name != name:
+                self._rename(task, name)
         details = task.detail()
         if details.sent_at is not None and not details.awaits_sent:  # its id is used twice at once
             eta = ev.epoch_of(event.eta) if event.eta else None
-            if len(details.later) < _MAX_LATER:
+            if len(details.later) < _MAX_LATER and all(sent_at != run.at for run in details.later):
                 details.later = (*details.later, Sending(sent_at, event.queue, eta))
             return
         if details.queue != event.queue:
             details.queue = event.queue
             if task.cell is not cell:
                 task.cell = self._cell_of(task, task.worker)
+        is_first = details.first_sent_at is None and not is_expected
         if details.first_sent_at is None:
             details.first_sent_at = sent_at
         if details.awaits_sent:
-            is_of_this_run = task.started_at is None or sent_at <= task.started_at
+            # Producers tell of a task when they have published it: it may have started before.
+            is_of_this_run = is_first or task.started_at is None or sent_at <= task.started_at
             if is_of_this_run:
                 details.sent_at = sent_at
             self._settle_queue_time(task)
@@ -113,7 +125,10 @@ class TaskEvents(Runs):
         details.eta = ev.epoch_of(event.eta) if event.eta else None
         waits = task.received_at is None or (task.started_at or sent_at) < sent_at
         if waits and event.queue is not None:
-            self.in_flight.waiting.add(event.queue, uuid, sent_at=sent_at, eta=details.eta)
+            heard_at = now if is_expected else inf
+            self.in_flight.waiting.add(
+                event.queue, uuid, sent_at=sent_at, eta=details.eta, heard_at=heard_at
+            )
 
     def _on_received(self, event: ev.TaskEvent, now: float) -> None:
         del now

@@ -19,6 +19,7 @@ _WORKER = ("worker", "active", "reserved", "scheduled", "processed", "memory")
 _QUEUE = ("queue", "ready", "unacked", "consumers", "oldest", "in/s", "out/s", "status")
 #: What a worker answers only for the verdict on stalls and backlogs.
 _NOT_SHOWN = (
+    "unacked_ids",
     *("prefetch_count", "scheduled_by_key", "start_interval_seconds"),
     *("uptime_seconds", "is_solo"),
 )
@@ -49,7 +50,7 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
         if report.queues is None
         else [
             {
-                **asdict(queue),
+                **_shown(queue),
                 "unread": queue.is_unread,
                 "status": None if level is None else _name(level),
             }
@@ -110,8 +111,11 @@ def _longest_running(task: TaskInFlight, age: float) -> str:
 
 
 def _worker_document(worker: WorkerAnswer) -> dict[str, object]:
-    shown = {name: value for name, value in asdict(worker).items() if name not in _NOT_SHOWN}
-    return {**shown, "processed": _processed(worker)}
+    return {**_shown(worker), "processed": _processed(worker)}
+
+
+def _shown(answer: QueueDepth | WorkerAnswer) -> dict[str, object]:
+    return {name: value for name, value in asdict(answer).items() if name not in _NOT_SHOWN}
 
 
 def _monitor_document(sign: SignOfLife) -> dict[str, object]:

@@ -8,12 +8,14 @@ producer's task-sent events off, ``WORKER_DIRECT=1`` gives each worker a queue o
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
+from celery.worker.request import Request
 
 QUEUES = ("celery", "elsewhere")
 RETRIES = 2
@@ -82,6 +84,28 @@ def hold(path: str) -> None:
         time.sleep(0.05)
 
 
+class Doomed(Request):
+    """A run of a task that kills its worker, once the message is acknowledged, if told to."""
+
+    def acknowledge(self) -> None:
+        """Acknowledge it; then, perhaps, kill all processes, before they tell that it began."""
+        if self.args == ["die"]:
+            self._message.ack()
+            os.killpg(0, signal.SIGKILL)
+        super().acknowledge()
+
+
+class DoomedTask(Task):  # type: ignore[type-arg]
+    """A task whose worker may die of it."""
+
+    Request = Doomed
+
+
+def doom(fate: str) -> str:
+    """Return, unless its worker has died."""
+    return fate
+
+
 def overrun() -> None:
     """Run into the hard time limit."""
     time.sleep(60)
@@ -114,6 +138,7 @@ def build(environ: Mapping[str, str]) -> Celery:
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
     app.task(exhaust, name="proj.exhaust", bind=True)
     app.task(hold, name="proj.hold_late", acks_late=True)
+    app.task(doom, name="proj.doom", base=DoomedTask)
     app.task(silent, name="proj.silent", send_events=False)
     # Only a message that is not acknowledged yet can be rejected.
     app.task(reject, name="proj.reject", acks_late=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from celery import Celery
@@ -65,6 +65,7 @@ class Verdicts:
         heartbeats: bool = True,
         in_container: bool = False,
         wait: bool = True,
+        queues: Sequence[str] = (),
     ) -> Process:
         """Start a worker that runs one task at a time (gevent more), from a queue of its name.
 
@@ -74,7 +75,7 @@ class Verdicts:
             name,
             pool=pool,
             concurrency=10 if pool == "gevent" else 1,
-            queues=(name,),
+            queues=queues or (name,),
             heartbeat_seconds=BEAT_SECONDS if heartbeats else None,
             in_container=in_container,
             wait=wait,
@@ -101,9 +102,9 @@ class Verdicts:
             worker.wait_for_output(f"{name} ready.")
         return started
 
-    def send(self, task: str, *args: float | str, to: str) -> str:
+    def send(self, task: str, *args: float | str, to: str, expires: float | None = None) -> str:
         """Send a task to the worker, or workers, of that name; return its id."""
-        sent = self._client.tasks[f"proj.{task}"].apply_async(args, queue=to)
+        sent = self._client.tasks[f"proj.{task}"].apply_async(args, queue=to, expires=expires)
         return str(sent.id)
 
     def begin(self, seconds: float, *, on: str) -> str:
