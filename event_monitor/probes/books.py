@@ -23,7 +23,7 @@ from ..survey import QueueDepth, WorkerAnswer
 
 __all__ = ["Books", "TaskLedger"]
 
-_GRACE_SURVEYS = 1.8  # at three looks a queue has to be empty: two surveys, but not to the moment
+_GRACE_SURVEYS = 1.5  # the first of three looks and the last: two, unless one was late
 _SETTLE_SECONDS = 5.0  # events are buffered in workers and producers, but not that long
 _ASKING_SECONDS = 1.0  # beyond `probe_seconds`: what a question to the workers may take
 _ROUND_SECONDS = 1.0  # the queues are read as soon as the workers have answered
@@ -97,9 +97,9 @@ class _Streak:
 class Books:
     """Judges once per shot which tasks are missing. Not thread-safe.
 
-    A task is missing if its queue was seen empty for two surveys, from after it was sent, while
-    everybody was known who might hold it; if all these have answered since; and if no event of it
-    came. It is found missing once.
+    A task is missing if its queue was seen empty at three looks in a row, from after it was sent,
+    while everybody was known who might hold it; if all these have answered since; and if no event
+    of it came. It is found missing once.
 
     It is evidence only if events arrive in time and none is lost, and if it is known of the queue
     that its tasks are told of: once it was empty, and nothing was left to be expected. Where
@@ -115,6 +115,7 @@ class Books:
 
     def __init__(self, tasks: TaskLedger, settings: Settings) -> None:
         self._tasks = tasks
+        self._survey_seconds = settings.survey_seconds
         self._grace = _GRACE_SURVEYS * settings.survey_seconds
         self._asking_seconds = settings.probe_seconds + _ASKING_SECONDS
         self._trusted_since = 0.0
@@ -193,7 +194,9 @@ class Books:
             self._trusted_since = now
             return False
         self._trusted_since = max(self._trusted_since, now - listening_seconds)
-        return not window.event_delay or max(window.event_delay.values) < self._grace
+        if now < self._trusted_since + _SETTLE_SECONDS:
+            return False
+        return not window.event_delay or max(window.event_delay.values) < self._survey_seconds
 
     def _trusted(self, queue: str, expected: ExpectedTasks) -> ExpectedTasks:
         """Return the tasks of which all would have been heard; forget the others."""
