@@ -314,7 +314,7 @@ class ExpectedTask(NamedTuple):
 
 
 class ExpectedTasks(NamedTuple):
-    """The tasks that have to come out of one queue yet, and how many came out of it before."""
+    """The tasks that have to come out of one queue yet, and how many of them did so before."""
 
     taken: int
     tasks: tuple[ExpectedTask, ...]

@@ -6,7 +6,7 @@ Judged at each shot, from the snapshot and the tasks that the state expects. Ask
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,15 +117,17 @@ class Books:
         self._tasks = tasks
         self._survey_seconds = settings.survey_seconds
         self._grace = _GRACE_SURVEYS * settings.survey_seconds
+        self._forget_seconds = settings.worker_forget_seconds
         self._asking_seconds = settings.probe_seconds + _ASKING_SECONDS
         self._trusted_since = 0.0
         self._streaks: dict[str, _Streak] = {}
         self._believed: set[str] = set()  # queues
+        self._doubted: dict[str, int] = {}  # queues → how many tasks had been taken from it then
         self._answers: dict[str, WorkerAnswer] = {}  # the last of each worker on the roster
         self._lost: dict[str, MissingTask] = {}
 
     def judge(
-        self, snapshot: Snapshot, depths: Iterable[QueueDepth] | None, *, now: float
+        self, snapshot: Snapshot, depths: Collection[QueueDepth] | None, *, now: float
     ) -> MissingTasks | None:
         """Return what is found missing now; None if it cannot be known of all tasks.
 
@@ -137,6 +139,9 @@ class Books:
             self._streaks.clear()
             return None
         looks, waiting = self._look(snapshot, depths, now)
+        queues = {depth.name for depth in depths}
+        self._believed &= queues
+        self._doubted = {name: n for name, n in self._doubted.items() if name in queues}
         self._streaks = {queue: self._streaks.get(queue) or _Streak(self._grace) for queue in looks}
         for queue, look in looks.items():
             self._streaks[queue].add(look)
@@ -150,14 +155,16 @@ class Books:
                 self._note_balance(queue, expected, streak.last, snapshot)
             overdue = self._overdue(expected.tasks, streak)
             gone = [task.uuid for task in overdue if task.heard_at > heard_after]
-            if len(gone) < len(overdue) or (
-                streak is None and any(task.due_at < now - self._grace for task in expected.tasks)
-            ):
+            unseen = [task for task in expected.tasks if task.due_at < now - self._grace]
+            if len(gone) < len(overdue) or (streak is None and unseen):
                 is_known = False
+            if streak is None:
+                self._forget_old(queue, unseen, now)
             if gone and queue in self._believed:
                 lost.extend(self._tasks.lose(queue, gone))
             elif gone:
                 is_known = False
+                self._doubted[queue] = expected.taken
                 self._tasks.forget_expected(queue, gone)
         returned = self._returned()
         self._lost |= {task.uuid: task for task in lost}
@@ -208,14 +215,20 @@ class Books:
             return expected._replace(tasks=tasks)
         return expected
 
+    def _forget_old(self, queue: str, tasks: Iterable[ExpectedTask], now: float) -> None:
+        """Forget what was sent so long ago to a queue that nobody can look into."""
+        old = [task.uuid for task in tasks if task.due_at < now - self._forget_seconds]
+        self._tasks.forget_expected(queue, old)
+
     def _note_balance(
         self, queue: str, expected: ExpectedTasks, look: _Look, snapshot: Snapshot
     ) -> None:
-        """Believe the events of a queue that is read, if it has given all that was sent to it."""
-        if queue not in self._believed and expected.taken:
+        """Believe the events of a queue that is read, if all came that was sent to it."""
+        if queue not in self._believed and expected.taken > self._doubted.get(queue, 0):
             is_read = any(_reads(worker, queue) for worker in snapshot.survey.workers or ())
             if is_read and not any(task.due_at <= look.at for task in expected.tasks):
                 self._believed.add(queue)
+                self._doubted.pop(queue, None)
 
     # -- where a task may be -------------------------------------------------------------------
 
@@ -299,7 +312,9 @@ class Books:
     def _returned(self) -> tuple[MissingTask, ...]:
         """Return the tasks that came though they were missing; their queues are doubted now."""
         come = self._tasks.have_come(self._lost) if self._lost else ()
-        returned = tuple(self._lost.pop(uuid) for uuid in come)
+        returned = tuple(task for uuid, task in self._lost.items() if uuid in come)
+        for task in returned:
+            del self._lost[task.uuid]
         self._believed.difference_update(task.queue for task in returned)
         return returned
 

@@ -36,7 +36,7 @@ class _Queue:
         self.waiting: dict[str, _Entry] = {}
         self.suspects: dict[str, _Entry] = {}
         self.heap: list[_Entry] = []
-        self.taken = 0  # tasks that came out of it
+        self.taken = 0  # expected tasks that came out of it
 
     def add(self, entry: _Entry) -> None:
         self.waiting[entry[2]] = entry
@@ -46,9 +46,10 @@ class _Queue:
         heappush(self.heap, entry)
 
     def remove(self, uuid: str) -> None:
-        if self.waiting.pop(uuid, None) is not None or (
-            self.suspects and self.suspects.pop(uuid, None) is not None
-        ):
+        entry = self.waiting.pop(uuid, None) or (
+            self.suspects.pop(uuid, None) if self.suspects else None
+        )
+        if entry is not None and entry[3] < inf:
             self.taken += 1
 
     def oldest(self) -> float | None:

@@ -14,6 +14,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
     ExceptionCounts,
+    MissingTasks,
     ObjectiveStatus,
     PublisherReport,
     RunningTasks,
@@ -62,6 +63,7 @@ FULL = Snapshot(
         stalled=(),
         event_queue_length=0,
     ),
+    missing=MissingTasks(),
     publisher=PublisherReport(flush_seconds=0.1),
 )
 EVERYTHING = Settings(

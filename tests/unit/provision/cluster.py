@@ -12,6 +12,7 @@ from event_monitor.metrics import Metric, metrics_from
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     FailingTask,
+    MissingTasks,
     OrphanedTask,
     PublisherReport,
     Snapshot,
@@ -73,6 +74,7 @@ def period(
     report: PublisherReport | None = None,
     events_lost: tuple[tuple[str, int], ...] = (),
     failing: tuple[FailingTask, ...] = (),
+    missing: MissingTasks | None = None,
     settings: Settings = PLAIN,
 ) -> Period:
     """Return the metrics of one minute in which nothing happens but what is given."""
@@ -87,6 +89,7 @@ def period(
         losses=losses,
         survey=survey or surveyed(),
         failing=failing,
+        missing=missing,
         publisher=report or PublisherReport(),
     )
     return metrics_from(snapshot, settings)

@@ -15,6 +15,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import (
     BrokerLink,
     FailingTask,
+    MissingTasks,
     PublisherReport,
     Snapshot,
     TaskCounts,
@@ -95,6 +96,7 @@ def test_a_gap_of_two_minutes_is_forgiven() -> None:
         ),
         ([period(counts=TaskCounts(redelivered=1))], {"tasks-redelivered"}),
         ([period(counts=TaskCounts(duplicated=1))], {"tasks-duplicated"}),
+        ([period(missing=MissingTasks((("t", 1),)))], {"tasks-missing"}),
         ([period(failing=(FailingTask("t", 2),))] * 3, {"tasks-failing"}),
         (
             [period(survey=surveyed(worker=replace(IDLE_WORKER, active=4)))] * 15,
