@@ -289,7 +289,6 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         "lost. Nothing while that cannot be known.",
         splits=("TaskName",),
         needs=("probe_queues", "probe_workers"),
-        needs_listening=True,
     ),
     MetricSpec(
         name="TaskNamesFailing",

@@ -18,6 +18,7 @@ from ..settings import Settings
 from ..snapshot import (
     UNKNOWN,
     ExceptionCounts,
+    MissingTasks,
     ObjectiveStatus,
     PublisherReport,
     RunningTasks,
@@ -204,6 +205,7 @@ def _snapshot(cluster: Cluster, settings: Settings) -> Snapshot:
             for objective in settings.objectives
         ),
         survey=_survey(cluster),
+        missing=MissingTasks(),
         publisher=PublisherReport(flush_seconds=0.1),
     )
 

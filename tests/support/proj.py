@@ -84,7 +84,7 @@ def hold(path: str) -> None:
         time.sleep(0.05)
 
 
-class Doomed(Request):
+class Doomed(Request):  # type: ignore[misc]  # Celery ships no types
     """A run of a task that kills its worker, once the message is acknowledged, if told to."""
 
     def acknowledge(self) -> None:
@@ -95,7 +95,7 @@ class Doomed(Request):
         super().acknowledge()
 
 
-class DoomedTask(Task):  # type: ignore[type-arg]
+class DoomedTask(Task):  # type: ignore[misc]  # Celery ships no types
     """A task whose worker may die of it."""
 
     Request = Doomed

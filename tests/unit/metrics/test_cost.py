@@ -13,7 +13,7 @@ from event_monitor.metrics.bill import bill
 from event_monitor.metrics.cost import Cluster, Estimate, Saving, estimate, savings
 from event_monitor.metrics.prices import Provisioned
 from event_monitor.settings import Settings
-from event_monitor.snapshot import PublisherReport, Snapshot, Window
+from event_monitor.snapshot import MissingTasks, PublisherReport, Snapshot, Window
 from event_monitor.survey import Survey
 
 
@@ -24,6 +24,7 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     idle = Snapshot(
         window=Window(opened_at=0.0, closed_at=60.0),
         survey=Survey(queues=(), workers=(), stalled=(), event_queue_length=0),
+        missing=MissingTasks(),
         publisher=PublisherReport(flush_seconds=0.1),
     )
     totals = metrics_from(idle, settings)

@@ -260,8 +260,8 @@ def test_names_without_a_verdict_are_not_zero() -> None:
     assert set(cluster.said) == {None}
 
 
-ACTIONS: dict[str, Callable[[Cluster], None]] = {
-    "send": lambda cluster: cluster.send(2) and None,
+ACTIONS: dict[str, Callable[[Cluster], object]] = {
+    "send": lambda cluster: cluster.send(2),
     "receive": Cluster.receive,
     "begin": Cluster.begin,
     "end": Cluster.end,

@@ -19,6 +19,7 @@ from event_monitor.provision.render.terraform import terraform_files
 from event_monitor.provision.stack import PIECES, build_stack
 from event_monitor.settings import Settings
 from event_monitor.snapshot import (
+    MissingTasks,
     PublisherReport,
     RunningTasks,
     ScheduledTask,
@@ -59,7 +60,8 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         stalled=() if settings.probe_queues and settings.probe_workers else None,
         event_queue_length=0,
     )
-    metrics = metrics_from(replace(snapshot, survey=survey), settings)
+    missing = MissingTasks() if settings.probe_queues and settings.probe_workers else None
+    metrics = metrics_from(replace(snapshot, survey=survey, missing=missing), settings)
     return {(metric.name, tuple(name for name, _ in metric.dimensions)) for metric in metrics}
 
 

@@ -11,6 +11,7 @@ from event_monitor.provision.alarms import build_alarms
 from event_monitor.provision.options import ProvisionOptions
 from event_monitor.provision.series import period_seconds_of
 from event_monitor.settings import Settings
+from event_monitor.snapshot import MissingTasks
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 
 from .cluster import PLAIN, period
@@ -25,7 +26,10 @@ def test_what_needs_a_probe_is_known() -> None:
     full = Survey(queues=(queue,), workers=(worker,), stalled=())
 
     def names(survey: Survey) -> set[str]:
-        return {metric.name for metric in period(settings=settings, survey=survey)}
+        is_known = survey.queues is not None and survey.workers is not None
+        missing = MissingTasks() if is_known else None  # as the books have it
+        metrics = period(settings=settings, survey=survey, missing=missing)
+        return {metric.name for metric in metrics}
 
     everything = names(full)
     assert everything - names(replace(full, queues=None, stalled=None)) == {
