@@ -10,6 +10,8 @@ import pytest
 from event_monitor.notices import Notice, Notices
 from event_monitor.snapshot import (
     FailingTask,
+    MissingTask,
+    MissingTasks,
     OrphanedTask,
     ScheduledTask,
     Snapshot,
@@ -93,6 +95,28 @@ def test_a_stalled_worker_is_named_when_it_begins_to_stall(notices: Notices) -> 
     assert notices.find(stalled) == ()
     assert notices.find(QUIET) == ()
     assert len(notices.find(stalled)) == 1
+
+
+def test_missing_tasks_are_named_with_their_queue_and_when_they_were_sent(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first of many; those that come after all have a line of their own."""
+    task = MissingTask("u9", "proj.add", "mail", 1_000.0)
+    notices(replace(QUIET, missing=MissingTasks((("proj.add", 30),), (task,), returned=(task,))))
+
+    missing, returned = caplog.records
+    assert (missing.levelno, returned.levelno) == (logging.WARNING, logging.WARNING)
+    named = "proj.add[u9] (queue mail, sent at 1970-01-01T00:16:40Z)"
+    assert missing.getMessage() == (
+        "tasks are missing, 30 of them: they were sent, and are neither in their queue nor with a "
+        f"worker, and no event told what became of them: {named}, …"
+    )
+    assert returned.getMessage() == f"tasks that were missing came after all, 1 of them: {named}"
+    facts = ("notice", "tasks", "task", "uuid", "queue")
+    assert [vars(missing)[fact] for fact in facts] == [
+        *("tasks-missing", 30),
+        *(["proj.add"], ["u9"], ["mail"]),
+    ]
 
 
 def test_tasks_that_vanished_are_one_line_a_shot(notices: Notices) -> None:

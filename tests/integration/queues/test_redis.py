@@ -83,6 +83,24 @@ def test_redis_estimates_the_unacknowledged_from_a_sample(make: Make) -> None:
     assert 500 < q.unacked < 1_100
 
 
+def test_redis_names_the_unacknowledged_unless_one_has_no_name(make: Make) -> None:
+    """Celery's correlation id is the task's id; another message may be any task's."""
+    cluster = make("redis")
+    client = redis.Redis.from_url(cluster.url)
+    for number in range(2):
+        message = {"body": "", "headers": {}, "properties": {"correlation_id": f"task-{number}"}}
+        client.hset("unacked", f"tag{number}", json.dumps([message, "", "q"]))
+    probe = cluster.probe()
+
+    (named,) = probe.read(("q",))
+    client.hset("unacked", "tag2", json.dumps([{"body": "", "headers": {}}, "", "q"]))
+    (unnamed,) = probe.read(("q",))
+    client.close()
+
+    assert named.unacked_ids == {"task-0", "task-1"}
+    assert (unnamed.unacked, unnamed.unacked_ids) == (3, None)
+
+
 def test_redis_reports_nothing_of_a_key_that_is_no_queue(make: Make) -> None:
     cluster = make("redis")
     cluster.publish("q", 1)

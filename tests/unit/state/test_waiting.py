@@ -113,6 +113,78 @@ def test_tasks_that_cannot_be_there_any_more_are_forgotten_by_their_age(
     assert state.unreceived() == {"q": UnreceivedTasks(2, now - 60)}
 
 
+def expected(state: State, queue: str = "q") -> list[str]:
+    """Return the tasks that have to come out of a queue yet."""
+    return [task.uuid for task in state.expected(without=())[queue].tasks]
+
+
+def test_what_is_forgotten_is_expected_all_the_same(state: State, clock: FakeClock) -> None:
+    """Only an event of it, or somebody who knows, ends that."""
+    now = clock.wall()
+    sent = [task("sent", uuid, at=now - 90, queue="q") for uuid in ("u0", "u1", "u2", "u3")]
+    state.observe(sent)
+    state.forget_unreceived("q", before=now - 60)
+    assert state.unreceived() == {"q": UnreceivedTasks(0)}
+    assert expected(state) == ["u1", "u2", "u3"], "of the first of a name nothing is certain"
+
+    state.observe([task("received", "u1", at=now)])
+    state.forget_expected("q", ["u2"])
+    assert expected(state) == ["u3"]
+    assert state.expected(without={"q"}) == {}
+
+
+@pytest.mark.parametrize(
+    "overtaking",
+    [
+        ("received",),
+        ("received", "started"),
+        ("received", "started", "succeeded"),
+        ("received", "started", "retried"),
+    ],
+)
+@pytest.mark.parametrize("sent_at", [999.0, 1_010.0], ids=["before", "after"])
+def test_a_task_whose_events_overtook_its_task_sent_is_not_expected(
+    overtaking: tuple[str, ...], sent_at: float, state: State
+) -> None:
+    """Producers tell of a task after they have published it, by a clock of their own."""
+    state.observe([task("sent", "first", queue="q")])
+    state.observe([task(what, at=1_000.0 + at) for at, what in enumerate(overtaking)])
+    state.observe([task("sent", at=sent_at, queue="q")])
+    assert expected(state) == []
+
+
+def test_a_task_sent_that_comes_very_late_is_still_known_for_that(state: State) -> None:
+    """So many tasks have ended since that their ends are forgotten."""
+    state.observe([task("sent", "first", queue="q")])
+    state.observe([task(what, "slow") for what in ("received", "started", "succeeded")])
+    for number in range(30_000):
+        state.observe([task("failed", f"u{number}")])
+    state.observe([task("sent", "slow", at=1_010.0, queue="q")])
+    assert expected(state) == []
+    assert state.unreceived() == {"q": UnreceivedTasks(1, 1_000.0)}
+
+
+def test_a_task_sent_that_comes_twice_is_one(state: State) -> None:
+    """While it waits, while it runs, and after it has ended."""
+    sent = [task("sent", uuid, queue="q") for uuid in ("first", "u1")]
+    run = [task(what, at=1_001.0) for what in ("received", "started", "succeeded")]
+    state.observe([*sent, sent[1]])
+    assert expected(state) == ["u1"]
+    for event in run:
+        state.observe([event, sent[1]])
+        assert expected(state) == []
+
+
+def test_a_retry_is_expected_until_it_is_received(state: State) -> None:
+    """It is published before the run that asks for it is over."""
+    state.observe([task("sent", "first", queue="q"), task("sent", queue="q")])
+    state.observe([task("received"), task("started")])
+    state.observe([task("sent", at=1_002.0, queue="q", retries=1), task("retried", at=1_003.0)])
+    assert expected(state) == ["u1"]
+    state.observe([task("received", at=1_004.0, retries=1)])
+    assert expected(state) == []
+
+
 def test_made_up_queues_are_bounded_and_push_out_none_in_which_tasks_wait() -> None:
     waiting = WaitingTasks()
     waiting.add("real", "u", sent_at=1.0, eta=None)
