@@ -191,11 +191,6 @@ class InFlightTasks(dict[str, InFlightTask]):
         task.running_since = None
         self._unindex(task)
 
-    def wait_no_more(self, task: InFlightTask) -> None:
-        """Note that the task waits in no queue any more."""
-        if task.details is not None and task.details.queue is not None:
-            self.waiting.remove(task.details.queue, task.uuid)
-
     def give_up(self, task: InFlightTask) -> None:
         """Wait for this task no longer; it may end yet, and will have its name then."""
         self.pop(task.uuid, None)

@@ -11,18 +11,15 @@ __all__ = ["Overtaken"]
 _MOST = 50_000  # of producers that send no task-sent, while others of the same task do
 
 
-class Overtaken:
-    """The last tasks of this kind; a uuid is kept as its hash (64 bits)."""
-
-    def __init__(self) -> None:
-        self._hashes: dict[int, None] = {}  # a set that keeps the order
+class Overtaken(dict[int, None]):
+    """The last tasks of this kind; a uuid is kept as its hash (64 bits). Mostly it is empty."""
 
     def add(self, uuid: str) -> None:
         """Note that a task ended whose task-sent is still to come."""
-        self._hashes[hash(uuid)] = None
-        if len(self._hashes) > _MOST:
-            del self._hashes[next(iter(self._hashes))]
+        self[hash(uuid)] = None
+        if len(self) > _MOST:
+            del self[next(iter(self))]
 
     def take(self, uuid: str) -> bool:
         """Return whether this task-sent, which has come now, is that of a run that has ended."""
-        return bool(self._hashes) and self._hashes.pop(hash(uuid), self) is None
+        return self.pop(hash(uuid), self) is None

@@ -260,7 +260,8 @@ class Runs:
         # What was sent after this run began is another run's, under the same id.
         is_used_again = task.running_since is not None and details.sent_at is not None
         in_flight.stop(task)
-        in_flight.wait_no_more(task)
+        if details.queue is not None:
+            in_flight.waiting.remove(details.queue, task.uuid)
         if task.worker != event.hostname:
             task.cell = self._cell_of(task, event.hostname)
         was_sent = details.first_sent_at is not None

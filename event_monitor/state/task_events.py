@@ -80,7 +80,7 @@ class TaskEvents(Runs):
         is_expected = name in self._announced
         if cell.name == name:  # else it is folded
             self._announced.add(name)
-        was_overtaken = self._overtaken.take(uuid)
+        was_overtaken = bool(self._overtaken) and self._overtaken.take(uuid)
         task = self._find(uuid)
         if task is None:
             before = self.in_flight.recently_ended.find(uuid)
@@ -121,6 +121,8 @@ class TaskEvents(Runs):
             self._settle_queue_time(task)
             if is_of_this_run:
                 return
+        elif is_first and task.started_at is not None:
+            return  # its queue time is recorded
         details.sent_at = sent_at
         details.eta = ev.epoch_of(event.eta) if event.eta else None
         waits = task.received_at is None or (task.started_at or sent_at) < sent_at

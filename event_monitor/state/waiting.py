@@ -45,13 +45,6 @@ class _Queue:
         self._tidy()
         heappush(self.heap, entry)
 
-    def remove(self, uuid: str) -> None:
-        entry = self.waiting.pop(uuid, None) or (
-            self.suspects.pop(uuid, None) if self.suspects else None
-        )
-        if entry is not None and entry[3] < inf:
-            self.taken += 1
-
     def oldest(self) -> float | None:
         self._tidy()
         while self.heap and not self._waits(self.heap[0]):
@@ -129,8 +122,13 @@ class WaitingTasks:
     def remove(self, queue: str, uuid: str) -> None:
         """Note that the task came out of the queue."""
         found = self._queues.get(queue)
-        if found is not None:
-            found.remove(uuid)
+        if found is None:
+            return
+        entry = found.waiting.pop(uuid, None)
+        if entry is None and found.suspects:
+            entry = found.suspects.pop(uuid, None)
+        if entry is not None and entry[3] < inf:
+            found.taken += 1
 
     def drop(self, queue: str, uuid: str) -> bool:
         """Forget the task, whatever became of it; return whether it was there."""
