@@ -97,7 +97,7 @@ def test_redis_names_the_unacknowledged_unless_one_has_no_name(make: Make) -> No
     (unnamed,) = probe.read(("q",))
     client.close()
 
-    assert named.unacked_ids == {"task-0", "task-1"}
+    assert named.unacked_ids == frozenset({"task-0", "task-1"})
     assert (unnamed.unacked, unnamed.unacked_ids) == (3, None)
 
 
