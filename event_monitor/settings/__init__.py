@@ -7,15 +7,21 @@ from .options import Option, options
 from .parsers import text_of
 from .settings import Settings, interval_of
 from .sources import ENV_PREFIX, Source, conf_of, use_broker
+from .web import Address, Credentials, address_of, credentials_of, networks_of
 
 __all__ = [
     "ENV_PREFIX",
+    "Address",
+    "Credentials",
     "Option",
     "Settings",
     "Source",
+    "address_of",
     "conf_of",
+    "credentials_of",
     "did_you_mean",
     "interval_of",
+    "networks_of",
     "options",
     "text_of",
     "use_broker",

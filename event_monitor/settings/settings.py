@@ -18,6 +18,7 @@ from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, ch
 from .sinks import SINK
 from .sources import Parsers, Source, parse, read
 from .surroundings import check_surroundings
+from .web import ADDRESS, AUTH, HOSTS, NETWORKS, PREFIX, check_web
 
 __all__ = ["Settings", "interval_of"]
 
@@ -233,6 +234,31 @@ class Settings:
         number(0, 600, unit="seconds"),
         "How long a stop waits for the last metrics to be sent.",
     )
+    # what is shown
+    http: str = _setting(
+        "",
+        ADDRESS,
+        "Where to serve `/metrics`, `/health` and `/api/v1` by HTTP; empty serves nothing.",
+    )
+    http_page: bool = _setting(
+        True,
+        FLAG,
+        "Serve more than `/metrics` and `/health`; without it any address needs no `http_auth`.",
+    )
+    http_auth: str = _setting(
+        "",
+        AUTH,
+        "What a request has to bring; needed where other machines can reach the page.",
+    )
+    http_proxies: tuple[str, ...] = _setting(
+        (), NETWORKS, "From where the header of `http_auth = header:NAME` is believed."
+    )
+    http_hosts: tuple[str, ...] = _setting(
+        (),
+        HOSTS,
+        "Names by which the page is called, besides localhost and any IP address.",
+    )
+    http_prefix: str = _setting("", PREFIX, "Path before all others, as a proxy passes it on.")
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -271,6 +297,7 @@ class Settings:
         values, sources = read(_PARSERS, flags=flags, environ=environ, conf=conf)
         settings = cls(**values)  # type: ignore[arg-type]  # each is of its own parser's type
         _check_together(settings)
+        check_web(settings)
         check_surroundings(settings, os.environ if environ is None else environ)
         return settings, sources
 
