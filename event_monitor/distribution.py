@@ -146,6 +146,15 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
         """Record every value of the distribution, as often as it has it."""
         self._add(dict(zip(distribution.values, distribution.counts, strict=True)))
 
+    def copy(self) -> Recorder:
+        """Return another that has recorded the same. It is quick, for what a lock is held for."""
+        copy = Recorder()
+        copy.extend(self)
+        copy._values = None if self._values is None else Counter(self._values)
+        copy._sub_buckets = None if self._sub_buckets is None else Counter(self._sub_buckets)
+        copy._sum = self._sum
+        return copy
+
     def freeze(self) -> Distribution:
         """Return everything recorded so far as a value."""
         if len(self):

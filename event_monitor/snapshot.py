@@ -122,7 +122,7 @@ class Window:
 
     ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
     for every known task name, in the order they were first seen, zeros included; the others have
-    what was counted only. ``by_task_and_queue`` has no times, but how many were on time. A queue is
+    what was counted only. ``by_task_and_queue`` has times only if `http` is set. A queue is
     ``unknown`` where nothing tells it. ``exceptions`` are counted if they were asked for.
     """
 
@@ -453,13 +453,15 @@ class RunningTask:
 class Live:
     """The open window so far, without closing it: for who looks between two shots.
 
-    ``tasks`` are the counters by task name since ``opened_at``; ``running`` the 200 tasks that
-    have been running longest, oldest first, of ``running_count``.
+    ``tasks`` and the two that follow are as those of a window, but that ``tasks`` have no times;
+    ``running`` the 200 tasks that have been running longest, oldest first, of ``running_count``.
     """
 
     taken_at: float  # wall-clock seconds since the epoch, as ``opened_at``
     opened_at: float
     tasks: tuple[tuple[str, TaskCounts], ...] = ()
+    by_task_and_queue: tuple[tuple[str, str, TaskCounts], ...] = ()
+    exceptions: tuple[ExceptionCounts, ...] = ()
     running: tuple[RunningTask, ...] = ()
     running_count: int = 0
     tasks_in_flight: int = 0

@@ -32,6 +32,7 @@ class Exposure:
     window: OpenWindow
     closed_at: float  # wall clock, seconds since the epoch
     known_names: tuple[str, ...]
+    times_by_pair: bool  # whether times of each name and queue are asked for
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
     leaving: tuple[Loss, ...]
@@ -51,7 +52,9 @@ class Exposure:
         self.note_names(self.window.names_from_workers())
         given_up = self.give_up(self.losses)
         return Snapshot(
-            window=self.window.freeze(self.closed_at, self.known_names),
+            window=self.window.freeze(
+                self.closed_at, self.known_names, times_by_pair=self.times_by_pair
+            ),
             workers=self.workers,
             losses=losses,
             running=tuple(

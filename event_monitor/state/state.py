@@ -40,7 +40,7 @@ from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
 from .process import Process
-from .window import totals_by_name
+from .window import OpenWindow, totals_by_name, totals_by_pair
 
 __all__ = ["State", "TaskConsumer"]
 
@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 _MAX_LOGGED = 200  # characters of an invalid event in the log
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
 _MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is held
+_MAX_COPIED = 20  # cells copied while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
 #: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
@@ -87,6 +88,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         self._listening = Listening(
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
         )
+        self._times_by_pair = bool(settings.http)
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -223,6 +225,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             window=window,
             closed_at=wall,
             known_names=tuple(aggregator.cells.names),
+            times_by_pair=self._times_by_pair,
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
             now=now,
@@ -298,15 +301,17 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         now, wall = self._clock.monotonic(), self._clock.wall()
         with self._mutex:
             aggregator = self._aggregator
-            opened_at, link = aggregator.window.opened_at, self.link
-            counted = [(name, cell.counts()) for name, *_, cell in aggregator.window.cells]
+            link = self.link
             tasks_in_flight = len(aggregator.in_flight)
             groups = tuple(aggregator.in_flight.running_on.values())
         running = self._oldest_running(groups, now)
+        window = self._copied_window()
         return Live(
             taken_at=wall,
-            opened_at=opened_at,
-            tasks=totals_by_name(counted),
+            opened_at=window.opened_at,
+            tasks=totals_by_name(window),
+            by_task_and_queue=totals_by_pair(window),
+            exceptions=window.exceptions(),
             running=tuple(
                 RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
                 for task, since in running
@@ -317,6 +322,25 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         )
 
     # -- after a look or a shot, a little at a time so that no event has to wait ---------------
+
+    def _copied_window(self) -> OpenWindow:
+        """Return the open window with a copy of each of its cells.
+
+        One that is closed meanwhile is not shown: it belongs to its snapshot by then.
+        """
+        while True:
+            with self._mutex:
+                window = self._aggregator.window
+                cells = tuple(window.cells)
+            copied = OpenWindow(window.opened_at)
+            for start in range(0, len(cells), _MAX_COPIED):
+                with self._mutex:
+                    if self._aggregator.window is not window:
+                        break
+                    for name, queue, worker, counters in cells[start : start + _MAX_COPIED]:
+                        copied.cells.append((name, queue, worker, counters.copy()))
+            else:
+                return copied
 
     def _oldest_running(
         self, groups: Sequence[Mapping[str, InFlightTask]], now: float

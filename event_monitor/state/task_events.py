@@ -43,7 +43,9 @@ class TaskEvents(Runs):
         self.sender_cells = self.cells.of_sender(None)
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
-        self._by_exception = settings.by_exception or settings.by_task_and_exception
+        self._by_exception = (
+            settings.by_exception or settings.by_task_and_exception or bool(settings.http)
+        )
         self.observers: dict[str, Callable[[Any, float], None]] = {
             "task-sent": self._on_sent,
             "task-received": self._on_received,

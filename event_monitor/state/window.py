@@ -21,7 +21,7 @@ from ..snapshot import (
     total,
 )
 
-__all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name"]
+__all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name", "totals_by_pair"]
 
 _MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
@@ -85,6 +85,18 @@ class TaskCounters:
         self.total_time: Recorder | None = None
         self.retries: Recorder | None = None
 
+    def copy(self) -> TaskCounters:
+        """Return the same counts, and the times that are looked at while these go on."""
+        copy = TaskCounters()
+        for name in _COUNTS:
+            setattr(copy, name, getattr(self, name))
+        if self.exceptions is not None:
+            copy.exceptions = {class_: list(counts) for class_, counts in self.exceptions.items()}
+        copy.runtime = self.runtime.copy()
+        copy.held = None if self.held is None else self.held.copy()
+        copy.queue_time = None if self.queue_time is None else self.queue_time.copy()
+        return copy
+
     def of(self, times: Times) -> Recorder:
         """Return the recorder of these times, in seconds, or numbers of retries, ≥ 0."""
         recorder: Recorder | None = getattr(self, times)
@@ -136,6 +148,9 @@ class TaskCounters:
             if isinstance(recorder, LimitedRecorder):
                 within = [a + b for a, b in zip(within, recorder.within(), strict=True)]
         return tuple(zip(self.limits, within, strict=True))
+
+
+_COUNTS = tuple(set(TaskCounters.__slots__) - {*_TIMES, "exceptions", "limits"})
 
 
 def merged(parts: Sequence[TaskCounters]) -> TaskCounts:
@@ -220,33 +235,53 @@ class OpenWindow:
         for *_, counters in self.cells:
             counters.compact()
 
-    def freeze(self, closed_at: float, known_names: Iterable[str]) -> Window:
-        """Return the closed window; every known name has an entry, zeros included."""
+    def exceptions(self) -> tuple[ExceptionCounts, ...]:
+        """Return how often each class was raised, by name and queue."""
+        raised: dict[tuple[str, str, str], list[int]] = {}
+        for name, queue, _, counters in self.cells:
+            for class_, (failed, retried) in (counters.exceptions or {}).items():
+                before = raised.setdefault((name, queue, class_), [0, 0])
+                before[:] = before[0] + failed, before[1] + retried
+        return tuple(
+            ExceptionCounts(*of, failed=failed, retried=retried)
+            for of, (failed, retried) in sorted(raised.items())
+        )
+
+    def freeze(
+        self, closed_at: float, known_names: Iterable[str], *, times_by_pair: bool = False
+    ) -> Window:
+        """Return the closed window; every known name has an entry, zeros included.
+
+        ``times_by_pair``: whether each name and queue has its times, too.
+        """
         by_name: dict[str, list[TaskCounters]] = {name: [] for name in known_names}
         by_queue: dict[str, list[TaskCounters]] = {}
         by_worker: dict[str, list[TaskCounters]] = {}
-        by_pair: dict[tuple[str, str], list[TaskCounts]] = {}
-        exceptions: dict[tuple[str, str, str], list[int]] = {}
+        by_pair: dict[tuple[str, str], list[TaskCounters]] = {}
         for name, queue, worker, counters in self.cells:
             by_name.setdefault(name, []).append(counters)
             by_queue.setdefault(queue, []).append(counters)
             if worker is not None:
                 by_worker.setdefault(worker, []).append(counters)
-            by_pair.setdefault((name, queue), []).append(counters.counts())
-            for class_, (failed, retried) in (counters.exceptions or {}).items():
-                before = exceptions.setdefault((name, queue, class_), [0, 0])
-                before[:] = before[0] + failed, before[1] + retried
+            by_pair.setdefault((name, queue), []).append(counters)
+        tasks = {name: merged(parts) for name, parts in by_name.items()}
+
+        def of_pair(name: str, parts: Sequence[TaskCounters]) -> TaskCounts:
+            if not times_by_pair:
+                return total(part.counts() for part in parts)
+            # Most names are of one queue.
+            return tasks[name] if len(parts) == len(by_name[name]) else merged(parts)
+
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
-            tasks=tuple((name, merged(parts)) for name, parts in by_name.items()),
+            tasks=tuple(tasks.items()),
             by_worker=tuple((worker, merged(parts)) for worker, parts in by_worker.items()),
             by_queue=tuple((queue, merged(parts)) for queue, parts in by_queue.items()),
-            by_task_and_queue=tuple((*pair, total(parts)) for pair, parts in by_pair.items()),
-            exceptions=tuple(
-                ExceptionCounts(*of, failed=failed, retried=retried)
-                for of, (failed, retried) in sorted(exceptions.items())
+            by_task_and_queue=tuple(
+                (name, queue, of_pair(name, parts)) for (name, queue), parts in by_pair.items()
             ),
+            exceptions=self.exceptions(),
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),
             events_received=self.events_received,
@@ -259,14 +294,20 @@ class OpenWindow:
         )
 
 
-def totals_by_name(
-    counted: Iterable[tuple[str, TaskCounts]],
-) -> tuple[tuple[str, TaskCounts], ...]:
-    """Add up the counts of each name, in the order first seen."""
+def totals_by_name(window: OpenWindow) -> tuple[tuple[str, TaskCounts], ...]:
+    """Add up the counts of each name, without the times, in the order first seen."""
     by_name: dict[str, list[TaskCounts]] = {}
-    for name, counts in counted:
-        by_name.setdefault(name, []).append(counts)
+    for name, *_, counters in window.cells:
+        by_name.setdefault(name, []).append(counters.counts())
     return tuple((name, total(parts)) for name, parts in by_name.items())
+
+
+def totals_by_pair(window: OpenWindow) -> tuple[tuple[str, str, TaskCounts], ...]:
+    """Add up the counts and times of each name and queue, in the order first seen."""
+    by_pair: dict[tuple[str, str], list[TaskCounters]] = {}
+    for name, queue, _, counters in window.cells:
+        by_pair.setdefault((name, queue), []).append(counters)
+    return tuple((*pair, merged(parts)) for pair, parts in by_pair.items())
 
 
 def _pairs(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

@@ -1,0 +1,87 @@
+"""Looks: what is shown of the open window is what its snapshot will have."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from event_monitor.distribution import Recorder
+from event_monitor.settings import Settings
+from event_monitor.snapshot import ExceptionCounts, Live, Window
+from event_monitor.state import State
+from event_monitor.state.exposure import Exposure
+from event_monitor.testing import FakeClock
+
+from ...support.making import task
+
+
+def runs_of_two_queues(state: State) -> None:
+    """One task succeeds in each queue; one fails in one."""
+    for number, queue in enumerate(("mail", "mail", "web")):
+        uuid = f"u{number}"
+        state.observe(
+            [
+                task("sent", uuid, at=1_000.0, queue=queue),
+                task("received", uuid, at=1_001.0),
+                task("started", uuid, at=1_002.0 + number),
+            ]
+        )
+    state.observe(
+        [
+            task("succeeded", "u0", at=1_010.0, runtime=0.5),
+            task("failed", "u1", at=1_010.0, exception=msgspec.Raw(b'"ValueError(1)"')),
+            task("succeeded", "u2", at=1_010.0, runtime=2.0),
+        ]
+    )
+
+
+def times(shown: Live | Window) -> dict[tuple[str, str], tuple[tuple[float, ...], ...]]:
+    return {
+        (name, queue): (counts.runtime.values, counts.queue_time.values)
+        for name, queue, counts in shown.by_task_and_queue
+    }
+
+
+def cut(state: State) -> Window:
+    exposure: Exposure = state.freeze_while(state.expose)
+    return exposure.develop().window
+
+
+def test_a_look_has_the_times_and_exceptions_of_each_queue() -> None:
+    """As the snapshot has, where they are served."""
+    state = State(Settings(http="127.0.0.1:9808"), clock=FakeClock(wall=1_020.0))
+    runs_of_two_queues(state)
+    look, window = state.peek(), cut(state)
+
+    assert (
+        times(look)
+        == times(window)
+        == {
+            ("proj.add", "mail"): ((0.5,), (2.0, 3.0)),
+            ("proj.add", "web"): ((2.0,), (4.0,)),
+        }
+    )
+    raised = (ExceptionCounts("proj.add", "mail", "ValueError", failed=1),)
+    assert look.exceptions == window.exceptions == raised
+    assert [counts.succeeded for _, counts in look.tasks] == [2]
+    assert state.peek().by_task_and_queue == ()
+
+
+def test_times_of_each_queue_are_not_merged_for_nobody() -> None:
+    """There may be thousands of names and queues."""
+    state = State(Settings(), clock=FakeClock(wall=1_020.0))
+    runs_of_two_queues(state)
+    assert times(cut(state)) == {("proj.add", "mail"): ((), ()), ("proj.add", "web"): ((), ())}
+
+
+@pytest.mark.parametrize("count", [1, 40, 400])
+def test_a_copy_of_a_recorder_goes_its_own_way(count: int) -> None:
+    """Whatever it keeps: single values, counted ones, or sub-buckets."""
+    recorder = Recorder()
+    for number in range(count):
+        recorder.record(float(number))
+    recorder.compact()
+    copy = recorder.copy()
+    recorder.record(1e6)
+    assert (copy.freeze().count, recorder.freeze().count) == (count, count + 1)
+    assert copy.freeze().sum == sum(range(count))
