@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from celery.events.state import State as CeleryState
 
@@ -15,8 +16,8 @@ from .broker.protocols import CeleryApp
 from .broker.routing import route_of
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
-from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError
-from .liveness import Identity, Liveness, address_of
+from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
+from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import Notices
 from .pipeline import Pipeline, require_events
 from .process.log_queue import LogQueue
@@ -31,6 +32,10 @@ from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
 from .state import State, TaskConsumer
+from .status.monitor_health import examine_sign
+
+if TYPE_CHECKING:  # it needs an extra
+    from .web import Web
 
 __all__ = ["Service"]
 
@@ -89,7 +94,9 @@ class Service:
             dimensions=settings.dimensions,
         )
         self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
+        self._shown_at = clock.monotonic()  # when the last sign of life was left
         self._latest = latest = Latest()
+        self._web = self._make_web() if settings.http else None
         if isinstance(state, State):
             own_state = state
         else:
@@ -117,6 +124,7 @@ class Service:
                 ),
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
                 self._show_life,
+                *((self._web,) if self._web else ()),
                 *consumers,
             ),
             on_crash=self.crashed,
@@ -177,6 +185,8 @@ class Service:
             self._signals.restore()
             raise
         self._show_life()
+        if self._web is not None:
+            self._web.open()
 
     def shoot_last(self) -> None:
         """Stop the camera with a last shot; a crash in it must not keep the rest from closing.
@@ -196,6 +206,8 @@ class Service:
 
     def close(self) -> int:
         """Send what is left, within ``drain_seconds``; return the exit code."""
+        if self._web is not None:
+            self._web.close()
         self.pipeline.close()
         unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
         if self._crash is None:  # what a crash has left says when it was
@@ -234,7 +246,41 @@ class Service:
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         return replace(self.pipeline.complete(snapshot), publisher=self._publisher.report())
 
+    def _make_web(self) -> Web:
+        """Return the server; ``UnavailableError`` without what it is built on."""
+        try:
+            from .web import Web
+        except ModuleNotFoundError as error:
+            missing = str(error.name).partition(".")[0]
+            raise UnavailableError(
+                f"http is set, and {missing} is not installed; "
+                "install it with pip install 'celery-event-monitor[web]'."
+            ) from None
+        return Web(
+            self.settings,
+            peek=lambda: self.camera.peek(),
+            problem=self._problem,
+            default_queue=self._app.conf.task_default_queue,
+            clock=self._clock,
+        )
+
+    def _problem(self) -> str | None:
+        """Return what a health check would say is wrong; None if nothing is. Any thread may ask."""
+        publisher, now = self._publisher.activity(), self._clock.wall()
+        accepted_at = publisher.accepted_at
+        return examine_sign(
+            SignOfLife(
+                age_seconds=self._clock.monotonic() - self._shown_at,
+                interval_seconds=self.camera.interval,
+                sending_seconds=publisher.sending_seconds,
+                deadline_seconds=publisher.deadline_seconds,
+                accepted_seconds=None if accepted_at is None else now - accepted_at,
+                running_seconds=now - publisher.started_at,
+            )
+        )
+
     def _show_life(self, _snapshot: Snapshot | None = None) -> None:
+        self._shown_at = self._clock.monotonic()
         self._liveness.beat(
             interval_seconds=self.camera.interval, publisher=self._publisher.activity()
         )

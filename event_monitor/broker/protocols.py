@@ -176,6 +176,7 @@ class Conf(Protocol):
     event_exchange: str
     event_queue_prefix: str
     event_serializer: str
+    task_default_queue: str
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a setting."""

@@ -13,6 +13,7 @@ from ..liveness import Identity, Liveness, SignOfLife
 __all__ = [
     "examine_monitor",
     "examine_monitors",
+    "examine_sign",
     "monitors_of",
     "sign_of_monitor",
     "why_doubted",
@@ -86,6 +87,11 @@ def examine_monitor(
     problem = why_doubted(liveness, sign, whose="monitor")
     if sign is None or problem is not None:
         return problem
+    return examine_sign(sign, accepted_within=accepted_within)
+
+
+def examine_sign(sign: SignOfLife, *, accepted_within: float | None = None) -> str | None:
+    """Return what is wrong with the monitor whose sign this is; None if it is healthy."""
     if sign.age_seconds >= max(_MISSED_SHOTS * sign.interval_seconds, _SHORTEST_SECONDS):
         return (
             f"the monitor's last shot was {sign.age_seconds:,.0f} s ago; "

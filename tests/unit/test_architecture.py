@@ -55,12 +55,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
     | {"survey"},
     "testing": {"clock", "sinks"},
+    "web": VALUES | {"catalog", "clock", "metrics", "settings", "status"},
     # composition, and the doors
     "pipeline": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "service": GROUND
     | {"broker", "camera", "liveness", "notices", "pipeline", "process", "publisher"}
-    | {"receiver", "schedules", "settings", "sinks", "snapshot", "state"},
+    | {"receiver", "schedules", "settings", "sinks", "snapshot", "state", "status", "web"},
     "cloudwatch_cam": GROUND
     | {
         "broker",

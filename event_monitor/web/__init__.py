@@ -1,0 +1,58 @@
+"""Web: ``/metrics``, ``/health`` and the JSON API over HTTP. Reads snapshots, never the state.
+
+Needs the extra ``web``; importing it without that raises ``ModuleNotFoundError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..settings import Settings, address_of, credentials_of
+from ..snapshot import Live, Snapshot
+from .access import Access
+from .app import make_app
+from .aside import Aside
+from .server import WebServer
+from .views import Views
+
+__all__ = ["Web"]
+
+
+class Web:
+    """The server and what it shows; a ``SnapshotConsumer``.
+
+    Making one opens nothing; raises ``SettingsError`` where ``http_auth`` cannot be read. ``open``
+    and ``close`` belong to one thread. Nothing that goes wrong here reaches whoever calls it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        peek: Callable[[], Live],
+        problem: Callable[[], str | None],
+        default_queue: str,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._views = Views(
+            settings, peek=peek, problem=problem, default_queue=default_queue, clock=clock
+        )
+        self._aside = Aside()
+        app = make_app(self._views, self._aside)
+        access = Access(app, settings, credentials=credentials_of(settings.http_auth))
+        self._server = WebServer(access, address_of(settings.http))
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Show this snapshot from now on."""
+        self._views(snapshot)
+
+    def open(self) -> None:
+        """Begin to serve."""
+        self._aside.open()
+        self._server.open()
+
+    def close(self) -> None:
+        """Serve no more; whoever looks is cut off."""
+        self._server.close()
+        self._aside.close()
