@@ -89,7 +89,9 @@ def _seconds(flag: str, text: str) -> float:
 )
 @click.argument(
     "piece",
-    type=click.Choice(["alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana", "all"]),
+    type=click.Choice(
+        ["alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana", "prometheus", "all"]
+    ),
     default="all",
 )
 @formats("terraform", "cloudformation", "json")
@@ -234,6 +236,13 @@ def provision(
         names = names_in(app, settings)
         check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
 
+    if piece == "prometheus":  # not of AWS, and so not of all
+        if apply or delete:
+            raise SettingsError("--apply and --delete are for AWS; Prometheus reads the files.")
+        from ..provision.render.prometheus import prometheus_files
+
+        _write(prometheus_files(settings, options), out, force=force)
+        return
     wanted = tuple(name for name in PIECES if piece in (name, "all"))
     if apply or delete:
         if apply and delete:
@@ -244,15 +253,18 @@ def provision(
         _change_account(stack, settings, delete=delete, confirmed=yes)
         return
     stack = build_stack(wanted, settings, options)
-    files = files_of(stack, form)
-    if out is None:
-        if force:
-            raise SettingsError("--force is for --out DIR.")
-        print_files(files)
-    else:
-        write_files(files, out, force=force)
+    _write(files_of(stack, form), out, force=force)
     for note in (*stack.notes, *_notes_on(stack, form)):
         click.echo(f"note: {printable(note)}", err=True)
+
+
+def _write(files: Mapping[str, str], out: Path | None, *, force: bool) -> None:
+    if out is not None:
+        write_files(files, out, force=force)
+    elif force:
+        raise SettingsError("--force is for --out DIR.")
+    else:
+        print_files(files)
 
 
 def files_of(stack: Stack, form: str) -> dict[str, str]:
