@@ -45,7 +45,9 @@ def make_app(views: Views, aside: Aside) -> Starlette:
         Route("/api/v1/running", endpoints.running),
         Route("/api/v1/live", endpoints.live),
     ]
-    return Starlette(routes=routes, exception_handlers={Busy: _busy, HTTPException: _sentence})
+    app = Starlette(routes=routes, exception_handlers={Busy: _busy, HTTPException: _sentence})
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Endpoints:

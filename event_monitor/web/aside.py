@@ -7,13 +7,14 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Full, Queue
 from typing import TypeVar
 
 __all__ = ["Aside", "Busy"]
 
 log = logging.getLogger(__name__)
 
+_MOST_WAITING = 500
 _PATIENCE_SECONDS = 5.0  # what was asked for is waited for no longer
 
 Value = TypeVar("Value")
@@ -31,7 +32,7 @@ class Aside:
 
     def __init__(self, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._work: Queue[Callable[[], None] | None] = Queue(_MOST_WAITING)
 
     def open(self) -> None:
         """Start the thread."""
@@ -39,7 +40,8 @@ class Aside:
 
     def close(self) -> None:
         """Let the thread end once it has done what it does now."""
-        self._work.put(None)
+        with suppress(Full):  # then it hangs, and ends with the process
+            self._work.put_nowait(None)
 
     async def run(self, function: Callable[[], Value]) -> Value:
         """Return what the function returns, called in the thread; ``Busy`` if it takes too long."""
@@ -56,10 +58,10 @@ class Aside:
             else:
                 loop.call_soon_threadsafe(_succeed, future, value)
 
-        self._work.put(work)
         try:
+            self._work.put_nowait(work)
             return await asyncio.wait_for(future, self._patience_seconds)
-        except asyncio.TimeoutError:
+        except (Full, asyncio.TimeoutError):
             raise Busy from None
 
     def _run(self) -> None:

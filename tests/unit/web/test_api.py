@@ -165,6 +165,13 @@ def test_a_wrong_limit_is_answered_with_what_is_allowed(api: Api, limit: str) ->
     assert document == {"error": "limit must be from 1 to 1,000"}
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/api/v1", "/api/v1/status/", "/static/../x"])
+def test_what_is_not_there_is_not_looked_for_elsewhere(api: Api, path: str) -> None:
+    """No redirect, which would repeat what was asked for."""
+    answer = get(api.app, path)
+    assert (answer.status, answer.json()) == (404, {"error": "Not Found"})
+
+
 def test_health_says_why_not(api: Api) -> None:
     """As `healthcheck --monitor` does."""
     assert (get(api.app, "/health").status, get(api.app, "/health").text) == (200, "healthy\n")
