@@ -123,6 +123,8 @@ def test_where_queues_are_asked_none_is_made(cloudwatch: CloudWatch, type_comman
     queue = client.create_queue(QueueName="celery")["QueueUrl"]
     client.send_message(QueueUrl=queue, MessageBody="{}")
     port = urlsplit(cloudwatch.url).port or 0
+    queues = sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues
+    before = list(queues)  # those of other tests, too
 
     # When
     status = type_command("event-monitor", "status", "-A", "shop", "--queues", "typo", port=port)
@@ -134,7 +136,6 @@ def test_where_queues_are_asked_none_is_made(cloudwatch: CloudWatch, type_comman
     assert cloudwatch.last("QueueLength") == 1
     assert cloudwatch.last("ProbeFailures") == 0
     assert "PoolProcesses" not in cloudwatch.names()
-    queues = sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues
-    assert list(queues) == ["celery"]
+    assert list(queues) == before
     client.delete_queue(QueueUrl=queue)
     client.close()
