@@ -9,7 +9,7 @@ real workers, a list of them; an invalid event in a list is dropped alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
@@ -21,6 +21,7 @@ __all__ = [
     "TASK_TYPES",
     "WORKER_TYPES",
     "CustomEvent",
+    "DetailedTaskEvent",
     "Event",
     "TaskEvent",
     "WorkerEvent",
@@ -119,6 +120,14 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     type: TaskType
 
 
+class DetailedTaskEvent(TaskEvent, frozen=True, gc=False, kw_only=True):
+    """The same with what is decoded only if asked for: raw JSON, not validated."""
+
+    args: msgspec.Raw = _NULL  # sent, received: their repr, which Celery cuts
+    kwargs: msgspec.Raw = _NULL  # the same
+    result: msgspec.Raw = _NULL  # succeeded: its repr
+
+
 class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a worker reports of itself.
 
@@ -147,32 +156,51 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent
 
 _Body: TypeAlias = bytes | msgspec.Raw
-_decode_tasks: Callable[[_Body], list[TaskEvent]] = msgspec.json.Decoder(list[TaskEvent]).decode
-_decode_task: Callable[[_Body], TaskEvent] = msgspec.json.Decoder(TaskEvent).decode
+_Decoders: TypeAlias = tuple[
+    Callable[[_Body], Sequence[TaskEvent]],  # of a list
+    Callable[[_Body], TaskEvent],
+]
+_USUAL: _Decoders = (
+    msgspec.json.Decoder(list[TaskEvent]).decode,
+    msgspec.json.Decoder(TaskEvent).decode,
+)
+_DETAILED: _Decoders = (
+    msgspec.json.Decoder(list[DetailedTaskEvent]).decode,
+    msgspec.json.Decoder(DetailedTaskEvent).decode,
+)
 _decode_worker: Callable[[_Body], WorkerEvent] = msgspec.json.Decoder(WorkerEvent).decode
 _decode_custom: Callable[[_Body], CustomEvent] = msgspec.json.Decoder(CustomEvent).decode
 _split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def decode(bodies: Iterable[bytes], *, on_invalid: Callable[[InvalidEvent], None]) -> list[Event]:
+def decode(
+    bodies: Iterable[bytes],
+    *,
+    on_invalid: Callable[[InvalidEvent], None],
+    detailed: bool = False,
+) -> list[Event]:
     """Decode message bodies, each a JSON event or a JSON list of events, and keep their order.
 
     Calls ``on_invalid`` once for each invalid event and leaves it out. Never raises, whatever the
-    bytes.
+    bytes. With ``detailed`` events of tasks are ``DetailedTaskEvent``s.
     """
+    decoders = _DETAILED if detailed else _USUAL
+    decode_tasks = decoders[0]
     events: list[Event] = []
     for body in bodies:
         try:
             if body[0] == _LIST:  # the fast path: a list of task events, as real workers send it
-                events += _decode_tasks(body)
+                events += decode_tasks(body)
             else:
-                events.append(_decode_one(body))
+                events.append(_decode_one(body, decoders))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEvent, IndexError):
-            events += _decode_one_by_one(body, on_invalid)
+            events += _decode_one_by_one(body, decoders, on_invalid)
     return events
 
 
-def _decode_one_by_one(body: bytes, on_invalid: Callable[[InvalidEvent], None]) -> Iterator[Event]:
+def _decode_one_by_one(
+    body: bytes, decoders: _Decoders, on_invalid: Callable[[InvalidEvent], None]
+) -> Iterator[Event]:
     """Decode each event of a body by itself: not all of them are valid task events."""
     if len(body) > MAX_BODY_BYTES:
         on_invalid(InvalidEvent("too large", f"{len(body):,} bytes"))
@@ -188,12 +216,12 @@ def _decode_one_by_one(body: bytes, on_invalid: Callable[[InvalidEvent], None]) 
         return
     for part in parts:
         try:
-            yield _decode_one(part)
+            yield _decode_one(part, decoders)
         except InvalidEvent as error:
             on_invalid(error)
 
 
-def _decode_one(body: _Body) -> Event:
+def _decode_one(body: _Body, decoders: _Decoders) -> Event:
     """Decode one event, whatever its type. Raises ``InvalidEvent``."""
     try:
         event = _decode_custom(body)
@@ -203,7 +231,7 @@ def _decode_one(body: _Body) -> Event:
         raise InvalidEvent("not JSON", str(error)) from error
     try:
         if event.type in TASK_TYPES:
-            return _decode_task(body)
+            return decoders[1](body)
         if event.type in WORKER_TYPES:
             return _decode_worker(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

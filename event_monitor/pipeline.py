@@ -122,6 +122,7 @@ class Pipeline:
             on_blocked = staticmethod(pipeline.on_blocked)
             on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
+            decodes_details = pipeline._settings.decodes_details
             time_source = pipeline._clock
 
             def __init__(

@@ -269,16 +269,19 @@ class TaskInFlight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedTask:
-    """A task that ended, for ``TaskConsumer``s. Made after the state's lock is released.
+    """A task that ended, for ``TaskConsumer``s, or a run of one that ended in a retry.
 
-    Times are wall-clock seconds since the epoch, by the clocks of those who sent the events. None
-    is unknown, or never happened. ``sent`` and ``received`` are those of the first run, ``started``
-    that of the last.
+    Made after the state's lock is released. Times are wall-clock seconds since the epoch, by the
+    clocks of those who sent the events. None is unknown, or never happened. ``sent`` and
+    ``received`` are those of the first run, ``started`` that of the last.
+
+    ``details`` has what the setting ``history_details`` asks for, by name: JSON as it came, neither
+    decoded nor validated.
     """
 
     id: str
     name: str | None
-    how: Literal["succeeded", "failed", "revoked", "rejected"]
+    how: Literal["succeeded", "failed", "retried", "revoked", "rejected"]
     ended: float
     queue: str | None = None  # it came from, as far as that is known
     worker: str | None = None  # the nodename of the worker that ended it
@@ -286,7 +289,11 @@ class EndedTask:
     received: float | None = None
     started: float | None = None
     retries: int = 0  # runs that ended in a retry
-    exception: str | None = None  # the class of what a failed task raised
+    runtime: float | None = None  # seconds, as the worker says of a task that succeeded
+    exception: str | None = None  # the class of what a run raised that failed or is retried
+    place: str | None = None  # the innermost frame of the app's own code, where it was raised
+    weight: float = 1.0  # how many of its kind it stands for, where only a sample is wanted
+    details: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

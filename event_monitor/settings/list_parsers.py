@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalog import CATALOG, DIMENSIONS
 from .did_you_mean import did_you_mean
 from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from, text_of
 
-__all__ = ["DIMENSION_PAIRS", "GROUPS", "LIMITS", "NAMES", "SCHEDULES", "metric_names"]
+__all__ = [
+    "DIMENSION_PAIRS",
+    "GROUPS",
+    "LIMITS",
+    "NAMES",
+    "PATTERNS",
+    "SCHEDULES",
+    "metric_names",
+    "words",
+]
 
 _LONGEST_PERIOD_SECONDS = 366 * 86_400
 _CRONTAB_FIELDS = 5
@@ -56,6 +66,37 @@ def metric_names(split: str = "") -> Parser[tuple[str, ...]]:
 
     what = f"metrics that can be split by {split}" if split else "metrics"
     return Parser("A,B", f"`all`, `none` or {what} (`event-monitor metrics` lists them)", parse)
+
+
+def words(*choices: str) -> Parser[tuple[str, ...]]:
+    """Return the parser of some of a few words."""
+
+    def parse(raw: object) -> tuple[str, ...]:
+        names = _names(raw)
+        for name in names:
+            if name not in choices:
+                raise NotAllowedError(f"{name!r} is none of these{did_you_mean(name, choices)}")
+        return names
+
+    return Parser("A,B", f"some of {', '.join(f'`{word}`' for word in choices)}", parse)
+
+
+_BETWEEN_PATTERNS = re.compile(r",(?![^([{]*[)\]}])")  # a comma within brackets is the pattern's own
+
+
+def _patterns(raw: object) -> tuple[str, ...]:
+    patterns = _names(_BETWEEN_PATTERNS.split(raw) if isinstance(raw, str) else raw)
+    for pattern in patterns:
+        try:
+            matches_nothing = re.compile(pattern).search("") is not None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise NotAllowedError(f"{pattern!r} is no regular expression: {error}") from error
+        if matches_nothing:
+            raise NotAllowedError(f"{pattern!r} matches the empty text")
+    return patterns
+
+
+PATTERNS = Parser("REGEX,...", "regular expressions separated by commas", _patterns)
 
 
 # -- pairs ----------------------------------------------------------------------------------------

@@ -12,7 +12,16 @@ from typing import TypeVar, cast
 
 from ..catalog import CATALOG
 from ..errors import SettingsError
-from .list_parsers import DIMENSION_PAIRS, GROUPS, LIMITS, NAMES, SCHEDULES, metric_names
+from .list_parsers import (
+    DIMENSION_PAIRS,
+    GROUPS,
+    LIMITS,
+    NAMES,
+    PATTERNS,
+    SCHEDULES,
+    metric_names,
+    words,
+)
 from .objectives import OBJECTIVES, Objective, objectives_of
 from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
 from .sinks import SINK
@@ -22,7 +31,9 @@ from .web import ADDRESS, AUTH, HOSTS, NETWORKS, PREFIX, check_web
 
 __all__ = ["Settings", "interval_of"]
 
-_WEEK = 7 * 86_400
+_DAY = 86_400.0
+_WEEK = 7 * _DAY
+_YEAR = 366 * _DAY
 _SHORTEST_SURVEY_SECONDS = 5.0  # each costs every worker a reply: more often is not worth it
 _LONGEST_DURABLE_INTERVAL = 600  # seconds; RabbitMQ's consumer_timeout is 30 minutes
 
@@ -224,7 +235,7 @@ class Settings:
     state_dir: str = _setting(
         "",
         PATH,
-        "Directory of the spool of unsent metrics; empty keeps them in memory.",
+        "Directory of the spool of unsent metrics, and of the history; empty keeps them in memory.",
     )
     spool_megabytes: int = _setting(
         256, whole(1, 100_000), "Most unsent data kept; beyond it the oldest is dropped."
@@ -259,6 +270,48 @@ class Settings:
         "Names by which the page is called, besides localhost and any IP address.",
     )
     http_prefix: str = _setting("", PREFIX, "Path before all others, as a proxy passes it on.")
+    # history
+    history: bool = _setting(
+        False,
+        FLAG,
+        "Keep a history of tasks, failures and incidents in `state_dir`, for "
+        "`event-monitor history`; without one in memory.",
+    )
+    history_succeeded: float = _setting(
+        _DAY, number(0, _YEAR, unit="seconds"), "How long it keeps tasks that succeeded: a sample."
+    )
+    history_failed: float = _setting(
+        3 * _DAY,
+        number(0, _YEAR, unit="seconds"),
+        "How long it keeps tasks that failed, were rejected or orphaned, and groups of failures.",
+    )
+    history_other: float = _setting(
+        5 * _DAY,
+        number(0, _YEAR, unit="seconds"),
+        "How long it keeps tasks that were retried or revoked, and incidents that are over.",
+    )
+    history_megabytes: int = _setting(
+        256,
+        whole(1, 100_000),
+        "Most that it keeps; beyond it the oldest that succeeded go first. 16 at most in memory.",
+    )
+    history_details: tuple[str, ...] = _setting(
+        (),
+        words("message", "traceback", "args", "kwargs", "result"),
+        "What it keeps of a task besides names, times, exception class and place; `args`, `kwargs` "
+        "and `result` cost some CPU per event.",
+    )
+    history_redact: tuple[str, ...] = _setting(
+        (),
+        PATTERNS,
+        "What these match in such details is masked: the group, if the pattern has one. URLs' "
+        "passwords and what is called a password, secret, token or key always are.",
+    )
+
+    @property
+    def decodes_details(self) -> bool:
+        """Return whether the history asks for what is usually not decoded."""
+        return self.history and not {"args", "kwargs", "result"}.isdisjoint(self.history_details)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

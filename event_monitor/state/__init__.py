@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .exposure import Exposure
 from .failing_tasks import FailingTasks
+from .ended import WeighSuccess
 from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer"]
+__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess"]

@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..snapshot import OTHER, MissingTask, TaskInFlight
 from ..survey import WorkerAnswer
 from .cells import Cell, Route
+from .ended import WeighSuccess
 from .in_flight import ANY_OWNER, InFlightTask
 from .loss_meter import LossMeter
 from .process import Process
@@ -60,9 +61,12 @@ class Aggregator:
         wall: float,
         keep_ended: bool = False,
         route: Route | None = None,
+        weigh: WeighSuccess | None = None,
     ) -> None:
         self.losses: list[Loss] = []
-        self.tasks = TaskEvents(settings, OpenWindow(wall), keep_ended=keep_ended, route=route)
+        self.tasks = TaskEvents(
+            settings, OpenWindow(wall), keep_ended=keep_ended, route=route, weigh=weigh
+        )
         self.in_flight, self.cells = self.tasks.in_flight, self.tasks.cells
         self.roster = Roster(
             Limits(

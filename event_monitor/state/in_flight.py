@@ -65,6 +65,7 @@ class Details(msgspec.Struct, gc=False):
     is_redelivered: bool = False  # once more after it had begun, and has not begun again
     is_requeued: bool = False  # a worker put it back on purpose
     has_run_twice: bool = False
+    arguments: tuple[bytes, bytes] | None = None  # JSON of args and kwargs, if they are asked for
     later: tuple[Sending, ...] = ()  # task-sent of runs after the one that waits, under its id
 
     @property

@@ -11,25 +11,24 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
+from .ended import Ending, WeighSuccess, frozen
 from .in_flight import Details, InFlightTask, InFlightTasks, Sending
 from .overtaken import Overtaken
 from .window import OpenWindow, TaskCounters
 
-__all__ = ["Ending", "Runs"]
+__all__ = ["Runs"]
 
 _MAX_VANISHED = 10  # tasks named that vanished in one window
 _LONGEST_NAME = 255  # characters kept with a task whose name is counted as `other`
 _MAX_RAN_TWICE = 10_000  # tasks remembered that ended, and ran twice
 
-#: A task that has just ended, and the event that ended it.
-Ending = tuple[InFlightTask, ev.TaskEvent]
-
 
 class Runs:
     """The tasks in flight, and the cells and the open window in which they count.
 
-    ``ended`` are the tasks that ended, if somebody wants them; else None. ``running`` are the tasks
-    that run on the worker whose events are being counted.
+    ``ended`` are the tasks that ended, if somebody wants them; else None. ``weigh`` chooses among
+    those that succeeded. ``running`` are the tasks that run on the worker whose events are being
+    counted.
     """
 
     def __init__(
@@ -39,6 +38,7 @@ class Runs:
         *,
         keep_ended: bool,
         route: Route | None = None,
+        weigh: WeighSuccess | None = None,
     ) -> None:
         self.window = window
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
@@ -55,7 +55,9 @@ class Runs:
         self._recently_ended = self.in_flight.recently_ended
         self._note = self._recently_ended.note
         self._time_total = settings.time_total
-        self._asks_more = keep_ended or settings.time_total  # of each task that ends
+        self._weigh = weigh if keep_ended else None
+        wants_all = keep_ended and weigh is None
+        self._asks_more = wants_all or settings.time_total  # of each task that succeeds
         self._overtaken = Overtaken()
         self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 
@@ -226,7 +228,7 @@ class Runs:
         elif not self._end_detailed(event, task, details):
             return None
         if self.ended is not None:
-            self.ended.append((task, event))
+            self._keep_ending(task, event)
         counters = task.cell.counters or self.cells.open(task.cell, self.window)
         if details is not None:
             self._count_outcome(event, details, counters)
@@ -299,8 +301,17 @@ class Runs:
         was_sent = before is not None and before.was_sent
         self._note(uuid, task.name, event.type, was_sent=was_sent)
         if self.ended is not None:
-            self.ended.append((task, event))
+            self._keep_ending(task, event)
         return task.cell.counters or self.cells.open(task.cell, self.window)
+
+    def _keep_ending(self, task: InFlightTask, event: ev.TaskEvent) -> None:
+        """Keep a task that has ended for the consumers of tasks, if it is wanted."""
+        ended, weight = self.ended, 1.0
+        is_chosen = event.type == "task-succeeded" and not (task.details and task.details.retries)
+        if is_chosen and self._weigh is not None:
+            weight = self._weigh(event.uuid, task.cell.name, event.runtime)
+        if ended is not None and weight:
+            ended.append(Ending(task, event, weight))
 
     def _has_just_ended(self, uuid: str, how: str) -> bool:
         """Return whether the task ended like this, and was not seen since."""
@@ -322,6 +333,8 @@ class Runs:
         else:
             if is_retry:
                 task.detail().retried += 1
+                if self.ended is not None:
+                    self.ended.append(Ending(frozen(task), event))
             else:
                 task.detail().is_requeued = event.type == "task-rejected"
             cell = task.cell

@@ -35,7 +35,7 @@ from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
 from .cells import Route
-from .ended import ended_task
+from .ended import WeighSuccess, ended_task
 from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
@@ -52,7 +52,8 @@ _MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is
 _MAX_COPIED = 20  # cells copied while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
-#: Gets tasks that ended, in the receiving thread: it must neither wait nor raise.
+#: Gets tasks that ended, and runs that are retried, in the receiving thread: it must neither wait
+#: nor raise.
 TaskConsumer = Callable[[Sequence[EndedTask]], None]
 
 
@@ -62,8 +63,9 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     Any thread may call any method: each takes the lock, but for ``expose``, which must be called
     within ``freeze_while``, and ``link``, which reads one attribute.
 
-    ``task_consumers`` get the tasks that ended, after the lock is released, in the thread that
-    called ``observe``. ``route`` tells to which queue the app sends tasks of a name: it is asked
+    ``task_consumers`` get the tasks that ended, and the runs that are retried, after the lock is
+    released, in the thread that called ``observe``; of those that succeed all, or those that
+    ``weigh`` chooses. ``route`` tells to which queue the app sends tasks of a name: it is asked
     once for each that comes from a worker of which it is not known that it reads one queue only.
     """
 
@@ -74,6 +76,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         clock: Clock = SYSTEM_CLOCK,
         task_consumers: Sequence[TaskConsumer] = (),
         route: Route | None = None,
+        weigh: WeighSuccess | None = None,
     ) -> None:
         super().__init__()
         settings = settings or Settings()
@@ -84,7 +87,9 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             wall=clock.wall(),
             keep_ended=bool(self._task_consumers),
             route=route,
+            weigh=weigh,
         )
+        self._wanted_details = frozenset(settings.history_details)
         self._listening = Listening(
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
         )
@@ -115,7 +120,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 aggregator.window.event_delay.record(max(0.0, delay))
             ended = aggregator.tasks.take_ended()
         if ended:
-            tasks = tuple(ended_task(task, event) for task, event in ended)
+            wanted = self._wanted_details
+            tasks = tuple(ended_task(ending, wanted=wanted) for ending in ended)
             for consume in self._task_consumers:
                 consume(tasks)
 

@@ -6,6 +6,7 @@ Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -15,6 +16,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN
 from .cells import Route
+from .ended import Ending, WeighSuccess, arguments_of
 from .in_flight import NO_DETAILS, InFlightTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
@@ -37,8 +39,9 @@ class TaskEvents(Runs):
         *,
         keep_ended: bool,
         route: Route | None = None,
+        weigh: WeighSuccess | None = None,
     ) -> None:
-        super().__init__(settings, window, keep_ended=keep_ended, route=route)
+        super().__init__(settings, window, keep_ended=keep_ended, route=route, weigh=weigh)
         self.loss_meter: TaskMeter = LossMeter()  # of the worker whose events are being counted
         self.sender_cells = self.cells.of_sender(None)
         self._announced: set[str] = set()  # names whose producers send task-sent
@@ -57,6 +60,9 @@ class TaskEvents(Runs):
             "task-rejected": self._on_rejected,
             "task-cancelled": self._on_cancelled,
         }
+        if keep_ended and {"args", "kwargs"}.intersection(settings.history_details):
+            for type_ in ("task-sent", "task-received"):
+                self.observers[type_] = partial(self._with_arguments, self.observers[type_])
 
     def turn_to(self, hostname: str, loss_meter: TaskMeter) -> None:
         """Count the events of this worker from now on."""
@@ -158,6 +164,15 @@ class TaskEvents(Runs):
         if event.eta:
             task.detail().eta = ev.epoch_of(event.eta)
 
+    def _with_arguments(
+        self, observe: Callable[[Any, float], None], event: ev.TaskEvent, now: float
+    ) -> None:
+        """Count a task that is sent or received, and remember its arguments until it ends."""
+        observe(event, now)
+        task = self._find(event.uuid)
+        if task is not None and isinstance(event, ev.DetailedTaskEvent):
+            task.detail().arguments = arguments_of(event)
+
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
         self.loss_meter.started(timestamp, event.pid)
@@ -234,6 +249,10 @@ class TaskEvents(Runs):
             cell = task.cell
             self._recently_ended.add(uuid, cell.name, "task-succeeded")
             counters = cell.counters or self.cells.open(cell, self.window)
+            if self._weigh is not None:
+                weight = self._weigh(uuid, cell.name, event.runtime)
+                if weight and self.ended is not None:
+                    self.ended.append(Ending(task, event, weight))
         else:
             unusual = self._end_taken(event, task)
             if unusual is None:
