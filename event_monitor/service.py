@@ -17,6 +17,7 @@ from .broker.routing import route_of
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
+from .history import Recorder
 from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import Notices
 from .pipeline import Pipeline, require_events
@@ -97,12 +98,11 @@ class Service:
         self._shown_at = clock.monotonic()  # when the last sign of life was left
         self._latest = latest = Latest()
         self._web = self._make_web() if settings.http else None
+        self.history = Recorder(settings, clock=clock) if settings.history else None
         if isinstance(state, State):
             own_state = state
         else:
-            own_state = State(
-                settings, clock=clock, task_consumers=task_consumers, route=route_of(app)
-            )
+            own_state = self._make_state(task_consumers)
             if state is not None:
                 own_state.adopt(state)
         self.camera = Camera(
@@ -125,6 +125,7 @@ class Service:
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
                 self._show_life,
                 *((self._web,) if self._web else ()),
+                *([self.history.on_snapshot] if self.history else []),
                 *consumers,
             ),
             on_crash=self.crashed,
@@ -178,9 +179,13 @@ class Service:
                 self.camera.state.learn(checkpoint.in_flight)
                 self._exactly_once.restore(checkpoint)
             _tune_garbage_collection()
+            if self.history is not None:
+                self.history.open()
             self._publisher.start()
             self.pipeline.open()
         except BaseException:
+            if self.history is not None:
+                self.history.close()
             self._spool.close()
             self._signals.restore()
             raise
@@ -209,6 +214,8 @@ class Service:
         if self._web is not None:
             self._web.close()
         self.pipeline.close()
+        if self.history is not None:
+            self.history.close()
         unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
@@ -241,6 +248,24 @@ class Service:
             metrics_unsent=len(self._spool),
             log_lines_waiting=0 if self._log_queue is None else len(self._log_queue),
             now=self._clock.wall(),
+        )
+
+    def _make_state(self, task_consumers: Sequence[TaskConsumer]) -> State:
+        """Return a state that feeds the history, if there is one.
+
+        Without other consumers, values are made only of those tasks that it chooses.
+        """
+        history, consumers, weigh = self.history, tuple(task_consumers), None
+        if history is not None and consumers:
+            consumers = (history.on_all_tasks, *consumers)
+        elif history is not None:
+            consumers, weigh = (history.on_tasks,), history.weigh
+        return State(
+            self.settings,
+            clock=self._clock,
+            task_consumers=consumers,
+            weigh=weigh,
+            route=route_of(self._app),
         )
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:

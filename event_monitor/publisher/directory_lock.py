@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 _LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
 _NOTES = ("alive", "beat", "schedules", "worker-")
-_OURS = ("spool.", *_NOTES, *(f".{name}" for name in _NOTES))  # how the names in it begin
+# How the names in it begin.
+_OURS = ("spool.", "history.", *_NOTES, *(f".{name}" for name in _NOTES))
 
 
 class DirectoryLock:

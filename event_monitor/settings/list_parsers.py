@@ -81,7 +81,7 @@ def words(*choices: str) -> Parser[tuple[str, ...]]:
     return Parser("A,B", f"some of {', '.join(f'`{word}`' for word in choices)}", parse)
 
 
-_BETWEEN_PATTERNS = re.compile(r",(?![^([{]*[)\]}])")  # a comma within brackets is the pattern's own
+_BETWEEN_PATTERNS = re.compile(r",(?![^([{]*[)\]}])")  # not within brackets
 
 
 def _patterns(raw: object) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
+    "history": GROUND | VALUES | {"metrics", "settings"},
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
@@ -60,8 +61,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "service": GROUND
-    | {"broker", "camera", "liveness", "notices", "pipeline", "process", "publisher"}
-    | {"receiver", "schedules", "settings", "sinks", "snapshot", "state", "status", "web"},
+    | {"broker", "camera", "history", "liveness", "notices", "pipeline", "process"}
+    | {"publisher", "receiver", "schedules", "settings", "sinks", "snapshot", "state"}
+    | {"status", "web"},
     "cloudwatch_cam": GROUND
     | {
         "broker",
@@ -77,7 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "catalog", "liveness", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "liveness", "metrics", "process"}
+    | {"broker", "catalog", "check", "demo", "history", "liveness", "metrics", "process"}
     | {"probes", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES

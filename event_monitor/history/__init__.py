@@ -1,0 +1,41 @@
+"""History: recent tasks, failures grouped, minutes and hours, incidents. SQLite, bounded.
+
+``Recorder`` is fed by the monitor, and ``Reader`` tells what is there, also when it is dead.
+"""
+
+from __future__ import annotations
+
+from .reader import FILE_NAME, Reader
+from .recorder import Recorder
+from .values import (
+    HOUR,
+    MINUTE,
+    STATES,
+    FailureGroup,
+    Incident,
+    Kept,
+    Page,
+    QueuePoint,
+    Run,
+    RunFilter,
+    Span,
+    TaskPoint,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "HOUR",
+    "MINUTE",
+    "STATES",
+    "FailureGroup",
+    "Incident",
+    "Kept",
+    "Page",
+    "QueuePoint",
+    "Reader",
+    "Recorder",
+    "Run",
+    "RunFilter",
+    "Span",
+    "TaskPoint",
+]

@@ -1,0 +1,351 @@
+"""Reader: the history as values, for pages, programs and the command line. Never changes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar, cast
+
+from ..errors import UnavailableError
+from ..text import one_line
+from .schema import LaterVersionError, require_ours
+from .values import (
+    HOUR,
+    MINUTE,
+    STATES,
+    FailureGroup,
+    Incident,
+    Kept,
+    Page,
+    QueuePoint,
+    Run,
+    RunFilter,
+    Span,
+    TaskPoint,
+)
+
+__all__ = ["FILE_NAME", "Reader"]
+
+FILE_NAME = "history.sqlite3"
+
+_BUSY_SECONDS = 1.0
+_MOST_LOOKED_AT = 50_000  # runs that one page looks at, whatever it searches for: some 50 ms
+_MOST_ROWS = 10_000  # of anything that is not paged
+
+Value = TypeVar("Value")
+Point = TypeVar("Point", TaskPoint, QueuePoint)
+Cells = tuple[object, ...]
+
+
+class Reader:
+    """Reads the history of a file, or of a monitor that has it in memory. A context manager.
+
+    Any thread may call any method, one at a time. All raise ``UnavailableError`` where the file
+    cannot be read any more. Times are wall-clock seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        *,
+        lock: AbstractContextManager[object] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self._database = database
+        self._lock = lock or threading.Lock()
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Reader:
+        """Open the history in this file, whether its monitor runs or not.
+
+        Raises ``UnavailableError`` with a sentence for a person.
+        """
+        try:
+            with path.open("rb"):
+                pass
+        except FileNotFoundError:
+            raise UnavailableError(
+                f"there is no history in {str(path.parent)!r}; run the monitor with the settings "
+                "history and state_dir, and give the same state_dir here."
+            ) from None
+        except OSError as error:
+            raise UnavailableError(_why_unreadable(path, error)) from error
+        with _explained(path):
+            return cls(_opened(path), path=path)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. What is in memory goes on being written."""
+        if self._path is not None:
+            self._database.close()
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def runs(
+        self, wanted: RunFilter | None = None, *, before: int | None = None, limit: int = 50
+    ) -> Page:
+        """Return the newest runs that are wanted; ``before`` is the ``next`` of another page."""
+        wanted = wanted or RunFilter()
+        found, values = _indexed(wanted, before)
+        rest, more = _searched(wanted)
+        # Whatever is searched for, only so many are looked at: the page says where to go on. No
+        # second ORDER BY, which would have all of them sorted before the first is returned.
+        looked_at = f"SELECT * FROM run WHERE {found} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        rows = self._rows(
+            f"SELECT * FROM ({looked_at}) WHERE {rest} LIMIT ?",  # noqa: S608
+            (*values, _MOST_LOOKED_AT, *more, limit + 1),
+            _run,
+        )
+        if len(rows) > limit:
+            return Page(rows[:limit], rows[limit - 1].number)
+        last = self._rows(
+            f"SELECT number FROM ({looked_at} OFFSET ?)",  # noqa: S608
+            (*values, 1, _MOST_LOOKED_AT - 1),
+            lambda row: cast("int", row[0]),
+        )
+        return Page(rows, last[0] if last else None)
+
+    def task(self, task_id: str) -> tuple[Run, ...]:
+        """Return the runs of one task that are kept, the first one first."""
+        return self._rows(
+            "SELECT * FROM run WHERE id = ? ORDER BY number LIMIT ?", (task_id, 1_000), _run
+        )
+
+    def kept(self, *, since: float = 0.0) -> tuple[Kept, ...]:
+        """Return how many runs ended in each state since that hour, and how many became rows."""
+        kept = self._rows(
+            "SELECT state, sum(ended), sum(kept) FROM kept WHERE at > ? GROUP BY state",
+            (since - HOUR,),
+            _maker(Kept),
+        )
+        return tuple(sorted(kept, key=lambda one: STATES.index(one.state)))
+
+    # -- failures --------------------------------------------------------------------------------
+
+    def failures(
+        self, *, since: float | None = None, name: str | None = None, limit: int = 100
+    ) -> tuple[FailureGroup, ...]:
+        """Return the groups of failures, the one that failed last first.
+
+        With ``since`` those that failed since that minute, and how often.
+        """
+        minute = 0.0 if since is None else since // MINUTE * MINUTE
+        recent = "count"
+        if since is not None:
+            recent = (
+                "(SELECT coalesce(sum(minute.count), 0) FROM failure_count AS minute "
+                "WHERE minute.failure = number AND minute.at >= :minute)"
+            )
+        return self._rows(
+            f"SELECT number, name, exception, place, count, {recent}, first_at, last_at, "  # noqa: S608
+            "last_id, message FROM failure WHERE last_at >= :minute "
+            "AND (:name IS NULL OR name = :name) ORDER BY last_at DESC, number DESC LIMIT :limit",
+            {"minute": minute, "name": name, "limit": limit},
+            _maker(FailureGroup),
+        )
+
+    # -- series ----------------------------------------------------------------------------------
+
+    def task_points(
+        self, span: Span, *, name: str | None = "", since: float, until: float
+    ) -> tuple[TaskPoint, ...]:
+        """Return the minutes or hours of one task name, oldest first; of all together by default.
+
+        ``name=None`` is of each by itself. A minute without a point is one without an event.
+        """
+        return self._points("task_point", span, name, since, until, TaskPoint)
+
+    def queue_points(
+        self, span: Span, *, name: str | None = None, since: float, until: float
+    ) -> tuple[QueuePoint, ...]:
+        """Return the minutes or hours of one queue, or of each, oldest first."""
+        return self._points("queue_point", span, name, since, until, QueuePoint)
+
+    def incidents(
+        self, *, since: float = 0.0, only_open: bool = False, limit: int = 100
+    ) -> tuple[Incident, ...]:
+        """Return what was wrong at any time since then, what began last first."""
+        is_wanted = "ended IS NULL" if only_open else "(ended IS NULL OR ended >= ?)"
+        return self._rows(
+            "SELECT number, kind, subject, began, seen, ended, tasks, named "  # noqa: S608
+            f"FROM incident WHERE {is_wanted} ORDER BY began DESC, number DESC LIMIT ?",
+            (*(() if only_open else (since,)), limit),
+            _incident,
+        )
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def _points(
+        self,
+        table: str,
+        span: Span,
+        name: str | None,
+        since: float,
+        until: float,
+        make: type[Point],
+    ) -> tuple[Point, ...]:
+        is_named = "name != ''" if name is None else "name = ?"
+        names: tuple[str, ...] = () if name is None else (name,)
+        columns = ", ".join(field.name for field in fields(make))
+        return self._rows(
+            f"SELECT {columns} FROM {table} "  # noqa: S608
+            f"WHERE span = ? AND {is_named} AND at >= ? AND at < ? ORDER BY at, name LIMIT ?",
+            (span, *names, since // span * span, until, _MOST_ROWS),
+            _maker(make),
+        )
+
+    def _rows(
+        self,
+        query: str,
+        values: Sequence[object] | Mapping[str, object],
+        make: Callable[[Cells], Value],
+    ) -> tuple[Value, ...]:
+        with self._lock, _explained(self._path):
+            rows = self._database.execute(query, values).fetchall()
+            return tuple(map(make, rows))
+
+
+def _indexed(wanted: RunFilter, before: int | None) -> tuple[str, list[object]]:
+    """Return the conditions for which there is an index, and their values."""
+    found: list[str] = ["1"]
+    values: list[object] = []
+    if before is not None:
+        found.append("number < ?")
+        values.append(before)
+    if wanted.states:
+        found.append(f"state IN ({', '.join('?' * len(wanted.states))})")
+        values += wanted.states
+    for column in ("name", "worker"):
+        value = getattr(wanted, column)
+        if value is not None:
+            found.append(f"{column} = ?")
+            values.append(value)
+    # The numbers ascend with the time: what is found by its time need not be sorted then.
+    if wanted.since is not None:
+        found.append("number >= (SELECT number FROM run WHERE at >= ? ORDER BY at LIMIT 1)")
+        values.append(wanted.since)
+    if wanted.until is not None:
+        found.append("number <= (SELECT number FROM run WHERE at < ? ORDER BY at DESC LIMIT 1)")
+        values.append(wanted.until)
+    return " AND ".join(found), values
+
+
+def _searched(wanted: RunFilter) -> tuple[str, list[object]]:
+    """Return the conditions that each run is looked at for, and their values."""
+    rest: list[str] = ["1"]
+    values: list[object] = []
+    for column in ("queue", "exception", "place"):
+        value = getattr(wanted, column)
+        if value is not None:
+            rest.append(f"{column} = ?")
+            values.append(value)
+    if wanted.text:
+        columns = ("id", "name", "exception", "place", "message")
+        rest.append(f"({' OR '.join(f'instr(lower({name}), ?)' for name in columns)})")
+        values += [wanted.text.lower()] * len(columns)
+    return " AND ".join(rest), values
+
+
+def _run(row: Cells) -> Run:
+    packed = row[-1]
+    details = json.loads(zlib.decompress(packed)) if isinstance(packed, bytes) else {}
+    return _make_run((*row[:-1], tuple(details.items())))
+
+
+def _incident(row: Cells) -> Incident:
+    return _make_incident((*row[:-1], tuple(json.loads(str(row[-1])))))
+
+
+def _maker(make: type[Value]) -> Callable[[Cells], Value]:
+    """Return what makes a value of a row with its fields in their order."""
+    names = [field.name for field in fields(make)]  # type: ignore[arg-type]  # it is a dataclass
+    return lambda row: make(**dict(zip(names, row, strict=True)))
+
+
+_make_run, _make_incident = _maker(Run), _maker(Incident)
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open the file to read.
+
+    Somebody who may only read cannot make the shared memory that a log needs. It is there while the
+    monitor runs; after that nothing changes the file, and it is read as it is.
+    """
+    try:
+        return _connected(path, "mode=ro")
+    except sqlite3.OperationalError:
+        return _connected(path, "mode=ro&immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}",
+        uri=True,
+        check_same_thread=False,
+        isolation_level=None,
+        timeout=_BUSY_SECONDS,
+    )
+    try:
+        if not require_ours(database):
+            raise sqlite3.DatabaseError("it is empty")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    """Turn an error of SQLite into a sentence for a person."""
+    where = "the history" if path is None else f"the history {str(path)!r}"
+    try:
+        yield
+    except LaterVersionError as error:
+        raise UnavailableError(
+            f"{where} was written by a later version of this program ({one_line(error)}); "
+            "use that version."
+        ) from error
+    except sqlite3.OperationalError as error:
+        raise UnavailableError(f"{where} cannot be read: {one_line(error)}.") from error
+    except (sqlite3.Error, zlib.error, ValueError, TypeError) as error:
+        raise UnavailableError(
+            f"{where} is damaged ({one_line(error)}); the monitor moves it aside when it starts "
+            "next, and begins a new one."
+        ) from error
+
+
+def _why_unreadable(path: Path, error: OSError) -> str:
+    """Return who may read what we may not."""
+    sentence = f"the history {str(path)!r} cannot be read: {error.strerror}"
+    for place in (path, path.parent):
+        try:
+            uid = place.stat().st_uid
+        except OSError:
+            continue
+        if isinstance(error, PermissionError) and uid != os.geteuid():
+            return f"{sentence}; it belongs to {_user(uid)}: run this as that user or as root."
+    return f"{sentence}."
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
