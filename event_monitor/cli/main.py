@@ -23,6 +23,7 @@ from .check import check
 from .cost import cost
 from .demo import demo
 from .healthcheck import healthcheck
+from .history import history
 from .metrics import metrics
 from .provision import provision
 from .run import run
@@ -148,6 +149,9 @@ def celery_command() -> None:
     """Do nothing: Celery's own command line has loaded the app."""
 
 
-for _command in (run, check, status, healthcheck, provision, metrics, cost, show_settings, demo):
+for _command in (
+    *(run, check, status, healthcheck, history, provision),
+    *(metrics, cost, show_settings, demo),
+):
     main.add_command(_command)
     celery_command.add_command(_command)

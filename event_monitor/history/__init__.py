@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from .prune import prune
 from .reader import FILE_NAME, Reader
 from .recorder import Recorder
+from .store import kept_seconds
 from .values import (
     HOUR,
     MINUTE,
@@ -38,4 +40,6 @@ __all__ = [
     "RunFilter",
     "Span",
     "TaskPoint",
+    "kept_seconds",
+    "prune",
 ]

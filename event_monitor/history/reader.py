@@ -32,7 +32,7 @@ from .values import (
     TaskPoint,
 )
 
-__all__ = ["FILE_NAME", "Reader"]
+__all__ = ["FILE_NAME", "Reader", "explained", "require_file"]
 
 FILE_NAME = "history.sqlite3"
 
@@ -69,17 +69,8 @@ class Reader:
 
         Raises ``UnavailableError`` with a sentence for a person.
         """
-        try:
-            with path.open("rb"):
-                pass
-        except FileNotFoundError:
-            raise UnavailableError(
-                f"there is no history in {str(path.parent)!r}; run the monitor with the settings "
-                "history and state_dir, and give the same state_dir here."
-            ) from None
-        except OSError as error:
-            raise UnavailableError(_why_unreadable(path, error)) from error
-        with _explained(path):
+        require_file(path)
+        with explained(path):
             return cls(_opened(path), path=path)
 
     def __enter__(self) -> Reader:
@@ -214,7 +205,7 @@ class Reader:
         values: Sequence[object] | Mapping[str, object],
         make: Callable[[Cells], Value],
     ) -> tuple[Value, ...]:
-        with self._lock, _explained(self._path):
+        with self._lock, explained(self._path):
             rows = self._database.execute(query, values).fetchall()
             return tuple(map(make, rows))
 
@@ -282,6 +273,20 @@ _make_run, _make_incident = _maker(Run), _maker(Incident)
 # -- the file -------------------------------------------------------------------------------------
 
 
+def require_file(path: Path) -> None:
+    """Raise ``UnavailableError`` if there is no such file, or this user may not read it."""
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise UnavailableError(
+            f"there is no history in {str(path.parent)!r}; run the monitor with the settings "
+            "history and state_dir, and give the same state_dir here."
+        ) from None
+    except OSError as error:
+        raise UnavailableError(_why_unreadable(path, error)) from error
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     """Open the file to read.
 
@@ -312,7 +317,7 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _explained(path: Path | None) -> Iterator[None]:
+def explained(path: Path | None) -> Iterator[None]:
     """Turn an error of SQLite into a sentence for a person."""
     where = "the history" if path is None else f"the history {str(path)!r}"
     try:

@@ -160,6 +160,8 @@ def prepare(database: sqlite3.Connection, *, max_bytes: int) -> None:
         damage = run("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
             raise sqlite3.DatabaseError(damage)
+    if not has_tables:
+        run("PRAGMA auto_vacuum = INCREMENTAL")  # `prune` gives space back to the disk
     run("PRAGMA journal_mode = WAL")
     run("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last seconds
     run("PRAGMA journal_size_limit = 8000000")

@@ -20,7 +20,7 @@ from .points import write_points
 from .schema import prepare
 from .values import HOUR, MINUTE, STATES
 
-__all__ = ["Store"]
+__all__ = ["Store", "kept_seconds"]
 
 _BUSY_SECONDS = 0.5  # somebody may be pruning
 _MAX_GROUPS = 10_000  # of failures; beyond it they are counted together
@@ -198,26 +198,19 @@ class Store:
         counted, too.
         """
         is_full = self.is_over_its_size()
-        old = [state for state in STATES if self._has_older(state, now - self._keeps(state))]
+        begins = {state: now - kept_seconds(self._settings, state) for state in STATES}
+        old = [state for state in STATES if self._has_older(state, begins[state])]
         if not (is_full or old or thoroughly):
             return
         with self._transaction():
             for state in old:
-                self._delete_older(state, now - self._keeps(state))
+                self._delete_older(state, begins[state])
             if is_full:
                 self._make_room(now)
             if thoroughly:
                 self._let_go_of_counts(now)
         if thoroughly:
             self._read_groups()
-
-    def _keeps(self, state: str) -> float:
-        """Return for how many seconds runs that ended like this are kept."""
-        settings = self._settings
-        if state == "succeeded":
-            return settings.history_succeeded
-        is_failure = state in ("failed", "rejected", "orphaned")
-        return settings.history_failed if is_failure else settings.history_other
 
     def _has_older(self, state: str, before: float) -> bool:
         oldest = self.database.execute(
@@ -302,6 +295,14 @@ class Store:
             with suppress(sqlite3.Error):
                 self.database.execute("ROLLBACK")
             raise
+
+
+def kept_seconds(settings: Settings, state: str) -> float:
+    """Return for how long runs that ended like this are kept."""
+    if state == "succeeded":
+        return settings.history_succeeded
+    is_failure = state in ("failed", "rejected", "orphaned")
+    return settings.history_failed if is_failure else settings.history_other
 
 
 def _runtime(row: Row) -> float | None:

@@ -20,7 +20,7 @@ from event_monitor.settings import options
 from .terminal import complaint, namespace_of, typed
 
 COMMANDS = [
-    *("run", "check", "status", "healthcheck", "provision"),
+    *("run", "check", "status", "healthcheck", "history", "provision"),
     *("metrics", "cost", "settings", "demo"),
 ]
 
