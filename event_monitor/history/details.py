@@ -19,7 +19,7 @@ _MOST_OF_A_MESSAGE = 500
 
 # What is called a secret, and its value: `password=…`, `'api_key': '…'`, `"token": "…"`.
 _NAMED_SECRET = re.compile(
-    r"""((?:[\w-]{0,40})(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key
+    r"""((?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key
     |private[_-]?key|authorization|credentials?)[\w-]{0,40}['"]?\s{0,3}(?:=|:)\s{0,3})
     ('[^'\n]*'?|"[^"\n]*"?|(?:(?:Bearer|Basic)\s+)?[^\s,;)}\]'"]+)""",
     re.IGNORECASE | re.VERBOSE,

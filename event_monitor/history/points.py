@@ -61,9 +61,10 @@ def write_points(database: sqlite3.Connection, snapshot: Snapshot) -> None:
     window = snapshot.window
     middle = (window.opened_at + window.closed_at) / 2
     orphaned = Counter(task.name for loss in snapshot.losses for task in loss.orphans)
+    by_name = dict.fromkeys(orphaned, TaskCounts()) | dict(window.tasks)
     counted = [
         (name, counts, orphaned[name])
-        for name, counts in window.tasks
+        for name, counts in by_name.items()
         if orphaned[name] or _has_any(counts)
     ]
     if counted:

@@ -20,6 +20,7 @@ from ..errors import UnavailableError
 from ..settings import Settings
 from ..snapshot import UNKNOWN, EndedTask, Snapshot
 from ..text import one_line
+from .access import group_id, let_group_in, let_group_read
 from .batch import Batch, GroupKey, Row, group_of
 from .reader import FILE_NAME, Reader
 from .sampling import Budget, SuccessSampler
@@ -42,6 +43,8 @@ _OF_A_DATABASE = ("", "-wal", "-shm", "-journal")
 class Recorder:
     """The history of one monitor, from ``open`` to ``close``. Making one opens nothing.
 
+    Raises ``SettingsError`` for a ``state_group`` that does not exist.
+
     ``weigh`` and ``on_tasks`` are for the receiving thread, ``on_snapshot`` for the one that takes
     the shot; neither waits for the disk nor raises. ``reader`` may be called from any, after
     ``open``; so may ``flush``, which writes what there is at once.
@@ -53,6 +56,7 @@ class Recorder:
         self._settings = settings
         self._clock = clock
         self._path = Path(settings.state_dir, FILE_NAME) if settings.state_dir else None
+        self._group = group_id(settings.state_group)
         megabytes = settings.history_megabytes
         if self._path is None:
             megabytes = min(megabytes, _MOST_MEGABYTES_IN_MEMORY)
@@ -236,8 +240,12 @@ class Recorder:
         # Its log and its shared memory get the same mode from SQLite. A link is not followed.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o600)
-        self._file = os.fstat(descriptor)
-        os.close(descriptor)
+        try:
+            let_group_read(descriptor, self._group)
+            self._file = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        let_group_in(path.parent, self._group)
         return Store.open(str(path), self._settings, max_bytes=self._max_bytes)
 
     def _move_aside(self, path: Path) -> Path:

@@ -237,6 +237,11 @@ class Settings:
         PATH,
         "Directory of the spool of unsent metrics, and of the history; empty keeps them in memory.",
     )
+    state_group: str = _setting(
+        "",
+        QUEUE,
+        "Group of this machine whose members may read the history in `state_dir`.",
+    )
     spool_megabytes: int = _setting(
         256, whole(1, 100_000), "Most unsent data kept; beyond it the oldest is dropped."
     )
