@@ -15,6 +15,7 @@ import msgspec
 from ..distribution import Distribution
 from ..snapshot import Snapshot, TaskCounts, total
 from ..survey import QueueDepth
+from .schema import MOST, storable
 from .values import HOUR, MINUTE
 
 __all__ = ["TASK_COUNTS", "write_points"]
@@ -74,7 +75,7 @@ def write_points(database: sqlite3.Connection, snapshot: Snapshot) -> None:
         at = int(middle // span) * span
         database.execute("DELETE FROM open_point WHERE span = ? AND at < ?", (span, at))
         for name, counts, orphans in counted:
-            _add_tasks(database, (span, at, name), counts, orphans)
+            _add_tasks(database, (span, at, storable(name) or ""), counts, orphans)
         database.executemany(
             _SET_QUEUE,
             ((span, at, *_level(queue)) for queue in snapshot.survey.queues or ()),
@@ -113,9 +114,13 @@ def _has_any(counts: TaskCounts) -> bool:
 
 def _level(queue: QueueDepth) -> tuple[str | float | None, ...]:
     """Return name, levels, and the worst that there was: so far that is now."""
-    ready, oldest = queue.ready, queue.oldest_seconds
+    ready, unacked, consumers = (
+        number if number is None else min(number, MOST)
+        for number in (queue.ready, queue.unacked, queue.consumers)
+    )
+    oldest = queue.oldest_seconds
     return (
-        *(queue.name, ready, queue.unacked, queue.consumers, oldest),
+        *(storable(queue.name), ready, unacked, consumers, oldest),
         *(queue.arrivals_per_second, queue.deliveries_per_second),
         *(ready, oldest),
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import TypeVar, cast
 
 from ..errors import UnavailableError
@@ -39,6 +40,9 @@ FILE_NAME = "history.sqlite3"
 _BUSY_SECONDS = 1.0
 _MOST_LOOKED_AT = 50_000  # runs that one page looks at, whatever it searches for: some 50 ms
 _MOST_ROWS = 10_000  # of anything that is not paged
+
+# What lower() of SQLite does: it knows no letters but those of ASCII.
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 Value = TypeVar("Value")
 Point = TypeVar("Point", TaskPoint, QueuePoint)
@@ -189,7 +193,8 @@ class Reader:
         until: float,
         make: type[Point],
     ) -> tuple[Point, ...]:
-        is_named = "name != ''" if name is None else "name = ?"
+        each = "name != ''" if make is TaskPoint else "1"  # a task without a name is all of them
+        is_named = each if name is None else "name = ?"
         names: tuple[str, ...] = () if name is None else (name,)
         columns = ", ".join(field.name for field in fields(make))
         return self._rows(
@@ -247,7 +252,7 @@ def _searched(wanted: RunFilter) -> tuple[str, list[object]]:
     if wanted.text:
         columns = ("id", "name", "exception", "place", "message")
         rest.append(f"({' OR '.join(f'instr(lower({name}), ?)' for name in columns)})")
-        values += [wanted.text.lower()] * len(columns)
+        values += [wanted.text.translate(_LOWER)] * len(columns)
     return " AND ".join(rest), values
 
 

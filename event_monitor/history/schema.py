@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["VERSION", "LaterVersionError", "prepare", "require_ours"]
+__all__ = ["MOST", "VERSION", "LaterVersionError", "prepare", "require_ours", "storable"]
 
 _APPLICATION_ID = 0x45764869  # "EvHi" in the file's header: marks the file as ours
 VERSION = 1
+MOST = 2**62  # a number beyond it is hostile, and SQLite takes none of more than 64 bits
 
 # AUTOINCREMENT: a number is never used again, so a page that was turned stays turned.
 # `at` is our clock, whatever the senders' show: by it rows get old.
@@ -129,6 +130,13 @@ _SCHEMA = f"""
 
 class LaterVersionError(sqlite3.DatabaseError):
     """The file was written by a version of this program that came later."""
+
+
+def storable(text: str | None) -> str | None:
+    """Return text that SQLite can keep and search: without lone surrogates and NULs."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def require_ours(database: sqlite3.Connection) -> bool:

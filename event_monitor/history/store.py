@@ -17,7 +17,7 @@ from .batch import Batch, Failures, GroupKey, Row
 from .details import Redactor
 from .incidents import conditions, is_known, moments
 from .points import write_points
-from .schema import prepare
+from .schema import MOST, prepare, storable
 from .values import HOUR, MINUTE, STATES
 
 __all__ = ["Store", "kept_seconds"]
@@ -106,14 +106,19 @@ class Store:
         texts = self._redactor.texts(task.details) if task.details else {}
         message = texts.pop("message", None)
         return (
-            *(row.at, _text(task.id), _text(task.name), row.state, _text(task.worker)),
-            *(_text(task.queue), task.sent, task.received, task.started, task.ended),
-            *(_runtime(row), task.retries, _text(task.exception), _text(task.place)),
+            *(row.at, storable(task.id), storable(task.name), row.state, storable(task.worker)),
+            *(storable(task.queue), task.sent, task.received, task.started, task.ended),
+            *(
+                _runtime(row),
+                min(task.retries, MOST),
+                storable(task.exception),
+                storable(task.place),
+            ),
             *(task.weight, message, _packed(texts)),
         )
 
     def _count(self, key: GroupKey, failures: Failures) -> None:
-        key = tuple(_text(part) or "" for part in key)  # type: ignore[assignment]
+        key = tuple(storable(part) or "" for part in key)  # type: ignore[assignment]
         last, run = failures.last, self.database.execute
         message = self._redactor.texts(d for d in last.details if d[0] == "message").get("message")
         if key not in self._groups and len(self._groups) >= _MAX_GROUPS:
@@ -124,14 +129,14 @@ class Store:
             number = run(
                 "INSERT INTO failure (name, exception, place, count, first_at, last_at, last_id, "
                 "message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, count, failures.first_at, failures.last_at, _text(last.id), message),
+                (*key, count, failures.first_at, failures.last_at, storable(last.id), message),
             ).lastrowid
             self._groups[key] = number or 0
         else:
             run(
                 "UPDATE failure SET count = count + ?, last_at = ?, last_id = ?, message = ? "
                 "WHERE number = ?",
-                (count, failures.last_at, _text(last.id), message, number),
+                (count, failures.last_at, storable(last.id), message, number),
             )
         self.database.executemany(
             _ADD_TO_MINUTE, ((at, number, count) for at, count in failures.by_minute.items())
@@ -155,18 +160,18 @@ class Store:
         run, at = self.database.execute, snapshot.window.closed_at
         found = conditions(snapshot, self._settings)
         for key, condition in found.items():
-            number, named = self._open.get(key), json.dumps([_text(n) for n in condition.named])
+            number, named = self._open.get(key), json.dumps([storable(n) for n in condition.named])
             if number is None:
                 inserted = run(
                     "INSERT INTO incident (kind, subject, began, seen, ended, tasks, named) "
                     "VALUES (?, ?, ?, ?, NULL, ?, ?)",
-                    (key[0], _text(key[1]), at, at, condition.tasks, named),
+                    (key[0], storable(key[1]), at, at, min(condition.tasks, MOST), named),
                 )
                 self._open[key] = inserted.lastrowid or 0
             else:
                 run(
                     "UPDATE incident SET seen = ?, tasks = max(tasks, ?) WHERE number = ?",
-                    (at, condition.tasks, number),
+                    (at, min(condition.tasks, MOST), number),
                 )
             self._carried.discard(key)
         for key in self._open.keys() - found.keys():
@@ -178,11 +183,11 @@ class Store:
                 run(f"UPDATE incident SET ended = {ended} WHERE number = ?", values)  # noqa: S608
                 self._carried.discard(key)
         for moment in moments(snapshot):
-            named = json.dumps([_text(name) for name in moment.named])
+            named = json.dumps([storable(name) for name in moment.named])
             run(
                 "INSERT INTO incident (kind, subject, began, seen, ended, tasks, named) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (moment.kind, _text(moment.subject), at, at, at, moment.tasks, named),
+                (moment.kind, storable(moment.subject), at, at, at, min(moment.tasks, MOST), named),
             )
 
     # -- out -----------------------------------------------------------------------------------
@@ -311,11 +316,6 @@ def _runtime(row: Row) -> float | None:
     if task.runtime is not None or task.started is None or row.state == "orphaned":
         return task.runtime
     return max(0.0, task.ended - task.started)
-
-
-def _text(value: str | None) -> str | None:
-    """Return text that SQLite takes: it takes no lone surrogate, as a queue's name may have."""
-    return value if value is None else value.encode("utf-8", "replace").decode()
 
 
 def _packed(texts: Mapping[str, str]) -> bytes | None:

@@ -66,7 +66,8 @@ class RunFilter:
     """Which runs are wanted: those for which all of this holds. None, or empty, is any.
 
     ``name`` and ``worker`` and ``queue`` are whole names; ``text`` is anywhere in a name, an id, an
-    exception, a message or a place, in whatever case. ``since`` and ``until`` are about ``at``.
+    exception, a message or a place; a Latin letter stands for both its cases. ``since`` and
+    ``until`` are about ``at``.
     """
 
     states: tuple[str, ...] = ()

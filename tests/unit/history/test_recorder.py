@@ -231,9 +231,9 @@ def test_a_group_that_does_not_exist_ends_the_start() -> None:
 def test_what_cannot_be_written_does_not_keep_the_rest_from_it(
     open_history: OpenHistory, read: Read, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A number that SQLite does not take, from whoever sent it."""
+    """Should anything ever be no text at all."""
     history = open_history()
-    history.on_tasks([ended("u1", "failed", retries=2**80)])
+    history.on_tasks([ended("u1", "failed", worker=17)])
     history.flush()
     history.on_tasks([ended("u2", "failed")])
     history.flush()
