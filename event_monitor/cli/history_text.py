@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 
-from ..history import FailureGroup, Incident, Kept, Reader, Run, RunFilter
+from ..history import FailureGroup, Incident, Kept, Page, Reader, Run, RunFilter
 from ..status.phrases import duration
 from ..text import aligned, printable
 from .terminal import width
@@ -27,6 +27,9 @@ class HistoryText:
     def runs(self, wanted: RunFilter, *, before: int | None, limit: int) -> _Answer:
         """Return the newest runs, and how many there were in all."""
         page = self._reader.runs(wanted, before=before, limit=limit)
+        while page.next is not None and len(page.runs) < limit:  # it has looked at enough at once
+            more = self._reader.runs(wanted, before=page.next, limit=limit - len(page.runs))
+            page = Page((*page.runs, *more.runs), more.next)
         kept = self._reader.kept(since=wanted.since or 0.0)
         document: dict[str, object] = {
             "runs": [_document(run) for run in page.runs],

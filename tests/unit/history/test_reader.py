@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from event_monitor.distribution import Distribution
 from event_monitor.errors import UnavailableError
 from event_monitor.history import FILE_NAME, HOUR, MINUTE, Reader, Recorder, RunFilter, Span
+from event_monitor.history.batch import Batch, Row
+from event_monitor.history.store import Store
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskCounts
 from event_monitor.survey import QueueDepth, Survey
@@ -93,6 +95,21 @@ def test_a_page_that_is_exactly_full_is_the_last_if_nothing_is_before(
     history.on_tasks([ended(f"u{number}", "failed") for number in range(10)])
     history.flush()
     assert read().runs(limit=10).next is None
+
+
+def test_a_search_looks_at_a_bounded_number_of_runs(tmp_path: Path) -> None:
+    """A page says where to go on, though it has nothing; the last one has what was searched for."""
+    path = tmp_path / FILE_NAME
+    store = Store.open(str(path), Settings(), max_bytes=100_000_000)
+    rows = [Row(NOW, ended(f"u{number}", "failed"), "failed") for number in range(20_100)]
+    store.write(Batch(rows=rows), now=NOW)
+    store.close()
+
+    with Reader.open(path) as reader:
+        page = reader.runs(RunFilter(text="u42"), limit=300)
+        assert (len(page.runs), page.next) == (110, 101)
+        page = reader.runs(RunFilter(text="u42"), before=page.next, limit=300)
+        assert ([run.id for run in page.runs], page.next) == (["u42"], None)
 
 
 def test_series_have_each_minute_and_hour(open_history: OpenHistory, read: Read) -> None:
