@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ..distribution import Distribution
-from ..snapshot import Snapshot, TaskCounts, total
+from ..snapshot import UNKNOWN, Snapshot, TaskCounts, total
 from ..survey import QueueDepth
 from .schema import MOST, storable
 from .values import HOUR, MINUTE
@@ -29,10 +29,10 @@ _TIMES = (
     *("wait_p50", "wait_p95", "wait_max"),
 )
 _ADDED = (*TASK_COUNTS, "runtime_sum")
-_COLUMNS = ("span", "at", "name", *_ADDED, *_TIMES)
+_COLUMNS = ("span", "at", "name", "queue", *_ADDED, *_TIMES)
 _ADD_TASKS = (
     f"INSERT INTO task_point ({', '.join(_COLUMNS)}) "  # noqa: S608  our own literals, as below
-    f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (span, name, at) DO UPDATE SET "
+    f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (span, name, queue, at) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
     + ", "
     + ", ".join(f"{name} = excluded.{name}" for name in _TIMES)
@@ -64,18 +64,23 @@ def write_points(database: sqlite3.Connection, snapshot: Snapshot) -> None:
     orphaned = Counter(task.name for loss in snapshot.losses for task in loss.orphans)
     by_name = dict.fromkeys(orphaned, TaskCounts()) | dict(window.tasks)
     counted = [
-        (name, counts, orphaned[name])
+        (storable(name) or UNKNOWN, "", counts, orphaned[name])
         for name, counts in by_name.items()
         if orphaned[name] or _has_any(counts)
     ]
     if counted:
-        everything = total(counts for _, counts, _ in counted)
-        counted.append(("", everything, orphaned.total()))
+        everything = total(counts for _, _, counts, _ in counted)
+        counted.append(("", "", everything, orphaned.total()))
+    counted += [
+        ("", storable(queue) or UNKNOWN, counts, 0)
+        for queue, counts in window.by_queue
+        if _has_any(counts)
+    ]
     for span in (MINUTE, HOUR):
         at = int(middle // span) * span
         database.execute("DELETE FROM open_point WHERE span = ? AND at < ?", (span, at))
-        for name, counts, orphans in counted:
-            _add_tasks(database, (span, at, storable(name) or ""), counts, orphans)
+        for name, queue, counts, orphans in counted:
+            _add_tasks(database, (span, at, name, queue), counts, orphans)
         database.executemany(
             _SET_QUEUE,
             ((span, at, *_level(queue)) for queue in snapshot.survey.queues or ()),
@@ -83,11 +88,12 @@ def write_points(database: sqlite3.Connection, snapshot: Snapshot) -> None:
 
 
 def _add_tasks(
-    database: sqlite3.Connection, key: tuple[int, int, str], counts: TaskCounts, orphans: int
+    database: sqlite3.Connection, key: tuple[int, int, str, str], counts: TaskCounts, orphans: int
 ) -> None:
     runtime, wait = counts.runtime, counts.queue_time
     found = database.execute(
-        "SELECT times FROM open_point WHERE span = ? AND at = ? AND name = ?", key
+        "SELECT times FROM open_point WHERE span = ? AND at = ? AND name = ? AND queue = ?",
+        key,
     ).fetchone()
     if found is not None:
         before = _unpack(found[0])
@@ -95,7 +101,8 @@ def _add_tasks(
         wait = Distribution.merged((before[1], wait))
     if runtime or wait:
         database.execute(
-            "INSERT OR REPLACE INTO open_point (span, at, name, times) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO open_point (span, at, name, queue, times) "
+            "VALUES (?, ?, ?, ?, ?)",
             (*key, _pack((runtime, wait))),
         )
     numbers = (getattr(counts, name) for name in TASK_COUNTS[:-1])

@@ -158,19 +158,34 @@ class Reader:
     # -- series ----------------------------------------------------------------------------------
 
     def task_points(
-        self, span: Span, *, name: str | None = "", since: float, until: float
+        self,
+        span: Span,
+        *,
+        name: str | None = "",
+        queue: str | None = "",
+        since: float,
+        until: float,
     ) -> tuple[TaskPoint, ...]:
-        """Return the minutes or hours of one task name, oldest first; of all together by default.
+        """Return the minutes or hours of all tasks, of one name, or from one queue; oldest first.
 
-        ``name=None`` is of each by itself. A minute without a point is one without an event.
+        ``name=None`` is each name by itself, ``queue=None`` each queue. A minute without a point is
+        one without an event.
         """
-        return self._points("task_point", span, name, since, until, TaskPoint)
+        wanted = {"name": name, "queue": queue}
+        if name is None:
+            wanted = {"queue": ""}
+        elif queue is None:
+            wanted = {"name": ""}
+        points = self._points("task_point", span, wanted, since, until, TaskPoint)
+        is_each = name is None or queue is None
+        return tuple(point for point in points if not is_each or point.name or point.queue)
 
     def queue_points(
         self, span: Span, *, name: str | None = None, since: float, until: float
     ) -> tuple[QueuePoint, ...]:
         """Return the minutes or hours of one queue, or of each, oldest first."""
-        return self._points("queue_point", span, name, since, until, QueuePoint)
+        wanted = {} if name is None else {"name": name}
+        return self._points("queue_point", span, wanted, since, until, QueuePoint)
 
     def incidents(
         self, *, since: float = 0.0, only_open: bool = False, limit: int = 100
@@ -190,19 +205,17 @@ class Reader:
         self,
         table: str,
         span: Span,
-        name: str | None,
+        wanted: Mapping[str, str | None],
         since: float,
         until: float,
         make: type[Point],
     ) -> tuple[Point, ...]:
-        each = "name != ''" if make is TaskPoint else "1"  # a task without a name is all of them
-        is_named = each if name is None else "name = ?"
-        names: tuple[str, ...] = () if name is None else (name,)
+        are_wanted = "".join(f" AND {column} = ?" for column in wanted)
         columns = ", ".join(field.name for field in fields(make))
         return self._rows(
             f"SELECT {columns} FROM {table} "  # noqa: S608
-            f"WHERE span = ? AND {is_named} AND at >= ? AND at < ? ORDER BY at, name LIMIT ?",
-            (span, *names, since // span * span, until, _MOST_ROWS),
+            f"WHERE span = ?{are_wanted} AND at >= ? AND at < ? ORDER BY at, name LIMIT ?",
+            (span, *wanted.values(), since // span * span, until, _MOST_ROWS),
             _maker(make),
         )
 

@@ -73,6 +73,7 @@ _SCHEMA = f"""
         span INTEGER NOT NULL,
         at INTEGER NOT NULL,
         name TEXT NOT NULL,
+        queue TEXT NOT NULL,
         sent INTEGER NOT NULL,
         received INTEGER NOT NULL,
         started INTEGER NOT NULL,
@@ -89,15 +90,16 @@ _SCHEMA = f"""
         wait_p50 REAL,
         wait_p95 REAL,
         wait_max REAL,
-        PRIMARY KEY (span, name, at)
+        PRIMARY KEY (span, name, queue, at)
     ) WITHOUT ROWID;
     CREATE INDEX task_point_at ON task_point (span, at);
     CREATE TABLE open_point (
         span INTEGER NOT NULL,
         at INTEGER NOT NULL,
         name TEXT NOT NULL,
+        queue TEXT NOT NULL,
         times BLOB NOT NULL,
-        PRIMARY KEY (span, at, name)
+        PRIMARY KEY (span, at, name, queue)
     ) WITHOUT ROWID;
     CREATE TABLE queue_point (
         span INTEGER NOT NULL,

@@ -117,11 +117,14 @@ class FailureGroup:
 class TaskPoint:
     """What happened to tasks in one minute or hour that began ``at``: exact, but for percentiles.
 
-    Runtimes are those of tasks that succeeded; None: there were none. All in seconds.
+    It is about a task name, or about a queue, or, where both are empty, about all tasks. Orphaned
+    tasks are not told apart by queue. Runtimes are those of tasks that succeeded; None: there were
+    none. All in seconds.
     """
 
     at: int
-    name: str  # empty: all tasks
+    name: str = ""
+    queue: str = ""
     sent: int = 0
     received: int = 0
     started: int = 0

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from event_monitor.history import FILE_NAME, HOUR, MINUTE, Reader, Recorder, Run
 from event_monitor.history.batch import Batch, Row
 from event_monitor.history.store import Store
 from event_monitor.settings import Settings
-from event_monitor.snapshot import TaskCounts
+from event_monitor.snapshot import Snapshot, TaskCounts, Window
 from event_monitor.survey import QueueDepth, Survey
 from event_monitor.testing import FakeClock
 
@@ -139,6 +140,28 @@ def test_series_have_each_minute_and_hour(open_history: OpenHistory, read: Read)
     (first, _) = read().task_points(MINUTE, since=minute, until=minute + 120)
     assert (first.runtime_sum, first.runtime_p50, first.runtime_max) == (37.0, 1.0, 9.0)
     assert (first.wait_p50, first.wait_max) == (1.0, 1.0)
+
+
+def test_series_of_tasks_are_by_queue_too(open_history: OpenHistory, read: Read) -> None:
+    """Those of all names from one queue, and each queue by itself."""
+    minute = NOW // 60 * 60
+    counts = TaskCounts(succeeded=3)
+    by_queue = (("mail", TaskCounts(succeeded=1)), ("celery", TaskCounts(succeeded=2)))
+    window = Window(
+        opened_at=minute, closed_at=minute + 60, tasks=(("shop.pay", counts),), by_queue=by_queue
+    )
+    history = open_history()
+    history.on_snapshot(Snapshot(window))
+    history.flush()
+
+    asked: Any = {"since": minute, "until": minute + 60}
+    (mail,) = read().task_points(MINUTE, queue="mail", **asked)
+    assert (mail.name, mail.queue, mail.succeeded) == ("", "mail", 1)
+    each = read().task_points(MINUTE, queue=None, **asked)
+    assert {point.queue: point.succeeded for point in each} == {"mail": 1, "celery": 2}
+    names = read().task_points(MINUTE, name=None, **asked)
+    assert [(point.name, point.succeeded) for point in names] == [("shop.pay", 3)]
+    assert [point.succeeded for point in read().task_points(MINUTE, **asked)] == [3]
 
 
 def test_series_of_queues_have_the_last_and_the_worst(
