@@ -12,7 +12,7 @@ from pathlib import Path
 from .brokers import BROKERS
 from .machine import description
 from .subject import OTHER_CORES, ROOT
-from .suites import compare, lose, pair, scale
+from .suites import compare, lose, pair, scale, view
 
 _MICRO = Path(__file__).with_name("micro.py")
 _LOCK = Path(__file__).with_name("lock.py")
@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="fewer events, one round, no Flower")
     what.add_argument("--loss", action="store_true", help="50,000 events/s for a minute: any lost?")
+    what.add_argument("--views", action="store_true", help="50,000 events/s, with a history")
     what.add_argument("--scaling", action="store_true", help="more workers, more task names")
     what.add_argument(
         "--micro", action="store_true", help="decode, record, shot, lock and encode alone"
@@ -46,7 +47,7 @@ def arguments() -> argparse.Namespace:
         asked.against = asked.against.resolve()
         if not (asked.against / "event_monitor" / "__main__.py").is_file():
             parser.error(f"there is no event_monitor in {asked.against}")
-        if asked.loss or asked.scaling:
+        if asked.loss or asked.scaling or asked.views:
             parser.error("--against goes with --quick, with --micro or alone")
     return asked
 
@@ -74,6 +75,8 @@ def main() -> int:
     print(f"{description()}\n", flush=True)  # noqa: T201  it is what the command is for
     if asked.loss:
         return not lose()
+    if asked.views:
+        return not view(asked.rounds or 3)
     brokers = (asked.broker,) if asked.broker else tuple(BROKERS)
     if asked.against:
         rounds = asked.rounds or 5

@@ -166,6 +166,18 @@ ROWS = (
     ),
 )
 
+#: Ours with a history, which a row without one is compared with.
+OURS_WITH_HISTORY = Row(
+    *("event-monitor run --history", ("redis", "rabbitmq"), 1_000_000),
+    lambda place: [
+        *("python", "-m", "event_monitor", "run", "-b", place.url),
+        *("--interval", str(INTERVAL_SECONDS)),
+        *("--history", "--state-dir", str(place.count.with_name("state"))),
+    ],
+    _published,
+    is_ours=True,
+)
+
 #: Ours with no shot before its end, so that nothing but events costs it anything.
 OURS_QUIET = Row(
     *("event-monitor run", ("redis", "rabbitmq"), 1_000_000),

@@ -11,7 +11,7 @@ from statistics import median
 
 from .brokers import BATCHES, Broker, running
 from .measure import Result, measure
-from .rows import OURS_QUIET, ROWS, Row
+from .rows import OURS_QUIET, OURS_WITH_HISTORY, ROWS, Row
 from .stream import Spec
 from .subject import ROOT
 from .table import fixed_rates, full_speed, goals, loss, paired, us_per_event
@@ -20,6 +20,7 @@ from .wire import Recorded, record
 _WARM_EVENTS = 20_000
 _RATES, _RATE_SECONDS = (20_000, 50_000), 10
 _LOSS_RATE, _LOSS_SECONDS = 50_000, 60
+_VIEW_SECONDS = 30
 _SCALING_EVENTS = 300_000
 _WORKERS, _NAMES = (10, 500, 5_000), (10, 500, 2_000)  # instead of 50 and 40
 _QUICK_FRACTION = 5  # so much less of everything
@@ -93,6 +94,40 @@ def lose() -> bool:
         f"peak {result.peak_mb:.0f} MB, grown by {result.grown_mb:.1f} MB"
     )
     return not result.lost and not result.wrong
+
+
+def view(rounds: int) -> bool:
+    """Send 50,000 events/s on Redis to ours without and with a history, in turn.
+
+    Return whether both counted all.
+    """
+    rows = (next(row for row in ROWS if row.is_ours), OURS_WITH_HISTORY)
+    every: list[Result] = []
+    with _prepared("redis", Spec(batch=BATCHES["redis"]), _LOSS_RATE * _VIEW_SECONDS) as prepared:
+        broker, stream = prepared
+        for _ in range(rounds):
+            for row in rows:
+                result = measure(
+                    row,
+                    "redis",
+                    broker=broker,
+                    stream=stream,
+                    rate=_LOSS_RATE,
+                    seconds=_VIEW_SECONDS,
+                )
+                every.append(result)
+                _print(
+                    f"{result.name:28} sent {result.sent:,}, lost {loss([result])}; "
+                    f"{100 * result.cpu_seconds / result.wall_seconds:.1f} % of a core, "
+                    f"peak {result.peak_mb:.0f} MB",
+                    end="\n",
+                )
+    without, with_history = (
+        median(100 * one.cpu_seconds / one.wall_seconds for one in every if one.name == row.name)
+        for row in rows
+    )
+    _print(f"a history costs {with_history - without:+.1f} % of a core (medians)")
+    return not any(result.lost or result.wrong for result in every)
 
 
 def scale(rounds: int) -> bool:
