@@ -267,13 +267,15 @@ class TaskInFlight:
     queue: str | None = None  # it was sent to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedTask:
+class EndedTask(NamedTuple):
     """A task that ended, for ``TaskConsumer``s, or a run of one that ended in a retry.
 
-    Made after the state's lock is released. Times are wall-clock seconds since the epoch, by the
-    clocks of those who sent the events. None is unknown, or never happened. ``sent`` and
-    ``received`` are those of the first run, ``started`` that of the last.
+    A named tuple, to be made with keywords only: it takes half the time of a frozen dataclass, and
+    when everything fails there are thousands a second. Made after the state's lock is released.
+
+    Times are wall-clock seconds since the epoch, by the clocks of those who sent the events. None
+    is unknown, or never happened. ``sent`` and ``received`` are those of the first run, ``started``
+    that of the last.
 
     ``details`` has what the setting ``history_details`` asks for, by name: JSON as it came, neither
     decoded nor validated.

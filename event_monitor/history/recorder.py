@@ -101,7 +101,7 @@ class Recorder:
         weighed = (
             task
             if task.how != "succeeded" or task.retries
-            else replace(task, weight=self.weigh(task.id, task.name or UNKNOWN, task.runtime))
+            else task._replace(weight=self.weigh(task.id, task.name or UNKNOWN, task.runtime))
             for task in tasks
         )
         self.on_tasks([task for task in weighed if task.weight])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from copy import copy
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -23,6 +25,11 @@ _HOW: dict[str, Literal["succeeded", "failed", "retried", "revoked", "rejected"]
     "task-rejected": "rejected",
 }
 _NO_DETAILS = Details()
+# When everything fails there are thousands of failures a second, and few kinds of them.
+_REMEMBERED = 500
+_LONGEST_REMEMBERED = 4_096  # bytes of a traceback
+_LONGEST_CLASS = 200
+_CLASS = re.compile(rb'"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)')  # how a repr usually begins
 _MOST_BYTES = 16_384  # of one detail: Celery cuts most at 1,024 characters, a traceback has some kB
 
 #: Says how many tasks one stands for that succeeded, by its id, its name and its runtime in
@@ -68,11 +75,34 @@ def ended_task(ending: Ending, *, wanted: Collection[str] = ()) -> EndedTask:
         started=task.started_at,
         retries=details.retries,
         runtime=event.runtime,
-        exception=ev.exception_type(event) if has_raised else None,
-        place=place_of(event.traceback) if has_raised else None,
+        exception=_exception_of(event) if has_raised else None,
+        place=_place_in(bytes(event.traceback)) if has_raised else None,
         weight=weight,
         details=_details(details, event, wanted) if wanted else (),
     )
+
+
+def _exception_of(event: ev.TaskEvent) -> str:
+    """Return the class of what was raised, as ``exception_type`` does, usually by a look-up."""
+    begin, bracket, _ = bytes(event.exception)[:_LONGEST_CLASS].partition(b"(")
+    return (_class_named(begin) if bracket else None) or ev.exception_type(event)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _class_named(begin: bytes) -> str | None:
+    found = _CLASS.fullmatch(begin)
+    return found[1].decode() if found and found[1] != b"ExceptionWithTraceback" else None
+
+
+def _place_in(traceback: bytes) -> str | None:
+    """Return where it was raised, usually by a look-up of all but the last line, the message."""
+    frames = traceback[: traceback.rfind(b"\\n", 0, -3)]
+    if 0 < len(frames) <= _LONGEST_REMEMBERED:
+        return _place_of_frames(frames)
+    return place_of(traceback)
+
+
+_place_of_frames = lru_cache(maxsize=_REMEMBERED)(place_of)
 
 
 def _known(queue: str) -> str | None:

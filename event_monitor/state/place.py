@@ -31,7 +31,7 @@ _FOREIGN = re.compile(
 )
 
 
-def place_of(traceback: msgspec.Raw) -> str | None:
+def place_of(traceback: msgspec.Raw | bytes) -> str | None:
     """Return the innermost frame of the app's own code, such as ``/app/shop.py:3 in pay``.
 
     ``traceback`` is the raw JSON of an event. None if there is no such frame. It is read from its

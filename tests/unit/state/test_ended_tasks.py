@@ -174,3 +174,23 @@ def test_only_a_detailed_decoder_reads_arguments() -> None:
     assert (bytes(received.args), bytes(succeeded.result)) == (b'"(1,)"', b'"42"')
     (alone,) = ev.decode([body[1:].partition(b"}, ")[0] + b"}"], on_invalid=refuse, detailed=True)
     assert isinstance(alone, ev.DetailedTaskEvent)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ValueError('x')", "ValueError()", "shop.errors.NoSuchOrder(17)", "KeyError('(')"),
+        *("<3 problems>", "ExceptionWithTraceback()", "ValueError", "ÄrgerError('x')"),
+        *('OddError("a\\nb")', "no class(1)", "(", "", "17(1)", "a..b(1)", "x" * 300 + "(1)"),
+    ],
+)
+@pytest.mark.parametrize("traceback", [TRACEBACK, "", "no traceback\n"])
+def test_the_exception_is_what_it_is_counted_under(
+    clock: FakeClock, text: str, traceback: str
+) -> None:
+    """However its repr begins."""
+    state, ended = watched(clock)
+    for uuid in ("u1", "u2"):
+        state.observe([task("failed", uuid, exception=raw(text), traceback=raw(traceback))])
+    expected = ev.exception_type(task("failed", exception=raw(text), traceback=raw(traceback)))
+    assert [one.exception for one in ended] == [expected] * 2
