@@ -146,7 +146,7 @@ def _moment(flag: str, text: str, now: float) -> float:
     """Return the time that is meant, in seconds since the epoch."""
     seconds = parse_seconds(text)
     if seconds is not None:
-        return now - seconds
+        return max(0.0, now - seconds)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Budget", "SuccessSampler"]
 
-_PER_SECOND = 5  # rows of what succeeds, about
+_PER_SECOND = 5  # rows of what succeeds, on average
+_BURST = 100  # of these at once: a small shop has all of its tasks
 _BITS = 32
 _ALL = 1 << _BITS
 _MASK = _ALL - 1
@@ -34,9 +35,8 @@ class Budget:
 class SuccessSampler:
     """Chooses about five a second by the hash of their ids, and those that are slow for their name.
 
-    A task is chosen whole or not at all, as long as the share stays. The share is halved each time
-    that five were chosen before a second was over, so a burst costs some dozen rows; ``adapt``
-    brings it up again.
+    A task is chosen whole or not at all, as long as the share stays. A hundred may be chosen at
+    once; then the share is halved with each further five, until ``adapt`` brings it up again.
 
     ``weigh`` is called for each task that succeeds, under the state's lock: some 0.2 µs. ``adapt``
     and ``take_count`` belong to the writer; a choice in between may count for either second.
@@ -45,7 +45,7 @@ class SuccessSampler:
     def __init__(self) -> None:
         self._limit = _ALL  # a hash below it is chosen
         self._weight = 1.0
-        self._chosen = 0  # this second
+        self._left = float(_BURST)  # so many may be chosen before the share is halved
         self._seen = 0  # in all; only `weigh` changes it, so that none is missed
         self._adapted_to = self._taken = 0  # how many of these the writer has looked at
         self._slow: dict[str, float] = {}  # name → the runtime beyond which it is kept
@@ -60,19 +60,21 @@ class SuccessSampler:
         if hash(uuid) & _MASK >= self._limit:
             return 0.0
         weight = self._weight
-        self._chosen += 1
-        if self._chosen >= _PER_SECOND:
+        self._left -= 1.0
+        if self._left <= 0.0 and self._left % _PER_SECOND < 1.0:
             self._share(self._limit // 2)
         return weight
 
     def adapt(self, seconds: float) -> None:
         """Choose the share anew, by what succeeded in the seconds since the last call.
 
-        It grows twofold at most; the slow ones are judged a little less strictly each time.
+        It grows twofold at most.
         """
         now_seen = self._seen
         seen, self._adapted_to = now_seen - self._adapted_to, now_seen
-        wanted = _PER_SECOND * seconds / seen * _ALL if seen else _ALL
+        self._left = max(-_BURST, min(_BURST, self._left + _PER_SECOND * seconds))
+        has_room = self._left >= 2 * _PER_SECOND or not seen
+        wanted = _ALL if has_room else max(1.0, self._left) / seen * _ALL
         self._share(int(min(_ALL, wanted, self._limit * 2)))
 
     def relax(self) -> None:
@@ -94,4 +96,3 @@ class SuccessSampler:
     def _share(self, limit: int) -> None:
         self._limit = max(1, limit)
         self._weight = _ALL / self._limit
-        self._chosen = 0

@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from celery import Celery
 
+from event_monitor.history import FILE_NAME, HOUR, Reader
+
 from ..support import proj
+from ..support.cloudwatch import CloudWatch
 from ..support.processes import BIN, ROOT, Processes
 from ..support.proj import RETRIES
 from ..support.waiting import wait_until
@@ -28,6 +32,7 @@ FAILING = {
     "overrun": (1, "TimeLimitExceeded", None),
 }
 SUCCEEDING = {"succeed": 5, "retry_then_succeed": 3}
+COUNTS = ("sent", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
 
 
 def history(state_dir: Path, *arguments: str) -> dict[str, list[dict[str, object]]]:
@@ -43,6 +48,20 @@ def history(state_dir: Path, *arguments: str) -> dict[str, list[dict[str, object
     return found
 
 
+def of_the_hour(state_dir: Path, *, queue: str | None = "") -> dict[str, int]:
+    """Return what the hours of all tasks, or of each queue, add up to, without zeros."""
+    with Reader.open(state_dir / FILE_NAME) as reader:
+        points = reader.task_points(HOUR, queue=queue, since=0, until=time.time() + HOUR)
+    added = {count: sum(getattr(point, count) for point in points) for count in COUNTS}
+    return {count: number for count, number in added.items() if number}
+
+
+def published(cloudwatch: CloudWatch) -> dict[str, float]:
+    """Return the same as CloudWatch has it."""
+    sums = {count: cloudwatch.sum(f"Tasks{count.title()}") for count in COUNTS}
+    return {count: number for count, number in sums.items() if number}
+
+
 def place_of(function: object) -> str:
     """Return where a function of the project raises: its only ``raise``."""
     lines, first = inspect.getsourcelines(function)  # type: ignore[arg-type]
@@ -52,7 +71,11 @@ def place_of(function: object) -> str:
 
 @on_redis
 def test_failures_are_those_of_the_script(
-    processes: Processes, client: Celery, witness: Witness, tmp_path: Path
+    processes: Processes,
+    client: Celery,
+    witness: Witness,
+    cloudwatch: CloudWatch,
+    tmp_path: Path,
 ) -> None:
     """By task, exception class and place; read after monitor and worker were killed."""
     # Given a monitor that keeps messages, tracebacks and arguments, too
@@ -88,6 +111,14 @@ def test_failures_are_those_of_the_script(
     wait_until(
         lambda: len(history(state_dir)["runs"]) >= 18 + RETRIES * 5, PATIENCE, "they are kept"
     )
+    wait_until(
+        lambda: (
+            cloudwatch.sum("TasksFailed") + cloudwatch.sum("TasksSucceeded") >= 18
+            and of_the_hour(state_dir) == published(cloudwatch)
+        ),
+        PATIENCE,
+        "the last shot is published, and kept",
+    )
     monitor.kill()
     worker.kill()
 
@@ -113,5 +144,6 @@ def test_failures_are_those_of_the_script(
         ("retried", 2),
         ("failed", 2),
     ]
-    (details_of_it,) = (one["details"] for one in runs[-1:])
-    assert "in exhaust" in str(details_of_it)
+    assert "in exhaust" in str(runs[-1]["details"])
+
+    assert of_the_hour(state_dir) == of_the_hour(state_dir, queue=None) == published(cloudwatch)

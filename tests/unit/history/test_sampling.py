@@ -8,11 +8,11 @@ from event_monitor.history.sampling import Budget, SuccessSampler
 
 
 def test_all_are_kept_while_there_are_few() -> None:
-    """Four a second are four rows."""
+    """Five a second, and ninety at once after a while."""
     sampler = SuccessSampler()
-    for second in range(20):
-        weights = [sampler.weigh(f"{second}-{number}", "shop.pay", None) for number in range(4)]
-        assert weights == [1.0] * 4
+    for second, tasks in enumerate((5, 5, 5, 90, 0, 5, 5, 5)):
+        weights = [sampler.weigh(f"{second}-{number}", "shop.pay", None) for number in range(tasks)]
+        assert weights == [1.0] * tasks
         sampler.adapt(1.0)
 
 
@@ -23,10 +23,10 @@ def test_of_many_about_five_a_second_are_kept_and_stand_for_all() -> None:
     for second in range(50):
         weights = [sampler.weigh(f"{second}-{n}", "shop.pay", None) for n in range(10_000)]
         chosen = [weight for weight in weights if weight]
-        assert len(chosen) <= 100
+        assert len(chosen) <= 200
         kept += chosen
         sampler.adapt(1.0)
-    assert 100 <= len(kept) <= 700
+    assert 100 <= len(kept) <= 600
     assert sum(kept) == pytest.approx(500_000, rel=0.5)
 
 
