@@ -12,7 +12,7 @@ import msgspec
 
 from .. import events as ev
 from ..snapshot import OTHER, UNKNOWN, EndedTask
-from .in_flight import Details, InFlightTask
+from .in_flight import NO_DETAILS, Details, InFlightTask
 from .place import place_of
 
 __all__ = ["Ending", "WeighSuccess", "arguments_of", "ended_task", "frozen"]
@@ -24,7 +24,6 @@ _HOW: dict[str, Literal["succeeded", "failed", "retried", "revoked", "rejected"]
     "task-revoked": "revoked",
     "task-rejected": "rejected",
 }
-_NO_DETAILS = Details()
 # When everything fails there are thousands of failures a second, and few kinds of them.
 _REMEMBERED = 500
 _LONGEST_REMEMBERED = 4_096  # bytes of a traceback
@@ -60,7 +59,7 @@ def ended_task(ending: Ending, *, wanted: Collection[str] = ()) -> EndedTask:
     """Return the task as a value, with those details that are wanted."""
     task, event, weight = ending
     how = _HOW[event.type]
-    details = task.details or _NO_DETAILS
+    details = task.details or NO_DETAILS
     first_received = details.first_received_at
     has_raised = how in ("failed", "retried")
     return EndedTask(
