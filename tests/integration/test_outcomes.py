@@ -19,7 +19,9 @@ PATIENCE = 90  # seconds; a message on Redis comes again when a worker happens t
 VISIBILITY_SECONDS = 3
 VISIBILITY_TIMEOUT = {"VISIBILITY_TIMEOUT": str(VISIBILITY_SECONDS)}
 LATE = "proj.hold_late"
-OUTCOMES = ("TasksRecovered", "TasksExhausted", "TasksRedelivered", "TasksDuplicated")
+OUTCOMES = (
+    *("TasksRecovered", "TasksExhausted", "TasksRedelivered", "TasksDuplicated", "TasksMissing"),
+)
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
