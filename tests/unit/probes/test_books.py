@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from event_monitor.snapshot import BrokerLink, MissingTasks
 
-from .cluster import QUEUE, VISIBILITY_SECONDS, Cluster
+from .cluster import QUEUE, SURVEY_SECONDS, VISIBILITY_SECONDS, Cluster
 
 LONG = 40  # seconds: of several surveys
 NOTHING = MissingTasks()
@@ -231,6 +231,19 @@ def test_nothing_is_said_while_a_worker_that_may_run_them_is_silent(cluster: Clu
     assert cluster.named == []
 
 
+def test_on_redis_a_dead_worker_that_never_answered_may_have_a_solo_pool() -> None:
+    """Then it may live, and run the task; RabbitMQ knows that it reads no more."""
+    for is_redis in (True, False):
+        cluster = healthy(Cluster(is_redis=is_redis))
+        cluster.kill()
+        cluster.run(1)
+        cluster.kill()
+        lost = purge_two(cluster)
+        cluster.run(LONG)
+        assert cluster.named == ([] if is_redis else lost)
+        assert (cluster.said[-1] is None) is is_redis
+
+
 def test_a_queue_that_was_never_seen_in_balance_is_not_believed() -> None:
     """A reader that nobody knows may take what is sent to it."""
     cluster = Cluster(is_redis=True)
@@ -283,7 +296,8 @@ def play(actions: list[str], *, is_redis: bool, delay: float, copies: int) -> Cl
     cluster.delay, cluster.copies = delay, copies
     for action in actions:
         ACTIONS[action](cluster)
-        cluster.run(1)
+        # Of a worker that dies before it ever answered, nobody knows what it may do on Redis.
+        cluster.run(SURVEY_SECONDS if action in LOSES else 1)
     cluster.run(VISIBILITY_SECONDS + LONG)
     cluster.work()
     cluster.run(LONG)
