@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from celery import Celery
 
 from event_monitor.broker.protocols import Channel
@@ -25,6 +26,7 @@ def wait_for_length(channel: Channel, length: int) -> None:
     )
 
 
+@pytest.mark.timeout(300)  # three looks take their time
 def test_tasks_that_broker_or_workers_lose_are_missing(
     verdicts: Verdicts, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:

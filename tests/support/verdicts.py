@@ -18,7 +18,7 @@ GRACE_SECONDS = 4
 INTERVAL_SECONDS = 1
 LONG_SECONDS = 9.0  # of a task: twice the grace, and the time until somebody looks
 #: Seconds. What is due shows within the grace and two windows; the rest is for a slow machine.
-SOON = 60
+SOON = 100
 
 POOLS = ("prefork", "threads", "gevent", "solo")
 VERDICTS = ("WorkersLost", "TasksOrphaned", "EventsLost")
