@@ -33,6 +33,13 @@ def app() -> Iterator[Celery]:
     app.close()
 
 
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    clock = FakeClock()
+    yield clock
+    clock.advance(3_600)  # else what still asks workers would wait for ever
+
+
 def service_of(app: Celery, port: int, clock: FakeClock) -> Service:
     flags = {"http": f"127.0.0.1:{port}", "probe_queues": False, "probe_workers": False}
     settings = Settings.load(flags=flags, environ={})
@@ -49,9 +56,9 @@ def fetch(port: int, path: str) -> tuple[int, str]:
         return refusal.code, refusal.read().decode()
 
 
-def test_what_is_counted_is_shown_before_and_after_the_shot(app: Celery) -> None:
+def test_what_is_counted_is_shown_before_and_after_the_shot(app: Celery, clock: FakeClock) -> None:
     """The numbers are the same as those that are published."""
-    port, clock = free_port(), FakeClock()
+    port = free_port()
     service = service_of(app, port, clock)
     service.open()
     wait_until(lambda: listens(port), 10, "it listens")
@@ -70,9 +77,9 @@ def test_what_is_counted_is_shown_before_and_after_the_shot(app: Celery) -> None
     assert not listens(port)
 
 
-def test_health_is_that_of_the_health_check(app: Celery) -> None:
+def test_health_is_that_of_the_health_check(app: Celery, clock: FakeClock) -> None:
     """It fails when shots stop, after three intervals."""
-    port, clock = free_port(), FakeClock()
+    port = free_port()
     service = service_of(app, port, clock)
     service.open()
     wait_until(lambda: listens(port), 10, "it listens")
@@ -85,11 +92,13 @@ def test_health_is_that_of_the_health_check(app: Celery) -> None:
     service.close()
 
 
-def test_a_taken_port_stops_no_counting(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_taken_port_stops_no_counting(
+    app: Celery, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is an error in the log."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        service = service_of(app, port, FakeClock())
+        service = service_of(app, port, clock)
         service.open()
         wait_until(lambda: "cannot serve HTTP" in caplog.text, 10, "it is told")
         service.pipeline.on_events([task("received", "u1")], None)
