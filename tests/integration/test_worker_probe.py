@@ -54,6 +54,12 @@ def test_every_pool_reports_its_size(processes: Processes, client: Celery) -> No
     ]
     for pool, worker in started:
         worker.wait_for_output(f"{pool}@pools ready.")
+    # A pool of greenlets or threads listens to commands beside the rest, which may be ready first.
+    wait_until(
+        lambda: set(by_name(ask_workers(client, timeout=5.0, expected=names))) == names,
+        60,
+        "all listen to commands",
+    )
 
     # When
     answers = by_name(ask_workers(client, timeout=FOR_EVER, expected=names))
