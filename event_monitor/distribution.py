@@ -123,8 +123,8 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
     @staticmethod
     def merged(recorders: Sequence[Recorder]) -> Distribution:
         """Return everything that these have recorded as one value."""
-        if len(recorders) == 1:
-            return recorders[0].freeze()
+        if len(recorders) <= 1:
+            return recorders[0].freeze() if recorders else NO_VALUES
         together = Recorder()
         for recorder in recorders:
             together._absorb(recorder)

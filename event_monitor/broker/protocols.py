@@ -24,7 +24,6 @@ __all__ = [
     "Mailbox",
     "QueueDeclared",
     "RedisChannel",
-    "Router",
     "Transport",
 ]
 
@@ -207,20 +206,11 @@ class AppEvents(Protocol):
         ...
 
 
-class Router(Protocol):
-    """``celery.app.routes.Router``."""
-
-    def route(self, options: Mapping[str, str], name: str) -> Mapping[str, Any]:
-        """Return the options with which a task is sent, its kombu queue among them."""
-        ...
-
-
 class AppAmqp(Protocol):
     """``app.amqp``: queues and routes."""
 
     queues: Mapping[str, Any]  # kombu's queues, by name
     routes: Iterable[object]  # ``celery.app.routes.MapRoute``, or functions
-    router: Router
 
 
 class LogicalClock(Protocol):

@@ -7,8 +7,8 @@ it belongs to the snapshot alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Literal, TypeAlias, get_args
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias, get_args
 
 from ..distribution import Distribution, LimitedRecorder, Recorder
 from ..snapshot import (
@@ -121,25 +121,7 @@ class TaskCounters:
 
     def counts(self) -> TaskCounts:
         """Return the counters as a value, without the times, but for how many were on time."""
-        return TaskCounts(
-            sent=self.sent,
-            received=self.received,
-            started=self.started,
-            succeeded=self.succeeded,
-            failed=self.failed,
-            retried=self.retried,
-            revoked=self.revoked,
-            expired=self.expired,
-            terminated=self.terminated,
-            rejected=self.rejected,
-            cancelled=self.cancelled,
-            vanished=self.vanished,
-            recovered=self.recovered,
-            exhausted=self.exhausted,
-            redelivered=self.redelivered,
-            duplicated=self.duplicated,
-            on_time=self.on_time() if self.limits else (),
-        )
+        return _counts((self,))
 
     def on_time(self) -> tuple[tuple[float, int], ...]:
         """Return how many queue times are no longer than each limit."""
@@ -150,13 +132,14 @@ class TaskCounters:
         return tuple(zip(self.limits, within, strict=True))
 
 
-_COUNTS = tuple(set(TaskCounters.__slots__) - {*_TIMES, "exceptions", "limits"})
+_COUNTS = tuple(sorted(set(TaskCounters.__slots__) - {*_TIMES, "exceptions", "limits"}))
+_values_of = attrgetter(*_COUNTS)
 
 
 def merged(parts: Sequence[TaskCounters]) -> TaskCounts:
     """Add up counters, with their times; these cells are counted in no more."""
-    return replace(
-        total(part.counts() for part in parts),
+    return _counts(
+        parts,
         runtime=_times(parts, "runtime"),
         queue_time=_times(parts, "held", "queue_time"),
         prefetch_time=_times(parts, "held", "prefetch_time"),
@@ -164,6 +147,18 @@ def merged(parts: Sequence[TaskCounters]) -> TaskCounts:
         total_time=_times(parts, "total_time"),
         retries=_times(parts, "retries"),
     )
+
+
+def _counts(parts: Sequence[TaskCounters], **times: Any) -> TaskCounts:
+    """Add up counters to a value with these times: of thousands of cells, once a window."""
+    sums = map(sum, zip(*map(_values_of, parts), strict=True))
+    fields: dict[str, Any] = dict(zip(_COUNTS, sums, strict=True)) if parts else {}
+    on_time: dict[float, int] = {}
+    for part in parts:
+        if part.limits:
+            for limit, count in part.on_time():
+                on_time[limit] = on_time.get(limit, 0) + count
+    return TaskCounts(**fields, **times, on_time=tuple(on_time.items()))
 
 
 def _times(parts: Sequence[TaskCounters], *names: Times) -> Distribution:
@@ -268,7 +263,7 @@ class OpenWindow:
 
         def of_pair(name: str, parts: Sequence[TaskCounters]) -> TaskCounts:
             if not times_by_pair:
-                return total(part.counts() for part in parts)
+                return _counts(parts)
             # Most names are of one queue.
             return tasks[name] if len(parts) == len(by_name[name]) else merged(parts)
 
