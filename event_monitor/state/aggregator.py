@@ -88,7 +88,6 @@ class Aggregator:
         self._from_workers: set[str] = set()  # names of which a worker has sent an event
         self._uncompacted = 0  # events observed since times were last counted in bulk
         self._idle_seconds = settings.idle_series_seconds
-        self._reads: dict[str, tuple[str, ...]] = {}  # worker → the queues it reads
         self._at_once: dict[str, Callable[[Any, float], None]] = {
             **self.tasks.observers,
             "worker-online": self._on_heartbeat,
@@ -188,11 +187,8 @@ class Aggregator:
         self.note_names(self.window.names_from_workers())
         answers = tuple(answers)
         self.roster.note_answers(answers, at=at, sends_events=self._sends_events)
-        for answer in answers:
-            if answer.queues:
-                self._reads[answer.hostname] = answer.queues
-        self._reads = {name: queues for name, queues in self._reads.items() if name in self.roster}
-        self.cells.note_readers(self._reads)
+        reads = {answer.hostname: answer.queues for answer in answers if answer.queues}
+        self.cells.note_readers(reads, known=self.roster)
         self._senders.clear()
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:

@@ -7,7 +7,7 @@ Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from sys import intern
 from typing import TypeAlias
 
@@ -78,12 +78,16 @@ class Cells:
         self._places: dict[str | None, dict[_From, dict[str, Cell]]] = {None: {}}
         self._open: list[Cell] = []  # those with counters in the open window
 
-    def note_readers(self, reads: Mapping[str, tuple[str, ...]]) -> None:
-        """Note which queues workers read, by nodename: all that are known."""
-        self._reads = {
-            hostname: queues[0] if len(queues) == 1 else queues
-            for hostname, queues in reads.items()
-        }
+    def note_readers(self, reads: Mapping[str, tuple[str, ...]], *, known: Container[str]) -> None:
+        """Note which queues these workers read, by nodename, and forget those not ``known``."""
+        for hostname, queues in reads.items():
+            self._reads[hostname] = queues[0] if len(queues) == 1 else queues
+        self._reads = {name: queues for name, queues in self._reads.items() if name in known}
+        # With `worker_direct` no two workers read the same, and they come and go.
+        readable = set(self._reads.values())
+        for places in self._places.values():
+            for queues in [one for one in places if isinstance(one, tuple) and one not in readable]:
+                del places[queues]
 
     def of_sender(self, hostname: str | None) -> dict[str, Cell]:
         """Return the cells by name in which this worker's events are counted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ import pytest
 from event_monitor.settings import Settings
 from event_monitor.snapshot import EndedTask, ExceptionCounts, Snapshot
 from event_monitor.state import State
+from event_monitor.state.cells import Cell
 from event_monitor.survey import WorkerAnswer
 from event_monitor.testing import FakeClock
 
@@ -233,6 +235,22 @@ def test_pairs_beyond_the_bound_are_counted_as_other(state: State) -> None:
     assert sum(counts.sent for _, counts in window.by_queue) == 21_000
     assert 20_000 <= len(window.by_task_and_queue) <= 20_210
     assert len(window.tasks) == 210
+
+
+def test_workers_with_queues_of_their_own_leave_nothing_behind(clock: FakeClock) -> None:
+    """With `worker_direct` no two read the same, and pods come and go."""
+    state = make(clock, worker_forget_seconds=60.0)
+    for number in range(300):
+        name = f"celery@pod{number}"
+        state.observe([beat(name)])
+        answer = WorkerAnswer(name, queues=("routed", f"{name}.dq"))
+        state.note_answers([answer], age_seconds=0.0)
+        run(state, f"u{number}", on=name)
+        assert succeeded(shoot(state)) == {"routed": 1}
+        clock.advance(30.0)
+    gc.collect()
+    cells = [one for one in gc.get_objects() if isinstance(one, Cell) and one.name == "proj.add"]
+    assert len(cells) < 50
 
 
 def test_an_idle_queue_makes_room(clock: FakeClock) -> None:
