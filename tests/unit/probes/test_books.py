@@ -156,7 +156,7 @@ def test_what_nobody_can_look_into_is_forgotten_at_last(cluster: Cluster) -> Non
     assert cluster.said[-1] == NOTHING
 
 
-def deaf(cluster: Cluster) -> None:
+def lose_the_broker(cluster: Cluster) -> None:
     cluster.state.change_link(BrokerLink.AWAY)
     cluster.run(5)
     cluster.state.change_link(BrokerLink.LISTENING)
@@ -172,7 +172,7 @@ def lose_an_event(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     "happen",
-    [deaf, lose_an_event, lambda cluster: cluster.clock.advance(30)],
+    [lose_the_broker, lose_an_event, lambda cluster: cluster.clock.advance(30)],
     ids=["away", "an event lost", "paused"],
 )
 def test_nothing_is_said_of_what_was_sent_before_something_may_have_been_missed(
