@@ -97,8 +97,8 @@ class Service:
         self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
         self._shown_at = clock.monotonic()  # when the last sign of life was left
         self._latest = latest = Latest()
-        self._web = self._make_web() if settings.http else None
         self.history = Recorder(settings, clock=clock) if settings.history else None
+        self._web = self._make_web(identity.broker or "") if settings.http else None
         if isinstance(state, State):
             own_state = state
         else:
@@ -271,7 +271,7 @@ class Service:
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         return replace(self.pipeline.complete(snapshot), publisher=self._publisher.report())
 
-    def _make_web(self) -> Web:
+    def _make_web(self, broker: str) -> Web:
         """Return the server; ``UnavailableError`` without what it is built on."""
         try:
             from .web import Web
@@ -285,6 +285,9 @@ class Service:
             self.settings,
             peek=lambda: self.camera.peek(),
             problem=self._problem,
+            accepted_at=lambda: self._publisher.activity().accepted_at,
+            history=self.history.reader if self.history else None,
+            broker=broker,
             default_queue=self._app.conf.task_default_queue,
             clock=self._clock,
         )

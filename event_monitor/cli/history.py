@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ..clock import SYSTEM_CLOCK
 from ..errors import EXIT_CHECK_FAILED, SettingsError
-from ..provision.quantities import parse_seconds
+from ..moments import parse_moment
 from ..settings import Settings
 from .app import load_settings
 from .options import Command, loglevel, watching
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["history"]
 
@@ -144,14 +139,10 @@ def _pruned(
 
 def _moment(flag: str, text: str, now: float) -> float:
     """Return the time that is meant, in seconds since the epoch."""
-    seconds = parse_seconds(text)
-    if seconds is not None:
-        return max(0.0, now - seconds)
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, OverflowError):
+    moment = parse_moment(text, now=now)
+    if moment is None:
         raise SettingsError(
             f"{flag} is {text!r}; say how long ago, such as 90s, 5m, 2h or 7d, or a time such as "
             "2026-01-31T12:00."
-        ) from None
+        )
+    return moment

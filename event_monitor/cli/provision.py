@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SettingsError
+from ..moments import parse_seconds
 from ..provision.options import (
     ProvisionOptions,
     parse_environment,
@@ -22,7 +23,7 @@ from ..provision.options import (
     parse_secret,
     parse_task_limits,
 )
-from ..provision.quantities import parse_seconds, parse_too_many
+from ..provision.quantities import parse_too_many
 from ..settings import Settings
 from ..text import printable
 from .app import load_named_app

@@ -25,7 +25,7 @@ TASK_COUNTS = (
     "orphaned",
 )
 _TIMES = (
-    *("runtime_p50", "runtime_p95", "runtime_max"),
+    *("runtime_p50", "runtime_p95", "runtime_p99", "runtime_max"),
     *("wait_p50", "wait_p95", "wait_max"),
 )
 _ADDED = (*TASK_COUNTS, "runtime_sum")
@@ -106,12 +106,12 @@ def _add_tasks(
             (*key, _pack((runtime, wait))),
         )
     numbers = (getattr(counts, name) for name in TASK_COUNTS[:-1])
-    values = (*key, *numbers, orphans, counts.runtime.sum, *_percentiles(runtime))
-    database.execute(_ADD_TASKS, (*values, *_percentiles(wait)))
+    values = (*key, *numbers, orphans, counts.runtime.sum, *_percentiles(runtime, 50, 95, 99, 100))
+    database.execute(_ADD_TASKS, (*values, *_percentiles(wait, 50, 95, 100)))
 
 
-def _percentiles(times: Distribution) -> Iterator[float | None]:
-    for percent in (50, 95, 100):
+def _percentiles(times: Distribution, *percents: float) -> Iterator[float | None]:
+    for percent in percents:
         yield times.percentile(percent) if times else None
 
 

@@ -86,6 +86,7 @@ _SCHEMA = f"""
         runtime_sum REAL NOT NULL,
         runtime_p50 REAL,
         runtime_p95 REAL,
+        runtime_p99 REAL,
         runtime_max REAL,
         wait_p50 REAL,
         wait_p95 REAL,

@@ -137,6 +137,7 @@ class TaskPoint:
     runtime_sum: float = 0.0
     runtime_p50: float | None = None
     runtime_p95: float | None = None
+    runtime_p99: float | None = None
     runtime_max: float | None = None
     wait_p50: float | None = None
     wait_p95: float | None = None

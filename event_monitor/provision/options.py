@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
+from ..moments import parse_seconds
 from ..settings import ENV_PREFIX, did_you_mean
-from .quantities import TooMany, parse_seconds, parse_too_many
+from .quantities import TooMany, parse_too_many
 
 __all__ = [
     "ProvisionOptions",

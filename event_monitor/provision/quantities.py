@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from ..errors import SettingsError
+from ..moments import parse_seconds
 
-__all__ = ["TooMany", "parse_seconds", "parse_too_many", "shown_seconds"]
+__all__ = ["TooMany", "parse_too_many", "shown_seconds"]
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smhd]?)")
 _LONGEST_PERIOD = 86_400  # of an alarm, seconds
 
 
@@ -31,12 +29,6 @@ class TooMany:
     def count(self) -> float | None:
         """Return the count; None if it is a percentage, or 0, which leaves its alarm out."""
         return self.number or None if self.seconds else None
-
-
-def parse_seconds(text: str) -> float | None:
-    """Return the seconds of ``90``, ``90s``, ``5m``, ``1h`` or ``2d``; None if it is none."""
-    found = _DURATION.fullmatch(text.strip())
-    return None if found is None else float(found["number"]) * _UNITS[found["unit"]]
 
 
 def parse_too_many(flag: str, text: str) -> TooMany:

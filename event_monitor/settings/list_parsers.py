@@ -14,6 +14,7 @@ __all__ = [
     "DIMENSION_PAIRS",
     "GROUPS",
     "LIMITS",
+    "LINKS",
     "NAMES",
     "PATTERNS",
     "SCHEDULES",
@@ -218,4 +219,30 @@ SCHEDULES = Parser(
     "NAME=SECONDS|CRONTAB|off,...",
     "NAME=SECONDS, NAME=CRONTAB (five fields, which may have commas) or NAME=off",
     _schedules,
+)
+
+
+# -- links ----------------------------------------------------------------------------------------
+
+_PLACEHOLDERS = ("id", "name", "worker", "queue", "exception")
+
+
+def _links(raw: object) -> tuple[tuple[str, str], ...]:
+    return tuple((name, _link(name, url)) for name, url in _pairs(raw))
+
+
+def _link(name: str, url: object) -> str:
+    if not isinstance(url, str) or not re.fullmatch(r"https?://\S+", url):
+        raise NotAllowedError(f"{name!r} is no URL with http:// or https://")
+    for placeholder in re.findall(r"\{(.*?)\}", url):
+        if placeholder not in _PLACEHOLDERS:
+            known = ", ".join(f"{{{known}}}" for known in _PLACEHOLDERS)
+            raise NotAllowedError(f"{{{placeholder}}} of {name!r} is unknown; known are {known}")
+    return url
+
+
+LINKS = Parser(
+    "NAME=URL",
+    "NAME=URL separated by commas, such as Sentry=https://sentry.example/search?q={id}",
+    _links,
 )

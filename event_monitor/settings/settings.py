@@ -16,6 +16,7 @@ from .list_parsers import (
     DIMENSION_PAIRS,
     GROUPS,
     LIMITS,
+    LINKS,
     NAMES,
     PATTERNS,
     SCHEDULES,
@@ -254,7 +255,7 @@ class Settings:
     http: str = _setting(
         "",
         ADDRESS,
-        "Where to serve `/metrics`, `/health` and `/api/v1` by HTTP; empty serves nothing.",
+        "Where to serve the page, `/metrics`, `/health` and `/api/v1`; empty serves nothing.",
     )
     http_page: bool = _setting(
         True,
@@ -275,6 +276,12 @@ class Settings:
         "Names by which the page is called, besides localhost and any IP address.",
     )
     http_prefix: str = _setting("", PREFIX, "Path before all others, as a proxy passes it on.")
+    http_links: tuple[tuple[str, str], ...] = _setting(
+        (),
+        LINKS,
+        "Links on the page of a task, to Sentry, logs or traces; `{id}`, `{name}`, `{worker}`, "
+        "`{queue}` and `{exception}` stand for the task's.",
+    )
     # history
     history: bool = _setting(
         False,

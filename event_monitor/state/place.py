@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 import msgspec
+
+from ..own_code import is_foreign
 
 __all__ = ["MAX_PLACE", "place_of"]
 
@@ -18,18 +19,6 @@ _BEGIN = b'File \\"'
 _FRAME = re.compile(rb'File \\"([^"\\]*(?:\\[^"n][^"\\]*)*)\\", line (\d{1,9}), in ([^"\\]*)')
 _LONGEST_FRAME = 2_000  # bytes
 
-#: Frames of these are not the app's: installed packages, Python's own library, and code without a
-#: file; Celery and what it runs on also where they are installed from a checkout.
-_FOREIGN = re.compile(
-    r"[/\\](?:site|dist)-packages[/\\]"
-    r"|[/\\]lib(?:64)?[/\\]python\d[\d.]*[/\\]"
-    r"|(?:^|[/\\])celery[/\\](?:app[/\\](?:autoretry|base|builtins|task|trace)"
-    r"|worker[/\\]request|concurrency[/\\]\w+|local|canvas|result)\.py$"
-    r"|(?:^|[/\\])(?:billiard|kombu|vine|amqp)[/\\](?:\w+[/\\])*\w+\.py$"
-    r"|^<",
-    re.IGNORECASE,
-)
-
 
 def place_of(traceback: msgspec.Raw | bytes) -> str | None:
     """Return the innermost frame of the app's own code, such as ``/app/shop.py:3 in pay``.
@@ -38,7 +27,7 @@ def place_of(traceback: msgspec.Raw | bytes) -> str | None:
     end, a frame at a time, and the rest is not decoded. Of chained exceptions the last counts.
     """
     for path, line, function in _frames(bytes(traceback)):
-        if not _is_foreign(path):
+        if not is_foreign(path):
             return f"{path}:{line} in {function}"[-MAX_PLACE:]
     return None
 
@@ -55,11 +44,6 @@ def _frames(text: bytes) -> Iterator[tuple[str, str, str]]:
         if frame is not None:
             path, line, function = (_decoded(part) for part in frame.groups())
             yield path, line, function
-
-
-@lru_cache(maxsize=2_000)  # the same few files, over and over
-def _is_foreign(path: str) -> bool:
-    return _FOREIGN.search(path) is not None
 
 
 def _decoded(part: bytes) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from ..liveness import SignOfLife
 from ..metrics.levels import Level, level_of
@@ -13,7 +14,7 @@ from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
 from .phrases import duration, number, workers_answer
 
-__all__ = ["Level", "Report", "Verdict", "judge"]
+__all__ = ["Level", "Problem", "Report", "Verdict", "judge", "worst_first"]
 
 
 _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
@@ -50,51 +51,70 @@ class Report:
         return task, max(0.0, self.at - since)
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, how bad it is, and the queue, worker or task name that it is about, if any."""
+
+    level: Level
+    sentence: str
+    about: Literal["", "queue", "worker", "name"] = ""
+    subject: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The worst level, a sentence per problem, the worst first, and the level of each queue.
+    """What is wrong, the worst first, and the level of each queue.
 
     ``queues`` is in the order of the report's. None is a queue without limits, or one of which
     too little is known.
     """
 
-    level: Level
-    problems: tuple[str, ...] = ()
+    found: tuple[Problem, ...] = ()
     queues: tuple[Level | None, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """Return the worst level."""
+        return self.found[0].level if self.found else Level.OK
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return a sentence per problem."""
+        return tuple(problem.sentence for problem in self.found)
 
 
 def judge(report: Report, settings: Settings, *, min_workers: int) -> Verdict:
     """Return what is wrong: queues at their limits, too few workers, what is unknown."""
     queues = tuple(level_of(queue, settings) for queue in report.queues or ())
-    problems = sorted(
-        _problems(report, queues, min_workers=min_workers),
-        key=lambda problem: _WORST_FIRST.index(problem[0]),
-    )
     return Verdict(
-        level=problems[0][0] if problems else Level.OK,
-        problems=tuple(sentence for _, sentence in problems),
-        queues=queues,
+        found=worst_first(_problems(report, queues, min_workers=min_workers)), queues=queues
     )
+
+
+def worst_first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return them by how bad they are, and else in their order."""
+    return tuple(sorted(problems, key=lambda problem: _WORST_FIRST.index(problem.level)))
 
 
 def _problems(
     report: Report, levels: tuple[Level | None, ...], *, min_workers: int
-) -> Iterator[tuple[Level, str]]:
+) -> Iterator[Problem]:
     # Workers and queues are on one broker: what else is unknown is so for the same reason.
     for sentence in report.unknown[:1]:
-        yield Level.UNKNOWN, sentence
+        yield Problem(Level.UNKNOWN, sentence)
     if report.unreadable:
-        yield (
+        yield Problem(
             Level.UNKNOWN,
             f"nothing is known of the workers: {report.unreadable}; "
             "--no-probe-workers leaves them out",
         )
     if report.workers is not None and len(report.workers) < min_workers:
         few = f"{workers_answer(report.workers)}, fewer than {min_workers}"
-        yield Level.CRITICAL, few if report.workers else "no worker answers"
+        yield Problem(Level.CRITICAL, few if report.workers else "no worker answers")
     for queue, level in zip(report.queues or (), levels, strict=True):
         if level:
-            yield level, f"queue {printable(queue.name)}: {_waiting(queue)}"
+            sentence = f"queue {printable(queue.name)}: {_waiting(queue)}"
+            yield Problem(level, sentence, "queue", queue.name)
 
 
 def _waiting(queue: QueueDepth) -> str:

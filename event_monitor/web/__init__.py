@@ -1,4 +1,4 @@
-"""Web: ``/metrics``, ``/health`` and the JSON API over HTTP. Reads snapshots, never the state.
+"""Web: the page, ``/metrics``, ``/health`` and the JSON API. Reads snapshots, never the state.
 
 Needs the extra ``web``; importing it without that raises ``ModuleNotFoundError``.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import SYSTEM_CLOCK, Clock
+from ..history import Reader
 from ..settings import Settings, address_of, credentials_of
 from ..snapshot import Live, Snapshot
 from .access import Access
 from .app import make_app
 from .aside import Aside
+from .past import Past
 from .server import WebServer
 from .views import Views
 
@@ -32,14 +34,23 @@ class Web:
         *,
         peek: Callable[[], Live],
         problem: Callable[[], str | None],
+        accepted_at: Callable[[], float | None],
+        history: Callable[[], Reader] | None,
+        broker: str,
         default_queue: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._views = Views(
-            settings, peek=peek, problem=problem, default_queue=default_queue, clock=clock
+            settings,
+            peek=peek,
+            problem=problem,
+            accepted_at=accepted_at,
+            broker=broker,
+            default_queue=default_queue,
+            clock=clock,
         )
         self._aside = Aside()
-        app = make_app(self._views, self._aside)
+        app = make_app(self._views, Past(history), self._aside)
         access = Access(app, settings, credentials=credentials_of(settings.http_auth))
         self._server = WebServer(access, address_of(settings.http))
 

@@ -13,23 +13,22 @@ from typing import TypeVar
 
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
-from ..snapshot import TaskCounts, WorkerState, WorkerStatus
+from ..snapshot import RunningTask, TaskCounts, WorkerState, WorkerStatus
 from ..survey import QueueDepth, WorkerAnswer
 from .verdict import verdict_of
 from .views import View
 
 __all__ = [
-    "MOST_ITEMS",
     "Document",
     "encoded",
     "live_document",
     "queues_document",
     "running_document",
+    "running_item",
+    "schedules_document",
     "status_document",
     "workers_document",
 ]
-
-MOST_ITEMS = 1_000  # of a list in one answer
 
 _LARGEST_NUMBER = 2**53  # JavaScript knows no whole number beyond
 _COUNTS = ("sent", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
@@ -110,12 +109,12 @@ def live_document(view: View) -> Document:
         "oldest_running_seconds": max(0.0, live.taken_at - live.running[0].since)
         if live.running
         else None,
+        "shot_at": None if view.snapshot is None else view.snapshot.window.closed_at,
     }
 
 
-def workers_document(view: View, settings: Settings, *, after: str, limit: int) -> Document:
+def workers_document(view: View, *, after: str, limit: int) -> Document:
     """Return a page of the workers by name, each with its last answer."""
-    del settings
     snapshot = view.snapshot
     if snapshot is None:
         return _page((), _of_worker, view, after=after, limit=limit)
@@ -154,15 +153,26 @@ def running_document(view: View) -> Document:
     return {
         "at": live.taken_at,
         "count": live.running_count,
+        "items": [running_item(task, at=live.taken_at) for task in live.running],
+    }
+
+
+def running_item(task: RunningTask, *, at: float) -> Document:
+    """Return a task that runs, and for how long."""
+    return {**asdict(task), "age_seconds": max(0.0, at - task.since)}
+
+
+def schedules_document(view: View) -> Document:
+    """Return the tasks that a schedule expects, by name; those never seen are not judged."""
+    scheduled = () if view.snapshot is None else view.snapshot.scheduled
+    return {
+        "at": view.at,
         "items": [
             {
-                "id": task.id,
-                "name": task.name,
-                "worker": task.worker,
-                "since": task.since,
-                "age_seconds": max(0.0, live.taken_at - task.since),
+                **asdict(task),
+                "overdue_seconds": None if task.seen_at is None else task.overdue_seconds,
             }
-            for task in live.running
+            for task in sorted(scheduled, key=lambda task: task.name)
         ],
     }
 

@@ -1,19 +1,34 @@
-"""Verdict: how the cluster is, by the rules of ``event-monitor status``, from a snapshot."""
+"""Verdict: how the cluster is, by the rules of ``event-monitor status``, from a snapshot.
+
+And what only who listens can know: workers that went silent or do nothing, tasks that do nothing
+but fail, schedules that stay away, metrics that cannot be sent.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..history.incidents import conditions
 from ..settings import Settings
 from ..snapshot import BrokerLink, Snapshot
-from ..status.report import Report, Verdict, judge
+from ..status.report import Level, Problem, Report, Verdict, judge, worst_first
 from ..survey import WorkerAnswer
+from ..text import printable
+from .sentences import sentence_of
 
-__all__ = ["verdict_of"]
+__all__ = ["RECENT_SECONDS", "verdict_of"]
+
+#: For so long a worker that went silent is a problem; after that it is an incident of the past.
+RECENT_SECONDS = 1_800.0
 
 _LINKS = {
     BrokerLink.CONNECTING: "the monitor has not reached the broker yet",
     BrokerLink.STANDBY: "another monitor reads the durable queue",
     BrokerLink.AWAY: "the broker is away",
 }
+# What the rules of `status` tell better.
+_TOLD = {"broker-away", "queue-warning", "queue-critical"}
 
 
 def verdict_of(snapshot: Snapshot | None, settings: Settings) -> Verdict:
@@ -35,4 +50,23 @@ def verdict_of(snapshot: Snapshot | None, settings: Settings) -> Verdict:
         queues=snapshot.survey.queues,
         unknown=(away,) if away else (),
     )
-    return judge(report, settings, min_workers=1)
+    verdict = judge(report, settings, min_workers=1)
+    return replace(
+        verdict, found=worst_first((*verdict.found, *_heard(snapshot, settings, away is not None)))
+    )
+
+
+def _heard(snapshot: Snapshot, settings: Settings, is_away: bool) -> Iterator[Problem]:
+    """Yield what no question to broker and workers would show."""
+    silent = {
+        worker.hostname
+        for worker in snapshot.workers
+        if is_away or worker.silent_seconds >= RECENT_SECONDS
+    }
+    for condition in conditions(snapshot, settings).values():
+        if condition.kind in _TOLD or (
+            condition.kind == "worker-lost" and condition.subject in silent
+        ):
+            continue
+        sentence = sentence_of(condition.kind, condition.subject, tasks=condition.tasks)
+        yield Problem(Level.WARNING, printable(str(sentence)), sentence.about, sentence.subject)

@@ -30,7 +30,8 @@ class View:
     """What is known at ``at``, wall-clock seconds since the epoch.
 
     ``snapshot`` is None before the first shot. ``since`` is when the verdict changed last.
-    ``problem`` is what is wrong with the monitor itself, None if nothing.
+    ``problem`` is what is wrong with the monitor itself, None if nothing, and ``accepted_at`` when
+    metrics were accepted last, None if they never were.
     """
 
     at: float
@@ -38,12 +39,14 @@ class View:
     live: Live
     since: float | None = None
     problem: str | None = None
+    accepted_at: float | None = None
 
 
 class Views:
     """Takes each snapshot, as a ``SnapshotConsumer``, and shows what it adds up to.
 
-    ``peek`` is the camera's, and ``problem`` returns why the monitor is not healthy, or None. The
+    ``peek`` is the camera's, ``problem`` returns why the monitor is not healthy, or None, and
+    ``accepted_at`` when metrics were accepted last. ``broker`` is its URL, fit to be shown. The
     snapshots come in the camera's thread; all else is called in one other thread, one at a time.
     """
 
@@ -53,12 +56,16 @@ class Views:
         *,
         peek: Callable[[], Live],
         problem: Callable[[], str | None],
+        accepted_at: Callable[[], float | None] = lambda: None,
+        broker: str = "",
         default_queue: str = "celery",
         room: Room | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.settings = settings
         self.problem = problem
+        self.broker = broker
+        self._accepted_at = accepted_at
         self._peek = peek
         self._clock = clock
         self._lock = threading.Lock()  # of all that follows, for the time of adding up
@@ -89,6 +96,10 @@ class Views:
         if level is not self._level:
             self._level, self._since = level, snapshot.window.closed_at
 
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self._clock.wall()
+
     def view(self) -> View:
         """Return what is known now. Takes the state's lock for the moments of a peek."""
         live = self._peek()
@@ -99,6 +110,7 @@ class Views:
                 live=live,
                 since=self._since,
                 problem=self.problem(),
+                accepted_at=self._accepted_at(),
             )
 
     def metrics(self, *, scraper: str, openmetrics: bool) -> bytes:

@@ -23,7 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
     "distribution": set(),
     "errors": set(),
+    "moments": set(),
     "msgpack": set(),
+    "own_code": set(),
     "survey": set(),
     "redaction": set(),
     "process": {"errors", "redaction", "snapshot", "text"},
@@ -35,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # the flow
     "broker": GROUND | {"events"},
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
-    "state": GROUND | VALUES | {"events", "settings"},
+    "state": GROUND | VALUES | {"events", "own_code", "settings"},
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "objectives": {"liveness", "settings", "snapshot"},
@@ -51,12 +53,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "demo": GROUND | {"broker", "distribution"},
-    "provision": GROUND | {"catalog", "metrics", "settings", "sinks", "snapshot"},
+    "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
     "status": GROUND
     | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
     | {"survey"},
     "testing": {"clock", "sinks"},
-    "web": VALUES | {"catalog", "clock", "metrics", "settings", "status"},
+    "web": GROUND
+    | VALUES
+    | {"catalog", "history", "metrics", "moments", "own_code", "settings", "status"},
     # composition, and the doors
     "pipeline": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
@@ -79,8 +83,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "catalog", "liveness", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "history", "liveness", "metrics", "process"}
-    | {"probes", "provision", "schedules", "service"}
+    | {"broker", "catalog", "check", "demo", "history", "liveness", "metrics", "moments"}
+    | {"probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from event_monitor.status.report import Level, Report, Verdict, judge
+from event_monitor.status.report import Level, Problem, Report, Verdict, judge
 from event_monitor.survey import QueueDepth
 
 from .cluster import RUNNING, SETTINGS, W1, judged, queue, report
@@ -43,28 +43,31 @@ def test_every_problem_has_a_sentence_and_every_queue_a_level() -> None:
     )
 
     assert judged(found) == Verdict(
-        level=Level.CRITICAL,
-        problems=(
-            "no worker answers",
-            "queue celery: 1,500 waiting, the oldest for 2h 01m",
-            "the workers cannot be asked",
+        found=(
+            Problem(Level.CRITICAL, "no worker answers"),
+            Problem(
+                Level.CRITICAL,
+                "queue celery: 1,500 waiting, the oldest for 2h 01m",
+                "queue",
+                "celery",
+            ),
+            Problem(Level.UNKNOWN, "the workers cannot be asked"),
         ),
         queues=(None, Level.CRITICAL, None),
     )
+    assert judged(found).level is Level.CRITICAL
 
 
 def test_workers_that_cannot_be_read_are_unknown_not_missing() -> None:
     """Nobody is called dead; queues are judged all the same."""
     found = report(workers=None, unreadable="sqs has no remote control of workers")
 
-    assert judged(found) == Verdict(
-        level=Level.UNKNOWN,
-        problems=(
-            "nothing is known of the workers: sqs has no remote control of workers; "
-            "--no-probe-workers leaves them out",
-        ),
-        queues=(Level.OK,),
+    assert judged(found).level is Level.UNKNOWN
+    assert judged(found).problems == (
+        "nothing is known of the workers: sqs has no remote control of workers; "
+        "--no-probe-workers leaves them out",
     )
+    assert judged(found).queues == (Level.OK,)
 
 
 def test_how_many_workers_there_have_to_be() -> None:

@@ -1,0 +1,233 @@
+"""Rows: queues, workers and running tasks as lists show them, the worst first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..history import HOUR, Reader, TaskPoint
+from ..metrics.levels import Level, level_of
+from ..settings import Settings
+from ..snapshot import RunningTask, Snapshot, Window, WorkerState, WorkerStatus
+from ..status.phrases import duration
+from ..survey import QueueDepth, WorkerAnswer
+
+__all__ = [
+    "LongRun",
+    "QueueRow",
+    "Tone",
+    "WorkerRow",
+    "long_runs",
+    "queue_rows",
+    "worker_rows",
+]
+
+Tone = Literal["", "bad", "warn", "ok", "dim"]
+
+_TONES: dict[Level | None, Tone] = {Level.CRITICAL: "bad", Level.WARNING: "warn"}
+_NO_ANSWER = WorkerAnswer(hostname="")
+_WORST = {"bad": 0, "warn": 1, "": 2, "ok": 2, "dim": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue, how bad it is, and when it will be empty if all goes on as it does."""
+
+    queue: QueueDepth
+    tone: Tone
+    note: str = ""
+    outlook: str = "?"
+    grows: bool = False
+
+
+def queue_rows(snapshot: Snapshot | None, settings: Settings) -> list[QueueRow]:
+    """Return the queues, the worst first: by their limits, then by age, then by length."""
+    if snapshot is None:
+        return []
+    rates = _rates(snapshot.window)
+    rows = [
+        _queue_row(_with_rates(queue, rates.get(queue.name)), settings)
+        for queue in snapshot.survey.queues or ()
+    ]
+    return sorted(
+        rows,
+        key=lambda row: (
+            _WORST[row.tone],
+            -(row.queue.oldest_seconds or 0.0),
+            -(row.queue.ready or 0),
+            row.queue.name,
+        ),
+    )
+
+
+def _rates(window: Window) -> dict[str, tuple[float, float]]:
+    """Return how many tasks went into and out of each queue a second, as events tell.
+
+    Of a cluster that sends no task-sent nothing is known.
+    """
+    seconds = max(1.0, window.closed_at - window.opened_at)
+    counts: dict[str, list[int]] = {}
+    for _, queue, of in window.by_task_and_queue:
+        sums = counts.setdefault(queue, [0, 0])
+        sums[0] += of.sent
+        sums[1] += of.received
+    if not any(sent for sent, _ in counts.values()):
+        return {}
+    return {queue: (sent / seconds, out / seconds) for queue, (sent, out) in counts.items()}
+
+
+def _with_rates(queue: QueueDepth, rates: tuple[float, float] | None) -> QueueDepth:
+    """Return the queue with rates where the broker tells none, as Redis does not."""
+    if rates is None or queue.arrivals_per_second is not None:
+        return queue
+    return replace(queue, arrivals_per_second=rates[0], deliveries_per_second=rates[1])
+
+
+def _queue_row(queue: QueueDepth, settings: Settings) -> QueueRow:
+    tone = _TONES.get(level_of(queue, settings), "")
+    note = ""
+    if queue.missing:
+        note = "is not there"
+    elif queue.is_unread:
+        note, tone = "nobody reads it", tone or ("warn" if queue.ready else "")
+    outlook, grows = _outlook(queue)
+    return QueueRow(queue, tone, note, outlook, grows)
+
+
+def _outlook(queue: QueueDepth) -> tuple[str, bool]:
+    """Return when the queue will be empty, and whether it grows."""
+    if queue.ready is None:
+        return "?", False
+    if queue.ready == 0:
+        return "–", False
+    if queue.is_unread:
+        return "never", False
+    arrivals, deliveries = queue.arrivals_per_second, queue.deliveries_per_second
+    if arrivals is None or deliveries is None:
+        return "?", False
+    if arrivals > deliveries:
+        return "grows", True
+    if arrivals == deliveries:
+        return "never", False
+    return duration(queue.ready / (deliveries - arrivals)), False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker, what is the matter with it, and what it answered last."""
+
+    worker: WorkerStatus
+    state: str
+    tone: Tone
+    note: str = ""
+    answer: WorkerAnswer = _NO_ANSWER
+
+    @property
+    def active(self) -> int | None:
+        """Return how many tasks it runs."""
+        return self.worker.active if self.worker.active is not None else self.answer.active
+
+
+def worker_rows(
+    snapshot: Snapshot | None, *, orphans: Mapping[str, int] | None = None
+) -> list[WorkerRow]:
+    """Return the workers, the worst first. ``orphans``: how many tasks each that is gone left."""
+    if snapshot is None:
+        return []
+    answers = {answer.hostname: answer for answer in snapshot.survey.workers or ()}
+    draining = {loss.hostname: len(loss.orphans) for loss in snapshot.leaving}
+    stalled = frozenset(snapshot.survey.stalled or ())
+    rows = []
+    for worker in snapshot.workers:
+        name = worker.hostname
+        state, tone, note = _judged(
+            worker,
+            is_stalled=name in stalled,
+            draining=draining.get(name, 0),
+            orphans=(orphans or {}).get(name, 0),
+        )
+        rows.append(WorkerRow(worker, state, tone, note, answers.get(name, _NO_ANSWER)))
+    return sorted(rows, key=lambda row: (_WORST[row.tone], row.worker.hostname))
+
+
+def _judged(
+    worker: WorkerStatus, *, is_stalled: bool, draining: int, orphans: int
+) -> tuple[str, Tone, str]:
+    if worker.state is WorkerState.LOST:
+        return "lost", "bad", _tasks(orphans, "unfinished") if orphans else ""
+    if worker.state is WorkerState.OFFLINE:
+        if draining:
+            return "draining", "warn", _tasks(draining, "left")
+        return "offline", "dim", ""
+    if is_stalled:
+        return "stalled", "bad", "does nothing, and work waits"
+    if worker.is_shared:
+        return "online", "warn", f"{worker.processes} processes have this name"
+    if not worker.sends_task_events:
+        return "online", "warn", "sends no task events: start it with -E"
+    return "online", "ok", ""
+
+
+def _tasks(number: int, what: str) -> str:
+    return f"{number:,} {'task' if number == 1 else 'tasks'} {what}"
+
+
+# -- running tasks --------------------------------------------------------------------------------
+
+_LEAST_SECONDS = 10.0  # what runs for less is nobody's trouble
+_TIMES_USUAL = 10.0  # the median
+_LOOK_BACK_SECONDS = 86_400.0
+_MOST_NAMES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """A task that has been running for ``seconds``; ``usual``: 95 % of its name ran no longer."""
+
+    task: RunningTask
+    seconds: float
+    usual: float | None
+
+
+def long_runs(running: Sequence[RunningTask], *, at: float, reader: Reader) -> list[LongRun]:
+    """Return the tasks that run far longer than others of their name did in the last day.
+
+    That is beyond the 99th percentile of each hour, or beyond ten times the median.
+    """
+    found = []
+    names = list(dict.fromkeys(task.name for task in running if task.name))[:_MOST_NAMES]
+    points = {
+        name: reader.task_points(HOUR, name=name, since=at - _LOOK_BACK_SECONDS, until=at + 1)
+        for name in names
+    }
+    for task in running:
+        seconds = at - task.since
+        if seconds < _LEAST_SECONDS or task.name not in points:
+            continue
+        hours = points[task.name]
+        longest = _highest(point.runtime_p99 for point in hours)
+        median = _median(hours)
+        if longest is None or median is None:
+            continue
+        if seconds > longest or seconds > _TIMES_USUAL * median:
+            usual = _highest(point.runtime_p95 for point in hours)
+            found.append(LongRun(task, seconds, usual))
+    return found
+
+
+def _highest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _median(hours: Sequence[TaskPoint]) -> float | None:
+    """Return the median of the hours' medians, each as often as tasks succeeded in it."""
+    medians = sorted(
+        (point.runtime_p50, point.succeeded) for point in hours if point.runtime_p50 is not None
+    )
+    rest = sum(number for _, number in medians) / 2
+    for median, number in medians:
+        rest -= number
+        if rest <= 0:
+            return median
+    return None

@@ -1,0 +1,115 @@
+"""Words: how numbers, times and links stand on the page. Filters and functions of the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+
+from ..history import FailureGroup, Run
+from ..status.phrases import duration
+
+__all__ = ["FILTERS", "UNKNOWN", "count", "ended_links", "took", "url_maker"]
+
+UNKNOWN = "?"
+
+_FORMATS = {"clock": "%H:%M", "second": "%H:%M:%S", "full": "%Y-%m-%d %H:%M:%S"}
+
+
+def count(value: float | None) -> str:
+    """Return a count, or a rate with as many decimals as tell something."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, int) or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2g}"
+
+
+def took(seconds: float | None) -> str:
+    """Return how long something ran or waited, such as ``312 ms``, ``2.41 s`` or ``6m 12s``."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 0.001:
+        return "< 1 ms" if seconds > 0 else "0 ms"
+    if seconds < 1:
+        return f"{seconds * 1_000:.0f} ms"
+    return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
+
+
+def size(value: float | None) -> str:
+    """Return bytes, such as ``212 MB``."""
+    if value is None:
+        return UNKNOWN
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1_000 or unit == "GB":
+            return f"{value:,.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1_000
+    raise AssertionError
+
+
+def moment(at: float | None, how: str = "clock") -> str:
+    """Return a time in UTC; the page shows it by the clock of whoever looks."""
+    if at is None:
+        return UNKNOWN
+    try:
+        date = datetime.fromtimestamp(at, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return UNKNOWN
+    return Markup('<time datetime="{}" data-how="{}">{}</time>').format(
+        f"{date:%Y-%m-%dT%H:%M:%S.%fZ}", how, f"{date:{_FORMATS[how]}}"
+    )
+
+
+def short(task_id: str) -> str:
+    """Return an id's beginning, by which people tell two apart."""
+    return task_id if len(task_id) <= 13 else f"{task_id[:8]}…"
+
+
+def raised(what: Run | FailureGroup) -> str:
+    """Return an exception's class and message, each once."""
+    exception, message = what.exception or UNKNOWN, what.message
+    if not message or message.startswith(exception):
+        return message or exception
+    return f"{exception}: {message}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "count": count,
+    "duration": duration,
+    "moment": moment,
+    "raised": raised,
+    "short": short,
+    "size": size,
+    "took": took,
+}
+
+
+def url_maker(prefix: str) -> Callable[..., str]:
+    """Return what makes links: ``url("tasks", state="failed")``; what is None or empty is left out.
+
+    Names of queues, workers and tasks are in the query: a path may not be ``..``.
+    """
+
+    def url(page: str, **query: object) -> str:
+        pairs = [(name, value) for name, value in query.items() if value not in (None, "", ())]
+        text = urlencode(pairs, doseq=True, errors="replace")
+        return f"{prefix}/{page}?{text}" if text else f"{prefix}/{page}"
+
+    return url
+
+
+def ended_links(
+    links: tuple[tuple[str, str], ...], values: dict[str, str | None]
+) -> list[tuple[str, str]]:
+    """Return the links whose placeholders all have a value, with these put in."""
+    made = []
+    for name, link in links:
+        used = [key for key in values if f"{{{key}}}" in link]
+        if any(values[key] is None for key in used):
+            continue
+        for key in used:
+            link = link.replace(f"{{{key}}}", quote(values[key] or "", safe="", errors="replace"))
+        made.append((name, link))
+    return made
