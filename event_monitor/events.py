@@ -23,6 +23,7 @@ __all__ = [
     "CustomEvent",
     "DetailedTaskEvent",
     "Event",
+    "RelatedTaskEvent",
     "TaskEvent",
     "WorkerEvent",
     "decode",
@@ -50,6 +51,7 @@ AnyName: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 _Nodename: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _QueueName: TypeAlias = Annotated[str, msgspec.Meta(max_length=255)]
 _Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_RelativeId: TypeAlias = Annotated[str, msgspec.Meta(max_length=255)]
 _Eta: TypeAlias = Annotated[str, msgspec.Meta(max_length=100)]  # ISO 8601 has 32
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -120,7 +122,14 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     type: TaskType
 
 
-class DetailedTaskEvent(TaskEvent, frozen=True, gc=False, kw_only=True):
+class RelatedTaskEvent(TaskEvent, frozen=True, gc=False, kw_only=True):
+    """The same with the tasks that it descends from, which are decoded only for a history."""
+
+    root_id: _RelativeId | None = None  # sent, received: the first of all; its own id, if it is
+    parent_id: _RelativeId | None = None  # sent, received: the one that called it, or came before
+
+
+class DetailedTaskEvent(RelatedTaskEvent, frozen=True, gc=False, kw_only=True):
     """The same with what is decoded only if asked for: raw JSON, not validated."""
 
     args: msgspec.Raw = _NULL  # sent, received: their repr, which Celery cuts
@@ -160,14 +169,21 @@ _Decoders: TypeAlias = tuple[
     Callable[[_Body], Sequence[TaskEvent]],  # of a list
     Callable[[_Body], TaskEvent],
 ]
-_USUAL: _Decoders = (
-    msgspec.json.Decoder(list[TaskEvent]).decode,
-    msgspec.json.Decoder(TaskEvent).decode,
-)
-_DETAILED: _Decoders = (
-    msgspec.json.Decoder(list[DetailedTaskEvent]).decode,
-    msgspec.json.Decoder(DetailedTaskEvent).decode,
-)
+_DECODERS: Mapping[type[TaskEvent], _Decoders] = {
+    TaskEvent: (
+        msgspec.json.Decoder(list[TaskEvent]).decode,
+        msgspec.json.Decoder(TaskEvent).decode,
+    ),
+    RelatedTaskEvent: (
+        msgspec.json.Decoder(list[RelatedTaskEvent]).decode,
+        msgspec.json.Decoder(RelatedTaskEvent).decode,
+    ),
+    DetailedTaskEvent: (
+        msgspec.json.Decoder(list[DetailedTaskEvent]).decode,
+        msgspec.json.Decoder(DetailedTaskEvent).decode,
+    ),
+}
+_decode_usual = _DECODERS[TaskEvent][1]
 _decode_worker: Callable[[_Body], WorkerEvent] = msgspec.json.Decoder(WorkerEvent).decode
 _decode_custom: Callable[[_Body], CustomEvent] = msgspec.json.Decoder(CustomEvent).decode
 _split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -177,14 +193,14 @@ def decode(
     bodies: Iterable[bytes],
     *,
     on_invalid: Callable[[InvalidEvent], None],
-    detailed: bool = False,
+    task_event: type[TaskEvent] = TaskEvent,
 ) -> list[Event]:
     """Decode message bodies, each a JSON event or a JSON list of events, and keep their order.
 
     Calls ``on_invalid`` once for each invalid event and leaves it out. Never raises, whatever the
-    bytes. With ``detailed`` events of tasks are ``DetailedTaskEvent``s.
+    bytes. ``task_event`` is what events of tasks are decoded to, and so how much of them.
     """
-    decoders = _DETAILED if detailed else _USUAL
+    decoders = _DECODERS[task_event]
     decode_tasks = decoders[0]
     events: list[Event] = []
     for body in bodies:
@@ -231,7 +247,10 @@ def _decode_one(body: _Body, decoders: _Decoders) -> Event:
         raise InvalidEvent("not JSON", str(error)) from error
     try:
         if event.type in TASK_TYPES:
-            return decoders[1](body)
+            try:
+                return decoders[1](body)
+            except msgspec.ValidationError:  # what is decoded only if asked for costs no event
+                return _decode_usual(body)
         if event.type in WORKER_TYPES:
             return _decode_worker(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -18,7 +18,7 @@ from .broker.own_events import send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, SettingsError, UnavailableError
-from .events import Event
+from .events import DetailedTaskEvent, Event, RelatedTaskEvent, TaskEvent
 from .probes.books import Books
 from .probes.inspect import tasks_in_flight
 from .probes.join import join_survey
@@ -122,7 +122,7 @@ class Pipeline:
             on_blocked = staticmethod(pipeline.on_blocked)
             on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
-            decodes_details = pipeline._settings.decodes_details
+            task_event = _task_event(pipeline._settings)
             time_source = pipeline._clock
 
             def __init__(
@@ -208,6 +208,13 @@ class Pipeline:
             survey=replace(snapshot.survey, stalled=stalled, event_queue_length=waiting),
             missing=self._books.judge(snapshot, survey.queues, now=now),
         )
+
+
+def _task_event(settings: Settings) -> type[TaskEvent]:
+    """Return what events of tasks are decoded to: no more of them than is asked for."""
+    if settings.decodes_details:
+        return DetailedTaskEvent
+    return RelatedTaskEvent if settings.history else TaskEvent
 
 
 def _log_failure(sent: Future[None]) -> None:

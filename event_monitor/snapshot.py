@@ -187,6 +187,8 @@ class OrphanedTask:
 
     uuid: str
     name: str
+    root: str | None = None  # as those of an ``EndedTask``
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,8 @@ class EndedTask(NamedTuple):
     runtime: float | None = None  # seconds, as the worker says of a task that succeeded
     exception: str | None = None  # the class of what a run raised that failed or is retried
     place: str | None = None  # the innermost frame of the app's own code, where it was raised
+    root: str | None = None  # the id of the first task that it descends from, and
+    parent: str | None = None  # of the last; with a history, if it descends from any
     weight: float = 1.0  # how many of its kind it stands for, where only a sample is wanted
     details: tuple[tuple[str, bytes], ...] = ()
 

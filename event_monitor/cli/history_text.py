@@ -45,12 +45,19 @@ class HistoryText:
         return document, lines
 
     def task(self, task_id: str) -> _Answer:
-        """Return all runs of one task that were kept."""
+        """Return all runs of one task that were kept, and those of its children."""
         runs = self._reader.task(task_id)
+        children = self._reader.children(task_id)
         lines = [line for run in runs for line in _long(run)]
         if not runs:
             lines = [f"no run of {printable(task_id)} was kept"]
-        return {"runs": [_document(run) for run in runs]}, lines
+        if children:
+            lines += ["children", *(f"  {line}" for run in children for line in _short(run)), ""]
+        document: dict[str, object] = {
+            "runs": [_document(run) for run in runs],
+            "children": [_document(run) for run in children],
+        }
+        return document, lines
 
     def failures(self, wanted: RunFilter, *, limit: int) -> _Answer:
         """Return the groups of failures."""
@@ -108,6 +115,11 @@ def _long(run: Run) -> Iterator[str]:
     facts += [(name, _time(getattr(run, name))) for name in _TIMES]
     facts.append(("took", _UNKNOWN if run.runtime is None else _seconds(run.runtime)))
     facts.append(("retries", str(run.retries)))
+    facts += [
+        (name, relative)
+        for name, relative in (("parent", run.parent), ("root", run.root))
+        if relative is not None
+    ]
     if run.exception is not None:
         facts += [("exception", run.exception), ("place", run.place or _UNKNOWN)]
     if run.message is not None:

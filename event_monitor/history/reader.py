@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 
 from ..errors import UnavailableError
 from ..text import one_line
-from .schema import LaterVersionError, require_ours
+from .schema import EarlierVersionError, LaterVersionError, require_ours
 from .values import (
     HOUR,
     MINUTE,
@@ -39,7 +39,10 @@ FILE_NAME = "history.sqlite3"
 
 _BUSY_SECONDS = 1.0
 _MOST_LOOKED_AT = 20_000  # runs that one page looks at, whatever it searches for: some 100 ms
+_MOST_OF_A_TASK = 1_000  # runs
 _MOST_ROWS = 10_000  # of anything that is not paged
+
+_RUN = ", ".join(field.name for field in fields(Run))
 
 # What lower() of SQLite does: it knows no letters but those of ASCII.
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
@@ -101,7 +104,7 @@ class Reader:
         looked_at, values = _looked_at(wanted, before, most)
         # No second ORDER BY, which would have all of them sorted before the first is returned.
         rows = self._rows(
-            f"SELECT * FROM ({looked_at}) WHERE {rest} LIMIT ?",  # noqa: S608
+            f"SELECT {_RUN} FROM ({looked_at}) WHERE {rest} LIMIT ?",  # noqa: S608
             (*values, *more, limit + 1),
             _run,
         )
@@ -119,7 +122,30 @@ class Reader:
     def task(self, task_id: str) -> tuple[Run, ...]:
         """Return the runs of one task that are kept, the first one first."""
         return self._rows(
-            "SELECT * FROM run WHERE id = ? ORDER BY number LIMIT ?", (task_id, 1_000), _run
+            f"SELECT {_RUN} FROM run WHERE id = ? ORDER BY number LIMIT ?",  # noqa: S608
+            (task_id, _MOST_OF_A_TASK),
+            _run,
+        )
+
+    def family(self, root: str, *, limit: int = 200) -> tuple[Run, ...]:
+        """Return the runs of a task and of all that descend from it, oldest first.
+
+        ``root`` is that of one of them, or the id of one that descends from none.
+        """
+        each = "SELECT number FROM (SELECT number FROM run WHERE {} = ? ORDER BY number LIMIT ?)"
+        numbers = " UNION ALL ".join(map(each.format, ("id", "root")))
+        return self._rows(
+            f"SELECT {_RUN} FROM run WHERE number IN ({numbers}) ORDER BY number LIMIT ?",  # noqa: S608
+            (root, limit, root, limit, limit),
+            _run,
+        )
+
+    def children(self, task_id: str, *, limit: int = 200) -> tuple[Run, ...]:
+        """Return the runs of the tasks that this one called, or that follow it; oldest first."""
+        return self._rows(
+            f"SELECT {_RUN} FROM run WHERE parent = ? ORDER BY number LIMIT ?",  # noqa: S608
+            (task_id, limit),
+            _run,
         )
 
     def kept(self, *, since: float = 0.0) -> tuple[Kept, ...]:
@@ -357,6 +383,11 @@ def explained(path: Path | None) -> Iterator[None]:
     where = "the history" if path is None else f"the history {str(path)!r}"
     try:
         yield
+    except EarlierVersionError as error:
+        raise UnavailableError(
+            f"{where} was written by an earlier version of this program ({one_line(error)}); "
+            "its monitor brings it up to date when it starts."
+        ) from error
     except LaterVersionError as error:
         raise UnavailableError(
             f"{where} was written by a later version of this program ({one_line(error)}); "

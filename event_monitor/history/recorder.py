@@ -123,6 +123,8 @@ class Recorder:
                         how="failed",
                         ended=at,
                         worker=loss.hostname,
+                        root=orphan.root,
+                        parent=orphan.parent,
                     )
                     self._batch.add_row(Row(at, task, "orphaned"))
 

@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["MOST", "VERSION", "LaterVersionError", "prepare", "require_ours", "storable"]
+__all__ = [
+    "MOST",
+    "VERSION",
+    "EarlierVersionError",
+    "LaterVersionError",
+    "prepare",
+    "require_ours",
+    "storable",
+]
 
 _APPLICATION_ID = 0x45764869  # "EvHi" in the file's header: marks the file as ours
-VERSION = 1
+VERSION = 2
 MOST = 2**62  # a number beyond it is hostile, and SQLite takes none of more than 64 bits
+
+# Most runs descend from none, and cost nothing here.
+_RELATIVES = """
+    CREATE INDEX run_root ON run (root) WHERE root IS NOT NULL;
+    CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
+"""
 
 # AUTOINCREMENT: a number is never used again, so a page that was turned stays turned.
 # `at` is our clock, whatever the senders' show: by it rows get old.
@@ -37,13 +51,16 @@ _SCHEMA = f"""
         place TEXT,
         weight REAL NOT NULL,
         message TEXT,
-        details BLOB
+        details BLOB,
+        root TEXT,
+        parent TEXT
     );
     CREATE INDEX run_id ON run (id);
     CREATE INDEX run_state ON run (state);
     CREATE INDEX run_name ON run (name);
     CREATE INDEX run_worker ON run (worker);
     CREATE INDEX run_at ON run (at);
+{_RELATIVES}
     CREATE TABLE failure (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL,
@@ -131,6 +148,16 @@ _SCHEMA = f"""
 """
 
 
+_FROM_1 = f"""
+    BEGIN IMMEDIATE;
+    ALTER TABLE run ADD COLUMN root TEXT;
+    ALTER TABLE run ADD COLUMN parent TEXT;
+{_RELATIVES}
+    PRAGMA user_version = {VERSION};
+    COMMIT;
+"""
+
+
 class LaterVersionError(sqlite3.DatabaseError):
     """The file was written by a version of this program that came later."""
 
@@ -142,31 +169,45 @@ def storable(text: str | None) -> str | None:
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
+class EarlierVersionError(sqlite3.DatabaseError):
+    """The file was written by an earlier version; ``prepare`` brings it up to this one."""
+
+
 def require_ours(database: sqlite3.Connection) -> bool:
-    """Return whether the tables are there; False for an empty file.
+    """Return whether the tables are there, as this version has them; False for an empty file.
 
     Raises ``sqlite3.DatabaseError`` for a file that is damaged or not ours.
     """
+    version = _version(database)
+    if version is not None and version < VERSION:
+        raise EarlierVersionError(f"it is of version {version}, and this program reads {VERSION}")
+    return version is not None
+
+
+def _version(database: sqlite3.Connection) -> int | None:
+    """Return which version the tables are of; None for an empty file."""
     run = database.execute
     if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return False
+        return None
     if run("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
         raise sqlite3.DatabaseError("it is no history of this program")
-    version = run("PRAGMA user_version").fetchone()[0]
+    version: int = run("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise LaterVersionError(f"it is of version {version}, and this program reads {VERSION}")
-    if version != VERSION:
+    if version < 1:
         raise sqlite3.DatabaseError(f"it is of version {version}, which never was")
-    return True
+    return version
 
 
 def prepare(database: sqlite3.Connection, *, max_bytes: int) -> None:
     """Check that the file is ours and whole; make the tables in an empty one.
 
-    It never grows beyond ``max_bytes``, nor its log for long. Raises as ``require_ours`` does.
+    One of an earlier version is brought up to this one. It never grows beyond ``max_bytes``, nor
+    its log for long. Raises as ``require_ours`` does, but for an earlier version.
     """
     run = database.execute
-    has_tables = require_ours(database)
+    version = _version(database)
+    has_tables = version is not None
     if has_tables:
         damage = run("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
@@ -180,3 +221,5 @@ def prepare(database: sqlite3.Connection, *, max_bytes: int) -> None:
     run(f"PRAGMA max_page_count = {max(64, max_bytes // page_size)}")
     if not has_tables:
         database.executescript(_SCHEMA)
+    elif version == 1:
+        database.executescript(_FROM_1)

@@ -33,7 +33,8 @@ _OTHERS: GroupKey = (OTHER, OTHER, "")
 
 _COLUMNS = (
     *("at", "id", "name", "state", "worker", "queue", "sent", "received", "started", "ended"),
-    *("runtime", "retries", "exception", "place", "weight", "message", "details"),
+    *("runtime", "retries", "exception", "place", "weight", "root", "parent"),
+    *("message", "details"),
 )
 _INSERT_RUN = f"INSERT INTO run ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _ADD_KEPT = (
@@ -114,7 +115,7 @@ class Store:
                 storable(task.exception),
                 storable(task.place),
             ),
-            *(task.weight, message, _packed(texts)),
+            *(task.weight, storable(task.root), storable(task.parent), message, _packed(texts)),
         )
 
     def _count(self, key: GroupKey, failures: Failures) -> None:

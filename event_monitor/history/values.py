@@ -37,8 +37,9 @@ class Run:
 
     ``number`` grows in the order in which the ends arrived, at ``at`` by our clock; the other times
     are by the clocks of those who sent the events, and None is unknown. ``weight`` is how many runs
-    like this one it stands for: those that succeed are sampled. ``details`` has what was asked for:
-    traceback, args, kwargs, result.
+    like this one it stands for: those that succeed are sampled. ``root`` and ``parent`` are the ids
+    of the first and of the last task that it descends from; None: of none, as far as is known.
+    ``details`` has what was asked for: traceback, args, kwargs, result.
     """
 
     number: int
@@ -57,6 +58,8 @@ class Run:
     exception: str | None = None  # its class
     place: str | None = None  # the innermost frame of the app's own code
     weight: float = 1.0
+    root: str | None = None
+    parent: str | None = None
     message: str | None = None  # of the exception, if it was asked for
     details: tuple[tuple[str, str], ...] = ()
 

@@ -63,7 +63,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_blocked: Callable[[bool], None] | None = None  # nothing can come
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
-    decodes_details = False  # events of tasks with what is decoded only if asked for
+    task_event = ev.TaskEvent  # what events of tasks are decoded to: some have more than others
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
     echo_seconds = 10.0  # of silence, after which an event of our own has to come back
     time_source: Clock = SYSTEM_CLOCK  # `clock` is Celery's logical one
@@ -222,9 +222,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         else:
             echo.examine_silence()
         self._note_blocked(_FULL if is_full else _BLOCKED if echo.is_blocked else None)
-        received = ev.decode(
-            reading.bodies, on_invalid=self._invalid, detailed=self.decodes_details
-        )
+        received = ev.decode(reading.bodies, on_invalid=self._invalid, task_event=self.task_event)
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
         if (

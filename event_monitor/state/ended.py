@@ -12,7 +12,7 @@ import msgspec
 
 from .. import events as ev
 from ..snapshot import OTHER, UNKNOWN, EndedTask
-from .in_flight import NO_DETAILS, Details, InFlightTask
+from .in_flight import NO_DETAILS, Details, InFlightTask, relatives_of
 from .place import place_of
 
 __all__ = ["Ending", "WeighSuccess", "arguments_of", "ended_task", "frozen"]
@@ -61,6 +61,7 @@ def ended_task(ending: Ending, *, wanted: Collection[str] = ()) -> EndedTask:
     how = _HOW[event.type]
     details = task.details or NO_DETAILS
     first_received = details.first_received_at
+    root, parent = relatives_of(task)
     has_raised = how in ("failed", "retried")
     return EndedTask(
         id=event.uuid,
@@ -76,6 +77,8 @@ def ended_task(ending: Ending, *, wanted: Collection[str] = ()) -> EndedTask:
         runtime=event.runtime,
         exception=_exception_of(event) if has_raised else None,
         place=_place_in(bytes(event.traceback)) if has_raised else None,
+        root=root,
+        parent=parent,
         weight=weight,
         details=_details(details, event, wanted) if wanted else (),
     )

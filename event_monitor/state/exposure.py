@@ -16,6 +16,7 @@ from ..snapshot import (
     WorkerStatus,
 )
 from .aggregator import Loss
+from .in_flight import relatives_of
 from .window import OpenWindow
 
 __all__ = ["Exposure"]
@@ -80,6 +81,9 @@ def _worker_losses(losses: Sequence[Loss]) -> Iterator[WorkerLoss]:
             yield WorkerLoss(
                 hostname=departure.hostname,
                 silent_seconds=departure.silent_seconds,
-                orphans=tuple(OrphanedTask(task.uuid, task.name or UNKNOWN) for task in unfinished),
+                orphans=tuple(
+                    OrphanedTask(task.uuid, task.name or UNKNOWN, *relatives_of(task))
+                    for task in unfinished
+                ),
                 said_goodbye=departure.said_goodbye,
             )

@@ -27,10 +27,12 @@ __all__ = [
     "InFlightTask",
     "InFlightTasks",
     "Owner",
+    "RelatedTask",
     "Run",
     "Sending",
     "first_start",
     "oldest_of",
+    "relatives_of",
 ]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
@@ -119,6 +121,21 @@ class InFlightTask(msgspec.Struct, gc=False):
         if self.details is None:
             self.details = Details(first_received_at=self.received_at)
         return self.details
+
+
+class RelatedTask(InFlightTask, gc=False):
+    """The same, made where there is a history: with the ids of the tasks that it descends from.
+
+    None: of none, as far as is known.
+    """
+
+    root: str | None = None
+    parent: str | None = None
+
+
+def relatives_of(task: InFlightTask) -> tuple[str | None, str | None]:
+    """Return the ids of the first task, and of the last, that this one descends from."""
+    return (task.root, task.parent) if isinstance(task, RelatedTask) else (None, None)
 
 
 class Run(NamedTuple):

@@ -12,7 +12,7 @@ from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
 from .ended import Ending, WeighSuccess, frozen
-from .in_flight import Details, InFlightTask, InFlightTasks, Sending
+from .in_flight import Details, InFlightTask, InFlightTasks, RelatedTask, Sending
 from .overtaken import Overtaken
 from .window import OpenWindow, TaskCounters
 
@@ -51,6 +51,7 @@ class Runs:
         )
         self.ended: list[Ending] | None = [] if keep_ended else None
         self.running: dict[str, InFlightTask] = {}
+        self._new_task = RelatedTask if keep_ended and settings.history else InFlightTask
         self._find, self._take = self.in_flight.get, self.in_flight.pop
         self._recently_ended = self.in_flight.recently_ended
         self._note = self._recently_ended.note
@@ -130,8 +131,9 @@ class Runs:
     def _make(
         self, uuid: str, name: str | None, hostname: str | None, queue: str | None = None
     ) -> InFlightTask:
-        task = InFlightTask(uuid, self.cells.find(name, hostname, self.window, queue))
-        if name is not None and task.cell.name != name:
+        cell = self.cells.find(name, hostname, self.window, queue)
+        task = self._new_task(uuid, cell)
+        if name is not None and cell.name != name:
             task.detail().name = name[:_LONGEST_NAME]
         return task
 

@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..snapshot import UNKNOWN
 from .cells import Route
 from .ended import Ending, WeighSuccess, arguments_of
-from .in_flight import NO_DETAILS, InFlightTask, Sending
+from .in_flight import NO_DETAILS, InFlightTask, RelatedTask, Sending
 from .loss_meter import LossMeter
 from .runs import Runs
 from .window import MAX_TYPES, OpenWindow, TaskCounters
@@ -60,6 +60,9 @@ class TaskEvents(Runs):
             "task-rejected": self._on_rejected,
             "task-cancelled": self._on_cancelled,
         }
+        if keep_ended and settings.history:
+            self.observers["task-sent"] = self._on_sent_related
+            self.observers["task-received"] = self._on_received_related
         if keep_ended and {"args", "kwargs"}.intersection(settings.history_details):
             for type_ in ("task-sent", "task-received"):
                 self.observers[type_] = partial(self._with_arguments, self.observers[type_])
@@ -140,7 +143,15 @@ class TaskEvents(Runs):
                 event.queue, uuid, sent_at=sent_at, eta=details.eta, heard_at=heard_at
             )
 
-    def _on_received(self, event: ev.TaskEvent, now: float) -> None:
+    def _on_sent_related(self, event: ev.TaskEvent, now: float) -> None:
+        """Count a task that is sent, and remember which it descends from."""
+        self._on_sent(event, now)
+        if isinstance(event, ev.RelatedTaskEvent):
+            self._relate(event)
+
+    def _on_received(
+        self, event: ev.TaskEvent, now: float, new_task: type[InFlightTask] = InFlightTask
+    ) -> None:
         del now
         uuid, name, hostname = event.uuid, event.name, event.hostname
         task = self._find(uuid)
@@ -151,7 +162,7 @@ class TaskEvents(Runs):
                 cell, task.worker = task.cell, hostname
                 task.pid, task.received_at = event.pid, event.timestamp
             else:
-                task = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
+                task = new_task(uuid, cell, hostname, event.pid, event.timestamp)
                 self.in_flight[uuid] = task
             if event.retries:
                 self._join_late(task, event.retries)
@@ -163,6 +174,20 @@ class TaskEvents(Runs):
         (cell.counters or self.cells.open(cell, self.window)).received += 1
         if event.eta:
             task.detail().eta = ev.epoch_of(event.eta)
+
+    def _on_received_related(self, event: ev.TaskEvent, now: float) -> None:
+        """Count a task that is received, and remember which it descends from."""
+        self._on_received(event, now, RelatedTask)
+        if isinstance(event, ev.RelatedTaskEvent):
+            self._relate(event)
+
+    def _relate(self, event: ev.RelatedTaskEvent) -> None:
+        uuid, root, parent = event.uuid, event.root_id, event.parent_id
+        if parent is None and (root is None or root == uuid):
+            return
+        task = self._find(uuid)
+        if isinstance(task, RelatedTask):
+            task.root, task.parent = root if root != uuid else None, parent
 
     def _with_arguments(
         self, observe: Callable[[Any, float], None], event: ev.TaskEvent, now: float

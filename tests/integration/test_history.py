@@ -32,6 +32,7 @@ FAILING = {
     "overrun": (1, "TimeLimitExceeded", None),
 }
 SUCCEEDING = {"succeed": 5, "retry_then_succeed": 3}
+CALLED = 2  # tasks that `call` calls
 COUNTS = ("sent", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
 
 
@@ -96,6 +97,7 @@ def test_failures_are_those_of_the_script(
     for name, (times, _, _) in FAILING.items():
         for _ in range(times):
             client.tasks[f"proj.{name}"].delay()
+    caller = client.tasks["proj.call"].delay().id
     slept = client.tasks["proj.sleep_for"].delay(0.01).id
     for name, times in SUCCEEDING.items():
         for _ in range(times):
@@ -103,17 +105,19 @@ def test_failures_are_those_of_the_script(
     wait_until(
         lambda: (
             len({event["uuid"] for event in witness.events(type="task-failed")}) >= 9
-            and len(witness.events(type="task-succeeded")) >= 9
+            and len(witness.events(type="task-succeeded")) >= 10 + CALLED
         ),
         PATIENCE,
         "all have ended",
     )
     wait_until(
-        lambda: len(history(state_dir)["runs"]) >= 18 + RETRIES * 5, PATIENCE, "they are kept"
+        lambda: len(history(state_dir)["runs"]) >= 19 + CALLED + RETRIES * 5,
+        PATIENCE,
+        "they are kept",
     )
     wait_until(
         lambda: (
-            cloudwatch.sum("TasksFailed") + cloudwatch.sum("TasksSucceeded") >= 18
+            cloudwatch.sum("TasksFailed") + cloudwatch.sum("TasksSucceeded") >= 19 + CALLED
             and of_the_hour(state_dir) == published(cloudwatch)
         ),
         PATIENCE,
@@ -132,11 +136,15 @@ def test_failures_are_those_of_the_script(
         "ValueError('as pl**ed')"
     }
     kept = {str(one["state"]): (one["ended"], one["kept"]) for one in history(state_dir)["kept"]}
-    assert kept == {"succeeded": (9, 9), "failed": (9, 9), "retried": (RETRIES * 5,) * 2}
+    assert kept == {"succeeded": (12, 12), "failed": (9, 9), "retried": (RETRIES * 5,) * 2}
 
     (run,) = history(state_dir, "show", slept)["runs"]
     assert (run["name"], run["state"], run["queue"]) == ("proj.sleep_for", "succeeded", "celery")
     assert run["details"] == {"args": "(0.01,)", "result": "None"}
+    children = history(state_dir, "show", caller)["children"]
+    assert [
+        (child["name"], child["state"], child["root"], child["parent"]) for child in children
+    ] == [("proj.succeed", "succeeded", caller, caller)] * CALLED
     exhausted = history(state_dir, "--task", "proj.exhaust", "--state", "failed")["runs"]
     runs = history(state_dir, "show", str(exhausted[0]["id"]))["runs"]
     assert [(one["state"], one["retries"]) for one in runs] == [

@@ -31,6 +31,12 @@ def elsewhere() -> None:
     """Return; the task is routed to a queue of its own."""
 
 
+def call(self: Task[..., Any]) -> None:
+    """Call two tasks."""
+    for _ in range(2):
+        self.app.tasks["proj.succeed"].delay()
+
+
 def fail() -> None:
     """Raise an exception."""
     raise ValueError("as planned")
@@ -135,6 +141,7 @@ def build(environ: Mapping[str, str]) -> Celery:
         }
     for function in (succeed, elsewhere, fail, fail_oddly, ignore, sleep_for, hold):
         app.task(function, name=f"proj.{function.__name__}")
+    app.task(call, name="proj.call", bind=True)
     app.task(retry_then_succeed, name="proj.retry_then_succeed", bind=True)
     app.task(exhaust, name="proj.exhaust", bind=True)
     app.task(hold, name="proj.hold_late", acks_late=True)

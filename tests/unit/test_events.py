@@ -26,6 +26,10 @@ def decode(body: bytes) -> tuple[list[ev.Event], list[str]]:
     return ev.decode([body], on_invalid=invalid.append), [error.kind for error in invalid]
 
 
+def refuse(error: InvalidEvent) -> None:
+    raise error
+
+
 def test_one_event_is_decoded_to_its_type() -> None:
     """Fields that nothing is counted by are skipped."""
     body = json.dumps({**STARTED, "utcoffset": -9, "args": "(1,)", "kwargs": {"x": [1]}}).encode()
@@ -46,6 +50,29 @@ def test_a_workers_version_is_known_however_the_event_comes(said: object, versio
     for event in (decoded, converted):
         assert isinstance(event, ev.WorkerEvent)
         assert ev.software_version(event) == version
+
+
+RECEIVED = {**STARTED, "type": "task-received", "name": "proj.add"}
+
+
+def test_relatives_are_decoded_only_if_asked_for() -> None:
+    """By a class of its own, so that nobody else pays."""
+    body = json.dumps([{**RECEIVED, "root_id": "u0", "parent_id": None}, STARTED]).encode()
+    received, started = ev.decode([body], on_invalid=refuse, task_event=ev.RelatedTaskEvent)
+    assert isinstance(received, ev.RelatedTaskEvent)
+    assert (received.root_id, received.parent_id) == ("u0", None)
+    assert isinstance(started, ev.RelatedTaskEvent)
+    assert (started.root_id, started.parent_id) == (None, None)
+    assert type(decode(body)[0][0]) is ev.TaskEvent
+
+
+@pytest.mark.parametrize("wrong", [5, [], "x" * 256, {"a": 1}], ids=repr)
+def test_relatives_that_are_no_ids_cost_no_event(wrong: object) -> None:
+    """It counts as it would where nobody asks for them."""
+    events: list[object] = [{**RECEIVED, "root_id": wrong}, {**RECEIVED, "parent_id": wrong}]
+    for body in (json.dumps(events).encode(), *(json.dumps(one).encode() for one in events)):
+        decoded = ev.decode([body], on_invalid=refuse, task_event=ev.RelatedTaskEvent)
+        assert decoded == decode(body)[0]
 
 
 def test_a_list_is_decoded_in_order() -> None:

@@ -91,6 +91,26 @@ def test_one_task_is_shown_with_its_runs_and_details(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "no run of nobody was kept\n")
 
 
+def test_a_task_is_shown_with_its_parent_and_its_children(tmp_path: Path) -> None:
+    """So that one can go on from there."""
+    keep(
+        tmp_path,
+        ended("u1", "failed", root="u0", parent="ua"),
+        ended("u2", "failed", root="u0", parent="u1"),
+        ended("u3", runtime=1.0, root="u0", parent="u2"),
+    )
+    text = shown(tmp_path, "show", "u1")
+    assert "  parent     ua\n  root       u0\n" in text
+    assert text.endswith(
+        "children\n"
+        "  2023-11-14T22:13:20Z failed           ? u2 shop.pay on celery@one\n"
+        "      ValueError at /app/shop.py:3 in pay\n\n"
+    )
+    document = json.loads(shown(tmp_path, "show", "u1", "--json"))
+    (run,), (child,) = document["runs"], document["children"]
+    assert (run["root"], run["parent"], child["id"], child["parent"]) == ("u0", "ua", "u2", "u1")
+
+
 def test_failures_and_incidents_are_listed(tmp_path: Path) -> None:
     """In groups, and with what is still so."""
     keep(tmp_path, *(ended(f"u{number}", "failed") for number in range(1_200)))

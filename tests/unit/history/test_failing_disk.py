@@ -14,6 +14,7 @@ import pytest
 
 from event_monitor.errors import UnavailableError
 from event_monitor.history import FILE_NAME, Reader
+from event_monitor.history.schema import VERSION
 from event_monitor.snapshot import TaskCounts
 from event_monitor.testing import FakeClock
 
@@ -132,7 +133,7 @@ def test_a_file_of_a_later_version_is_said_to_be_one(
     history = open_history()
     history.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
 
     with pytest.raises(UnavailableError, match="was written by a later version"):
         read()

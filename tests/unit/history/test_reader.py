@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,58 @@ def test_runs_are_filtered(open_history: OpenHistory, read: Read, clock: FakeClo
     assert ids(reader, since=NOW + 100) == []
     assert ids(reader, until=NOW - 100) == []
     assert ids(reader, states=("failed",), text="shop.py", since=NOW + 1) == ["u2"]
+
+
+def test_a_family_is_all_that_descend_from_one(open_history: OpenHistory, read: Read) -> None:
+    """Oldest first, each run, and no more than are asked for."""
+    history = open_history()
+    history.on_tasks(
+        [
+            ended("child", "retried", root="root", parent="root"),
+            ended("other", "failed"),
+            ended("root", "succeeded"),
+            ended("child", "failed", root="root", parent="root"),
+            ended("grandchild", "revoked", root="root", parent="child"),
+            ended("in-a-group", "failed", root="root"),
+        ]
+    )
+    history.flush()
+    reader = read()
+
+    family = ["child", "root", "child", "grandchild", "in-a-group"]
+    assert [run.id for run in reader.family("root")] == family
+    assert [run.id for run in reader.family("root", limit=3)] == family[:3]
+    assert [run.id for run in reader.family("other")] == ["other"]
+    assert reader.family("nobody") == ()
+    assert [run.id for run in reader.children("root")] == ["child", "child"]
+    assert [run.id for run in reader.children("root", limit=1)] == ["child"]
+    (grandchild,) = reader.children("child")
+    assert (grandchild.id, grandchild.root, grandchild.parent) == ("grandchild", "root", "child")
+    (root,) = reader.task("root")
+    assert (root.root, root.parent) == (None, None)
+
+
+def test_a_file_of_an_earlier_version_goes_on(
+    open_history: OpenHistory, read: Read, tmp_path: Path
+) -> None:
+    """Nothing in it is lost; until its monitor starts, it is said what to do."""
+    history = open_history()
+    history.on_tasks([ended("u1", "failed")])
+    history.flush()
+    history.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        database.executescript(
+            "DROP INDEX run_root; DROP INDEX run_parent; ALTER TABLE run DROP COLUMN root; "
+            "ALTER TABLE run DROP COLUMN parent; PRAGMA user_version = 1;"
+        )
+    with pytest.raises(UnavailableError, match=r"an earlier version .* when it starts"):
+        read()
+
+    history = open_history()
+    history.on_tasks([ended("u2", "failed", root="u1", parent="u1")])
+    history.flush()
+    assert [run.id for run in read().family("u1")] == ["u1", "u2"]
+    assert [path.name for path in tmp_path.glob("*.corrupt-*")] == []
 
 
 def test_pages_have_each_run_once(open_history: OpenHistory, read: Read) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from event_monitor import events as ev
 from event_monitor.settings import Settings
-from event_monitor.snapshot import EndedTask, Snapshot, TaskCounts
+from event_monitor.snapshot import BrokerLink, EndedTask, OrphanedTask, Snapshot, TaskCounts
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
-from ...support.making import W1, task
+from ...support.making import W1, beat, task
 
 DETAILS = ("message", "traceback", "args", "kwargs", "result")
 TRACEBACK = 'Traceback (most recent call last):\n  File "/app/shop.py", line 3, in pay\n    x\nE\n'
@@ -28,6 +28,13 @@ def detailed(what: str, **fields: Any) -> ev.DetailedTaskEvent:
     usual = task(what)
     names = usual.__struct_fields__
     return ev.DetailedTaskEvent(**{name: getattr(usual, name) for name in names}, **fields)
+
+
+def related(what: str, *, root: str | None, parent: str | None = None) -> ev.RelatedTaskEvent:
+    """Return a task event as it is decoded for a history."""
+    usual = task(what)
+    known = {name: getattr(usual, name) for name in usual.__struct_fields__}
+    return ev.RelatedTaskEvent(**known, root_id=root, parent_id=parent)
 
 
 @pytest.fixture
@@ -154,6 +161,50 @@ def test_what_is_too_long_to_be_celerys_is_left_out(clock: FakeClock) -> None:
     assert ended[0].worker == W1
 
 
+@pytest.mark.parametrize("first", ["sent", "received"])
+@pytest.mark.parametrize(
+    ("root", "parent", "known"),
+    [
+        ("u0", "u0", ("u0", "u0")),
+        ("u0", "ua", ("u0", "ua")),
+        ("u0", None, ("u0", None)),
+        ("u1", None, (None, None)),
+        (None, None, (None, None)),
+    ],
+)
+def test_a_task_is_handed_over_with_those_that_it_descends_from(
+    clock: FakeClock, first: str, root: str | None, parent: str | None, known: object
+) -> None:
+    """Each run that ends; that the first task is its own root goes without saying."""
+    state, ended = watched(clock)
+    state.observe([related(first, root=root, parent=parent), task("started"), task("retried")])
+    state.observe([task("started"), task("succeeded")])
+    assert [(one.how, (one.root, one.parent)) for one in ended] == [
+        ("retried", known),
+        ("succeeded", known),
+    ]
+
+
+def test_an_orphaned_task_has_them_too(clock: FakeClock) -> None:
+    """They are in the snapshot that tells of its worker's death."""
+    state, _ = watched(clock)
+    state.change_link(BrokerLink.LISTENING)
+    state.observe([beat(), related("received", root="u0", parent="ua"), task("started")])
+    clock.advance(1_000)
+    (loss,) = state.freeze_while(state.expose).develop().losses
+    assert loss.orphans == (OrphanedTask("u1", "proj.add", "u0", "ua"),)
+
+
+def test_relatives_change_no_count(clock: FakeClock) -> None:
+    """The same window, whatever tasks descend from."""
+    windows = []
+    for decoded in (related("received", root="u0", parent="ua"), task("received")):
+        state, _ = watched(clock)
+        state.observe([decoded, task("started"), task("succeeded", runtime=0.1)])
+        windows.append(state.freeze_while(state.expose).develop().window.tasks)
+    assert windows[0] == windows[1]
+
+
 def test_only_a_detailed_decoder_reads_arguments() -> None:
     """The usual one skips them."""
     body = (
@@ -167,12 +218,14 @@ def test_only_a_detailed_decoder_reads_arguments() -> None:
         raise error
 
     usual = ev.decode([body], on_invalid=refuse)
-    received, succeeded = ev.decode([body], on_invalid=refuse, detailed=True)
+    received, succeeded = ev.decode([body], on_invalid=refuse, task_event=ev.DetailedTaskEvent)
     assert [type(event) for event in usual] == [ev.TaskEvent] * 2
     assert isinstance(received, ev.DetailedTaskEvent)
     assert isinstance(succeeded, ev.DetailedTaskEvent)
     assert (bytes(received.args), bytes(succeeded.result)) == (b'"(1,)"', b'"42"')
-    (alone,) = ev.decode([body[1:].partition(b"}, ")[0] + b"}"], on_invalid=refuse, detailed=True)
+    (alone,) = ev.decode(
+        [body[1:].partition(b"}, ")[0] + b"}"], on_invalid=refuse, task_event=ev.DetailedTaskEvent
+    )
     assert isinstance(alone, ev.DetailedTaskEvent)
 
 
