@@ -152,6 +152,7 @@ _FROM_1 = f"""
     BEGIN IMMEDIATE;
     ALTER TABLE run ADD COLUMN root TEXT;
     ALTER TABLE run ADD COLUMN parent TEXT;
+    ALTER TABLE task_point ADD COLUMN runtime_p99 REAL;
 {_RELATIVES}
     PRAGMA user_version = {VERSION};
     COMMIT;

@@ -42,6 +42,7 @@ def task_document(reader: Reader, view: View, task_id: str) -> Document | None:
         "id": task_id,
         "running": None if running is None else running_item(running, at=view.live.taken_at),
         "runs": [_of_run(run) for run in runs],
+        "children": [_of_run(run) for run in reader.children(task_id)],
     }
 
 

@@ -206,6 +206,7 @@ class Pages:
         task_id = query.get("id", "")
         with self._past.reader() as reader:
             runs = reader.task(task_id)
+            children = reader.children(task_id, limit=_SHOWN_RUNS)
         running = next((task for task in view.live.running if task.id == task_id), None)
         if not runs and running is None:
             raise HTTPException(
@@ -225,7 +226,9 @@ class Pages:
             "running": running,
             "runs": [_Told(run) for run in reversed(runs)],
             "links": ended_links(self._settings.http_links, texts),
-            "family": None,
+            "parent": last.parent if last else None,
+            "root": last.root if last else None,
+            "children": children,
         }
 
     def _queues(self, view: View, query: QueryParams) -> Values:

@@ -111,7 +111,8 @@ def test_a_file_of_an_earlier_version_goes_on(
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         database.executescript(
             "DROP INDEX run_root; DROP INDEX run_parent; ALTER TABLE run DROP COLUMN root; "
-            "ALTER TABLE run DROP COLUMN parent; PRAGMA user_version = 1;"
+            "ALTER TABLE run DROP COLUMN parent; "
+            "ALTER TABLE task_point DROP COLUMN runtime_p99; PRAGMA user_version = 1;"
         )
     with pytest.raises(UnavailableError, match=r"an earlier version .* when it starts"):
         read()
@@ -193,6 +194,7 @@ def test_series_have_each_minute_and_hour(open_history: OpenHistory, read: Read)
     assert points(HOUR) == [(hour, "", 21, 2, 9.0)]
     (first, _) = read().task_points(MINUTE, since=minute, until=minute + 120)
     assert (first.runtime_sum, first.runtime_p50, first.runtime_max) == (37.0, 1.0, 9.0)
+    assert (first.runtime_p95, first.runtime_p99) == (9.0, 9.0)
     assert (first.wait_p50, first.wait_max) == (1.0, 1.0)
 
 
