@@ -60,7 +60,7 @@ const Clock = (() => {
       const fresh = page.getElementById("main");
       if (fresh === null || isPaused) return;
       Clock.localise(fresh);
-      Idiomorph.morph(main, fresh, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: keep });
+      Idiomorph.morph(main, fresh, { ignoreActiveValue: true, callbacks: keep });
       uncover();
       Charts.drawAll();
     } catch (error) {
