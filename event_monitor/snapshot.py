@@ -105,6 +105,7 @@ class ExceptionCounts:
     exception: str
     failed: int = 0  # of the failed tasks
     retried: int = 0  # of the runs that ended in a retry
+    worker: str | None = None  # None: on whichever, or on one that is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Window:
     ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
     for every known task name, in the order they were first seen, zeros included; the others have
     what was counted only. ``by_task_and_queue`` has times only if `http` is set. A queue is
-    ``unknown`` where nothing tells it. ``exceptions`` are counted if they were asked for.
+    ``unknown`` where nothing tells it. ``exceptions`` are counted if they were asked for; they are
+    by worker, and there is a ``by_task_queue_and_worker``, if `http_hostname_label` needs it.
     """
 
     opened_at: float
@@ -132,6 +134,7 @@ class Window:
     by_worker: tuple[tuple[str, TaskCounts], ...] = ()
     by_queue: tuple[tuple[str, TaskCounts], ...] = ()
     by_task_and_queue: tuple[tuple[str, str, TaskCounts], ...] = ()  # name, queue
+    by_task_queue_and_worker: tuple[tuple[str, str, str | None, TaskCounts], ...] = ()
     exceptions: tuple[ExceptionCounts, ...] = ()
     custom_events: tuple[tuple[str, int], ...] = ()
     event_delay: Distribution = NO_VALUES
@@ -466,7 +469,7 @@ class RunningTask:
 class Live:
     """The open window so far, without closing it: for who looks between two shots.
 
-    ``tasks`` and the two that follow are as those of a window, but that ``tasks`` have no times;
+    ``tasks`` and the three that follow are as those of a window, but that ``tasks`` have no times;
     ``running`` the 200 tasks that have been running longest, oldest first, of ``running_count``.
     """
 
@@ -474,6 +477,7 @@ class Live:
     opened_at: float
     tasks: tuple[tuple[str, TaskCounts], ...] = ()
     by_task_and_queue: tuple[tuple[str, str, TaskCounts], ...] = ()
+    by_task_queue_and_worker: tuple[tuple[str, str, str | None, TaskCounts], ...] = ()
     exceptions: tuple[ExceptionCounts, ...] = ()
     running: tuple[RunningTask, ...] = ()
     running_count: int = 0

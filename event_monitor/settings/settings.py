@@ -276,6 +276,12 @@ class Settings:
         "Names by which the page is called, besides localhost and any IP address.",
     )
     http_prefix: str = _setting("", PREFIX, "Path before all others, as a proxy passes it on.")
+    http_hostname_label: str = _setting(
+        "generic",
+        choice("generic", "host", "node"),
+        "What `hostname` is on counts and times in `/metrics`: the same for all, the part of the "
+        "worker's nodename after the @, or all of it. Each worker takes lines of its own then.",
+    )
     http_links: tuple[tuple[str, str], ...] = _setting(
         (),
         LINKS,
@@ -324,6 +330,11 @@ class Settings:
     def decodes_details(self) -> bool:
         """Return whether the history asks for what is usually not decoded."""
         return self.history and not {"args", "kwargs", "result"}.isdisjoint(self.history_details)
+
+    @property
+    def counts_by_host(self) -> bool:
+        """Return whether what is shown of tasks is told apart by worker."""
+        return bool(self.http) and self.http_hostname_label != "generic"
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

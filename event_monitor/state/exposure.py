@@ -34,6 +34,7 @@ class Exposure:
     closed_at: float  # wall clock, seconds since the epoch
     known_names: tuple[str, ...]
     times_by_pair: bool  # whether times of each name and queue are asked for
+    by_host: bool  # whether these are also told apart by worker
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
     leaving: tuple[Loss, ...]
@@ -54,7 +55,10 @@ class Exposure:
         given_up = self.give_up(self.losses)
         return Snapshot(
             window=self.window.freeze(
-                self.closed_at, self.known_names, times_by_pair=self.times_by_pair
+                self.closed_at,
+                self.known_names,
+                times_by_pair=self.times_by_pair,
+                by_host=self.by_host,
             ),
             workers=self.workers,
             losses=losses,

@@ -45,7 +45,7 @@ class Runs:
         self.cells = Cells(
             max_names=settings.max_task_names,
             idle_seconds=settings.idle_series_seconds,
-            by_worker=bool(settings.by_worker),
+            by_worker=bool(settings.by_worker) or settings.counts_by_host,
             route=route,
             objectives=settings.objectives,
         )

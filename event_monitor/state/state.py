@@ -40,7 +40,7 @@ from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
 from .process import Process
-from .window import OpenWindow, totals_by_name, totals_by_pair
+from .window import OpenWindow, totals_by_name, totals_by_pair, totals_by_worker
 
 __all__ = ["State", "TaskConsumer"]
 
@@ -94,6 +94,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
         )
         self._times_by_pair = bool(settings.http)
+        self._by_host = settings.counts_by_host
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -232,6 +233,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             closed_at=wall,
             known_names=tuple(aggregator.cells.names),
             times_by_pair=self._times_by_pair,
+            by_host=self._by_host,
             workers=roster.collect(now=now),
             losses=aggregator.take_losses(),
             now=now,
@@ -317,7 +319,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             opened_at=window.opened_at,
             tasks=totals_by_name(window),
             by_task_and_queue=totals_by_pair(window),
-            exceptions=window.exceptions(),
+            by_task_queue_and_worker=totals_by_worker(window) if self._by_host else (),
+            exceptions=window.exceptions(by_worker=self._by_host),
             running=tuple(
                 RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
                 for task, since in running

@@ -21,7 +21,14 @@ from ..snapshot import (
     total,
 )
 
-__all__ = ["MAX_TYPES", "OpenWindow", "TaskCounters", "totals_by_name", "totals_by_pair"]
+__all__ = [
+    "MAX_TYPES",
+    "OpenWindow",
+    "TaskCounters",
+    "totals_by_name",
+    "totals_by_pair",
+    "totals_by_worker",
+]
 
 _MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
@@ -230,24 +237,31 @@ class OpenWindow:
         for *_, counters in self.cells:
             counters.compact()
 
-    def exceptions(self) -> tuple[ExceptionCounts, ...]:
-        """Return how often each class was raised, by name and queue."""
-        raised: dict[tuple[str, str, str], list[int]] = {}
-        for name, queue, _, counters in self.cells:
+    def exceptions(self, *, by_worker: bool = False) -> tuple[ExceptionCounts, ...]:
+        """Return how often each class was raised, by name and queue, and perhaps by worker."""
+        raised: dict[tuple[str, str, str, str], list[int]] = {}
+        for name, queue, worker, counters in self.cells:
             for class_, (failed, retried) in (counters.exceptions or {}).items():
-                before = raised.setdefault((name, queue, class_), [0, 0])
+                of = name, queue, class_, (by_worker and worker) or ""
+                before = raised.setdefault(of, [0, 0])
                 before[:] = before[0] + failed, before[1] + retried
         return tuple(
-            ExceptionCounts(*of, failed=failed, retried=retried)
-            for of, (failed, retried) in sorted(raised.items())
+            ExceptionCounts(name, queue, class_, failed, retried, worker or None)
+            for (name, queue, class_, worker), (failed, retried) in sorted(raised.items())
         )
 
     def freeze(
-        self, closed_at: float, known_names: Iterable[str], *, times_by_pair: bool = False
+        self,
+        closed_at: float,
+        known_names: Iterable[str],
+        *,
+        times_by_pair: bool = False,
+        by_host: bool = False,
     ) -> Window:
         """Return the closed window; every known name has an entry, zeros included.
 
-        ``times_by_pair``: whether each name and queue has its times, too.
+        ``times_by_pair``: whether each name and queue has its times, too. ``by_host``: whether
+        these are also told apart by worker.
         """
         by_name: dict[str, list[TaskCounters]] = {name: [] for name in known_names}
         by_queue: dict[str, list[TaskCounters]] = {}
@@ -276,7 +290,8 @@ class OpenWindow:
             by_task_and_queue=tuple(
                 (name, queue, of_pair(name, parts)) for (name, queue), parts in by_pair.items()
             ),
-            exceptions=self.exceptions(),
+            by_task_queue_and_worker=totals_by_worker(self) if by_host else (),
+            exceptions=self.exceptions(by_worker=by_host),
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),
             events_received=self.events_received,
@@ -303,6 +318,16 @@ def totals_by_pair(window: OpenWindow) -> tuple[tuple[str, str, TaskCounts], ...
     for name, queue, _, counters in window.cells:
         by_pair.setdefault((name, queue), []).append(counters)
     return tuple((*pair, merged(parts)) for pair, parts in by_pair.items())
+
+
+def totals_by_worker(
+    window: OpenWindow,
+) -> tuple[tuple[str, str, str | None, TaskCounts], ...]:
+    """Do the same of each name, queue and worker."""
+    by_worker: dict[tuple[str, str, str | None], list[TaskCounters]] = {}
+    for name, queue, worker, counters in window.cells:
+        by_worker.setdefault((name, queue, worker), []).append(counters)
+    return tuple((*of, merged(parts)) for of, parts in by_worker.items())
 
 
 def _pairs(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

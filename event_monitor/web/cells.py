@@ -1,4 +1,4 @@
-"""Cells: counters that only grow, one set per task name and queue, summed up from the windows.
+"""Cells: counters that only grow, a set per task name, queue and host, summed up from the windows.
 
 A window holds what came since the one before; Prometheus wants what came since the start. Windows
 that are closed are added up; the open one, as a ``Live`` shows it, is added when somebody looks.
@@ -7,14 +7,25 @@ that are closed are added up; the open one, as a ``Live`` shows it, is added whe
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 from ..distribution import Distribution
 from ..snapshot import OTHER, UNKNOWN, Live, TaskCounts, Window
 
-__all__ = ["BOUNDS", "COUNTERS", "Cell", "Cells", "Room", "Shown", "ShownTimes"]
+__all__ = [
+    "BOUNDS",
+    "COUNTERS",
+    "Cell",
+    "Cells",
+    "HostnameLabel",
+    "Room",
+    "Shown",
+    "ShownTimes",
+    "label_of",
+]
 
 #: Upper bounds in seconds: celery-exporter's, and longer ones.
 BOUNDS = (
@@ -26,6 +37,10 @@ COUNTERS = ("sent", "received", "started", "succeeded", "retried", "revoked", "r
 _LINES_OF_COUNTS = len(COUNTERS) + 1  # and the failures without an exception
 _LINES_OF_TIMES = 2 * (len(BOUNDS) + 3)  # +Inf, count and sum
 _MOST_FOLDED = 10_000
+_GENERIC = "generic"  # celery-exporter's word for a hostname that nobody needs
+
+#: What stands for a worker: the same for all, its host, or its nodename.
+HostnameLabel = Literal["generic", "host", "node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +104,15 @@ def _count(buckets: list[int], distribution: Distribution) -> None:
         buckets[bisect_left(BOUNDS, value)] += count
 
 
+def label_of(worker: str | None, kind: HostnameLabel) -> str:
+    """Return the hostname under which a worker is shown; what a producer sends has none."""
+    if worker is None or kind == "generic":
+        return _GENERIC
+    return worker.partition("@")[2] or worker if kind == "host" else worker
+
+
 class Cell:
-    """What was counted under one task name and queue.
+    """What was counted under one task name, queue and hostname.
 
     ``born`` is how many series there were before it, and ``exceptions`` has the same for each
     exception. ``timed_in`` is the cell that has its times: itself, or that of `other`.
@@ -101,6 +123,8 @@ class Cell:
         "counts",
         "exceptions",
         "failed",
+        "hostname",
+        "lines",
         "name",
         "queue",
         "queue_time",
@@ -109,11 +133,15 @@ class Cell:
         "timed_in",
     )
 
-    def __init__(self, name: str, queue: str, *, born: int, timed_in: Cell | None) -> None:
+    def __init__(
+        self, name: str, queue: str, hostname: str, *, born: int, timed_in: Cell | None
+    ) -> None:
         self.name = name
         self.queue = queue
+        self.hostname = hostname
         self.born = born
         self.exceptions: dict[str, int] = {"": born}
+        self.lines = _LINES_OF_COUNTS
         self.timed_in = timed_in or self
         self.shown = Shown()
         # of the windows that are closed
@@ -130,10 +158,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What one window has of one name and queue; the exceptions are as many as its failures."""
+    """What one window has of one name, queue and worker; ``exceptions`` are all its failures."""
 
     name: str
     queue: str  # or `unknown`
+    worker: str | None
     counts: TaskCounts
     exceptions: tuple[tuple[str, int], ...]
 
@@ -142,24 +171,35 @@ class Cells:
     """All cells. For one thread at a time.
 
     Tasks whose queue nothing tells count under ``default_queue``, as those of celery-exporter do.
-    A cell that has a place keeps it: a series that is gone and comes back would lose counts.
+    A cell that has a place keeps it, since a series that is gone and comes back would lose counts;
+    but for that of a host without a worker any more, as pods come and go.
     ``born`` is how many series there are; ``folded`` are names and queues, and exceptions, that had
     no room, as far as they are told apart.
     """
 
-    def __init__(self, *, default_queue: str, room: Room | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        default_queue: str,
+        room: Room | None = None,
+        hostname_label: HostnameLabel = "generic",
+    ) -> None:
         self.born = 1  # what has no name or queue was there before
         self.folded: set[tuple[str, str]] = set()
         self._default_queue = default_queue
         self._room = room or Room()
-        self._cells: dict[tuple[str, str], Cell] = {}
+        self._hostname_label = hostname_label
+        self._cells: dict[tuple[str, str, str], Cell] = {}  # name, queue, hostname
         self._lines_of_counts = self._lines_of_times = 0
+        self._counted_on: set[str] = set()  # hostnames, in the last window that was closed
         self._last: tuple[float, float] | None = None  # when the last window opened and closed
 
     def add(self, window: Window) -> None:
         """Add a window that is closed."""
+        self._counted_on = set()
         for counted in _counted(window):
             cell = self._find(counted)
+            self._counted_on.add(cell.hostname)
             counts = counted.counts
             for place, name in enumerate(COUNTERS):
                 cell.counts[place] += getattr(counts, name)
@@ -208,6 +248,7 @@ class Cells:
             if exception not in cell.exceptions:
                 if self._lines_of_counts < self._room.counts:
                     self._lines_of_counts += 1
+                    cell.lines += 1
                     cell.exceptions[exception] = self._next()
                 else:
                     self._fold(cell.name, exception)
@@ -217,25 +258,37 @@ class Cells:
 
     # -- places ------------------------------------------------------------------------------
 
+    def forget_hosts(self, workers: Iterable[str]) -> None:
+        """Drop the cells of hosts that have none of these workers, nor any count in a window."""
+        if self._hostname_label == "generic":
+            return
+        hosts = {label_of(worker, self._hostname_label) for worker in workers}
+        hosts |= self._counted_on | {_GENERIC}
+        for key, cell in tuple(self._cells.items()):
+            if cell.hostname not in hosts:
+                del self._cells[key]
+                self._lines_of_counts -= cell.lines
+                self._lines_of_times -= _LINES_OF_TIMES if cell.has_times else 0
+
     def _find(self, counted: _Counted) -> Cell:
         queue = self._default_queue if counted.queue == UNKNOWN else counted.queue
-        key = counted.name, queue
+        key = counted.name, queue, label_of(counted.worker, self._hostname_label)
         return self._cells.get(key) or self._make(*key)
 
-    def _make(self, name: str, queue: str) -> Cell:
-        key = name, queue
+    def _make(self, name: str, queue: str, hostname: str) -> Cell:
+        key = name, queue, hostname
         if name == OTHER or self._lines_of_counts + _LINES_OF_COUNTS <= self._room.counts:
             has_room = self._lines_of_times + _LINES_OF_TIMES <= self._room.times
             timed_in = None if name == OTHER or has_room else self._other()
-            cell = self._cells[key] = Cell(name, queue, born=self._next(), timed_in=timed_in)
-            self._lines_of_counts += _LINES_OF_COUNTS
+            cell = self._cells[key] = Cell(*key, born=self._next(), timed_in=timed_in)
+            self._lines_of_counts += cell.lines
             self._lines_of_times += _LINES_OF_TIMES if cell.has_times else 0
             return cell
         self._fold(name, queue)
         return self._other()
 
     def _other(self) -> Cell:
-        key = OTHER, OTHER
+        key = OTHER, OTHER, _GENERIC
         return self._cells.get(key) or self._make(*key)
 
     def _fold(self, name: str, what: str) -> None:
@@ -248,12 +301,17 @@ class Cells:
 
 
 def _counted(window: Window | Live) -> Iterator[_Counted]:
-    """Yield what was counted, by name and queue. Failures of which no class is known have none."""
-    raised: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    """Yield what was counted, by name and queue, and by worker where that is wanted.
+
+    Failures of which no class is known have none.
+    """
+    raised: dict[tuple[str, str, str | None], list[tuple[str, int]]] = {}
     for of in window.exceptions:
         if of.failed:
-            raised.setdefault((of.task, of.queue), []).append((of.exception, of.failed))
-    for name, queue, counts in window.by_task_and_queue:
-        exceptions = raised.get((name, queue), [])
+            raised.setdefault((of.task, of.queue, of.worker), []).append((of.exception, of.failed))
+    for name, queue, worker, counts in window.by_task_queue_and_worker or (
+        (name, queue, None, counts) for name, queue, counts in window.by_task_and_queue
+    ):
+        exceptions = raised.get((name, queue, worker), [])
         others = counts.failed - sum(count for _, count in exceptions)
-        yield _Counted(name, queue, counts, (*exceptions, ("", max(0, others))))
+        yield _Counted(name, queue, worker, counts, (*exceptions, ("", max(0, others))))

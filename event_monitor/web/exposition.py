@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from ..catalog import Source
 from ..metrics.source_values import SourceValues
 from ..survey import Survey
-from .cells import BOUNDS, COUNTERS, Cell, Shown, ShownTimes
+from .cells import BOUNDS, COUNTERS, Cell, Shown, ShownTimes, label_of
 from .own_metrics import BY_QUEUE, OWN_METRICS, name_of
 
 __all__ = ["MOST_LINES", "OPENMETRICS", "TEXT", "Page", "wants_openmetrics"]
@@ -24,7 +24,6 @@ MOST_LINES = 20_000
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
-_HOSTNAME = "generic"  # of the counters: no dashboard asks for it, and pods come and go
 _MOST_QUEUES = 250
 _LINES_OF_COMMENT = 2  # HELP and TYPE
 _LES = (*(str(float(bound)) for bound in BOUNDS), "+Inf")
@@ -122,8 +121,8 @@ class Page:
         up: list[tuple[str, float]] = []
         active: list[tuple[str, float]] = []
         for nodename, (is_up, tasks) in islice(self.workers.items(), max(0, room // 2)):
-            hostname = nodename.partition("@")[2] or nodename
-            labels = f'{{hostname="{_escaped(hostname)}",worker="{_escaped(nodename)}"}}'
+            hostname, worker = _escaped(label_of(nodename, "host")), _escaped(nodename)
+            labels = f'{{hostname="{hostname}",worker="{worker}"}}'
             up.append((labels, is_up))
             if tasks is not None:
                 active.append((labels, tasks))
@@ -168,8 +167,8 @@ def wants_openmetrics(accept: str) -> bool:
 
 
 def _labels_of(cell: Cell) -> str:
-    name, queue = _escaped(cell.name), _escaped(cell.queue)
-    return f'hostname="{_HOSTNAME}",name="{name}",queue_name="{queue}"'
+    hostname, name, queue = map(_escaped, (cell.hostname, cell.name, cell.queue))
+    return f'hostname="{hostname}",name="{name}",queue_name="{queue}"'
 
 
 def _escaped(text: str) -> str:

@@ -7,12 +7,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics.levels import Level
 from ..settings import Settings
 from ..snapshot import Live, Snapshot, Window
-from .cells import Cells, Room
+from .cells import Cells, HostnameLabel, Room
 from .exposition import Page
 from .own_metrics import OwnMetrics
 from .verdict import verdict_of
@@ -70,7 +71,11 @@ class Views:
         self._clock = clock
         self._lock = threading.Lock()  # of all that follows, for the time of adding up
         self._snapshot: Snapshot | None = None
-        self._cells = Cells(default_queue=default_queue, room=room)
+        self._cells = Cells(
+            default_queue=default_queue,
+            room=room,
+            hostname_label=cast("HostnameLabel", settings.http_hostname_label),
+        )
         self._own = OwnMetrics(settings)
         self._workers = WorkersUp(clock=clock)
         self._level: Level | None = None
@@ -90,6 +95,7 @@ class Views:
     def _add(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._cells.add(snapshot.window)
+        self._cells.forget_hosts(worker.hostname for worker in snapshot.workers)
         self._own.add(snapshot)
         self._workers.add(snapshot)
         level = verdict_of(snapshot, self.settings).level

@@ -12,7 +12,7 @@ from event_monitor.state import State
 from event_monitor.state.exposure import Exposure
 from event_monitor.testing import FakeClock
 
-from ...support.making import task
+from ...support.making import W1, W2, task
 
 
 def runs_of_two_queues(state: State) -> None:
@@ -85,3 +85,33 @@ def test_a_copy_of_a_recorder_goes_its_own_way(count: int) -> None:
     recorder.record(1e6)
     assert (copy.freeze().count, recorder.freeze().count) == (count, count + 1)
     assert copy.freeze().sum == sum(range(count))
+
+
+def test_where_hosts_are_told_apart_counts_times_and_exceptions_are_by_worker() -> None:
+    """What a producer sends is of none."""
+    settings = Settings(http="127.0.0.1:9808", http_hostname_label="host")
+    state = State(settings, clock=FakeClock(wall=1_020.0))
+    runs_of_two_queues(state)
+    state.observe([task("received", "u3", on=W2), task("started", "u3", on=W2)])
+    raised = msgspec.Raw(b'"ValueError(2)"')
+    state.observe([task("failed", "u3", on=W2, exception=raised)])
+    look, window = state.peek(), cut(state)
+
+    for shown in (look, window):
+        assert {
+            (queue, worker): (counts.sent, counts.received, counts.failed, counts.runtime.values)
+            for _, queue, worker, counts in shown.by_task_queue_and_worker
+        } == {
+            ("mail", None): (2, 0, 0, ()),
+            ("web", None): (1, 0, 0, ()),
+            ("mail", W1): (0, 2, 1, (0.5,)),
+            ("web", W1): (0, 1, 0, (2.0,)),
+            ("unknown", W2): (0, 1, 1, ()),
+        }
+        assert [(of.queue, of.worker, of.failed) for of in shown.exceptions] == [
+            ("mail", W1, 1),
+            ("unknown", W2, 1),
+        ]
+    generic = State(Settings(http="127.0.0.1:9808"), clock=FakeClock(wall=1_020.0))
+    runs_of_two_queues(generic)
+    assert cut(generic).by_task_queue_and_worker == ()

@@ -16,6 +16,7 @@ from event_monitor.snapshot import (
     Window,
     WorkerState,
     WorkerStatus,
+    total,
 )
 from event_monitor.testing import FakeClock
 from event_monitor.web.cells import Room
@@ -47,6 +48,18 @@ def window(tasks: Tasks | None = None, *, opened_at: float = 0.0, **fields: Any)
 
 def snapshot(tasks: Tasks | None = None, *, opened_at: float = 0.0, **fields: Any) -> Snapshot:
     return Snapshot(window=window(tasks, opened_at=opened_at), **fields)
+
+
+def on_workers(counts: Mapping[str | None, TaskCounts], name: str = "proj.add") -> dict[str, Any]:
+    """Return the same where hosts are told apart: one name and queue, by worker."""
+    whole = total(counts.values())
+    return {
+        "tasks": ((name, whole),),
+        "by_task_and_queue": ((name, "celery", whole),),
+        "by_task_queue_and_worker": tuple(
+            (name, "celery", worker, of) for worker, of in counts.items()
+        ),
+    }
 
 
 def worker(name: str, state: WorkerState = WorkerState.ONLINE, **fields: Any) -> WorkerStatus:

@@ -10,8 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families as read
 
 from event_monitor.snapshot import (
     BrokerLink,
+    ExceptionCounts,
     OrphanedTask,
+    Snapshot,
     TaskCounts,
+    Window,
     WorkerLoss,
     WorkerState,
 )
@@ -19,7 +22,7 @@ from event_monitor.survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 from event_monitor.web.cells import Room
 from event_monitor.web.exposition import MOST_LINES, wants_openmetrics
 
-from .making import Scene, live, snapshot, times, worker
+from .making import Scene, live, on_workers, snapshot, times, worker
 
 ADD = 'hostname="generic",name="proj.add",queue_name="celery"'
 W1, W2 = "celery@one", "mail@one"
@@ -98,6 +101,58 @@ def test_two_workers_of_one_host_are_kept_apart() -> None:
     assert lines[f'celery_worker_up{{hostname="one",worker="{W2}"}}'] == 1
     assert lines[f'celery_worker_tasks_active{{hostname="one",worker="{W1}"}}'] == 2
     assert f'celery_worker_tasks_active{{hostname="one",worker="{W2}"}}' not in lines
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("node", {"generic": 3, W1: 1, W2: 2, "w@two": 4}),
+        ("host", {"generic": 3, "one": 3, "two": 4}),
+        ("generic", {"generic": 10}),
+    ],
+)
+def test_hosts_are_told_apart_where_that_is_wanted(label: str, shown: dict[str, float]) -> None:
+    """Workers of one host are one; what a producer sends has celery-exporter's word."""
+    scene = Scene(http_hostname_label=label)
+    sent = {None: 3, W1: 1, W2: 2, "w@two": 4}
+    counted = on_workers({name: TaskCounts(sent=count) for name, count in sent.items()})
+    if label == "generic":
+        del counted["by_task_queue_and_worker"]
+    workers = tuple(worker(name) for name in sent if name)
+    scene.views(Snapshot(Window(0.0, 60.0, **counted), workers=workers))
+    scene.live = live(opened_at=60)
+    lines = seen_once(scene).scrape()
+    of_hosts = f'celery_task_sent_total{{hostname="%s",{ADD.partition(",")[2]}}}'
+    assert {name: lines[of_hosts % name] for name in shown} == shown
+    assert sum("task_sent_total" in name for name in lines) == len(shown)
+
+
+def test_a_host_without_workers_is_forgotten_and_begins_at_0_when_it_is_back() -> None:
+    """Or pods that come and go would fill the page; a counter may begin anew."""
+    scene = Scene(http_hostname_label="host", room=Room(counts=20, times=200))
+    failed = (
+        'celery_task_failed_total{hostname="%s",name="proj.add",queue_name="celery",exception="%s"}'
+    )
+
+    def shoot(on: str, *workers: str) -> dict[str, float]:
+        raised = (ExceptionCounts("proj.add", "celery", "ValueError", failed=1, worker=on),)
+        counted = on_workers({on: TaskCounts(failed=1)})
+        window = Window(0.0, 60.0, exceptions=raised, **counted)
+        scene.views(Snapshot(window, workers=tuple(map(worker, workers))))
+        scene.live = live(opened_at=60)
+        scene.scrape()
+        return scene.scrape()
+
+    shoot(W1, W1)
+    assert shoot(W1, W1)[failed % ("one", "ValueError")] == 2
+    for number in range(10):
+        pod = f"w@pod{number}"
+        lines = shoot(pod, W1 if number else pod, pod)
+        assert lines[failed % (f"pod{number}", "ValueError")] == 1
+    assert failed % ("one", "ValueError") not in lines
+    assert failed % ("pod0", "ValueError") not in lines
+    assert lines["celery_series_folded"] == 0
+    assert shoot(W1, W1)[failed % ("one", "ValueError")] == 1
 
 
 def up(scene: Scene) -> float | None:
