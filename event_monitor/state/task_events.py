@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from .. import events as ev
+from ..events import RelatedTaskEvent
 from ..settings import Settings
 from ..snapshot import UNKNOWN
 from .cells import Route
@@ -146,7 +147,7 @@ class TaskEvents(Runs):
     def _on_sent_related(self, event: ev.TaskEvent, now: float) -> None:
         """Count a task that is sent, and remember which it descends from."""
         self._on_sent(event, now)
-        if isinstance(event, ev.RelatedTaskEvent):
+        if isinstance(event, RelatedTaskEvent):
             self._relate(event)
 
     def _on_received(
@@ -178,16 +179,16 @@ class TaskEvents(Runs):
     def _on_received_related(self, event: ev.TaskEvent, now: float) -> None:
         """Count a task that is received, and remember which it descends from."""
         self._on_received(event, now, RelatedTask)
-        if isinstance(event, ev.RelatedTaskEvent):
+        if isinstance(event, RelatedTaskEvent) and (
+            event.parent_id is not None or event.root_id != event.uuid
+        ):
             self._relate(event)
 
-    def _relate(self, event: ev.RelatedTaskEvent) -> None:
-        uuid, root, parent = event.uuid, event.root_id, event.parent_id
-        if parent is None and (root is None or root == uuid):
-            return
+    def _relate(self, event: RelatedTaskEvent) -> None:
+        uuid, root = event.uuid, event.root_id
         task = self._find(uuid)
         if isinstance(task, RelatedTask):
-            task.root, task.parent = root if root != uuid else None, parent
+            task.root, task.parent = root if root != uuid else None, event.parent_id
 
     def _with_arguments(
         self, observe: Callable[[Any, float], None], event: ev.TaskEvent, now: float
