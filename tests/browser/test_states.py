@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
+from event_monitor.snapshot import RunningTask
+from event_monitor.survey import QueueDepth
+
 from ..support.chromium import is_wider_than_its_window, violations
 from . import site as states
 from .conftest import Open
@@ -89,10 +92,10 @@ def test_hostile_names_do_nothing(site: Site, open_page: Open) -> None:
     """They are long, too: nothing gets wider for them."""
     site.show(
         workers=(states.worker(HOSTILE, active=2**60),),
-        survey=states.survey(states.QueueDepth(HOSTILE, ready=60, consumers=1)),
+        survey=states.survey(QueueDepth(HOSTILE, ready=60, consumers=1)),
     )
     site.end(states.failed(1, HOSTILE, exception=HOSTILE, place=HOSTILE, queue=HOSTILE))
-    site.run(states.RunningTask(HOSTILE, HOSTILE, HOSTILE, site.now - 90))
+    site.run(RunningTask(HOSTILE, HOSTILE, HOSTILE, site.now - 90))
     page = open_page("/", viewport={"width": 390, "height": 800}).page
     paths = [link.get_attribute("href") or "" for link in page.locator("main a").all()]
     assert len(paths) > 5

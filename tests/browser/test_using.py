@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from event_monitor.snapshot import WorkerState
+
 from . import site as states
 from .conftest import Open
 from .site import Site, failed
@@ -178,9 +180,7 @@ def test_it_is_whole_without_its_script(site: Site, open_page: Open) -> None:
 def test_thousands_of_workers_and_names_are_no_burden(site: Site, open_page: Open) -> None:
     """The bad ones are shown, and the rest is one click away."""
     workers = tuple(states.worker(f"celery@{number:04}") for number in range(4_990))
-    lost = tuple(
-        states.worker(f"celery@lost-{number}", states.WorkerState.LOST) for number in range(10)
-    )
+    lost = tuple(states.worker(f"celery@lost-{number}", WorkerState.LOST) for number in range(10))
     site.show(workers=workers + lost)
     site.end(*(failed(number, f"name.{number}") for number in range(2_000)))
     page = open_page("/").page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from .servers import missing, server_command
+from .servers import missing
 
 _FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
@@ -21,9 +22,9 @@ _FLAGS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Yield a browser without a window."""
-    command = server_command("chromium") or missing("chromium")
+    command = shutil.which("chromium") or missing("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=command[0], args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=command, args=_FLAGS)
         try:
             yield browser
         finally:
