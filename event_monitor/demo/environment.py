@@ -17,11 +17,14 @@ _STRIPPED = ("AWS_", "CELERY_", "DEMO_", "DJANGO_", "EVENT_MONITOR_", "KOMBU_", 
 _WORKER_GRACE_SECONDS = 6  # of silence until a worker is lost; heartbeats come every 2 s
 
 
-def process_environ(outer: Mapping[str, str], *, run: Run, endpoint: str) -> dict[str, str]:
+def process_environ(
+    outer: Mapping[str, str], *, run: Run, endpoint: str, page: str
+) -> dict[str, str]:
     """Return the user's environment without any way to a real AWS account.
 
     Keys, profiles, config files and endpoints of the user are out of reach, and every AWS service
-    is the one at ``endpoint``, on loopback, past any proxy.
+    is the one at ``endpoint``, on loopback, past any proxy. The monitor shows its page at the
+    address ``page``.
     """
     missing_file = str(run.folder / "no-such-file")
     unproxied = ",".join(
@@ -49,6 +52,9 @@ def process_environ(outer: Mapping[str, str], *, run: Run, endpoint: str) -> dic
         "EVENT_MONITOR_WORKER_GRACE_SECONDS": str(_WORKER_GRACE_SECONDS),
         "EVENT_MONITOR_WORKER_GRACE_BEATS": "2",
         "EVENT_MONITOR_BY_WORKER": "WorkersLost,TasksOrphaned",
+        "EVENT_MONITOR_HTTP": page,
+        "EVENT_MONITOR_HISTORY": "true",
+        "EVENT_MONITOR_HISTORY_DETAILS": "message,traceback",
     }
 
 

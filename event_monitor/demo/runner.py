@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ from .screen import Screen, verdict_tables
 from .verdict import Verdict
 
 __all__ = ["run_in_terminal"]
+
+_USUAL_PORT = 9_808  # of the page: see the setting `http`
 
 #: Schemes of brokers that carry events and need nothing else of the user's environment.
 BROKERS = {"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel"}
@@ -76,17 +79,32 @@ def _set_up(
         where = _reachable(producer, broker)
         stack.callback(clean_up, producer, run)
     cloudwatch = stack.enter_context(CloudWatch())
-    environ = process_environ(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
+    page = f"127.0.0.1:{_free_port()}"
+    environ = process_environ(
+        os.environ, run=run, endpoint=f"http://{cloudwatch.address}", page=page
+    )
     processes = stack.enter_context(Processes(run, environ=environ))
     screen = Screen(
         console,
         title=f"Two Celery workers, {where}, a monitor, CloudWatch on {cloudwatch.address}",
         command="$ celery " + " ".join(MONITOR).replace(" -c ", " \\\n    -c "),
+        page=f"http://{page}",
     )
     stack.enter_context(screen)
     return Scenario(
         run, producer, cloudwatch=cloudwatch, processes=processes, screen=screen, clock=clock
     )
+
+
+def _free_port() -> int:
+    """Return the port that the page usually has; another one where that is taken."""
+    for port in (_USUAL_PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            found: int = probe.getsockname()[1]
+            return found
+    raise DemoError("No port is free on 127.0.0.1.")
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

@@ -40,11 +40,19 @@ class View:
 
 
 class Screen:
-    """Shows views while the ``with`` block lasts; the last one stays."""
+    """Shows views while the ``with`` block lasts; the last one stays.
 
-    def __init__(self, console: Console, *, title: str, command: str) -> None:
+    ``page`` is where a browser sees the same meanwhile.
+    """
+
+    def __init__(self, console: Console, *, title: str, command: str, page: str) -> None:
         self._console = console
-        self._head = Group(Text(title, style="bold"), Text(command, style="dim"), Text())
+        self._head = Group(
+            Text(title, style="bold"),
+            Text(command, style="dim"),
+            Text.assemble("The page, while this plays: ", (page, "cyan underline")),
+            Text(),
+        )
         self._live: Live | None = None
         # What the plain lines have said: the caption, how many snapshots arrived, the loss.
         self._printed = ("", 0, "")

@@ -74,7 +74,7 @@ class Pages:
             url=url_maker(self._settings.http_prefix),
             version=version,
             namespace=self._settings.namespace,
-            broker=views.broker,
+            broker=_known_broker(views.broker),
             Level=Level,
             is_overdue=is_overdue,
         )
@@ -371,6 +371,11 @@ class _Told:
             if at is not None:
                 steps.append((what, at, at - steps[-1][1] if steps else None))
         return steps
+
+
+def _known_broker(url: str) -> str:
+    """Return the URL, unless its scheme is a class of Python's, which says nothing to people."""
+    return "" if ":" in url.partition("://")[0] else url
 
 
 def _type_of(name: str) -> str | None:

@@ -67,6 +67,12 @@ def short(task_id: str) -> str:
     return task_id if len(task_id) <= 13 else f"{task_id[:8]}…"
 
 
+def place(full: str) -> str:
+    """Return where something was raised, with the file and its folder only."""
+    path, colon, rest = full.partition(":")
+    return "/".join(path.replace("\\", "/").split("/")[-2:]) + colon + rest
+
+
 def raised(what: Run | FailureGroup) -> str:
     """Return an exception's class and message, each once."""
     exception, message = what.exception or UNKNOWN, what.message
@@ -79,6 +85,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "count": count,
     "duration": duration,
     "moment": moment,
+    "place": place,
     "raised": raised,
     "short": short,
     "size": size,

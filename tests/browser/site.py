@@ -113,7 +113,7 @@ class Site:
         self.recorder.flush()
         return snapshot
 
-    def run(self, *tasks: RunningTask, **counted: int) -> None:
+    def run(self, *tasks: RunningTask, **counted: Any) -> None:
         """Let these run, and this be counted since the last shot."""
         self.live = Live(
             taken_at=self.now,

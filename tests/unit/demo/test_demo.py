@@ -31,6 +31,8 @@ from event_monitor.demo.verdict import Comparison, compare, has_arrived
 from event_monitor.errors import UnavailableError
 from event_monitor.testing import FakeClock
 
+from ...support.servers import free_port
+
 DEMO = "import sys; from event_monitor.demo import run_demo; sys.exit(run_demo())"
 HERE = str(Path(__file__).parents[3])
 
@@ -55,7 +57,7 @@ def test_the_demos_processes_cannot_reach_a_real_account(tmp_path: Path) -> None
         "HTTP_PROXY": "http://proxy",
     }
 
-    inner = process_environ(outer, run=run, endpoint="http://127.0.0.1:4566")
+    inner = process_environ(outer, run=run, endpoint="http://127.0.0.1:4566", page="127.0.0.1:9808")
 
     assert {key: value for key, value in inner.items() if key.startswith("AWS_")} == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
@@ -139,7 +141,10 @@ boto3.client("cloudwatch").put_metric_data(Namespace="Other", MetricData=[
 """
     run = Run.new(tmp_path, broker=None)
     with CloudWatch() as cloudwatch:
-        environ = process_environ(os.environ, run=run, endpoint=f"http://{cloudwatch.address}")
+        endpoint = f"http://{cloudwatch.address}"
+        environ = process_environ(
+            os.environ, run=run, endpoint=endpoint, page=f"127.0.0.1:{free_port()}"
+        )
         subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=60)
 
         reading = cloudwatch.read()
@@ -216,7 +221,7 @@ def failing_scenario(folder: Path, script: str, *, clock: Clock) -> None:
             Celery("producer", set_as_current=False),
             cloudwatch=CloudWatch(),
             processes=processes,
-            screen=Screen(Console(file=io.StringIO()), title="", command=""),
+            screen=Screen(Console(file=io.StringIO()), title="", command="", page=""),
             clock=clock,
         ).run()
 

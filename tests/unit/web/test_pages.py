@@ -114,7 +114,7 @@ def test_the_first_screen_says_what_matters_at_night(api: Api) -> None:
     assert "Critical: queue pay: 11 waiting, the oldest for 6m 12s" in text
     assert "celery@dead is silent" in text
     assert "1 kind, 1 task" in text
-    assert "/app/shop.py:3 in pay" in text
+    assert "app/shop.py:3 in pay" in text
     assert "celery@dead left 1 task unfinished" in text
     assert "pay 11 6m 12s 1 2 0 / 0" not in text  # no task-sent, so no rates are known
     assert "1 of 1 running" in text
