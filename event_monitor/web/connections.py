@@ -1,4 +1,4 @@
-"""Connections: how many there may be, and how long one may stay silent.
+"""Connections: how many there may be, and how long one may stay silent, or not read its answer.
 
 Each takes a file descriptor, and the broker's connection needs one too.
 """
@@ -9,16 +9,21 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["BoundedProtocol"]
+__all__ = ["BoundedProtocol", "bounded_protocol"]
 
 _MOST_CONNECTIONS = 200
-_REQUEST_SECONDS = 90.0  # for a whole request to come; longer than idle connections are kept
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's connection, cut off if there are too many or no whole request comes in time."""
+    """uvicorn's connection, cut off if there are too many, or if it lets us wait too long.
 
-    _deadline: asyncio.TimerHandle | None = None
+    That is for a whole request, or, while more is to be sent than asyncio wants to keep, for its
+    reader. A stream may last for ever, but not for who does not read it.
+    """
+
+    patience_seconds: float
+    _no_request: asyncio.TimerHandle | None = None
+    _no_reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -37,25 +42,39 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        """Begin to wait for the reader."""
+        super().pause_writing()
+        self._no_reader = self._later()
+
+    def resume_writing(self) -> None:
+        """Wait for the reader no more."""
+        super().resume_writing()
+        _cancel(self._no_reader)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         super().connection_lost(exc)
-        self._forget_deadline()
+        _cancel(self._no_request)
+        _cancel(self._no_reader)
 
     def _watch(self) -> None:
-        if not self._waits():
-            self._forget_deadline()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._give_up)
+        is_our_turn = self.cycle is not None and not self.cycle.response_complete
+        if is_our_turn:
+            _cancel(self._no_request)
+            self._no_request = None
+        elif self._no_request is None:
+            self._no_request = self._later()
 
-    def _waits(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def _later(self) -> asyncio.TimerHandle:
+        return self.loop.call_later(self.patience_seconds, self.transport.abort)
 
-    def _give_up(self) -> None:
-        if self._waits():
-            self.transport.abort()
 
-    def _forget_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+def bounded_protocol(patience_seconds: float) -> type[BoundedProtocol]:
+    """Return the protocol with a patience, which uvicorn makes without any argument of ours."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"patience_seconds": patience_seconds})
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from ..settings import Address
-from .connections import BoundedProtocol
+from .connections import bounded_protocol
 
 __all__ = ["WebServer"]
 
@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0  # after a port was taken, or the server has died
 _KEEP_ALIVE_SECONDS = 75  # longer than the 60 s after which an ALB gives a connection up
-_PATIENCE_SECONDS = 1.0  # a stop waits no longer for the thread
+_PATIENCE_SECONDS = 90.0  # with a request, or a reader; longer than idle connections are kept
+_STOP_SECONDS = 1.0  # a stop waits no longer for the thread
 _MISSING = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
 
 
@@ -33,11 +34,17 @@ class WebServer:
     """
 
     def __init__(
-        self, app: ASGIApp, address: Address, *, retry_seconds: float = _RETRY_SECONDS
+        self,
+        app: ASGIApp,
+        address: Address,
+        *,
+        retry_seconds: float = _RETRY_SECONDS,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._app = app
         self._address = address
         self._retry_seconds = retry_seconds
+        self._patience_seconds = patience_seconds
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None  # while it serves
@@ -57,7 +64,7 @@ class WebServer:
             if self._loop is not None and self._serving is not None:
                 self._loop.call_soon_threadsafe(self._serving.cancel)
         if self._thread is not None:
-            self._thread.join(_PATIENCE_SECONDS)
+            self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -74,7 +81,7 @@ class WebServer:
 
     async def _serve(self) -> None:
         sockets = _bound(self._address)
-        server = Server(_config(self._app))
+        server = Server(_config(self._app, patience_seconds=self._patience_seconds))
         serving = asyncio.ensure_future(server.serve(sockets=list(sockets)))
         with self._lock:
             self._loop, self._serving = asyncio.get_running_loop(), serving
@@ -106,10 +113,10 @@ class WebServer:
         return f"{f'[{host}]' if ':' in host else host}:{self._address.port}"
 
 
-def _config(app: ASGIApp) -> Config:
+def _config(app: ASGIApp, *, patience_seconds: float) -> Config:
     return Config(
         app,
-        http=BoundedProtocol,
+        http=bounded_protocol(patience_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -20,6 +20,7 @@ from event_monitor.web.server import WebServer
 from ...support.servers import free_port, listens
 from ...support.waiting import wait_until
 
+MORE_THAN_THE_KERNEL_KEEPS = 16 << 20
 PORT_TAKEN = "cannot serve HTTP at 127.0.0.1:{}: Address already in use"
 
 
@@ -111,6 +112,29 @@ def test_viewers_beyond_a_bound_are_cut_off(server: WebServer, port: int) -> Non
     assert wait_until(lambda: fetch(port), 10, "the others are served") == "hello"
     for viewer in viewers[100:]:
         viewer.close()
+
+
+def test_who_does_not_read_his_answers_is_cut_off(port: int) -> None:
+    """Also if he has sent the next request already, for which nobody waits then."""
+    # Given
+    answered: list[str] = []
+
+    async def big(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(b"x" * MORE_THAN_THE_KERNEL_KEEPS)(scope, receive, send)
+        answered.append(scope["path"])
+
+    server = WebServer(big, Address("127.0.0.1", port), patience_seconds=0.2)
+    server.open()
+    wait_until(lambda: listens(port), 10, "it listens")
+
+    # When
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as viewer:
+        for path in ("/1", "/2"):
+            viewer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+        # Then
+        wait_until(lambda: answered == ["/1", "/2"], 10, "nobody waits for him")
+    server.close()
 
 
 def test_a_server_that_dies_is_started_again(port: int, caplog: pytest.LogCaptureFixture) -> None:
