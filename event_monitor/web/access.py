@@ -96,11 +96,14 @@ class Access:
         return rest or "/"
 
     def _refusal(self, scope: Scope, path: str) -> PlainTextResponse | None:
+        headers = _headers_of(scope)
+        if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+            # A proxy may see its end elsewhere: the next request would be one that it never saw.
+            return _says("No request has a body here.", 400, {"Connection": "close"})
         if scope["method"] not in ("GET", "HEAD"):
             return _says("Only GET and HEAD.", 405, {"Allow": "GET, HEAD"})
         if path == "/health":
             return None
-        headers = _headers_of(scope)
         if path != "/metrics":
             if not path or not self._page:
                 return _says("There is no such page here.", 404)

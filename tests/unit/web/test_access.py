@@ -45,6 +45,18 @@ def test_nothing_can_be_changed(method: str) -> None:
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.parametrize("header", [("Content-Length", "5"), ("Transfer-Encoding", "chunked")])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_with_a_body_is_refused_and_nothing_is_read_after_it(
+    method: str, header: tuple[str, str]
+) -> None:
+    """A proxy that sees its end elsewhere would pass on, unseen, who somebody says that he is."""
+    for path in ("/", "/health"):
+        answer = get(access(HEADER), path, method=method, headers=dict([header]))
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert get(access(), "/", headers={"Content-Length": "0"}).status == 200
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:9808", "127.0.0.1:9808", "[::1]:9808", "10.1.2.3", "mon.it:80"]
 )
