@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..catalog import CATALOG, MetricSpec
-from ..redaction import shown_url, without_secrets
+from ..redaction import without_secrets
 from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown, printable
 
@@ -81,7 +81,7 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
     for option in options():
         source = sources[option.name]
         text = text_of(getattr(settings, option.name))
-        value = shown_url(text) or "–" if option.is_url else _shown(text)
+        value = option.shown(text) or "–" if option.shown else _shown(text)
         if source != "default":
             value += f"  (default: {_spaced(option.default_text)})"
         rows.append((option.name, source, value))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from .parsers import URL, text_of
+from .parsers import text_of
 from .settings import Settings
 from .sources import ENV_PREFIX
 
@@ -13,7 +14,10 @@ __all__ = ["Option", "options"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting: its names, its rule in words, its meaning and its default."""
+    """One setting: its names, its rule in words, its meaning and its default.
+
+    ``shown`` masks its value if that may hold a password.
+    """
 
     name: str
     flag: str
@@ -22,11 +26,7 @@ class Option:
     allowed: str
     help: str
     default: object
-
-    @property
-    def is_url(self) -> bool:
-        """Return whether its value is a URL, which may hold a password."""
-        return self.placeholder == URL.placeholder
+    shown: Callable[[str], str] | None
 
     @property
     def default_text(self) -> str:
@@ -45,6 +45,7 @@ def options() -> tuple[Option, ...]:
             allowed=field.metadata["parser"].allowed,
             help=field.metadata["help"],
             default=field.default,
+            shown=field.metadata["parser"].shown,
         )
         for field in fields(Settings)
     )

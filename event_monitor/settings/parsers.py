@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Generic, SupportsFloat, TypeVar
 from urllib.parse import urlsplit
 
+from ..redaction import shown_url
+
 __all__ = [
     "FILE",
     "FLAG",
@@ -39,11 +41,15 @@ class NotAllowedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Parser(Generic[Value]):
-    """A placeholder for --help, the rule in words, and the function that parses."""
+    """A placeholder for --help, the rule in words, and the function that parses.
+
+    ``shown`` masks a value that may hold a password; what is no value is not shown at all then.
+    """
 
     placeholder: str
     allowed: str
     parse: Callable[[object], Value]
+    shown: Callable[[str], str] | None = None
 
 
 def text_of(value: object) -> str:
@@ -189,4 +195,4 @@ def _url(raw: object) -> str:
     return raw
 
 
-URL = Parser("URL", "an http:// or https:// URL", _url)
+URL = Parser("URL", "an http:// or https:// URL", _url, shown_url)

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, cast
 
 from ..errors import SettingsError
 from .did_you_mean import did_you_mean
-from .parsers import URL, NotAllowedError, Parser
+from .parsers import NotAllowedError, Parser
 
 __all__ = ["ENV_PREFIX", "Parsers", "Source", "conf_of", "parse", "read", "use_broker"]
 
@@ -67,7 +67,7 @@ def parse(parsers: Parsers, key: str, *, raw: object, where: str) -> object:
         return parser.parse(raw)
     except (ValueError, TypeError, OverflowError) as error:
         detail = f": {error}" if isinstance(error, NotAllowedError) else ""
-        shown = "not shown, as it may hold a password" if parser is URL else repr(raw)
+        shown = "not shown, as it may hold a password" if parser.shown else repr(raw)
         raise SettingsError(f"{where} is {shown}; it must be {parser.allowed}{detail}.") from None
 
 

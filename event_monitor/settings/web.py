@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import SettingsError
+from ..redaction import MASK
 from .list_parsers import NAMES
 from .parsers import NotAllowedError, Parser
 
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _MOST_SECRET_BYTES = 100_000
+_VARIABLE = "env:"  # begins what is no file
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
@@ -87,7 +89,7 @@ def _auth(raw: object) -> str:
     scheme, colon, rest = raw.partition(":")
     is_known = (
         raw in ("", "none")
-        or (scheme in ("basic", "bearer") and rest and rest != "env:" and "\0" not in rest)
+        or (scheme in ("basic", "bearer") and rest and rest != _VARIABLE and "\0" not in rest)
         or (scheme == "header" and _HEADER.fullmatch(rest))
     )
     if not is_known or (colon and not rest):
@@ -95,10 +97,29 @@ def _auth(raw: object) -> str:
     return raw
 
 
+def shown_auth(http_auth: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return it with what names nothing masked: that may be the password itself."""
+    scheme, _, where = http_auth.partition(":")
+    is_secret = scheme in ("basic", "bearer") and not _is_there(where, environ)
+    return f"{scheme}:{MASK}" if is_secret else http_auth
+
+
+def _is_there(where: str, environ: Mapping[str, str] | None) -> bool:
+    """Return whether a file or variable of that name is there."""
+    if where.startswith(_VARIABLE):
+        return where.removeprefix(_VARIABLE) in (os.environ if environ is None else environ)
+    try:
+        Path(where).lstat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
 AUTH = Parser(
     "none|basic:FILE|bearer:FILE|header:NAME",
     "`none`, `basic:FILE`, `bearer:FILE` (`env:VARIABLE` in the place of a file) or `header:NAME`",
     _auth,
+    shown_auth,
 )
 
 
@@ -177,6 +198,11 @@ def credentials_of(http_auth: str, environ: Mapping[str, str] | None = None) -> 
         return None
     if scheme == "header":
         return Credentials("header", header=where.lower())
+    if not _is_there(where, environ):
+        raise SettingsError(
+            "http_auth is not shown, as it may hold a password: no file or variable of that name "
+            f"is there; it must be {AUTH.allowed}."
+        )
     environ = os.environ if environ is None else environ
     secrets = tuple(line for line in map(bytes.strip, _secret(where, environ).splitlines()) if line)
     if not secrets:
@@ -190,8 +216,8 @@ def credentials_of(http_auth: str, environ: Mapping[str, str] | None = None) -> 
 
 
 def _secret(where: str, environ: Mapping[str, str]) -> bytes:
-    if where.startswith("env:"):
-        return environ.get(where.removeprefix("env:"), "").encode()
+    if where.startswith(_VARIABLE):
+        return environ.get(where.removeprefix(_VARIABLE), "").encode()
     try:
         with Path(where).open("rb") as file:
             return file.read(_MOST_SECRET_BYTES)

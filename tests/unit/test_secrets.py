@@ -224,6 +224,27 @@ def test_a_url_in_the_wrong_place_is_not_repeated(arguments: tuple[str, ...]) ->
     assert leaks(result.output) == []
 
 
+@pytest.mark.parametrize("command", ["settings", "run"])
+@pytest.mark.parametrize(
+    "http_auth", ["QXYZ", "basic:ops:QXYZ", "bearer:QXYZ", "bearer:env:QXYZ", "bearer:QXYZ/QXYZ"]
+)
+def test_a_password_in_the_place_of_a_file_that_holds_it_is_not_repeated(
+    command: str, http_auth: str
+) -> None:
+    """Nor one in the place of a variable's name: it is shown if there is one."""
+    pytest.importorskip("uvicorn")
+    flags = ["-b", "redis://127.0.0.1:1", "--sink", "console", "--http", "127.0.0.1:9808"]
+
+    result = CliRunner().invoke(
+        main, [command, *flags, "--http-auth", http_auth], prog_name="event-monitor"
+    )
+
+    assert leaks(result.output) == []
+    if command == "run":
+        assert result.exit_code == 2
+        assert "it must be `none`, `basic:FILE`, `bearer:FILE` (`env:VARIABLE`" in result.stderr
+
+
 def test_a_crash_of_ours_prints_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """A traceback, and code 70."""
 
