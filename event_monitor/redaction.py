@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 __all__ = [
+    "ACCESS_KEY",
     "MASK",
     "is_parsable",
     "mistake_in",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 MASK = "**"
+ACCESS_KEY = re.compile(r"[A-Z0-9]{16,128}")  # the id of a pair of AWS's keys, which is no secret
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}")
 _NEXT_URL = re.compile(rf";(?={_SCHEME.pattern}://)")  # in a list of URLs to fail over to
@@ -32,6 +34,7 @@ _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[\w.%-]*)(?::\d{0,5})?"
 _PLACE = re.compile(rf"/*{_HOST}(?:,{_HOST})*(?:/[^\s?#@;]*)?")
 _MISTYPED_PLACE = re.compile(rf"[a-z]+:/{_HOST}(?:/[^\s?#@;]*)?")  # redis:/host/0
 _USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
+_SQS = "sqs://"  # its user and password are a pair of AWS's keys
 _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
 _URL_IN_TEXT = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://\S*")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
@@ -75,6 +78,8 @@ def _shown_user(user_and_password: str, scheme: str) -> str:
     if scheme and user_and_password.startswith(":"):
         return f":{MASK}@"
     user = _USER.fullmatch(user_and_password) if scheme else None
+    if user and scheme.lower() == _SQS and not ACCESS_KEY.fullmatch(user[1]):  # they are swapped
+        user = None
     return f"{user[1]}:{MASK}@" if user else f"{MASK}@"
 
 
@@ -158,8 +163,11 @@ def _secrets_of(url: str) -> Iterator[str]:
 
     A parser that takes a part of the password for the host or the port names it in its complaint.
     """
-    user, colon, password = _scheme_and_rest(url)[1].rpartition("@")[0].partition(":")
+    scheme, rest = _scheme_and_rest(url)
+    user, colon, password = rest.rpartition("@")[0].partition(":")
     secret = password if colon else user
+    if scheme.lower() == _SQS:
+        yield from (user, unquote(user))
     yield from (url, secret, unquote(secret), *_MISLEADING.split(secret))
     query = parse_qsl(url.partition("?")[2])
     yield from (value for name, value in query if _SECRET_NAME.search(name))

@@ -71,7 +71,7 @@ def judge_clock(date: str, *, now: float) -> SinkFinding:
     """Compare the ``Date`` header of an answer with our wall clock."""
     try:
         theirs = parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         message = f"the endpoint's Date header makes no sense: {date!r}"
         return SinkFinding("clock", "skipped", message)
     skew = now - theirs

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
 from ..exchange import Exchange, LateError
-from ..redaction import remember_keys
+from ..redaction import ACCESS_KEY, remember_keys
 from ..text import one_line
 from .faults import AnsweredError, refusal
 
@@ -52,6 +52,8 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
         )
     keys = credentials.get_frozen_credentials()
     remember_keys(*filter(None, (keys.secret_key, keys.token)))
+    if keys.access_key and not ACCESS_KEY.fullmatch(keys.access_key):
+        remember_keys(keys.access_key)  # the two may be swapped, and AWS repeats what it is sent
     for name, text in (
         ("access key", keys.access_key),
         ("secret key", keys.secret_key),

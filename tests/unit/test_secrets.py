@@ -322,6 +322,16 @@ def test_a_session_token_is_masked_however_often_it_changes() -> None:
     assert "SESSION-TOKEN-1 " in without_secrets("SESSION-TOKEN-1 is no more")
 
 
+def test_a_secret_key_is_masked_where_it_stands_in_the_place_of_its_id() -> None:
+    """Also in what AWS says of it: the two are easily swapped."""
+    url = "sqs://QXYZQXYZ:AKIAIOSFODNN7EXAMPLE@"
+    remember_secrets(url)
+
+    assert shown_url(url) == "sqs://**@"
+    assert leaks(one_line("Credential must be keyid/date/region, got 'QXYZQXYZ/2026'")) == []
+    assert shown_url("sqs://AKIAIOSFODNN7EXAMPLE:QXYZ@") == "sqs://AKIAIOSFODNN7EXAMPLE:**@"
+
+
 def test_the_password_of_a_proxy_is_masked() -> None:
     """A part of it is taken for the proxy's port, and named."""
     Settings.load(environ={"https_proxy": "http://u:hunt#er2secret@proxy:1"})

@@ -16,6 +16,7 @@ from event_monitor.settings import Settings
 from event_monitor.sinks import Outcome
 from event_monitor.sinks.cloudwatch import CloudWatchSink
 from event_monitor.testing import FakeClock, StrictCloudWatch
+from event_monitor.text import one_line
 
 from ...contracts.sink import count
 from ...support.waiting import wait_until
@@ -344,3 +345,16 @@ def test_a_single_sign_on_that_is_over_says_how_to_sign_in(
     error = make_sink().send((count(),)).error
 
     assert error == f"No AWS credentials: {why}; sign in again with `aws sso login`."
+
+
+def test_a_secret_key_in_the_place_of_its_id_is_masked(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two are easily swapped, and AWS repeats what it takes for the id."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "wJalrXUtnFEMI/K7MDENG")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "AKIAIOSFODNN7EXAMPLE")
+
+    make_sink().prepare()
+
+    said = one_line("Credential must have five elements, got 'wJalrXUtnFEMI/K7MDENG/20261126'")
+    assert "wJalr" not in said
