@@ -221,13 +221,22 @@ class Service:
             self._liveness.close()
         self._signals.restore()
         if unsent:
-            kept = "kept in the spool" if self.settings.state_dir else "lost: no state_dir is set"
-            log.error("stopped with %d metrics unsent; %s", unsent, kept)
+            log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
         else:
             log.info("stopped; everything is sent")
         if self._crash is not None:
             return EXIT_CRASHED
         return EXIT_UNSENT if unsent else EXIT_OK
+
+    def _fate(self, lost: int) -> str:
+        """Return what becomes of the metrics that are unsent at the end."""
+        if not self.settings.state_dir:
+            return "lost: no state_dir is set"
+        if not lost:
+            return "kept in the spool"
+        if self.settings.durable_queue:
+            return f"{lost} of them are not in the spool: their events come again"
+        return f"{lost} of them are lost: the spool did not take them"
 
     def crashed(self, error: BaseException) -> None:
         """Stop loudly: a thread of ours died, and half alive is worse than dead."""

@@ -108,6 +108,14 @@ class Disk:
             self._failing = False
         return taken
 
+    def take(self, memory: Store) -> None:
+        """Append what is in ``memory`` as far as the disk takes it, if none is handed out."""
+        if self._store is None:
+            self.open()
+        with self._in_use():
+            if self._store is not None:
+                memory.move_to(self._store)
+
     def checkpoint(self) -> bytes | None:
         """Return the latest checkpoint in the file."""
         with self._in_use():

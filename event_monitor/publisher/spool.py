@@ -79,6 +79,7 @@ class Spool:
         self._max_bytes = int(megabytes * 1_000_000)
         self._dropped = 0  # besides what the two stores count
         self._left_in_memory = 0  # when it was closed
+        self._broker_has_them = False  # still, the messages of what is in memory
 
     def open(self) -> None:
         """Take the directory for this process, and open what is in it.
@@ -185,8 +186,20 @@ class Spool:
             in_memory = self._left_in_memory if self._memory is None else self._memory.metrics
             return in_memory + (self._disk.metrics if self._disk is not None else 0)
 
+    @property
+    def unsafe(self) -> int:
+        """How many metrics end with the process, not being on disk. Also known after ``close``."""
+        with self._lock:
+            in_memory = self._left_in_memory if self._memory is None else self._memory.metrics
+            if self._disk is None or self._disk.is_safe:
+                return in_memory
+            return in_memory + self._disk.metrics
+
     def close(self) -> None:
         """Let another process have the directory. What is on disk stays there.
+
+        What is in memory because the disk refused it is written there if it works again; not if
+        it came with a checkpoint, since the broker will send its messages again.
 
         Calling it before ``open``, or again, does nothing.
         """
@@ -204,6 +217,7 @@ class Spool:
             metrics, at=at, checkpoint=checkpoint, memory=memory
         ):
             memory.append(metrics, at=at)
+            self._broker_has_them = checkpoint is not None
         for store in (self._disk, memory):
             if store is not None:
                 store.bound(max_bytes=self._max_bytes)
@@ -211,6 +225,8 @@ class Spool:
 
     def _close(self) -> None:
         if self._memory is not None:
+            if self._disk is not None and self._memory.metrics and not self._broker_has_them:
+                self._disk.take(self._memory)
             self._left_in_memory = self._memory.metrics
             self._dropped += self._memory.take_dropped()
             self._memory.close()

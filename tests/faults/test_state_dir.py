@@ -65,6 +65,24 @@ def test_what_a_full_disk_refuses_is_kept_in_memory(
     }
 
 
+def test_what_neither_the_endpoint_nor_the_disk_takes_is_not_said_to_be_kept(
+    start_monitor: StartMonitor, mount: Mount, cloudwatch: Endpoint
+) -> None:
+    """It ends with the process."""
+    # Given
+    cloudwatch.misbehave("throttle")
+    folder = mount("size=64k")
+    fill(folder / "filler")
+
+    # When
+    monitor = start_monitor(state_dir=folder, drain_seconds=0)
+
+    # Then
+    assert monitor.stop() == 4
+    assert "of them are lost: the spool did not take them" in monitor.output
+    assert "kept in the spool" not in monitor.output
+
+
 def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_starting(
     start_monitor: StartMonitor, worker: SyntheticWorker, mount: Mount, cloudwatch: Endpoint
 ) -> None:

@@ -71,6 +71,49 @@ def test_a_disk_that_fails_costs_durability_only(
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
+def test_what_the_disk_refused_is_written_at_the_end_if_it_works_again(
+    open_spool: OpenSpool,
+) -> None:
+    """And if not, it is known that it ends with the process."""
+    # Given
+    disk = FillableDisk()
+    spool = open_spool(open_store=disk.open_store)
+    disk.is_full = True
+    spool.append((count(value=1), count(value=2)))
+    assert spool.unsafe == 2
+
+    # When
+    disk.is_full = False
+    spool.close()
+
+    # Then
+    assert (len(spool), spool.unsafe) == (2, 0)
+    successor = open_spool(open_store=disk.open_store)
+    assert drain(successor) == [(count(value=1), count(value=2))]
+
+    # When it stays full
+    disk.is_full = True
+    successor.append((count(value=3),))
+    successor.close()
+
+    # Then
+    assert (len(successor), successor.unsafe) == (1, 1)
+
+
+def test_what_the_broker_will_send_again_is_not_written_at_the_end(open_spool: OpenSpool) -> None:
+    """Without the checkpoint that was refused with it, it would count twice."""
+    disk = FillableDisk()
+    spool = open_spool(open_store=disk.open_store)
+    disk.is_full = True
+    spool.append((count(value=1),), checkpoint=b"digests")
+
+    disk.is_full = False
+    spool.close()
+
+    assert (len(spool), spool.unsafe) == (1, 1)
+    assert len(open_spool()) == 0
+
+
 def test_the_rest_of_a_batch_survives_a_disk_that_fails(
     tmp_path: Path, open_spool: OpenSpool
 ) -> None:
