@@ -115,11 +115,16 @@ def _bound_process(provider: Any) -> Any:
     return provider
 
 
-def bound(client: Any) -> None:
-    """Let the connections that a client of botocore's will make obey their exchange."""
-    _bound_http(getattr(getattr(client, "_endpoint", None), "http_session", None))
+def bound(client: Any) -> bool:
+    """Let the connections that a client of botocore's will make obey their exchange.
+
+    Return whether they will.
+    """
+    return _bound_http(getattr(getattr(client, "_endpoint", None), "http_session", None))
 
 
-def _bound_http(http_session: Any) -> None:
+def _bound_http(http_session: Any) -> bool:
     with suppress(AttributeError):
         http_session._pool_classes_by_scheme.update(http=_Pool, https=_TlsPool)  # noqa: SLF001
+        return True
+    return False

@@ -95,9 +95,12 @@ class Exchange:
         """Note that what is sent from now on is not the request yet."""
         self._awaits_request, self.begun = True, False
 
-    def announce_request(self) -> None:
-        """Note that what is sent from now on is the request."""
-        self._awaits_request, self.begun = False, None
+    def announce_request(self, *, is_watched: bool) -> None:
+        """Note that what is sent from now on is the request; ``is_watched``: over our connections.
+
+        It may fail before there is a connection, as for a proxy whose URL is none.
+        """
+        self._awaits_request, self.begun = False, False if is_watched else None
 
     def note_sending(self) -> None:
         """Note that something is being sent."""

@@ -143,6 +143,8 @@ def client_of(session: Session, region: str, *, read_seconds: float = READ_SECON
     """
     from botocore.config import Config
 
+    from ..aws import bound
+
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=_CONNECT_SECONDS,
@@ -153,7 +155,7 @@ def client_of(session: Session, region: str, *, read_seconds: float = READ_SECON
     # In between it signs, and may ask a provider for new credentials.
     for event, note in (
         ("before-call", Exchange.await_request),
-        ("before-send", Exchange.announce_request),
+        ("before-send", partial(Exchange.announce_request, is_watched=bound(client))),
     ):
         client.meta.events.register(event, partial(_noted, note))
     made: Client = client

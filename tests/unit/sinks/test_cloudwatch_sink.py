@@ -445,6 +445,20 @@ def test_a_profile_that_is_not_there_is_said_at_the_start(monkeypatch: pytest.Mo
         CloudWatchSink(Settings())
 
 
+@pytest.mark.parametrize("proxy", ["http://[::1", "two words", "http://proxy:99999", "//"])
+def test_a_proxy_that_is_none_is_not_ambiguous(
+    proxy: str, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has left then, so nothing is dropped for it."""
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+
+    outcome = make_sink(on_ambiguous_send="drop").send((count(),))
+
+    assert outcome.unsent == (count(),)
+    assert (outcome.dropped, outcome.ambiguous) == (0, 0)
+
+
 def test_a_dead_endpoint_is_not_ambiguous(
     make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
