@@ -117,7 +117,7 @@ class EmfSink:
         except OSError as error:
             return tuple(metrics), one_line(error.strerror or error)
         if elsewhere:
-            self._begun = None  # its beginning is in a file that has been moved away
+            self._begun = None  # its beginning has been moved away, or deleted
         problem = self._finish(descriptor, deadline)
         parts = [part for part in parts_of(metrics) if not self._is_finished(part.metric)]
         waiting = deque(

@@ -49,7 +49,7 @@ class Output(Protocol):
     name: str
 
     def open(self) -> tuple[int, bool]:
-        """Return the descriptor, and whether it is another place than last time; ``OSError``."""
+        """Return the descriptor, and whether what was written last is gone; ``OSError``."""
         ...
 
     def problem(self) -> str | None:
@@ -107,7 +107,7 @@ class AppendedFile:
         """Return the descriptor of the file that has the name now."""
         if self._descriptor is not None:
             if self._has_the_name(self._descriptor):
-                return self._descriptor, False
+                return self._descriptor, _is_truncated(self._descriptor)
             self.close()
         # Non-blocking for a FIFO: without a reader, opening it would wait for one.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
@@ -154,3 +154,11 @@ class AppendedFile:
                 return file.read(1) != b"\n"
         except OSError:  # it may be written to, not read
             return False
+
+
+def _is_truncated(descriptor: int) -> bool:
+    """Return whether what was written to the file last is gone, as after ``copytruncate``."""
+    try:
+        return os.fstat(descriptor).st_size < os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:  # a pipe
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -318,6 +319,31 @@ def test_a_rotated_file_is_made_again(tmp_path: Path) -> None:
 
     assert values(moved.read_text()) == [("TasksSent", NOW, 1)]
     assert values(path.read_text()) == [("TasksSent", NOW, 2)]
+
+
+def test_a_line_cut_off_by_a_full_disk_is_written_whole_once_the_file_was_emptied(
+    tmp_path: Path,
+) -> None:
+    """Who makes room, or rotates with copytruncate, takes the beginning of the line away."""
+    # Given a file that cannot grow beyond a few bytes of a line
+    path = tmp_path / "metrics.emf"
+    sink = sink_to(path)
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        outcome = sink.send((count(value=1),))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert (path.stat().st_size, outcome.unsent) == (20, (count(value=1),))
+
+    # When
+    os.truncate(path, 0)
+    again = sink.send((*outcome.unsent, count(value=2)))
+    sink.close()
+
+    # Then
+    assert again == Outcome()
+    assert values(path.read_text()) == [("TasksSent", NOW, 1), ("TasksSent", NOW, 2)]
 
 
 def test_a_folder_that_comes_later_is_found(tmp_path: Path) -> None:
