@@ -1,129 +1,20 @@
-"""Notices: what a snapshot gives to the log, as values with a kind and facts. One text each."""
+"""Notices: what a snapshot gives to the log, each thing once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
-from .clock import SYSTEM_CLOCK, Clock
-from .snapshot import (
-    FailingTask,
-    MissingTask,
-    OrphanedTask,
-    ScheduledTask,
-    Snapshot,
-    VanishedTask,
-    WorkerLoss,
-    WorkerStatus,
-)
-from .text import printable
+from ..clock import SYSTEM_CLOCK, Clock
+from ..snapshot import ScheduledTask, Snapshot, WorkerLoss, WorkerStatus
+from .notice import GOOD_TO_KNOW, Notice, NoticeKind
 
-__all__ = ["Notice", "NoticeKind", "Notices"]
+__all__ = ["Notices"]
 
 log = logging.getLogger(__name__)
 
 _REPEAT_SECONDS = 3_600.0  # a lasting condition is logged once in this time
 _MAX_NAMED = 20  # unfinished tasks that a notice names
-
-NoticeKind = Literal[
-    "worker-lost",
-    "worker-leaving",
-    "worker-left",
-    "worker-stalled",
-    "name-shared",
-    "no-heartbeats",
-    "no-task-events",
-    "schedules-overdue",
-    "schedules-silent",
-    "schedules-unseen",
-    "tasks-failing",
-    "tasks-missing",
-    "tasks-returned",
-    "tasks-vanished",
-]
-
-_TEXTS: Mapping[NoticeKind, str] = {
-    "worker-lost": "worker {worker} is lost (silent for {seconds:.0f} s), "
-    "unfinished tasks: {tasks}{named}",
-    "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",
-    "worker-left": "worker {worker} has been gone for {seconds:.0f} s and has not ended "
-    "its tasks: {tasks}{named}",
-    "name-shared": "several live workers share the name {worker}: start each with its own -n, or "
-    "the death of one may go unseen",
-    "no-heartbeats": "worker {worker} sends no heartbeats: it is judged by its answers, where it "
-    "is asked for them (probe_workers)",
-    "schedules-overdue": "periodic tasks stay away, {tasks} of them{named}",
-    "schedules-silent": "no periodic task has been seen for {seconds:.0f} s: is `celery beat` "
-    "running? Overdue are {tasks}{named}",
-    "schedules-unseen": "periodic tasks were never seen, {tasks} of them, and are not judged: "
-    "nothing sends them here, or no event tells of them{named}",
-    "tasks-failing": "tasks of which every run fails: {tasks}{named}",
-    "tasks-missing": "tasks are missing, {tasks} of them: they were sent, and are neither in their "
-    "queue nor with a worker, and no event told what became of them{named}",
-    "tasks-returned": "tasks that were missing came after all, {tasks} of them{named}",
-    "tasks-vanished": "{tasks} tasks have ended without an event, for their workers run nothing: "
-    "Ignore, a time limit that a pool cannot report, or an event that was lost{named}",
-    "worker-stalled": "worker {worker} is stalled: its heartbeats come, but for {seconds:g} s it "
-    "has begun no task and runs none, while work waits in its queues; restart it",
-    "no-task-events": "worker {worker} runs tasks but sends NO TASK EVENTS, so they are not "
-    "counted: start it with -E, or set worker_send_task_events, or run this with --enable-events",
-}
-
-
-_GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
-    {"worker-leaving", "no-heartbeats", "schedules-unseen", "tasks-vanished"}
-)
-
-
-#: What a notice names: single tasks, or all tasks of a name.
-NamedTask = OrphanedTask | VanishedTask | MissingTask | FailingTask | ScheduledTask
-_SINGLE = (OrphanedTask, VanishedTask, MissingTask)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One thing an operator should know. ``seconds`` is how long it has lasted, where that counts.
-
-    ``tasks`` are the tasks concerned; ``named`` are the first of them.
-    """
-
-    kind: NoticeKind
-    worker: str  # the full nodename; empty where several are concerned
-    seconds: float = 0.0
-    tasks: int = 0
-    named: tuple[NamedTask, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """Return the line for the log."""
-        names = ", ".join(map(_label, self.named))
-        more = ", …" if len(self.named) < self.tasks else ""
-        return _TEXTS[self.kind].format(
-            worker=printable(self.worker),
-            seconds=self.seconds,
-            tasks=self.tasks,
-            named=f": {printable(names)}{more}" if names else "",
-        )
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """Return what the line says, for machines; without what it does not say."""
-        facts: dict[str, object] = {"notice": self.kind}
-        if self.worker:
-            facts["worker"] = self.worker
-        if self.seconds:
-            facts["seconds"] = round(self.seconds, 1)
-        if "{tasks}" in _TEXTS[self.kind]:
-            facts["tasks"] = self.tasks
-            facts["task"] = [task.name for task in self.named]
-            ids = [task.uuid for task in self.named if isinstance(task, _SINGLE)]
-            facts |= {"uuid": ids} if len(ids) == len(self.named) else {}
-            queues = [task.queue for task in self.named if isinstance(task, MissingTask)]
-            facts |= {"queue": queues} if queues else {}
-        return facts
 
 
 class Notices:
@@ -146,7 +37,7 @@ class Notices:
     def __call__(self, snapshot: Snapshot) -> None:
         """Log the notices of this snapshot."""
         for notice in self.find(snapshot):
-            level = logging.INFO if notice.kind in _GOOD_TO_KNOW else logging.WARNING
+            level = logging.INFO if notice.kind in GOOD_TO_KNOW else logging.WARNING
             log.log(level, "%s", notice.text, extra=notice.facts)
 
     def find(self, snapshot: Snapshot) -> tuple[Notice, ...]:
@@ -214,20 +105,6 @@ class Notices:
             self._unseen |= {task.name for task in fresh}
             named = fresh[:_MAX_NAMED]
             yield Notice(kind="schedules-unseen", worker="", tasks=len(fresh), named=named)
-
-
-def _label(task: NamedTask) -> str:
-    if isinstance(task, FailingTask):
-        return f"{task.name} ({task.failures})"
-    if isinstance(task, ScheduledTask):
-        return f"{task.name} (expected at {_time(task.due_at)})"
-    if isinstance(task, MissingTask):
-        return f"{task.name}[{task.uuid}] (queue {task.queue}, sent at {_time(task.sent_at)})"
-    return f"{task.name}[{task.uuid}]"
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _are_silent(judged: Sequence[ScheduledTask], overdue: Sequence[ScheduledTask]) -> bool:

@@ -25,7 +25,7 @@ from event_monitor.snapshot import (
 from event_monitor.survey import Survey
 from event_monitor.testing import FakeClock
 
-from ..support.making import W1, W2
+from ...support.making import W1, W2
 
 QUIET = Snapshot(window=Window(0.0, 60.0))
 
