@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from celery.events.snapshot import Polaroid
@@ -131,6 +132,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         """Begin to take shots, in a thread of the camera's own."""
         self._stopping = False
         self._wake.clear()
+        first_at = datetime.fromtimestamp(self._next_boundary())  # noqa: DTZ006  as the log's times
+        log.info("the first shot is at %s", f"{first_at:%H:%M:%S}")
         self._ticker = threading.Thread(target=self._tick, name="camera", daemon=True)
         self._ticker.start()
 
@@ -218,7 +221,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
         Return False if asked to stop.
         """
-        target = (self.clock.wall() // self.interval + 1) * self.interval
+        target = self._next_boundary()
         while True:
             missing = target - self.clock.wall()
             if missing <= 0 or missing > self.interval:  # there, or the clock was stepped back
@@ -226,3 +229,6 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             if self._wake.wait(missing):
                 self._wake.clear()
                 return not self._stopping
+
+    def _next_boundary(self) -> float:
+        return (self.clock.wall() // self.interval + 1) * self.interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import click
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
+from click.core import ParameterSource
 
 from .broker.configuration import require_configuration
 from .camera import CELERY_DEFAULT_FREQ
+from .cli.logs import log_to_stderr, stay_audible
 from .errors import EventMonitorError
 from .process.ending import end_output
 from .process.log_queue import LogQueue
@@ -48,6 +51,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         super().__init__(state, freq, maxrate, cleanup_freq, timer=timer, app=app)
         self._log_queue = LogQueue() if _under_celery_events() else None
         if self._log_queue is not None:
+            _speak_up()
             self._log_queue.open()
         with self._one_sentence():
             require_configuration(self.app)
@@ -66,8 +70,11 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         camera = self._service.camera
         self.state: State = camera.state
         self.interval: float = camera.interval
-        if self._log_queue is not None:  # Celery just printed its own idea
-            click.echo(f"-> event_monitor: one shot every {self.interval:g} s")
+        if self._log_queue is not None and self.interval != freq:
+            # Celery has just printed the frequency that it passes if none is chosen.
+            click.echo(
+                f"-> event_monitor: rather every {self.interval:g} s (the setting `interval`)"
+            )
         self.app.events.receiver_cls = self._receiver_class()
         vars(self.app.events).pop("Receiver", None)  # cached if somebody asked for it before
 
@@ -126,6 +133,18 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
     def _consume(self, snapshot: Snapshot) -> None:
         self.on_shutter(self.state)
         self.on_snapshot(snapshot)
+
+
+def _speak_up() -> None:
+    """Log from INFO on where nobody has chosen a level: Celery's default shows no good news.
+
+    Who configures our logger, or says -l, is left alone.
+    """
+    context, ours = click.get_current_context(), logging.getLogger(__package__)
+    is_chosen = context.get_parameter_source("loglevel") is not ParameterSource.DEFAULT
+    if not (is_chosen or ours.handlers or ours.level):
+        log_to_stderr("INFO")
+    stay_audible()
 
 
 def _under_celery_events() -> bool:

@@ -23,7 +23,7 @@ from .probes.books import Books
 from .probes.inspect import tasks_in_flight
 from .probes.join import join_survey
 from .probes.learner import Learner
-from .probes.prober import Prober
+from .probes.prober import OnFirst, Prober
 from .probes.queues import queue_names
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
@@ -47,7 +47,8 @@ class Pipeline:
 
     ``exactly_once`` is for a queue that outlives us. ``hurry`` asks for a shot ahead of time, and
     ``before_leaving`` is called while still connected, on a graceful shutdown; both are called in
-    the receiving thread, as ``on_events``, ``on_invalid`` and ``on_connection`` are. ``complete``
+    the receiving thread, as ``on_events``, ``on_invalid`` and ``on_connection`` are;
+    ``on_first_answers`` gets what broker and workers answer first, in a thread. ``complete``
     belongs to the thread that takes the shot. ``stop`` is safe in a signal handler.
     """
 
@@ -60,6 +61,7 @@ class Pipeline:
         online: Callable[[], Sequence[str]],
         hurry: Callable[[], None],
         before_leaving: Callable[[], None],
+        on_first_answers: OnFirst | None = None,
         exactly_once: ExactlyOnce | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -71,7 +73,9 @@ class Pipeline:
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._clock = clock
-        self._prober = Prober(app, settings, online=online, sent=state, clock=clock)
+        self._prober = Prober(
+            app, settings, online=online, sent=state, on_first=on_first_answers, clock=clock
+        )
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
         self._books = Books(state, settings)
         ask = partial(tasks_in_flight, app, timeout=_LEARN_SECONDS, clock=clock)

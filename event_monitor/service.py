@@ -19,7 +19,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
 from .history import Recorder
 from .liveness import Identity, Liveness, SignOfLife, address_of
-from .notices import Notices
+from .notices import FirstFailures, Notices, WindowLog, log_found, takes_no_success
 from .pipeline import Pipeline, require_events
 from .process.log_queue import LogQueue
 from .process.signals import Signals
@@ -33,6 +33,7 @@ from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
 from .state import State, TaskConsumer
+from .state.ended import WeighSuccess
 from .status.monitor_health import examine_sign
 
 if TYPE_CHECKING:  # it needs an extra
@@ -82,11 +83,18 @@ class Service:
             drop_interrupted=settings.on_ambiguous_send == "drop",
             clock=clock,
         )
+        sink = sink or make_sink(settings, clock=clock)
+        self._window_log = WindowLog(
+            interval_seconds=lambda: self.camera.interval,
+            destination=lambda: getattr(sink, "destination", type(sink).__name__),
+            clock=clock,
+        )
         self._publisher = Publisher(
-            sink or make_sink(settings, clock=clock),
+            sink,
             self._spool,
             clock=clock,
             on_crash=self.crashed,
+            on_accepted=self._window_log.on_accepted,
         )
         self._exactly_once = ExactlyOnce(settings) if settings.durable_queue else None
         identity = Identity(
@@ -99,6 +107,10 @@ class Service:
         self._latest = latest = Latest()
         self.history = Recorder(settings, clock=clock) if settings.history else None
         self._web = self._make_web(identity.broker or "") if settings.http else None
+        # What nobody would read costs nothing.
+        self._first_failures = (
+            FirstFailures(clock=clock) if log.isEnabledFor(logging.INFO) else None
+        )
         if isinstance(state, State):
             own_state = state
         else:
@@ -116,6 +128,7 @@ class Service:
             complete=self._complete,
             consumers=(
                 latest,
+                self._window_log,  # before its metrics are accepted
                 SnapshotPublisher(
                     self._publisher,
                     settings,
@@ -124,6 +137,7 @@ class Service:
                 ),
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
                 self._show_life,
+                *([self._first_failures.on_snapshot] if self._first_failures else []),
                 *((self._web,) if self._web else ()),
                 *([self.history.on_snapshot] if self.history else []),
                 *consumers,
@@ -138,6 +152,7 @@ class Service:
             online=latest.online,
             hurry=self.camera.hurry,
             before_leaving=self.shoot_last,
+            on_first_answers=log_found,
             exactly_once=self._exactly_once,
             clock=clock,
         )
@@ -217,6 +232,7 @@ class Service:
         if self.history is not None:
             self.history.close()
         unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
+        self._window_log.close(unsent=unsent)
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
         self._signals.restore()
@@ -260,15 +276,19 @@ class Service:
         )
 
     def _make_state(self, task_consumers: Sequence[TaskConsumer]) -> State:
-        """Return a state that feeds the history, if there is one.
+        """Return a state that feeds the history and the log, as far as there is one.
 
-        Without other consumers, values are made only of those tasks that it chooses.
+        Without other consumers, values are made only of those tasks that these want.
         """
-        history, consumers, weigh = self.history, tuple(task_consumers), None
+        history, consumers = self.history, tuple(task_consumers)
+        weigh: WeighSuccess | None = None
         if history is not None and consumers:
             consumers = (history.on_all_tasks, *consumers)
         elif history is not None:
             consumers, weigh = (history.on_tasks,), history.weigh
+        if self._first_failures is not None:
+            weigh = weigh if consumers else takes_no_success
+            consumers = (*consumers, self._first_failures.on_tasks)
         return State(
             self.settings,
             clock=self._clock,

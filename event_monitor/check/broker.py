@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
 
 from ..broker.capabilities import carries_events
 from ..broker.connections import shown
 from ..broker.protocols import CeleryApp, Connection
+from ..broker.refusals import remedy_for
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..text import one_line
@@ -34,26 +34,6 @@ _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
 
 _REMEDY = "Is the URL right, is the server up, may this machine connect to that port?"
-#: What to do, by what the server says.
-_REMEDIES = {
-    re.compile(r"vhost .* not found"): (
-        "The vhost is what follows the slash after the host: amqp://host/name, or amqp://host// "
-        "for the vhost '/'."
-    ),
-    re.compile(r"access to vhost .* refused"): (
-        "This user has no right on that vhost: rabbitmqctl set_permissions gives it some."
-    ),
-    re.compile(r"Login was refused|WRONGPASS|invalid (username-)?password"): (
-        "User or password are wrong; in a URL special characters are percent-encoded."
-    ),
-    re.compile(r"certificate verify failed"): (
-        "The server's certificate has expired, is for another host, or is of an authority of your "
-        "own: name that in ssl_ca_certs."
-    ),
-    re.compile(r"NOAUTH|Authentication required"): (
-        "The server wants a password, and the URL has none: redis://:password@host."
-    ),
-}
 
 
 def examine_broker(
@@ -209,8 +189,8 @@ def _reach(source: Connection, *, clock: Clock) -> Finding:
         milliseconds = (clock.monotonic() - began_at) * 1_000
         return Finding("broker", "ok", f"{uri} answers ({milliseconds:.0f} ms)")
     reason = _masked(error, connection.password)
-    remedies = (remedy for said, remedy in _REMEDIES.items() if said.search(reason))
-    return Finding("broker", "failed", f"{uri} cannot be used: {reason}", next(remedies, _REMEDY))
+    remedy = remedy_for(reason) or _REMEDY
+    return Finding("broker", "failed", f"{uri} cannot be used: {reason}", remedy)
 
 
 def _masked(error: BaseException, password: str | None) -> str:

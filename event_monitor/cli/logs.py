@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from types import MappingProxyType
+
+import click
 
 from ..process.log_queue import settled
+from ..settings import wants_colours
 from ..text import printable
+from .terminal import width
 
-__all__ = ["FORMATS", "LEVELS", "JsonLines", "TextLines", "log_to_stderr", "stay_audible"]
+__all__ = [
+    *("FORMATS", "LEVELS", "JsonLines", "ScreenLines", "TextLines"),
+    *("log_to_stderr", "stay_audible"),
+]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMATS = ("text", "json")
@@ -26,7 +35,10 @@ def log_to_stderr(level: str, form: str = "text") -> None:
     Ours do not go to the root logger as well: its handlers belong to the user's app.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    is_seen = form == "text" and sys.stderr.isatty()
+    handler.setFormatter(
+        JsonLines() if form == "json" else ScreenLines() if is_seen else TextLines()
+    )
     ours = logging.getLogger(_PACKAGE)
     ours.handlers[:] = [handler]
     ours.propagate = False
@@ -61,6 +73,28 @@ class TextLines(logging.Formatter):
         record = settled(record)
         logger = f"{record.name}: " if self._named else ""
         line = f"{self.formatTime(record)} {record.levelname:<8} {logger}{printable(record.msg)}"
+        return "\n".join(filter(None, (line, record.exc_text, record.stack_info)))
+
+
+class ScreenLines(logging.Formatter):
+    """For a terminal: the time of day, a coloured level, and lines that are as wide as it is."""
+
+    _COLOURS = MappingProxyType({"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"})
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines, safe for a terminal and without secrets."""
+        record = settled(record)
+        head = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname:<8} "
+        colour = self._COLOURS.get(record.levelname) if wants_colours() else None
+        text = textwrap.fill(
+            printable(record.msg),
+            width(most=None),
+            initial_indent=" " * len(head),
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        line = click.style(head, fg=colour) + click.style(text[len(head) :], fg=colour)
         return "\n".join(filter(None, (line, record.exc_text, record.stack_info)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
@@ -10,9 +10,18 @@ from typing import Literal
 from ..snapshot import FailingTask, MissingTask, OrphanedTask, ScheduledTask, VanishedTask
 from ..text import printable
 
-__all__ = ["Notice", "NoticeKind"]
+__all__ = ["GOOD_TO_KNOW", "Notice", "NoticeKind", "workers_named"]
 
 NoticeKind = Literal[
+    "workers-found",
+    "worker-came",
+    "worker-back",
+    "worker-restarted",
+    "worker-gone",
+    "nothing-heard",
+    "no-events",
+    "standby",
+    "takeover",
     "worker-lost",
     "worker-leaving",
     "worker-left",
@@ -30,6 +39,18 @@ NoticeKind = Literal[
 ]
 
 _TEXTS: Mapping[NoticeKind, str] = {
+    "workers-found": "events come from {workers}",
+    "worker-came": "worker {worker} has come",
+    "worker-back": "worker {worker} is back",
+    "worker-restarted": "worker {worker} was restarted",
+    "worker-gone": "worker {worker} has shut down",
+    "nothing-heard": "no worker and no event for {seconds:.0f} s: is this the broker, database or "
+    "virtual host that the workers use? `event-monitor check` looks at the others",
+    "no-events": "no event for {seconds:.0f} s, though workers answer; `event-monitor check` looks "
+    "for the reason. It is {workers}",
+    "standby": "standby: another monitor reads the durable queue, and this one takes over when "
+    "that one has gone",
+    "takeover": "takes over: the events of the durable queue come to this monitor now",
     "worker-lost": "worker {worker} is lost (silent for {seconds:.0f} s), "
     "unfinished tasks: {tasks}{named}",
     "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",
@@ -58,9 +79,14 @@ _TEXTS: Mapping[NoticeKind, str] = {
 
 
 GOOD_TO_KNOW: frozenset[NoticeKind] = frozenset(
-    {"worker-leaving", "no-heartbeats", "schedules-unseen", "tasks-vanished"}
+    {
+        *("workers-found", "worker-came", "worker-back", "worker-restarted", "worker-gone"),
+        *("worker-leaving", "no-heartbeats", "standby", "takeover"),
+        *("schedules-unseen", "tasks-returned", "tasks-vanished"),
+    }
 )
 
+_MAX_WORKERS = 10  # that one line names
 
 #: What a notice names: single tasks, or all tasks of a name.
 NamedTask = OrphanedTask | VanishedTask | MissingTask | FailingTask | ScheduledTask
@@ -75,18 +101,35 @@ class Notice:
     """
 
     kind: NoticeKind
-    worker: str  # the full nodename; empty where several are concerned
+    worker: str = ""  # the full nodename; empty where several are concerned
+    workers: tuple[str, ...] = ()  # these, then
     seconds: float = 0.0
     tasks: int = 0
     named: tuple[NamedTask, ...] = ()
 
+    #: Only of the line that stands for several notices of a kind.
+    more: int = 0
+
+    @classmethod
+    def rest_of(cls, notices: Sequence[Notice]) -> Notice | None:
+        """Return one notice for all of these, which are of one kind; None for none."""
+        if not notices:
+            return None
+        workers = tuple(notice.worker for notice in notices if notice.worker)
+        tasks = sum(notice.tasks for notice in notices)
+        return cls(kind=notices[0].kind, workers=workers, tasks=tasks, more=len(notices))
+
     @property
     def text(self) -> str:
         """Return the line for the log."""
+        if self.more:
+            tasks = f", tasks: {self.tasks:,}" if self.tasks else ""
+            return f"and {self.more:,} more ({self.kind}): {workers_named(self.workers)}{tasks}"
         names = ", ".join(map(_label, self.named))
         more = ", …" if len(self.named) < self.tasks else ""
         return _TEXTS[self.kind].format(
             worker=printable(self.worker),
+            workers=workers_named(self.workers),
             seconds=self.seconds,
             tasks=self.tasks,
             named=f": {printable(names)}{more}" if names else "",
@@ -98,8 +141,13 @@ class Notice:
         facts: dict[str, object] = {"notice": self.kind}
         if self.worker:
             facts["worker"] = self.worker
+        if self.workers:
+            facts["worker"] = list(self.workers[:_MAX_WORKERS])
+            facts["workers"] = len(self.workers)
         if self.seconds:
             facts["seconds"] = round(self.seconds, 1)
+        if self.more:
+            return facts | {"more": self.more, "tasks": self.tasks}
         if "{tasks}" in _TEXTS[self.kind]:
             facts["tasks"] = self.tasks
             facts["task"] = [task.name for task in self.named]
@@ -108,6 +156,13 @@ class Notice:
             queues = [task.queue for task in self.named if isinstance(task, MissingTask)]
             facts |= {"queue": queues} if queues else {}
         return facts
+
+
+def workers_named(names: tuple[str, ...]) -> str:
+    """Return how many they are, and the first of them."""
+    count = "1 worker" if len(names) == 1 else f"{len(names):,} workers"
+    more = ", …" if len(names) > _MAX_WORKERS else ""
+    return f"{count}: {', '.join(map(printable, names[:_MAX_WORKERS]))}{more}"
 
 
 def _label(task: NamedTask) -> str:

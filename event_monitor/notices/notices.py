@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..snapshot import ScheduledTask, Snapshot, WorkerLoss, WorkerStatus
+from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerLoss, WorkerStatus
 from .notice import GOOD_TO_KNOW, Notice, NoticeKind
+from .workers import WorkerChanges
 
 __all__ = ["Notices"]
 
@@ -15,10 +16,14 @@ log = logging.getLogger(__name__)
 
 _REPEAT_SECONDS = 3_600.0  # a lasting condition is logged once in this time
 _MAX_NAMED = 20  # unfinished tasks that a notice names
+_MAX_LINES = 10  # of one kind, of one snapshot; one more says what the rest is about
+_SILENT_SECONDS = 10.0  # an interval may be shorter than the time between two heartbeats
 
 
 class Notices:
     """Logs what is worth a line in each snapshot, as a ``SnapshotConsumer``; one thread at a time.
+
+    Of each kind ten lines at most, then one that sums up.
 
     A worker that stalls, or a task that fails or stays away, is logged when it begins to; what
     keeps one of the workers from being counted or judged is logged once an hour.
@@ -32,17 +37,29 @@ class Notices:
         self._overdue: frozenset[str] = frozenset()
         self._unseen: frozenset[str] = frozenset()
         self._is_silent = False
+        self._workers = WorkerChanges()
+        self._is_standby = False
         self._logged_at: dict[tuple[str, NoticeKind], float] = {}  # worker, what → our clock
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Log the notices of this snapshot."""
+        by_kind: dict[NoticeKind, list[Notice]] = {}
         for notice in self.find(snapshot):
-            level = logging.INFO if notice.kind in GOOD_TO_KNOW else logging.WARNING
-            log.log(level, "%s", notice.text, extra=notice.facts)
+            by_kind.setdefault(notice.kind, []).append(notice)
+        for kind, notices in by_kind.items():
+            level = logging.INFO if kind in GOOD_TO_KNOW else logging.WARNING
+            for notice in notices[:_MAX_LINES]:
+                log.log(level, "%s", notice.text, extra=notice.facts)
+            rest = Notice.rest_of(notices[_MAX_LINES:])
+            if rest is not None:
+                log.log(level, "%s", rest.text, extra=rest.facts)
 
     def find(self, snapshot: Snapshot) -> tuple[Notice, ...]:
         """Return the notices of this snapshot; what was found is remembered for the next."""
         return (
+            *self._of_link(snapshot),
+            *self._workers.find(snapshot),
+            *self._of_silence(snapshot),
             *(_of_loss(loss, "worker-leaving") for loss in snapshot.leaving),
             *(_of_loss(loss) for loss in snapshot.losses),
             *_of_vanished(snapshot),
@@ -54,16 +71,42 @@ class Notices:
             *self._newly_stalled(snapshot),
         )
 
+    def _of_link(self, snapshot: Snapshot) -> Iterator[Notice]:
+        """Tell of another monitor that reads the durable queue, and of its end."""
+        was_standby, self._is_standby = self._is_standby, snapshot.link is BrokerLink.STANDBY
+        if self._is_standby and not was_standby:
+            yield Notice(kind="standby")
+        elif was_standby and snapshot.link is BrokerLink.LISTENING:
+            yield Notice(kind="takeover")
+
+    def _of_silence(self, snapshot: Snapshot) -> Iterator[Notice]:
+        """Say that nothing came yet, for longer than a window: perhaps we listen elsewhere."""
+        listened, window = snapshot.listening_seconds, snapshot.window
+        longest = max(_SILENT_SECONDS, 0.9 * (window.closed_at - window.opened_at))
+        has_heard = self._workers.has_found or snapshot.workers or window.tasks
+        if has_heard or listened is None or listened < longest:
+            return
+        answering = tuple(worker.hostname for worker in snapshot.survey.workers or ())
+        kind: NoticeKind = "no-events" if answering else "nothing-heard"
+        if self._is_due("", kind):
+            yield Notice(kind=kind, seconds=listened, workers=answering)
+
+    def _is_due(self, worker: str, kind: NoticeKind) -> bool:
+        """Return whether this was not logged within the hour; if so, it is now."""
+        now = self._clock.monotonic()
+        logged_at = self._logged_at.get((worker, kind))
+        is_due = logged_at is None or now - logged_at >= _REPEAT_SECONDS
+        if is_due:
+            self._logged_at[worker, kind] = now
+        return is_due
+
     def _of_workers(self, snapshot: Snapshot) -> Iterator[Notice]:
         """Say loudly what keeps a worker from being counted or judged; -E is forgotten most."""
-        now = self._clock.monotonic()
         for worker in snapshot.online:
             for kind in _conditions(worker):
-                logged_at = self._logged_at.get((worker.hostname, kind))
-                if logged_at is None or now - logged_at >= _REPEAT_SECONDS:
-                    self._logged_at[worker.hostname, kind] = now
+                if self._is_due(worker.hostname, kind):
                     yield Notice(kind=kind, worker=worker.hostname)
-        known = {worker.hostname for worker in snapshot.workers}
+        known = {"", *(worker.hostname for worker in snapshot.workers)}
         self._logged_at = {key: at for key, at in self._logged_at.items() if key[0] in known}
 
     def _newly_stalled(self, snapshot: Snapshot) -> Iterator[Notice]:

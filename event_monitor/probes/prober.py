@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
-from ..survey import AbsentWorker, Survey, WorkerAnswer
+from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 from ..text import one_line
 from .inspect import ask_start_intervals, ask_workers
 from .known_queues import KnownQueues
@@ -25,7 +25,7 @@ from .silent_workers import SilentWorkers
 from .start_intervals import StartIntervals
 from .unknown_ages import UnknownAges
 
-__all__ = ["AskStartIntervals", "AskWorkers", "MakeQueueProbe", "Prober"]
+__all__ = ["AskStartIntervals", "AskWorkers", "MakeQueueProbe", "OnFirst", "Prober"]
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,10 @@ class MakeQueueProbe(Protocol):
         ...
 
 
+#: Gets the first answers of workers and broker; None of which were not asked, or failed.
+OnFirst = Callable[[Sequence[WorkerAnswer] | None, Sequence[QueueDepth] | None], None]
+
+
 class Prober:
     """Asks in a daemon thread, from ``start`` to ``close``.
 
@@ -71,7 +75,8 @@ class Prober:
     ``online`` returns the nodenames of the workers known to be alive: nobody waits for others.
     ``sent`` are the tasks that producers sent, if their events are received. Both are called in
     the prober's thread, as are ``ask_workers``, ``ask_start_intervals``, ``queue_names`` and
-    ``make_queue_probe``. The one probe that is made is used and closed there, too.
+    ``make_queue_probe``. The one probe that is made is used and closed there, too. So is
+    ``on_first``, once, with the first answers there are.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Prober:
         ask_start_intervals: AskStartIntervals = ask_start_intervals,
         queue_names: Callable[[CeleryApp, Settings], Collection[str]] = queue_names,
         make_queue_probe: MakeQueueProbe = queue_probe_to,
+        on_first: OnFirst | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
@@ -95,6 +101,7 @@ class Prober:
         self._ask_start_intervals = ask_start_intervals
         self._queue_names = queue_names
         self._make_queue_probe = make_queue_probe
+        self._on_first = on_first
         self._clock = clock
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = settings.survey_seconds
@@ -146,6 +153,12 @@ class Prober:
         )
         if workers_answered and broker_answered:
             self._try("ask the workers for their rate limits", self._probe_start_intervals)
+        if self._on_first is not None and (workers_answered or broker_answered):
+            tell, self._on_first = self._on_first, None
+            tell(
+                self._latest.workers if workers_answered else None,
+                self._latest.depths if broker_answered else None,
+            )
 
     def seconds_to_next(self) -> float:
         """Return how long to wait before asking again: until shortly before the next snapshot.

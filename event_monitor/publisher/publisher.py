@@ -51,7 +51,8 @@ class Publisher:
     ``publish`` and ``report`` are thread-safe and wait for no network. The spool has to be open
     before the first of them; ``close`` closes both sink and spool. ``backoff`` returns the seconds
     to wait after so many failures in a row. ``on_crash`` is called from the publisher's thread when
-    that thread dies of a bug.
+    that thread dies of a bug, ``on_accepted`` there each time with how many metrics have arrived
+    and how many are left; it must neither wait nor raise.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Publisher:
         clock: Clock = SYSTEM_CLOCK,
         backoff: Callable[[int], float] = full_jitter,
         on_crash: Callable[[BaseException], None] | None = None,
+        on_accepted: Callable[[int, int], None] | None = None,
     ) -> None:
         self._sink = sink
         self._spool = spool
         self._clock: Clock = clock
         self._backoff = backoff
         self._on_crash = on_crash
+        self._on_accepted = on_accepted
         self._lock = threading.Lock()
         self._report = PublisherReport()
         self._wake_up = threading.Event()  # there is a batch to send, or the end has come
@@ -187,7 +190,8 @@ class Publisher:
         self._sending_since = started_at
         outcome = self._sink.send(batch.metrics)
         self._sending_since = None
-        if len(outcome.unsent) + outcome.dropped < len(batch.metrics):
+        accepted = len(batch.metrics) - len(outcome.unsent) - outcome.dropped
+        if accepted > 0:
             self._accepted_at = self._clock.wall()
         # Also when nothing arrived: the file must not say any more that the batch is being sent.
         self._spool.replace(batch.id, outcome.unsent)
@@ -198,6 +202,8 @@ class Publisher:
                 dropped=self._report.dropped + outcome.dropped,
                 flush_seconds=self._clock.monotonic() - started_at,
             )
+        if accepted > 0 and self._on_accepted is not None:
+            self._on_accepted(accepted, len(self._spool))
         if outcome.failures or outcome.unsent:
             self._back_off(outcome)
         elif self._failures:

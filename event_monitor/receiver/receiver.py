@@ -17,6 +17,7 @@ from .. import events as ev
 from ..broker.connections import shown
 from ..broker.control import broadcast
 from ..broker.own_events import is_own_event, send_own_event
+from ..broker.refusals import remedy_for
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent, SettingsError
 from ..snapshot import AckToken
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 _READ_SECONDS = 0.5  # longest a quiet broker keeps us from noticing that we should stop
 _STOP_SECONDS = 1.0  # how long a stop goes on reading what has already arrived
 _BROADCAST_SECONDS = 2.0  # between two commands to all workers, however many of them come up
+_REPEAT_REFUSAL_SECONDS = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
 _BLOCKED = "the broker takes messages from nobody: its disk or memory is short"
 _FULL = (
@@ -89,6 +91,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
         self._queue_length: int | None = None
+        self._refused = "", 0.0  # why, and when that was logged, by our monotonic clock
 
     @property
     def connection(self) -> Connection:
@@ -276,16 +279,25 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             return
         ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
         pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
-        log.warning(
-            "broker %s is away (%s); next try in %.1f s",
-            self._shown_broker or shown(self._source),
-            one_line(error),
-            pause,
-            extra={"seconds": round(pause, 1)},
-        )
+        self._tell_lost(self._shown_broker or shown(self._source), one_line(error), pause)
         until = self.time_source.monotonic() + pause
         while not self.should_stop and self.time_source.monotonic() < until:
             self.time_source.sleep(min(_READ_SECONDS, pause))
+
+    def _tell_lost(self, broker: str, reason: str, pause: float) -> None:
+        """Log why; a broker that lets nobody in will do so until a person has helped."""
+        remedy, now = remedy_for(reason), self.time_source.monotonic()
+        if remedy is None:
+            log.warning(
+                "broker %s is away (%s); next try in %.1f s",
+                *(broker, reason, pause),
+                extra={"seconds": round(pause, 1)},
+            )
+        elif reason != self._refused[0] or now - self._refused[1] >= _REPEAT_REFUSAL_SECONDS:
+            self._refused = reason, now
+            log.error("broker %s refuses us: %s. %s It is tried again.", broker, reason, remedy)
+        else:
+            log.debug("broker %s still refuses us; next try in %.1f s", broker, pause)
 
 
 def _unexpected(error: Exception) -> ConnectionError:

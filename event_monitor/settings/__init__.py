@@ -6,7 +6,7 @@ from .did_you_mean import did_you_mean
 from .options import Option, options
 from .parsers import text_of
 from .settings import Settings, interval_of
-from .sources import ENV_PREFIX, Source, conf_of, use_broker
+from .sources import ENV_PREFIX, Source, conf_of, use_broker, wants_colours
 from .web import Address, Credentials, address_of, credentials_of, networks_of
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "options",
     "text_of",
     "use_broker",
+    "wants_colours",
 ]

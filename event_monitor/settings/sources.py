@@ -16,7 +16,16 @@ from ..errors import SettingsError
 from .did_you_mean import did_you_mean
 from .parsers import NotAllowedError, Parser
 
-__all__ = ["ENV_PREFIX", "Parsers", "Source", "conf_of", "parse", "read", "use_broker"]
+__all__ = [
+    "ENV_PREFIX",
+    "Parsers",
+    "Source",
+    "conf_of",
+    "parse",
+    "read",
+    "use_broker",
+    "wants_colours",
+]
 
 log = logging.getLogger(__name__)
 
@@ -155,3 +164,8 @@ def use_broker(url: str) -> None:
     """
     for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
         os.environ[variable] = url
+
+
+def wants_colours() -> bool:
+    """Return whether a terminal may be shown colours: not with NO_COLOR, nor if it is dumb."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

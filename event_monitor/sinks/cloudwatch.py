@@ -147,6 +147,11 @@ class CloudWatchSink:
             credentials_seconds=credentials_seconds,
         )
 
+    @property
+    def destination(self) -> str:
+        """Return namespace and region, for people."""
+        return self._connection.destination
+
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Send what is valid, in as few requests as the limits allow; stop at the first failure.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..exchange import Exchange
+from ..redaction import shown_url
 from ..settings import Settings
 from ..text import one_line
 from .client import (
@@ -55,6 +57,21 @@ class Connection:
         self._made: tuple[Client, Credentials] | None = None
         # Kept for the first client: it has read the service's model, which takes 0.2 s.
         self._session: Session | None = _session_with_target(settings.region)
+
+    @property
+    def destination(self) -> str:
+        """Return where it goes, for people: namespace, region, and an endpoint that is not AWS's.
+
+        The region is that of the client, as soon as there is one.
+        """
+        namespace = self._settings.namespace
+        if self._made is None:
+            return namespace
+        meta = self._made[0].meta
+        place = f"{namespace} in {meta.region_name}"
+        host = urlsplit(meta.endpoint_url).hostname or ""
+        is_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        return place if is_aws else f"{place} ({shown_url(meta.endpoint_url)})"
 
     def connect(self) -> Client:
         """Return the client, its credentials fresh; ``CredentialsError`` if there are none now."""

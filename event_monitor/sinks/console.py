@@ -23,6 +23,8 @@ class ConsoleSink:
     It needs neither settings nor a clock; the registry hands both to every sink.
     """
 
+    destination = "standard output"
+
     def __init__(
         self,
         settings: Settings | None = None,

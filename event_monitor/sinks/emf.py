@@ -65,6 +65,12 @@ class EmfSink:
             AppendedFile(settings.emf_file) if settings.emf_file else StandardOutput(stdout)
         )
 
+    @property
+    def destination(self) -> str:
+        """Return namespace and file, for people."""
+        where = self._settings.emf_file or "standard output"
+        return f"{self._settings.namespace}, as EMF on {where}"
+
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Write what is valid; wait for the reader for ``write_seconds`` at most, in all."""
         now = self._clock.wall()

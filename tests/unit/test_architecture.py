@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "objectives": {"liveness", "settings", "snapshot"},
-    "notices": {"clock", "snapshot", "text"},
+    "notices": {"clock", "snapshot", "survey", "text"},
     "camera": {"broker", "clock", "notices", "objectives", "schedules", "settings", "snapshot"}
     | {"state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {
         "broker",
         "camera",
+        "cli",
         "process",
         "receiver",
         "service",

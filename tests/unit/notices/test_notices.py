@@ -102,10 +102,12 @@ def test_missing_tasks_are_named_with_their_queue_and_when_they_were_sent(
 ) -> None:
     """The first of many; those that come after all have a line of their own."""
     task = MissingTask("u9", "proj.add", "mail", 1_000.0)
-    notices(replace(QUIET, missing=MissingTasks((("proj.add", 30),), (task,), returned=(task,))))
+    missed = MissingTasks((("proj.add", 30),), (task,), returned=(task,))
+    with caplog.at_level(logging.INFO):
+        notices(replace(QUIET, missing=missed))
 
     missing, returned = caplog.records
-    assert (missing.levelno, returned.levelno) == (logging.WARNING, logging.WARNING)
+    assert (missing.levelno, returned.levelno) == (logging.WARNING, logging.INFO)
     named = "proj.add[u9] (queue mail, sent at 1970-01-01T00:16:40Z)"
     assert missing.getMessage() == (
         "tasks are missing, 30 of them: they were sent, and are neither in their queue nor with a "
