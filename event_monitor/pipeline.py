@@ -74,7 +74,13 @@ class Pipeline:
         self._before_leaving = before_leaving
         self._clock = clock
         self._prober = Prober(
-            app, settings, online=online, sent=state, on_first=on_first_answers, clock=clock
+            app,
+            settings,
+            online=online,
+            is_connected=lambda: state.link.is_connected,
+            sent=state,
+            on_first=on_first_answers,
+            clock=clock,
         )
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
         self._books = Books(state, settings)

@@ -94,7 +94,8 @@ class ScreenLines(logging.Formatter):
             break_long_words=False,
             break_on_hyphens=False,
         )
-        line = click.style(head, fg=colour) + click.style(text[len(head) :], fg=colour)
+        line = head + text[len(head) :]
+        line = click.style(line, fg=colour) if colour else line
         return "\n".join(filter(None, (line, record.exc_text, record.stack_info)))
 
 

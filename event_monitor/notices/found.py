@@ -37,4 +37,4 @@ def _queues(queues: Sequence[QueueDepth]) -> str:
 def _waiting(queue: QueueDepth) -> str:
     if queue.missing:
         return "not made yet"
-    return "unknown" if queue.ready is None else f"{queue.ready:,} waiting"
+    return "length unknown" if queue.ready is None else f"{queue.ready:,} waiting"

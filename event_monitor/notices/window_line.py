@@ -52,11 +52,11 @@ def line_of(facts: Facts, *, closed_at: float, link: BrokerLink, with_seconds: b
     counts = [f"{facts[name]:,} {name}" for name in _ALWAYS]
     counts += [f"{facts[name]:,} {name}" for name in _IF_ANY if facts[name]]
     lost = [
-        f"{facts[name]:,} {what}"
-        for name, what in (
-            ("events_lost", "events lost"),
-            ("missing", "tasks missing"),
-            ("orphaned", "tasks orphaned"),
+        f"{facts[name]:,} {one if facts[name] == 1 else f'{one}s'} {what}"
+        for name, one, what in (
+            ("events_lost", "event", "lost"),
+            ("missing", "task", "missing"),
+            ("orphaned", "task", "orphaned"),
         )
         if facts[name]
     ]

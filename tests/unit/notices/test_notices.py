@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from event_monitor.notices import Notice, Notices
 from event_monitor.snapshot import (
+    BrokerLink,
     FailingTask,
     MissingTask,
     MissingTasks,
@@ -22,7 +24,7 @@ from event_monitor.snapshot import (
     WorkerState,
     WorkerStatus,
 )
-from event_monitor.survey import Survey
+from event_monitor.survey import Survey, WorkerAnswer
 from event_monitor.testing import FakeClock
 
 from ...support.making import W1, W2
@@ -227,3 +229,118 @@ def test_a_periodic_task_that_was_never_seen_is_good_to_know(
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert record.getMessage().startswith("periodic tasks were never seen, 1 of them, and are not")
+
+
+# -- who comes and goes, and whether anything is heard -------------------------------------------
+
+
+def worker(
+    name: str, state: WorkerState = WorkerState.ONLINE, *, pid: int | None = 7
+) -> WorkerStatus:
+    return WorkerStatus(name, state, 0.0, pid=pid)
+
+
+def shot(*workers: WorkerStatus, **facts: Any) -> Snapshot:
+    return replace(QUIET, workers=workers, listening_seconds=60.0, **facts)
+
+
+def test_the_first_workers_are_found_together_and_later_ones_come(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Good news are no warnings."""
+    with caplog.at_level(logging.INFO):
+        notices(shot(worker(W2), worker(W1)))
+        notices(shot(worker(W2), worker(W1), worker("w3@new")))
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", f"events come from 2 workers: {W1}, {W2}"),
+        ("INFO", "worker w3@new has come"),
+    ]
+    assert vars(caplog.records[0])["workers"] == 2
+
+
+def test_workers_that_leave_return_and_restart_are_told_of_once(notices: Notices) -> None:
+    """One that dies is told of by its loss, and one that leaves tasks behind by these."""
+    # Given
+    offline, lost = WorkerState.OFFLINE, WorkerState.LOST
+    notices.find(shot(worker(W1), worker(W2)))
+
+    def found(*workers: WorkerStatus, **facts: Any) -> list[tuple[str, str]]:
+        return [(notice.kind, notice.worker) for notice in notices.find(shot(*workers, **facts))]
+
+    # When, then
+    assert found(worker(W1, offline), worker(W2)) == [("worker-gone", W1)]
+    assert found(worker(W1, offline), worker(W2)) == []
+    assert found(worker(W1), worker(W2, pid=8)) == [("worker-back", W1), ("worker-restarted", W2)]
+    loss = WorkerLoss(W1, 61.0)
+    assert found(worker(W1, lost), worker(W2, pid=8), losses=(loss,)) == [("worker-lost", W1)]
+    assert found(worker(W1), worker(W2, pid=None)) == [("worker-back", W1)]
+    leaving = WorkerLoss(W2, 0.0, said_goodbye=True)
+    assert found(worker(W1), worker(W2, offline), leaving=(leaving,)) == [("worker-leaving", W2)]
+
+
+def test_of_one_kind_ten_are_logged_and_the_rest_together(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that dies takes fifty workers along."""
+    losses = [WorkerLoss(f"w{n}@x", 61.0, (OrphanedTask("u", "t"),)) for n in range(50)]
+    notices(shot(worker(W1), losses=tuple(losses)))
+
+    assert len(caplog.records) == 11
+    assert caplog.messages[-1] == (
+        "and 40 more (worker-lost): 40 workers: w10@x, w11@x, w12@x, w13@x, w14@x, w15@x, w16@x, "
+        "w17@x, w18@x, w19@x, …, tasks: 40"
+    )
+
+
+def test_nothing_heard_is_a_warning_until_something_is(
+    notices: Notices, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The wrong database looks like a quiet night; once an hour is enough."""
+    # Given nothing, for not long enough, then for longer
+    notices(replace(QUIET, listening_seconds=9.0, window=Window(0.0, 5.0)))
+    assert caplog.records == []
+    notices(shot())
+    notices(shot())
+
+    # Then
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            "no worker and no event for 60 s: is this the broker, database or virtual host that "
+            "the workers use? `event-monitor check` looks at the others",
+        )
+    ]
+    clock.advance(3_600)
+    notices(shot())
+    assert len(caplog.records) == 2
+
+    # And when workers came, all of them may leave for the night
+    notices(shot(worker(W1)))
+    notices(shot(worker(W1, WorkerState.OFFLINE)))
+    clock.advance(3_600)
+    notices(shot())
+    assert len(caplog.records) == 2
+
+
+def test_workers_that_answer_and_send_nothing_are_another_matter(notices: Notices) -> None:
+    """Their events go elsewhere, or they have none."""
+    (notice,) = notices.find(shot(survey=Survey(workers=(WorkerAnswer(W1),))))
+
+    assert (notice.kind, notice.workers) == ("no-events", (W1,))
+    assert notice.text == (
+        "no event for 60 s, though workers answer; `event-monitor check` looks for the reason. "
+        f"It is 1 worker: {W1}"
+    )
+
+
+def test_a_standby_says_so_and_says_when_it_takes_over(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two monitors on one durable queue: the log of each tells which it is."""
+    with caplog.at_level(logging.INFO):
+        for link in (BrokerLink.STANDBY, BrokerLink.STANDBY, BrokerLink.LISTENING):
+            notices(replace(QUIET, link=link))
+
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
+    assert [message.partition(":")[0] for message in caplog.messages] == ["standby", "takes over"]

@@ -6,13 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from celery import Celery
 
 from event_monitor.broker.protocols import CeleryApp, Errors
 from event_monitor.clock import SYSTEM_CLOCK, Clock
-from event_monitor.probes.prober import Prober
+from event_monitor.probes.prober import OnFirst, Prober
 from event_monitor.settings import Settings
 from event_monitor.snapshot import UnreceivedTasks
 from event_monitor.survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
@@ -63,6 +64,8 @@ class FakeCluster:
         settings: Settings | None = None,
         *,
         online: Callable[[], Collection[str]] = tuple,
+        is_connected: Callable[[], bool] = lambda: True,
+        on_first: OnFirst | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> Prober:
         """Return a prober of this cluster; its thread is not started."""
@@ -70,6 +73,8 @@ class FakeCluster:
             self.app,
             settings or Settings(),
             online=online,
+            is_connected=is_connected,
+            on_first=on_first,
             sent=self,
             ask_workers=self.ask_workers,
             ask_start_intervals=self.ask_start_intervals,
@@ -488,6 +493,37 @@ def test_whatever_goes_wrong_is_logged_in_one_line(
     prober.ask()
 
     assert logged() == [("WARNING", f"could not ask the workers: {sentence}")]
+
+
+def test_while_no_event_can_come_the_receiver_says_why_and_the_prober_need_not(
+    cluster: FakeCluster, logged: Logged
+) -> None:
+    """One cause, one line; what goes wrong once there is a connection is told."""
+    connected: list[None] = []
+    prober = cluster.prober(is_connected=lambda: bool(connected))
+    cluster.workers = ConnectionError("nobody is there")
+    prober.ask()
+    assert (logged(), prober.survey().failures) == ([], 1)
+
+    connected.append(None)
+    prober.ask()
+    assert logged() == [("WARNING", NO_WORKERS)]
+
+
+def test_the_first_answers_are_told_once(cluster: FakeCluster) -> None:
+    """Without what could not be asked, and not before anybody has answered."""
+    told: list[tuple[Any, Any]] = []
+    prober = cluster.prober(on_first=lambda workers, queues: told.append((workers, queues)))
+    cluster.workers, cluster.ready = ConnectionError("nobody"), ConnectionError("away")
+    prober.ask()
+    assert told == []
+
+    cluster.ready = {"celery": 3, "mail": 0}
+    for _ in range(2):
+        prober.ask()
+    ((workers, queues),) = told
+    assert workers is None
+    assert {queue.name: queue.ready for queue in queues}["celery"] == 3
 
 
 # -- what is asked ---------------------------------------------------------------------------------

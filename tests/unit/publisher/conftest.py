@@ -94,6 +94,7 @@ class MakePublisher(Protocol):
         *,
         backoff_seconds: float = 0.0,
         on_crash: Callable[[BaseException], None] | None = None,
+        on_accepted: Callable[[int, int], None] | None = None,
     ) -> Publisher: ...
 
 
@@ -125,6 +126,7 @@ def make_publisher(sink: MemorySink, spool: Spool, clock: FakeClock) -> Iterator
         *,
         backoff_seconds: float = 0.0,
         on_crash: Callable[[BaseException], None] | None = None,
+        on_accepted: Callable[[int, int], None] | None = None,
     ) -> Publisher:
         made.append(
             Publisher(
@@ -133,6 +135,7 @@ def make_publisher(sink: MemorySink, spool: Spool, clock: FakeClock) -> Iterator
                 clock=clock,
                 backoff=lambda _failures: backoff_seconds,
                 on_crash=on_crash,
+                on_accepted=on_accepted,
             )
         )
         return made[-1]

@@ -225,3 +225,27 @@ def test_the_backoff_is_random_and_capped() -> None:
     assert all(0 <= wait <= 60 for wait in waits[500])
     assert max(waits[500]) > 59
     assert min(waits[500]) < 1
+
+
+def test_who_wants_to_know_is_told_how_many_metrics_arrived_and_how_many_wait(
+    make_publisher: MakePublisher,
+) -> None:
+    """Nothing is told of a send that failed whole; what was dropped has not arrived."""
+    # Given
+    first, second = count(value=1), count(value=2)
+    accepted: list[tuple[int, int]] = []
+    sink = ScriptedSink(
+        Outcome(unsent=(first, second), failures=1, error="Away."),
+        Outcome(unsent=(second,), failures=1, error="Away."),
+        Outcome(dropped=1),
+    )
+    publisher = make_publisher(sink, on_accepted=lambda *facts: accepted.append(facts))
+
+    # When
+    publisher.publish((first, second))
+    publisher.publish((first, second))
+    publisher.start()
+    publisher.close(DEADLINE)
+
+    # Then
+    assert accepted == [(1, 3), (2, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import logging
+import socketserver
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from event_monitor.receiver import Receiver, receiver
 from event_monitor.receiver.subscription import Reading, Subscription
 from event_monitor.receiver.transports import subscription_to
 from event_monitor.snapshot import AckToken
+from event_monitor.testing import FakeClock
 
 from ...support.making import W1, task
 from ...support.waiting import wait_until
@@ -192,6 +194,53 @@ def test_a_broker_that_is_away_is_tried_again_until_told_to_stop(
     assert told == [False, False]
     assert "broker redis://:**@127.0.0.1:1// is away" in caplog.text
     assert "secret" not in caplog.text
+
+
+class _Refuse(socketserver.BaseRequestHandler):
+    """A Redis that wants a password before anything else."""
+
+    def handle(self) -> None:
+        while self.request.recv(4_096):
+            self.request.sendall(b"-NOAUTH Authentication required.\r\n")
+
+
+def test_a_broker_that_refuses_us_is_one_error_with_what_to_do_every_five_minutes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It needs a person, and is tried again quietly meanwhile."""
+    # Given
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Refuse) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"redis://127.0.0.1:{server.server_address[1]}/0"
+        app = Celery("refused", broker=url, set_as_current=False)
+        clock = FakeClock()
+        receiver = type("OnClock", (Receiver,), {"time_source": clock})(
+            app.connection_for_read(), app=app
+        )
+        began_at = clock.monotonic()
+        tries: list[float] = []
+
+        def on_connection(_yes: bool) -> None:
+            tries.append(clock.monotonic() - began_at)
+            if tries[-1] > 550:
+                receiver.stop()
+
+        # When it is tried for more than nine minutes
+        receiver.on_connection = on_connection
+        with caplog.at_level(logging.INFO):
+            receiver.capture()
+        server.shutdown()
+
+    # Then
+    assert len(tries) > 15
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "ERROR",
+            f"broker {url} refuses us: Authentication required. The server wants a password, and "
+            "the URL has none: redis://:password@host. It is tried again.",
+        )
+    ] * 2
 
 
 def test_a_lack_of_descriptors_is_waited_for_like_a_broker(

@@ -554,3 +554,11 @@ def test_what_somebody_else_finds_too_large_is_not_blamed_on_cloudwatch() -> Non
     fault = classify(answer(413, "413", from_aws=False), namespace="Celery", endpoint=URL)
     assert (fault.kind, fault.from_aws) == ("too large", False)
     assert fault.sentence == f"{URL} refused a request as too large (413)."
+
+
+def test_the_log_says_where_the_metrics_are(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """With the endpoint, if that is not AWS's own."""
+    sink.send((count(),))
+    assert sink.destination == f"Celery in eu-west-1 ({cloudwatch.endpoint_url})"
