@@ -20,6 +20,8 @@ __all__ = ["check"]
         "event-monitor check -b amqp://guest@localhost// --sink console --format json",
         "event-monitor check -b redis://cache/3 --transport-option global_keyprefix=prod:",
     ),
+    settings=("namespace", "region", "sink", "enable_events", "management_url"),
+    exit_codes={EXIT_OK: "nothing failed", EXIT_CHECK_FAILED: "something failed"},
 )
 @watching
 @loglevel("ERROR")
@@ -43,7 +45,6 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
     is, it looks for workers in other databases, under other key prefixes and on other virtual
     hosts. A user of the broker who may only read is ready; what is missing then is a warning.
     Advice on risky configuration is a note or a warning, and names where it is documented.
-    Exits with 0 if nothing failed, else with 1.
     """
     app, settings = load_app_and_settings(ctx, values)
     from ..check import check as examine

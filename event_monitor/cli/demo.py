@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..errors import UnavailableError
+from ..errors import EXIT_CHECK_FAILED, UnavailableError
 from .options import Command
 
 __all__ = ["demo"]
@@ -13,6 +13,7 @@ __all__ = ["demo"]
 @click.command(
     cls=Command,
     examples=("event-monitor demo", "event-monitor demo --broker redis://localhost:6379/15"),
+    exit_codes={EXIT_CHECK_FAILED: "a number is not what happened"},
 )
 @click.option("-b", "--broker", metavar="URL", help="Use this broker instead of an embedded one.")
 @click.pass_context

@@ -34,6 +34,13 @@ class _HealthCommand(VerdictCommand):
         "event-monitor healthcheck -A proj --worker celery",
         "event-monitor healthcheck -b redis://localhost:6379/0 --worker w1@%h --ignore-broker",
     ),
+    settings=("state_dir", "namespace", "dimensions", "probe_seconds", "worker_stalled_seconds"),
+    exit_codes={
+        0: "healthy, or nothing can be known",
+        1: "unhealthy, or a flag or setting is wrong",
+        2: "",
+        3: "with --strict: nothing can be known",
+    },
 )
 @click.option(
     "--worker",

@@ -29,6 +29,8 @@ _WHAT = ("list", "show", "failures", "incidents", "prune")
         "event-monitor history failures --since 1d --json --state-dir state",
         "event-monitor history prune --older 7d --state succeeded --state-dir state",
     ),
+    settings=("state_dir",),
+    exit_codes={EXIT_CHECK_FAILED: "`show ID`: there is no such task"},
 )
 @click.argument("what", type=click.Choice(_WHAT), default="list")
 @click.argument("task_id", metavar="[ID]", required=False)

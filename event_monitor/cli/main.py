@@ -18,6 +18,7 @@ import click
 from .. import __version__
 from ..errors import EXIT_CRASHED, EXIT_UNAVAILABLE, EventMonitorError
 from ..redaction import remember_secrets, without_secrets
+from ..settings import did_you_mean
 from ..text import error_line, printable
 from .check import check
 from .cost import cost
@@ -92,6 +93,15 @@ class Commands(click.Group):
             click.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
             ctx.exit(EXIT_CRASHED)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; of a misspelt one, say which may be meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, self.commands)}.")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a user needs them, not sorted."""
         del ctx
@@ -120,7 +130,10 @@ def _let_every_character_be_printed() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-@click.group(cls=Commands, name="event-monitor", help=_HELP)
+_HELP_FLAGS = {"help_option_names": ["-h", "--help"]}  # of the commands, too
+
+
+@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=_HELP_FLAGS)
 @click.version_option(__version__, prog_name="event-monitor", message="%(prog)s %(version)s")
 @click.option(
     *("-A", "--app"),
@@ -144,7 +157,7 @@ def main(ctx: click.Context, app: str | None, broker: str | None) -> None:
         remember_secrets(broker)
 
 
-@click.group(cls=Commands, name="event-monitor", help=_HELP)
+@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=_HELP_FLAGS)
 def celery_command() -> None:
     """Do nothing: Celery's own command line has loaded the app."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -19,12 +20,33 @@ _SETTINGS = frozenset(option.name for option in options())
 _COLUMN = 28  # characters for a flag before its help begins on the next line
 
 
-class Command(click.Command):
-    """A command whose --help has examples, and lists the settings apart from its own options."""
+#: What every command may end with, and what some do besides.
+_EXIT_CODES = {
+    0: "done",
+    2: "a setting or flag is wrong",
+    3: "the app, or something else that is needed, cannot be had",
+}
 
-    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **attributes: Any) -> None:
+
+class Command(click.Command):
+    """A command whose --help has examples and exit codes, and only a few of the settings.
+
+    ``settings`` are those that its --help explains; ``None`` means all. ``exit_codes`` go before
+    those that all commands have, and an empty text means that it never ends with that one.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: tuple[str, ...] = (),
+        settings: tuple[str, ...] | None = (),
+        exit_codes: Mapping[int, str] = MappingProxyType({}),
+        **attributes: Any,
+    ) -> None:
         super().__init__(*args, **attributes)
         self.examples = examples
+        self.shown_settings = _SETTINGS if settings is None else frozenset(settings)
+        self.exit_codes = {**_EXIT_CODES, **exit_codes}
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what it does, then the examples as they are typed."""
@@ -33,13 +55,23 @@ class Command(click.Command):
             for example in self.examples:
                 formatter.write(f"  {example}\n")
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes last."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes"):
+            codes = sorted(self.exit_codes.items())
+            formatter.write_dl([(str(code), said) for code, said in codes if said])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write two sections: Options, then Settings."""
+        """Write two sections: Options, then Settings, and where the rest of these is explained."""
         own: list[tuple[str, str]] = []
         settings: list[tuple[str, str]] = []
+        others = 0
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if param.name in _SETTINGS - self.shown_settings:
+                others += 1
+            elif record is not None:
                 (settings if param.name in _SETTINGS else own).append(record)
         with formatter.section("Options"):
             formatter.write_dl(own, col_max=_COLUMN)
@@ -47,6 +79,12 @@ class Command(click.Command):
             title = "Settings (each also EVENT_MONITOR_<NAME>, or in app.conf.event_monitor)"
             with formatter.section(title):
                 formatter.write_dl(settings, col_max=_COLUMN)
+        if others:
+            formatter.write_paragraph()
+            formatter.write_text(
+                f"{others} {'more ' * bool(settings)}settings are flags, too: `event-monitor "
+                "settings` shows their values, `event-monitor settings --help` explains them."
+            )
 
 
 def watching(command: Decorated) -> Decorated:

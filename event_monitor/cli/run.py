@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from ..errors import EXIT_CRASHED
+from ..errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT
 from .app import load_app_and_settings
 from .options import Command, loglevel, watching
 
@@ -23,6 +23,15 @@ __all__ = ["run"]
         "event-monitor run --config celeryconfig.py",
         "celery -A proj event-monitor run --enable-events",
     ),
+    settings=(
+        *("namespace", "region", "dimensions", "interval", "sink"),
+        *("state_dir", "enable_events", "http", "history"),
+    ),
+    exit_codes={
+        EXIT_OK: "stopped as asked, everything sent",
+        EXIT_UNSENT: "stopped as asked, but some metrics were not sent",
+        EXIT_CRASHED: "a thread of the monitor died",
+    },
 )
 @watching
 @loglevel("INFO")

@@ -18,6 +18,7 @@ __all__ = ["show_settings"]
         "event-monitor settings -A proj",
         "EVENT_MONITOR_INTERVAL=30 event-monitor settings",
     ),
+    settings=None,
 )
 @watching
 @loglevel("WARNING")

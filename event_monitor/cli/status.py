@@ -31,6 +31,11 @@ class _StatusCommand(VerdictCommand):
         "event-monitor status -A proj --queue-length-limits '*=100:1000' --min-workers 2",
         "event-monitor status -b redis://localhost:6379/0 --json",
     ),
+    settings=(
+        *("queue_length_limits", "queue_age_limits", "queues", "management_url"),
+        *("probe_workers", "probe_queues", "probe_seconds", "state_dir"),
+    ),
+    exit_codes={0: "ok", 1: "warning", 2: "critical", 3: "unknown, or a flag or setting is wrong"},
 )
 @watching
 @loglevel("ERROR")
@@ -40,12 +45,11 @@ class _StatusCommand(VerdictCommand):
 def status(ctx: click.Context, /, *, min_workers: int, json_wanted: bool, **values: object) -> None:
     """Show workers, queues and tasks as they are now.
 
-    The first line and the exit code are those of a Nagios plugin, unlike the other commands':
-    0 ok, 1 warning, 2 critical, 3 unknown. Critical is a queue at its upper limit, by
-    --queue-length-limits or --queue-age-limits, and too few workers that answer; a warning is a
-    queue at its lower limit. Unknown are a broker that cannot be asked, workers that cannot (on
-    SQS, with worker_enable_remote_control off, or with answers in pickle), and a mistake in flags
-    or settings.
+    The first line and the exit code are those of a Nagios plugin. Critical is a queue at its
+    upper limit, by --queue-length-limits or --queue-age-limits, and too few workers that answer; a
+    warning is a queue at its lower limit. Unknown are a broker that cannot be asked, workers that
+    cannot (on SQS, with worker_enable_remote_control off, or with answers in pickle), and a
+    mistake in flags or settings.
     """
     app, settings = load_app_and_settings(ctx, values)
     from ..status.ask import take_report

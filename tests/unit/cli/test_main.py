@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,11 +58,44 @@ def test_every_command_has_examples_that_parse(command: str) -> None:
 
 
 def test_every_setting_is_a_flag_of_the_commands_that_use_settings() -> None:
-    """Generated, so none can be missing."""
+    """Generated, so none can be missing; one command explains them all."""
     for command in ("run", "check", "cost", "settings"):
-        output = typed(command, "--help").output
-        for option in options():
-            assert option.flag in output, (command, option.flag)
+        flags = {flag for param in main.commands[command].params for flag in param.opts}
+        assert {option.flag for option in options()} <= flags, command
+    explained = typed("settings", "--help").output
+    assert [option.flag for option in options() if option.flag not in explained] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_is_its_own_and_says_how_it_ends(command: str) -> None:
+    """Of the settings a few at most, and where the rest is explained; -h is --help."""
+    output = typed(command, "-h").output
+
+    assert output == typed(command, "--help").output
+    assert re.search(r"Exit codes:\n  0 +\w", output)
+    if command != "settings":
+        settings = [option.flag for option in options() if f" {option.flag} " in output]
+        assert len(settings) < 12
+        uses_settings = any(param.name == "interval" for param in main.commands[command].params)
+        said = "`event-monitor settings --help` explains them"
+        assert (said in " ".join(output.split())) == uses_settings
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["rnu"], "did you mean 'run'?"),
+        (["health-check"], "did you mean 'healthcheck'?"),
+        (["run", "--intervall", "3"], "Did you mean '--interval'?"),
+        (["settings", "--namespaze", "Shop"], "--namespace"),
+    ],
+)
+def test_what_is_misspelt_is_suggested(words: list[str], meant: str) -> None:
+    """Commands and flags, of settings too; click's own exit 2."""
+    result = typed(*words)
+
+    assert result.exit_code == 2
+    assert meant in result.stderr
 
 
 def test_version() -> None:
@@ -113,14 +147,6 @@ def test_a_wrong_setting_ends_with_the_sentence_of_the_settings() -> None:
     assert complaint(typed("run", "-b", "memory://", "--interval", "fast"), code=2) == (
         "--interval is 'fast'; it must be 1 to 3,600 seconds."
     )
-
-
-def test_a_misspelt_flag_is_suggested() -> None:
-    """click's own exit 2."""
-    result = typed("run", "--intervall", "3")
-
-    assert result.exit_code == 2
-    assert "--interval" in result.stderr
 
 
 def test_under_celery_the_app_is_celerys() -> None:
