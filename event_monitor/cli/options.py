@@ -81,9 +81,9 @@ class Command(click.Command):
                 formatter.write_dl(settings, col_max=_COLUMN)
         if others:
             formatter.write_paragraph()
-            formatter.write_text(
+            formatter.write(  # not wrapped, which would break a command at its hyphen
                 f"{others} {'more ' * bool(settings)}settings are flags, too: `event-monitor "
-                "settings` shows their values, `event-monitor settings --help` explains them."
+                "settings` shows their\nvalues, `event-monitor settings --help` explains them.\n"
             )
 
 
