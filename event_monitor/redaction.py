@@ -8,10 +8,11 @@ So nothing of it is shown that is not certainly no part of a password.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 __all__ = [
     "ACCESS_KEY",
@@ -41,6 +42,7 @@ _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
 _SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)  # in a query
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _MOST_CHARACTERS = 100_000  # looked through; an answer of a stranger may have millions
+_NO_WORD = 12  # characters; a longer secret is masked also in the middle of a word
 _SHORTEST_SECRET = 4  # characters; masking a shorter one would cut words to pieces
 
 _secrets: set[str] = set()
@@ -149,7 +151,7 @@ def remember_secrets(*urls: str) -> None:
                 for secret in _secrets_of(part)
                 # A password that is also the name of host or user cannot be kept.
                 if len(secret) >= _SHORTEST_SECRET and secret not in shown
-                for form in (secret, repr(secret)[1:-1])
+                for form in _forms_of(secret)
             )
 
 
@@ -173,12 +175,19 @@ def _secrets_of(url: str) -> Iterator[str]:
     yield from (value for name, value in query if _SECRET_NAME.search(name))
 
 
+def _forms_of(secret: str) -> set[str]:
+    """Return how others may write it: as it is, as Python's, as JSON, in a URL."""
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
+
+
 def without_secrets(text: str) -> str:
     """Return what others say with the passwords masked: in every URL, and those remembered."""
     if len(text) > _MOST_CHARACTERS:  # cut at a blank, so that no half of a secret is left
         text = f"{text[:_MOST_CHARACTERS].rpartition(' ')[0]} …"
     for secret in sorted((*_secrets, *_keys), key=len, reverse=True):
-        if secret in text:
+        if secret in text and len(secret) >= _NO_WORD:
+            text = text.replace(secret, MASK)
+        elif secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _: MASK, text)
     if "://" not in text:
         return text

@@ -139,6 +139,18 @@ def test_a_password_alone_is_masked_in_what_others_say(password: str) -> None:
         assert leaks(without_secrets(said)) == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["redis%3A%2F%2F%3AQXYZ-QXYZ-QXYZ%40cache", "userQXYZ-QXYZ-QXYZ@cache", "b'QXYZ%20QX\\u00e9'"]
+    + ["QXYZ%20QX%C3%A9"],
+)
+def test_a_password_is_masked_also_as_a_part_of_a_word_or_written_in_another_way(said: str) -> None:
+    """As a URL in a query, as JSON, percent-encoded."""
+    remember_secrets("redis://:QXYZ-QXYZ-QXYZ@cache", "redis://:QXYZ%20QXé@cache")
+
+    assert leaks(without_secrets(said)) == []
+
+
 @pytest.mark.parametrize("formatter", [TextLines(named=True), JsonLines()])
 def test_a_log_line_of_others_with_its_traceback_is_masked(formatter: logging.Formatter) -> None:
     """Driver and transport log as they like."""
