@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 NOTE_BYTES = 10_000  # at most; one of ours has two hundred
+_MOST = 100  # notes that are looked into
 _TEMPORARY = Path("/tmp")  # noqa: S108  what is written there is checked, see ``write_note``
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -65,8 +67,19 @@ def runtime_dir(state_dir: str, *, temporary_dir: Path | None = None) -> Path:
 
 
 def find_notes(pattern: str, *, temporary_dir: Path | None = None) -> Iterator[Path]:
-    """Yield the notes among the temporary files of the users whom we believe."""
-    yield from sorted(_temporary(temporary_dir).glob(f"{visible_names()}/{pattern}"))
+    """Yield the notes among the temporary files of the users whom we believe.
+
+    They are a hundred at most, our own user's first: anybody may leave thousands.
+    """
+    directory = _temporary(temporary_dir)
+    own = sorted(directory.glob(f"{own_name()}/{pattern}"))
+    found: set[Path] = set()
+    for path in chain(own, directory.glob(f"{visible_names()}/{pattern}")):
+        if len(found) == _MOST:
+            return
+        if path not in found:
+            found.add(path)
+            yield path
 
 
 def write_note(

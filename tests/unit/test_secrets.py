@@ -141,8 +141,12 @@ def test_a_password_alone_is_masked_in_what_others_say(password: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["redis%3A%2F%2F%3AQXYZ-QXYZ-QXYZ%40cache", "userQXYZ-QXYZ-QXYZ@cache", "b'QXYZ%20QX\\u00e9'"]
-    + ["QXYZ%20QX%C3%A9"],
+    [
+        "redis%3A%2F%2F%3AQXYZ-QXYZ-QXYZ%40cache",
+        "userQXYZ-QXYZ-QXYZ@cache",
+        "b'QXYZ%20QX\\u00e9'",
+        "QXYZ%20QX%C3%A9",
+    ],
 )
 def test_a_password_is_masked_also_as_a_part_of_a_word_or_written_in_another_way(said: str) -> None:
     """As a URL in a query, as JSON, percent-encoded."""

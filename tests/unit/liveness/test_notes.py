@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from event_monitor.liveness import Liveness, read_note, why_unbelieved, write_note
+from event_monitor.liveness.notes import find_notes, own_name
 
 from ...support.users import NOBODY, acting_as, public_folder, require_root
 
@@ -89,3 +90,15 @@ def test_root_believes_in_its_own_place_only_itself(tmp_path: Path) -> None:
 
     os.chown(path, 4321, 4321)
     assert read_note(path, is_ours=True) == {}
+
+
+def test_no_more_than_a_hundred_are_looked_into(tmp_path: Path) -> None:
+    """Anybody may leave thousands where root looks; our own user's come first."""
+    for owner in ("event-monitor-000", own_name()):
+        for number in range(80):
+            write_note(tmp_path / owner / f"alive-{number}", {}, temporary_dir=Path("/nowhere"))
+
+    found = list(find_notes("alive*", temporary_dir=tmp_path))
+
+    assert len(found) == (100 if os.geteuid() == 0 else 80)
+    assert {path.parent.name for path in found[:80]} == {own_name()}
