@@ -22,18 +22,32 @@ from functools import cache
 from subprocess import Popen
 from typing import Any, TypeVar
 
-__all__ = ["MAX_ANSWER_BYTES", "AnswerTooLongError", "BoundedConnection", "Exchange", "LateError"]
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "AnswerTooLongError",
+    "BoundedConnection",
+    "Exchange",
+    "LateError",
+    "NoThreadError",
+]
 
 #: Headers and body. RabbitMQ's API sends less than 1 MB for a page, AWS a few kB for what we ask.
 MAX_ANSWER_BYTES = 16_000_000
 
+_MOST_HANGING = 100  # threads that were left behind; each looks up a name, which nothing ends
+
 T = TypeVar("T")
 
+_hanging: list[threading.Thread] = []  # were left behind; two at a time may miss one of them
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)  # of this thread
 
 
 class LateError(OSError):
     """The call did not end within its deadline."""
+
+
+class NoThreadError(OSError):
+    """The call was not begun, as there is no thread for it."""
 
 
 class AnswerTooLongError(OSError):
@@ -73,8 +87,12 @@ class Exchange:
     def run(self, call: Callable[[], T]) -> T:
         """Return what the call returns, or raise what it raises; ``LateError`` if it takes long.
 
-        Raises ``OSError`` where the system has no more threads now.
+        Raises ``NoThreadError`` where the system has no more threads now, or so many of ours hang.
         """
+        _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
+        if len(_hanging) >= _MOST_HANGING:
+            self.begun = False
+            raise NoThreadError(f"{_MOST_HANGING} calls hang; the next begins when one has ended")
         future: Future[T] = Future()
         thread = threading.Thread(
             target=self._serve, args=(call, future), name="exchange", daemon=True
@@ -82,10 +100,12 @@ class Exchange:
         try:
             thread.start()
         except RuntimeError as error:
-            raise OSError(str(error)) from error
+            self.begun = False
+            raise NoThreadError(str(error)) from error
         try:
             thread.join(self._seconds)
             if not future.done():
+                _hanging.append(thread)
                 raise LateError(f"no end within {self._seconds:g} s")
         finally:  # also when a signal interrupts the waiting
             self._end(give_up=not future.done())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
-from ..exchange import AnswerTooLongError, LateError
+from ..exchange import AnswerTooLongError, LateError, NoThreadError
 from ..redaction import shown_url
 from ..text import one_line
 from .acknowledgement import NotCloudWatchError
@@ -152,12 +152,12 @@ def _is_credentials(error: Exception) -> bool:
             ),
         )
     return isinstance(error, (OSError, RuntimeError, ValueError)) and not isinstance(
-        error, (AnswerTooLongError, LateError)
+        error, (AnswerTooLongError, LateError, NoThreadError)
     )
 
 
 def _reason(error: Exception, endpoint: str) -> str:
-    if isinstance(error, LateError):
+    if isinstance(error, (LateError, NoThreadError)):
         return f"{endpoint}: {one_line(error)}"
     cause: BaseException | None = error
     while cause is not None:  # botocore says only that the connection was closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -11,9 +12,10 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from event_monitor.exchange import BoundedConnection, Exchange, LateError
+from event_monitor.exchange import BoundedConnection, Exchange, LateError, NoThreadError
 
 from ..support.answering import OK, Answering, flood, trickle
+from ..support.waiting import wait_until
 
 DEADLINE = 10.0  # seconds; only a broken exchange takes that long
 
@@ -57,6 +59,29 @@ def test_what_hangs_is_left_behind() -> None:
             Exchange(0.05).run(gate.wait)
     finally:
         gate.set()
+
+
+def test_a_hundred_calls_that_hang_are_enough() -> None:
+    """A look-up of a name cannot be ended: each keeps its thread, for ever perhaps."""
+    gate = threading.Event()
+    try:
+        for _ in range(100):
+            with pytest.raises(LateError):
+                Exchange(0).run(gate.wait)
+
+        exchange = Exchange(DEADLINE)
+        with pytest.raises(NoThreadError, match="the next begins when one has ended"):
+            exchange.run(gate.wait)
+        assert exchange.begun is False
+    finally:
+        gate.set()
+
+    def is_begun() -> bool:
+        with contextlib.suppress(NoThreadError):
+            return Exchange(DEADLINE).run(lambda: True)
+        return False
+
+    wait_until(is_begun, DEADLINE, "the next is begun")
 
 
 @pytest.mark.parametrize(
