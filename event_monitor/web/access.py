@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import hmac
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from ipaddress import IPv6Address, ip_address
 
 from starlette.responses import PlainTextResponse
@@ -24,6 +24,7 @@ __all__ = ["OPEN_PATHS", "Access"]
 log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/health", "/metrics"})
+_PIECE_BYTES = 1 << 16  # of an answer, at a time: as many as asyncio wants to keep
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (
@@ -70,7 +71,8 @@ class Access:
                 given = list(message.get("headers", ()))
                 named = {name for name, _ in given}
                 message["headers"] = given + [pair for pair in _HEADERS if pair[0] not in named]
-            await send(message)
+            for piece in _pieces_of(message):
+                await send(piece)
 
         path = self._path(scope)
         answer = self._refusal(scope, path) or self._app
@@ -164,6 +166,20 @@ def _address(text: str) -> object | None:
 
 def _headers_of(scope: Scope) -> MutableMapping[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _pieces_of(message: Message) -> Iterator[Message]:
+    """Yield a part of an answer in pieces.
+
+    What waits for who reads slowly is copied for each of them; the whole they share.
+    """
+    body: bytes = message.get("body", b"")
+    for start in range(0, len(body) or 1, _PIECE_BYTES):
+        end = start + _PIECE_BYTES
+        if end >= len(body):
+            yield {**message, "body": body[start:]} if start else message
+        else:
+            yield {**message, "body": body[start:end], "more_body": True}
 
 
 def _says(sentence: str, status: int, headers: dict[str, str] | None = None) -> PlainTextResponse:

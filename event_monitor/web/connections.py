@@ -21,7 +21,8 @@ class BoundedProtocol(H11Protocol):
     reader. A stream may last for ever, but not for who does not read it.
     """
 
-    patience_seconds: float
+    request_seconds: float
+    reader_seconds: float
     _no_request: asyncio.TimerHandle | None = None
     _no_reader: asyncio.TimerHandle | None = None
 
@@ -45,7 +46,7 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait for the reader."""
         super().pause_writing()
-        self._no_reader = self._later()
+        self._no_reader = self._cut_off_after(self.reader_seconds)
 
     def resume_writing(self) -> None:
         """Wait for the reader no more."""
@@ -64,15 +65,16 @@ class BoundedProtocol(H11Protocol):
             _cancel(self._no_request)
             self._no_request = None
         elif self._no_request is None:
-            self._no_request = self._later()
+            self._no_request = self._cut_off_after(self.request_seconds)
 
-    def _later(self) -> asyncio.TimerHandle:
-        return self.loop.call_later(self.patience_seconds, self.transport.abort)
+    def _cut_off_after(self, seconds: float) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, self.transport.abort)
 
 
-def bounded_protocol(patience_seconds: float) -> type[BoundedProtocol]:
-    """Return the protocol with a patience, which uvicorn makes without any argument of ours."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"patience_seconds": patience_seconds})
+def bounded_protocol(*, request_seconds: float, reader_seconds: float) -> type[BoundedProtocol]:
+    """Return the protocol with its patience: uvicorn makes it without any argument of ours."""
+    patience = {"request_seconds": request_seconds, "reader_seconds": reader_seconds}
+    return type("BoundedProtocol", (BoundedProtocol,), patience)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0  # after a port was taken, or the server has died
 _KEEP_ALIVE_SECONDS = 75  # longer than the 60 s after which an ALB gives a connection up
-_PATIENCE_SECONDS = 90.0  # with a request, or a reader; longer than idle connections are kept
+_REQUEST_SECONDS = 90.0  # for a whole request to come; longer than idle connections are kept
+_READER_SECONDS = 20.0  # for what asyncio keeps to be read
 _STOP_SECONDS = 1.0  # a stop waits no longer for the thread
 _MISSING = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
 
@@ -39,12 +40,12 @@ class WebServer:
         address: Address,
         *,
         retry_seconds: float = _RETRY_SECONDS,
-        patience_seconds: float = _PATIENCE_SECONDS,
+        reader_seconds: float = _READER_SECONDS,
     ) -> None:
         self._app = app
         self._address = address
         self._retry_seconds = retry_seconds
-        self._patience_seconds = patience_seconds
+        self._reader_seconds = reader_seconds
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None  # while it serves
@@ -81,7 +82,7 @@ class WebServer:
 
     async def _serve(self) -> None:
         sockets = _bound(self._address)
-        server = Server(_config(self._app, patience_seconds=self._patience_seconds))
+        server = Server(_config(self._app, reader_seconds=self._reader_seconds))
         serving = asyncio.ensure_future(server.serve(sockets=list(sockets)))
         with self._lock:
             self._loop, self._serving = asyncio.get_running_loop(), serving
@@ -113,10 +114,10 @@ class WebServer:
         return f"{f'[{host}]' if ':' in host else host}:{self._address.port}"
 
 
-def _config(app: ASGIApp, *, patience_seconds: float) -> Config:
+def _config(app: ASGIApp, *, reader_seconds: float) -> Config:
     return Config(
         app,
-        http=bounded_protocol(patience_seconds),
+        http=bounded_protocol(request_seconds=_REQUEST_SECONDS, reader_seconds=reader_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

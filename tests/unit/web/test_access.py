@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from event_monitor.settings import Credentials, Settings
 from event_monitor.web.access import Access
@@ -139,6 +139,24 @@ def test_no_answer_is_kept_or_framed_or_guessed_at() -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_long_answer_goes_out_in_pieces() -> None:
+    """So that of what nobody reads only a piece is copied for each connection."""
+    text = "0123456789" * 20_000
+    sent: list[Message] = []
+
+    async def long(scope: Scope, receive: Receive, send: Send) -> None:
+        async def note(message: Message) -> None:
+            sent.append(message)
+            await send(message)
+
+        app = Access(PlainTextResponse(text), Settings(), credentials=None)
+        await app(scope, receive, note)
+
+    assert get(long, "/metrics").text == text
+    assert max(len(message.get("body", b"")) for message in sent) == 65_536
+    assert [message.get("more_body", False) for message in sent[1:]] == [True, True, True, False]
 
 
 def test_a_fault_of_ours_is_logged_and_told_without_its_text(

@@ -123,7 +123,7 @@ def test_who_does_not_read_his_answers_is_cut_off(port: int) -> None:
         await PlainTextResponse(b"x" * MORE_THAN_THE_KERNEL_KEEPS)(scope, receive, send)
         answered.append(scope["path"])
 
-    server = WebServer(big, Address("127.0.0.1", port), patience_seconds=0.2)
+    server = WebServer(big, Address("127.0.0.1", port), reader_seconds=0.2)
     server.open()
     wait_until(lambda: listens(port), 10, "it listens")
 
