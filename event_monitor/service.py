@@ -289,6 +289,8 @@ class Service:
         if self._first_failures is not None:
             weigh = weigh if consumers else takes_no_success
             consumers = (*consumers, self._first_failures.on_tasks)
+        if self._web is not None and consumers:  # it takes what is made for others
+            consumers = (*consumers, self._web.on_tasks)
         return State(
             self.settings,
             clock=self._clock,

@@ -22,7 +22,7 @@ __all__ = ["Web"]
 
 
 class Web:
-    """The server and what it shows; a ``SnapshotConsumer``.
+    """The server and what it shows; a ``SnapshotConsumer``, and ``on_tasks`` is a ``TaskConsumer``.
 
     Making one opens nothing; raises ``SettingsError`` where ``http_auth`` cannot be read. ``open``
     and ``close`` belong to one thread. Nothing that goes wrong here reaches whoever calls it.
@@ -50,6 +50,7 @@ class Web:
             clock=clock,
         )
         self._aside = Aside()
+        self.on_tasks = self._views.on_tasks
         app = make_app(self._views, Past(history), self._aside)
         access = Access(app, settings, credentials=credentials_of(settings.http_auth))
         self._server = WebServer(access, address_of(settings.http))

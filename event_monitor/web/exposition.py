@@ -7,6 +7,7 @@ takes one. Its strict parser reads what is written, in the tests.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,7 @@ from ..catalog import Source
 from ..metrics.source_values import SourceValues
 from ..survey import Survey
 from .cells import BOUNDS, COUNTERS, Cell, Shown, ShownTimes, label_of
+from .exemplars import Exemplar, Exemplars
 from .own_metrics import BY_QUEUE, OWN_METRICS, name_of
 
 __all__ = ["MOST_LINES", "OPENMETRICS", "TEXT", "Page", "wants_openmetrics"]
@@ -25,6 +27,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 _MOST_QUEUES = 250
+# An exemplar has 128 characters in its labels, and not every parser reads what is escaped there.
+_ID = re.compile(r"[A-Za-z0-9_.:/@-]{1,121}")  # and `task_id` has seven
 _LINES_OF_COMMENT = 2  # HELP and TYPE
 _LES = (*(str(float(bound)) for bound in BOUNDS), "+Inf")
 _COUNTED: Mapping[str, str] = {
@@ -45,6 +49,7 @@ class _Family(NamedTuple):
     kind: Literal["counter", "gauge", "histogram"]
     what: str
     samples: Sequence[tuple[str, float]]
+    exemplars: Mapping[str, Exemplar] = {}  # by what follows the name
 
     @property
     def lines(self) -> int:
@@ -56,7 +61,12 @@ class _Family(NamedTuple):
         title = f"{name}_total" if self.kind == "counter" and not openmetrics else name
         what = _escaped(self.what) if openmetrics else self.what
         head = f"# HELP {title} {what}\n# TYPE {title} {self.kind}\n"
-        return head + "".join([f"{name}{rest} {_number(value)}\n" for rest, value in samples])
+        if not openmetrics or not self.exemplars:
+            return head + "".join([f"{name}{rest} {_number(value)}\n" for rest, value in samples])
+        find = self.exemplars.get
+        return head + "".join(
+            f"{name}{rest} {_number(value)}{_exemplar(find(rest))}\n" for rest, value in samples
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,7 @@ class Page:
     survey: Survey
     totals: Mapping[Source, float]
     by_queue: Mapping[str, SourceValues]
+    exemplars: Exemplars | None = None
 
     def text(self, *, openmetrics: bool) -> bytes:
         """Return the page."""
@@ -98,6 +109,7 @@ class Page:
             "histogram",
             "How long tasks that succeeded ran, in seconds.",
             [s for values, labels in timed for s in _histogram(labels, values.runtime)],
+            self._exemplars_of_runtimes(),
         )
         yield _Family(
             "celery_task_queue_wait_time",
@@ -107,15 +119,27 @@ class Page:
         )
 
     def _failures(self) -> _Family:
-        samples = []
+        samples, exemplars = [], {}
         for cell, values in self.cells:
             labels = _labels_of(cell)
+            last = self.exemplars.failed(cell) if self.exemplars else {}
             for exception, count in values.failed:
                 is_new = cell.exceptions[exception] >= self.new_from
                 rest = f'_total{{{labels},exception="{_escaped(exception)}"}}'
                 samples.append((rest, 0 if is_new else count))
+                if exception in last and count and not is_new:
+                    exemplars[rest] = last[exception]
         what = "Tasks that failed, by the class of the exception."
-        return _Family("celery_task_failed", "counter", what, samples)
+        return _Family("celery_task_failed", "counter", what, samples, exemplars)
+
+    def _exemplars_of_runtimes(self) -> Mapping[str, Exemplar]:
+        return {
+            _bucket(_labels_of(cell), _LES[place]): exemplar
+            for cell, values in self.cells
+            if self.exemplars and cell.has_times and cell.born < self.new_from
+            for place, exemplar in self.exemplars.ran(cell).items()
+            if values.runtime.counts[place]
+        }
 
     def _of_workers(self, *, room: int) -> Iterator[_Family]:
         up: list[tuple[str, float]] = []
@@ -186,9 +210,19 @@ def _number(value: float) -> str:
 
 def _histogram(labels: str, times: ShownTimes) -> Iterator[tuple[str, float]]:
     for le, count in zip(_LES, times.counts, strict=True):
-        yield f'_bucket{{{labels},le="{le}"}}', count
+        yield _bucket(labels, le), count
     yield f"_count{{{labels}}}", times.counts[-1]
     yield f"_sum{{{labels}}}", times.sum
+
+
+def _bucket(labels: str, le: str) -> str:
+    return f'_bucket{{{labels},le="{le}"}}'
+
+
+def _exemplar(exemplar: Exemplar | None) -> str:
+    if exemplar is None or not _ID.fullmatch(exemplar.task_id):
+        return ""
+    return f' # {{task_id="{exemplar.task_id}"}} {_number(exemplar.value)} {_number(exemplar.at)}'
 
 
 def _of(source: Source, queues: Mapping[str, SourceValues]) -> Mapping[str, object]:

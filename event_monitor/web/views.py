@@ -14,6 +14,7 @@ from ..metrics.levels import Level
 from ..settings import Settings
 from ..snapshot import Live, Snapshot, Window
 from .cells import Cells, HostnameLabel, Room
+from .exemplars import Exemplars
 from .exposition import Page
 from .own_metrics import OwnMetrics
 from .verdict import verdict_of
@@ -48,7 +49,8 @@ class Views:
 
     ``peek`` is the camera's, ``problem`` returns why the monitor is not healthy, or None, and
     ``accepted_at`` when metrics were accepted last. ``broker`` is its URL, fit to be shown. The
-    snapshots come in the camera's thread; all else is called in one other thread, one at a time.
+    snapshots come in the camera's thread, and ``on_tasks``, a ``TaskConsumer``, is called in the
+    receiving one; all else is called in one other thread, one at a time.
     """
 
     def __init__(
@@ -71,11 +73,10 @@ class Views:
         self._clock = clock
         self._lock = threading.Lock()  # of all that follows, for the time of adding up
         self._snapshot: Snapshot | None = None
-        self._cells = Cells(
-            default_queue=default_queue,
-            room=room,
-            hostname_label=cast("HostnameLabel", settings.http_hostname_label),
-        )
+        hostname_label = cast("HostnameLabel", settings.http_hostname_label)
+        self._cells = Cells(default_queue=default_queue, room=room, hostname_label=hostname_label)
+        self._exemplars = Exemplars(default_queue=default_queue, hostname_label=hostname_label)
+        self.on_tasks = self._exemplars.on_tasks
         self._own = OwnMetrics(settings)
         self._workers = WorkersUp(clock=clock)
         self._level: Level | None = None
@@ -151,4 +152,5 @@ class Views:
             survey=snapshot.survey,
             totals=self._own.totals(series_folded=len(self._cells.folded)),
             by_queue=self._own.by_queue,
+            exemplars=self._exemplars,
         )

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 from celery import Celery
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as strictly_read
 from prometheus_client.parser import text_string_to_metric_families
 
 from event_monitor.history import FILE_NAME, HOUR, MINUTE, Reader, TaskPoint
@@ -107,12 +108,19 @@ class Page:
         samples = (sample for family in families for sample in family.samples)
         return [(one.labels, one.value) for one in samples if one.name == name and one.value]
 
+    def openmetrics(self, family: str) -> list[Any]:
+        """Return the samples of one family as OpenMetrics has them, with exemplars."""
+        text = self._read("/metrics", Accept="application/openmetrics-text").decode()
+        families = strictly_read(text)  # type: ignore[no-untyped-call]
+        return [s for f in families if f.name == family for s in f.samples]
+
     def sums(self, name: str, label: str) -> dict[str, float]:
         """Return the same, added up by one label."""
         return added((labels[label], value) for labels, value in self.samples(name))
 
-    def _read(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
+    def _read(self, path: str, **headers: str) -> bytes:
+        request = urllib.request.Request(f"{self._url}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             body: bytes = answer.read()
         return body
 
@@ -268,6 +276,18 @@ def test_every_view_says_the_same_of_each_window(
         == {(of["name"], of["exception"]): of["count"] for of in page.get("failures")["items"]}
         == EXCEPTIONS
     )
+    # and each failure names a task of its kind
+    assert {
+        (sample.labels["name"], sample.labels["exception"])
+        for sample in page.openmetrics("celery_task_failed")
+        if sample.exemplar
+        and any(
+            run["id"] == sample.exemplar.labels["task_id"]
+            for run in page.get("tasks", state="failed", exception=sample.labels["exception"])[
+                "items"
+            ]
+        )
+    } == EXCEPTIONS.keys()
     # and so are the times
     for queue, succeeded in BY_QUEUE["succeeded"].items():
         series = page.get("series", queue=queue, span="hour")["tasks"]

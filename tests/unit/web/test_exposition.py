@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read
 
 from event_monitor.snapshot import (
+    UNKNOWN,
     BrokerLink,
+    EndedTask,
     ExceptionCounts,
+    Live,
     OrphanedTask,
     Snapshot,
     TaskCounts,
@@ -153,6 +158,83 @@ def test_a_host_without_workers_is_forgotten_and_begins_at_0_when_it_is_back() -
     assert failed % ("pod0", "ValueError") not in lines
     assert lines["celery_series_folded"] == 0
     assert shoot(W1, W1)[failed % ("one", "ValueError")] == 1
+
+
+def exemplars(scene: Scene) -> dict[str, tuple[str, float, float]]:
+    """Return those of the page, by the sample's name and what tells it apart, strictly read."""
+    text = scene.views.metrics(scraper="prometheus", openmetrics=True).decode()
+    return {
+        f"{sample.name} {sample.labels.get('exception') or sample.labels.get('le')}": (
+            sample.exemplar.labels["task_id"],
+            sample.exemplar.value,
+            float(sample.exemplar.timestamp),
+        )
+        for family in strictly_read(text)  # type: ignore[no-untyped-call]
+        for sample in family.samples
+        if sample.exemplar
+    }
+
+
+def ended(id_: str, how: Any, **fields: Any) -> EndedTask:
+    return EndedTask(id=id_, how=how, name="proj.add", ended=NOW, worker=W1, **fields)
+
+
+NOW = 1_700_000_000.5
+
+
+def test_a_number_names_the_last_task_that_it_counts() -> None:
+    """In OpenMetrics, which has a place for it."""
+    scene = Scene()
+    raised = (ExceptionCounts("proj.add", UNKNOWN, "ValueError", failed=2),)
+    counts = TaskCounts(failed=2, succeeded=2, runtime=times(0.001, 0.02, 0.3, 99.0))
+    scene.live = live({"proj.add": counts}, exceptions=raised)
+    scene.views.on_tasks(
+        [
+            ended("u1", "failed", exception="ValueError"),
+            ended("u2", "failed", exception="ValueError"),
+            ended("u3", "succeeded", runtime=0.3),
+            ended("u4", "succeeded", runtime=99.0),
+            ended("u5", "retried", exception="KeyError"),
+            ended("u6", "failed", exception="KeyError"),
+            ended('"', "succeeded", runtime=0.02),
+            ended("x" * 122, "succeeded", runtime=0.001),
+        ]
+    )
+    assert exemplars(scene) == {}, "a new series is 0 and has counted nobody"
+    assert exemplars(scene) == {
+        "celery_task_failed_total ValueError": ("u2", 1.0, NOW),
+        "celery_task_runtime_bucket 0.5": ("u3", 0.3, NOW),
+        "celery_task_runtime_bucket 120.0": ("u4", 99.0, NOW),
+    }
+    assert b" # {" not in scene.views.metrics(scraper="prometheus", openmetrics=False)
+
+
+def test_a_number_of_a_host_names_a_task_of_that_host() -> None:
+    """Where hosts are told apart."""
+    scene = Scene(http_hostname_label="node")
+    on: dict[str | None, TaskCounts] = {
+        W1: TaskCounts(runtime=times(0.3)),
+        W2: TaskCounts(runtime=times(0.4)),
+    }
+    scene.live = Live(taken_at=1.0, opened_at=0.0, **on_workers(on))
+    scene.views.on_tasks([ended("u1", "succeeded", runtime=0.3, queue="celery")])
+    seen_once(scene)
+    text = scene.views.metrics(scraper="prometheus", openmetrics=True).decode()
+    (line,) = (line for line in text.splitlines() if " # {" in line)
+    assert line.startswith(f'celery_task_runtime_bucket{{hostname="{W1}"')
+
+
+def test_tasks_that_numbers_name_are_bounded() -> None:
+    """Whoever may write to the broker can make up exceptions."""
+    scene = Scene()
+    classes = [f"E{number}" for number in range(10_010)]
+    raised = tuple(ExceptionCounts("proj.add", UNKNOWN, name, failed=1) for name in classes[::-1])
+    scene.live = live({"proj.add": TaskCounts(failed=10_010)}, exceptions=raised)
+    scene.views.on_tasks([ended("u", "failed", exception=name) for name in classes])
+    seen_once(scene)
+    named = exemplars(scene)
+    assert 9_000 < len(named) < 10_000
+    assert "celery_task_failed_total E10005" not in named
 
 
 def up(scene: Scene) -> float | None:
