@@ -23,6 +23,7 @@ from ..text import error_line, printable
 from .check import check
 from .cost import cost
 from .demo import demo
+from .events import show_events
 from .healthcheck import healthcheck
 from .history import history
 from .metrics import metrics
@@ -163,7 +164,7 @@ def celery_command() -> None:
 
 
 for _command in (
-    *(run, check, status, healthcheck, history, provision),
+    *(run, check, status, show_events, healthcheck, history, provision),
     *(metrics, cost, show_settings, demo),
 ):
     main.add_command(_command)

@@ -81,9 +81,10 @@ class Command(click.Command):
                 formatter.write_dl(settings, col_max=_COLUMN)
         if others:
             formatter.write_paragraph()
-            formatter.write(  # not wrapped, which would break a command at its hyphen
-                f"{others} {'more ' * bool(settings)}settings are flags, too: `event-monitor "
-                "settings` shows their\nvalues, `event-monitor settings --help` explains them.\n"
+            # Not wrapped: commands have to stay whole.
+            count = f"{others} more" if settings else str(others)
+            formatter.write(
+                f"{count} settings are flags, too: `event-monitor settings --help` has them.\n"
             )
 
 

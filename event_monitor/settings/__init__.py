@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .did_you_mean import did_you_mean
+from .globs import matches
 from .options import Option, options
 from .parsers import text_of
 from .settings import Settings, interval_of
@@ -21,6 +22,7 @@ __all__ = [
     "credentials_of",
     "did_you_mean",
     "interval_of",
+    "matches",
     "networks_of",
     "options",
     "text_of",

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
+    "dump": GROUND | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "demo": GROUND | {"broker", "distribution"},
     "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
     "status": GROUND
@@ -84,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "catalog", "liveness", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "history", "liveness", "metrics", "moments"}
+    | {"broker", "catalog", "check", "demo", "dump", "history", "liveness", "metrics", "moments"}
     | {"probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
