@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK
+from ..settings import wants_colours
 from .app import has_configuration, load_app_and_settings
 from .options import Command, formats, loglevel, watching
 from .terminal import width
@@ -60,6 +61,7 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
         findings.append(finding)
         if form == "text":
             colour = {"failed": "red", "warning": "yellow"}.get(finding.status)
-            click.secho(paragraph(finding, width=width()), fg=colour)
+            shown = paragraph(finding, width=width())
+            click.secho(shown, fg=colour if wants_colours() else None)
     click.echo(json_report(findings) if form == "json" else f"\n{summary(findings)}")
     ctx.exit(EXIT_OK if passed(findings) else EXIT_CHECK_FAILED)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 
 import click
 
+from ..clock import SYSTEM_CLOCK
 from ..errors import EventMonitorError
+from ..settings import wants_colours
 from ..text import error_line
 from .app import load_app_and_settings
 from .options import loglevel, number_of, watching
@@ -14,6 +18,10 @@ from .terminal import width
 from .verdict import VerdictCommand
 
 __all__ = ["status"]
+
+
+_WHOLE_NAMES = 10_000  # columns
+_COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "yellow"}
 
 
 class _StatusCommand(VerdictCommand):
@@ -30,6 +38,7 @@ class _StatusCommand(VerdictCommand):
         "event-monitor status -A proj",
         "event-monitor status -A proj --queue-length-limits '*=100:1000' --min-workers 2",
         "event-monitor status -b redis://localhost:6379/0 --json",
+        "event-monitor status -A proj --state-dir /var/lib/monitor --watch",
     ),
     settings=(
         *("queue_length_limits", "queue_age_limits", "queues", "management_url"),
@@ -41,8 +50,31 @@ class _StatusCommand(VerdictCommand):
 @loglevel("ERROR")
 @number_of("--min-workers", most=100_000, default=1, help_text="Critical if fewer workers answer.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON; null is what is unknown.")
+@click.option(
+    "--perfdata/--no-perfdata",
+    default=None,
+    help="Numbers after the first line, as Nagios and Munin read them.  [default: unless on a "
+    "terminal]",
+)
+@click.option(
+    "--watch",
+    type=click.FloatRange(1, 3_600),
+    is_flag=False,
+    flag_value=5.0,
+    metavar="[SECONDS]",
+    help="Show it again and again, until Ctrl-C: five seconds after the last.",
+)
 @click.pass_context
-def status(ctx: click.Context, /, *, min_workers: int, json_wanted: bool, **values: object) -> None:
+def status(
+    ctx: click.Context,
+    /,
+    *,
+    min_workers: int,
+    json_wanted: bool,
+    perfdata: bool | None,
+    watch: float | None,
+    **values: object,
+) -> None:
     """Show workers, queues and tasks as they are now.
 
     The first line and the exit code are those of a Nagios plugin. Critical is a queue at its
@@ -50,16 +82,47 @@ def status(ctx: click.Context, /, *, min_workers: int, json_wanted: bool, **valu
     warning is a queue at its lower limit. Unknown are a broker that cannot be asked, workers that
     cannot (on SQS, with worker_enable_remote_control off, or with answers in pickle), and a
     mistake in flags or settings.
+
+    Where a monitor keeps a history in state_dir, it shows what failed in the last ten minutes, and
+    how much succeeded. Names are cut to fit a terminal, and whole where there is none.
     """
     app, settings = load_app_and_settings(ctx, values)
     from ..status.ask import take_report
+    from ..status.perfdata import perfdata as numbers_of
+    from ..status.recent import recent_in
     from ..status.render import as_json, as_text
     from ..status.report import judge
 
-    report = take_report(app, settings)
-    verdict = judge(report, settings, min_workers=min_workers)
-    if json_wanted:
-        click.echo(json.dumps(as_json(report, verdict), indent=2))
-    else:
-        click.echo(as_text(report, verdict, width=width(unless_known=80, most=None)))
-    ctx.exit(int(verdict.level))
+    on_terminal = sys.stdout.isatty()
+    with_numbers = not on_terminal if perfdata is None else perfdata
+
+    def look() -> int:
+        report = take_report(app, settings)
+        report = replace(report, recent=recent_in(settings, now=report.at))
+        verdict = judge(report, settings, min_workers=min_workers)
+        if json_wanted:
+            click.echo(json.dumps(as_json(report, verdict), indent=None if watch else 2))
+            return int(verdict.level)
+        numbers = numbers_of(report, settings, min_workers=min_workers) if with_numbers else ""
+        columns = width(unless_known=80, most=None) if on_terminal else _WHOLE_NAMES
+        text = as_text(report, verdict, width=columns, perfdata=numbers)
+        if watch and on_terminal:
+            click.clear()
+        _print(text, colour=_COLOURS[verdict.level.name])
+        return int(verdict.level)
+
+    code = look()
+    try:
+        while watch:
+            SYSTEM_CLOCK.sleep(watch)
+            code = look()
+    except KeyboardInterrupt:
+        click.echo()
+    ctx.exit(code)
+
+
+def _print(text: str, *, colour: str) -> None:
+    """Print it; on a terminal with the verdict in its colour."""
+    first, colon, rest = text.partition(":")
+    shown = click.style(first, fg=colour, bold=True) if wants_colours() else first
+    click.echo(f"{shown}{colon}{rest}")

@@ -9,7 +9,7 @@ from ..settings import Settings
 from ..settings.globs import matches
 from ..survey import QueueDepth
 
-__all__ = ["Level", "age_of", "level_of"]
+__all__ = ["Level", "age_of", "level_of", "limits_for"]
 
 
 class Level(IntEnum):
@@ -29,8 +29,8 @@ def level_of(queue: QueueDepth, settings: Settings) -> Level | None:
     levels = [
         _level(value, limits)
         for value, limits in (
-            (queue.ready, _limits_for(queue.name, settings.queue_length_limits)),
-            (age_of(queue), _limits_for(queue.name, settings.queue_age_limits)),
+            (queue.ready, limits_for(queue.name, settings.queue_length_limits)),
+            (age_of(queue), limits_for(queue.name, settings.queue_age_limits)),
         )
         if value is not None and limits is not None
     ]
@@ -49,7 +49,8 @@ def _level(value: float, limits: tuple[float, float]) -> Level:
     return Level.WARNING if value >= warning else Level.OK
 
 
-def _limits_for(
+def limits_for(
     name: str, pairs: Iterable[tuple[str, tuple[float, float]]]
 ) -> tuple[float, float] | None:
+    """Return the limits of the first glob that matches the name; None if none does."""
     return next((limits for glob, limits in pairs if matches(name, (glob,))), None)

@@ -10,7 +10,7 @@ from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import aligned, printable
 from .phrases import UNKNOWN, cut, duration, monitor_facts, number, workers_answer
-from .report import Level, Report, Verdict
+from .report import FailureKind, Level, Recent, Report, Verdict
 
 __all__ = ["as_json", "as_text"]
 
@@ -56,14 +56,20 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
             }
             for queue, level in zip(report.queues, verdict.queues, strict=True)
         ],
+        "recent": None
+        if report.recent is None
+        else {**asdict(report.recent), "success_rate": report.recent.success_rate},
         "monitor": None if report.monitor is None else _monitor_document(report.monitor),
     }
 
 
-def as_text(report: Report, verdict: Verdict, *, width: int = 80) -> str:
-    """Return one line that says it all, as checks show it; then the tables, for people."""
-    line = "; ".join(verdict.problems) or _summary(report)
-    parts = [f"{verdict.level.name}: {line}"]
+def as_text(report: Report, verdict: Verdict, *, width: int = 80, perfdata: str = "") -> str:
+    """Return one line that says it all, as checks show it; then the tables, for people.
+
+    ``perfdata`` goes behind the line, where Nagios looks for numbers: after the only `|` of it.
+    """
+    line = ("; ".join(verdict.problems) or _summary(report)).replace("|", "/")
+    parts = [f"{verdict.level.name}: {line}{f' | {perfdata}' if perfdata else ''}"]
     if report.workers:
         parts.append(
             _table(_WORKER, [_worker_row(worker) for worker in report.workers], width=width)
@@ -74,6 +80,8 @@ def as_text(report: Report, verdict: Verdict, *, width: int = 80) -> str:
             for queue, level in zip(report.queues, verdict.queues, strict=True)
         ]
         parts.append(_table(_QUEUE, rows, width=width))
+    if report.recent is not None:
+        parts.append(_recent(report.recent, width=width))
     oldest = report.oldest()
     if oldest is not None:
         parts.append(_longest_running(*oldest))
@@ -105,6 +113,26 @@ def _longest_running(task: TaskInFlight, age: float) -> str:
     uuid = printable(task.uuid[:_LONGEST_UUID])
     title = "longest running: "
     return f"{title}{duration(age)}, {name} {uuid}\n{' ' * len(title)}on {worker}"
+
+
+def _recent(recent: Recent, *, width: int) -> str:
+    """Return how many succeeded and failed lately, and the kinds of failures."""
+    rate = recent.success_rate
+    share = "" if rate is None else f" ({rate:.2f} % succeeded)"
+    line = (
+        f"last {recent.seconds / 60:.0f} minutes: {number(recent.succeeded)} succeeded, "
+        f"{number(recent.failed)} failed{share}"
+    )
+    if not recent.kinds:
+        return line
+    header = ("failed", "task", "what, and the last of them")
+    return f"{line}\n{aligned(header, map(_kind_row, recent.kinds), width=width, sides='r')}"
+
+
+def _kind_row(kind: FailureKind) -> tuple[str, ...]:
+    where = f" at {kind.place}" if kind.place else ""
+    what = f"{kind.exception}{where}: {kind.last_id[:_LONGEST_UUID]}"
+    return number(kind.count), printable(kind.name), printable(what)
 
 
 # -- tables ---------------------------------------------------------------------------------------

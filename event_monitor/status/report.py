@@ -14,10 +14,37 @@ from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
 from .phrases import duration, number, workers_answer
 
-__all__ = ["Level", "Problem", "Report", "Verdict", "judge", "worst_first"]
+__all__ = ["FailureKind", "Level", "Problem", "Recent", "Report", "Verdict", "judge", "worst_first"]
 
 
 _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureKind:
+    """Tasks of one name that failed lately with one exception class in one place."""
+
+    name: str
+    exception: str
+    place: str  # empty if no frame is the app's
+    count: int
+    last_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """What ended in the last ``seconds``, as a history has it; the kind that failed last first."""
+
+    seconds: float
+    succeeded: int = 0
+    failed: int = 0
+    kinds: tuple[FailureKind, ...] = ()
+
+    @property
+    def success_rate(self) -> float | None:
+        """Return the percentage of those that succeeded or failed; None if there was none."""
+        ended = self.succeeded + self.failed
+        return 100.0 * self.succeeded / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +53,7 @@ class Report:
 
     ``unreadable`` is why the workers cannot be known, however often one asks; else empty.
     ``running`` are the tasks that run; ``at`` is wall-clock seconds since the epoch. ``monitor`` is
-    the sign of life of the monitor, if it runs on this machine.
+    the sign of life of the monitor, if it runs on this machine, and ``recent`` from its history.
     """
 
     at: float
@@ -36,6 +63,7 @@ class Report:
     unknown: tuple[str, ...] = ()
     unreadable: str = ""
     monitor: SignOfLife | None = None
+    recent: Recent | None = None
 
     def oldest(self) -> tuple[TaskInFlight, float] | None:
         """Return the task that has been running longest, and for how many seconds.

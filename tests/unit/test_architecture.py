@@ -56,7 +56,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": GROUND | {"broker", "distribution"},
     "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
     "status": GROUND
-    | {"broker", "events", "liveness", "metrics", "probes", "receiver", "settings", "snapshot"}
+    | {
+        "broker",
+        "events",
+        "history",
+        "liveness",
+        "metrics",
+        "probes",
+        "receiver",
+        "settings",
+        "snapshot",
+    }
     | {"survey"},
     "testing": {"clock", "sinks"},
     "web": GROUND

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +51,18 @@ def test_workers_that_take_no_commands_are_unknown() -> None:
         "UNKNOWN: nothing is known of the workers: sqs has no remote control of workers; "
         "--no-probe-workers leaves them out\n"
     )
+
+
+def test_it_is_shown_again_and_again_until_ctrl_c() -> None:
+    """With the code of the last verdict; for programs each is one line of JSON."""
+    command = [sys.executable, "-m", "event_monitor", "status", "-b", "memory://"]
+    command += ["--no-probe-workers", "--watch", "1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+    first, second = (json.loads(line) for line in lines)
+    assert first["status"] == "ok"
+    assert second["at"] >= first["at"] + 1

@@ -171,6 +171,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
                 "status": "ok",
             }
         ],
+        "recent": None,
         "monitor": None,
     }
     assert empty == {

@@ -1,0 +1,46 @@
+"""Recent: what ended in the last minutes, from a history beside us. Needs SQLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import UnavailableError
+from ..history import FILE_NAME, MINUTE, Reader
+from ..settings import Settings
+from .report import FailureKind, Recent
+
+__all__ = ["recent_in"]
+
+_SECONDS = 600.0
+_MAX_KINDS = 10  # the counts are of all of them
+
+
+def recent_in(settings: Settings, *, now: float) -> Recent | None:
+    """Return what ended lately; None where no monitor keeps a history in our ``state_dir``.
+
+    ``now`` is wall-clock seconds. Raises nothing for a history that cannot be read: it is unknown.
+    """
+    if not settings.state_dir:
+        return None
+    since = now - _SECONDS
+    try:
+        with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
+            points = reader.task_points(MINUTE, since=since, until=now)
+            groups = reader.failures(since=since, limit=_MAX_KINDS)
+    except UnavailableError:
+        return None
+    return Recent(
+        seconds=_SECONDS,
+        succeeded=sum(point.succeeded for point in points),
+        failed=sum(point.failed for point in points),
+        kinds=tuple(
+            FailureKind(
+                name=group.name,
+                exception=group.exception,
+                place=group.place,
+                count=group.recent,
+                last_id=group.last_id,
+            )
+            for group in groups
+        ),
+    )

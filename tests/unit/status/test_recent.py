@@ -1,0 +1,54 @@
+"""Recent: what a history in our state_dir tells of the last minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from event_monitor.history import FILE_NAME, Recorder
+from event_monitor.settings import Settings
+from event_monitor.snapshot import EndedTask, Snapshot, TaskCounts, Window
+from event_monitor.status.recent import recent_in
+from event_monitor.testing import FakeClock
+
+
+def failed(uuid: str, *, at: float, name: str = "shop.pay") -> EndedTask:
+    return EndedTask(
+        id=uuid, name=name, how="failed", ended=at, exception="KeyError", place="shop.py:3 in pay"
+    )
+
+
+def test_what_ended_in_the_last_ten_minutes_is_counted_and_grouped(tmp_path: Path) -> None:
+    """What was before is not."""
+    # Given a failure an hour ago, and others since
+    clock = FakeClock()
+    settings = Settings(state_dir=str(tmp_path), history=True)
+    recorder = Recorder(settings, clock=clock)
+    recorder.on_tasks((failed("u1", at=clock.wall(), name="shop.old"),))
+    recorder.flush()
+    clock.advance(3_600)
+    recorder.on_tasks((failed("u2", at=clock.wall()), failed("u3", at=clock.wall())))
+    counts = TaskCounts(succeeded=38, failed=2)
+    window = Window(clock.wall() - 60, clock.wall(), tasks=(("shop.pay", counts),))
+    recorder.on_snapshot(Snapshot(window=window))
+    recorder.flush()
+    recorder.close()
+
+    # When
+    recent = recent_in(settings, now=clock.wall() + 60)
+
+    # Then
+    assert recent is not None
+    assert (recent.succeeded, recent.failed, recent.success_rate) == (38, 2, 95.0)
+    ((name, exception, count, last_id),) = [
+        (kind.name, kind.exception, kind.count, kind.last_id) for kind in recent.kinds
+    ]
+    assert (name, exception, count, last_id) == ("shop.pay", "KeyError", 2, "u3")
+
+
+def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
+    """No state_dir, none in it, or one that cannot be read."""
+    assert recent_in(Settings(), now=0.0) is None
+    settings = Settings(state_dir=str(tmp_path))
+    assert recent_in(settings, now=0.0) is None
+    (tmp_path / FILE_NAME).write_text("damaged, and longer than a header of SQLite " * 9)
+    assert recent_in(settings, now=0.0) is None
