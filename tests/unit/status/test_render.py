@@ -187,6 +187,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
         ),
         "workers": None,
         "queues": None,
+        "recent": None,
         "monitor": None,
     }
 
