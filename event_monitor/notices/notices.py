@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerLoss, WorkerStatus
+from .details import log_details
 from .notice import GOOD_TO_KNOW, Notice, NoticeKind
 from .workers import WorkerChanges
 
@@ -43,6 +44,7 @@ class Notices:
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Log the notices of this snapshot."""
+        log_details(snapshot)
         by_kind: dict[NoticeKind, list[Notice]] = {}
         for notice in self.find(snapshot):
             by_kind.setdefault(notice.kind, []).append(notice)

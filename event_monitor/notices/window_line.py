@@ -61,8 +61,11 @@ def line_of(facts: Facts, *, closed_at: float, link: BrokerLink, with_seconds: b
         if facts[name]
     ]
     workers = _workers(int(facts["workers"] or 0), int(facts["stalled"] or 0))
-    parts = [", ".join([*counts, *(lost or ["0 lost"])])]
-    parts += [workers if link is BrokerLink.LISTENING else _LINKS[link]]
+    is_listening = link is BrokerLink.LISTENING
+    # While no event can come, zeros would be a claim.
+    knows_counts = is_listening or lost or any(facts[name] for name in (*_ALWAYS, *_IF_ANY))
+    parts = [", ".join([*counts, *(lost or ["0 lost"])])] if knows_counts else []
+    parts.append(workers if is_listening else _LINKS[link])
     if facts["waiting"] is not None:
         oldest = facts["oldest_seconds"]
         age = f", oldest {_duration(oldest)}" if oldest is not None and facts["waiting"] else ""

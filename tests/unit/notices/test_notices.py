@@ -24,7 +24,7 @@ from event_monitor.snapshot import (
     WorkerState,
     WorkerStatus,
 )
-from event_monitor.survey import Survey, WorkerAnswer
+from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 from event_monitor.testing import FakeClock
 
 from ...support.making import W1, W2
@@ -344,3 +344,20 @@ def test_a_standby_says_so_and_says_when_it_takes_over(
 
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
     assert [message.partition(":")[0] for message in caplog.messages] == ["standby", "takes over"]
+
+
+def test_debug_shows_each_worker_and_queue(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks for more gets it."""
+    depths = Survey(queues=(QueueDepth("mail", ready=3, oldest_seconds=4.25),), failures=1)
+    with caplog.at_level(logging.DEBUG):
+        notices(shot(worker(W1), survey=depths, tasks_in_flight=5))
+
+    details = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert details == [
+        "events: 0 received, 0 invalid, delayed by up to 0.000 s; tasks: 5 in flight, 0 running",
+        "answers: of workers None s old, of queues None s old, questions that failed: 1",
+        f"worker {W1}: online, silent for 0.0 s, active None, processed None",
+        "queue mail: waiting 3, unacknowledged None, readers None, oldest 4.2 s",
+    ]

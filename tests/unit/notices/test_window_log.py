@@ -161,3 +161,14 @@ def test_the_age_of_the_oldest_is_told_only_if_it_is_known_of_every_queue(
     window_log.close(unsent=0)
 
     assert "· 2 workers (1 stalled) · 33 waiting ·" in caplog.text
+
+
+def test_while_no_event_can_come_nothing_is_counted_as_zero(
+    window_log: WindowLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby knows the queues, and nothing of the tasks."""
+    idle = replace(BUSY, window=Window(NOON, NOON + 60), link=BrokerLink.STANDBY)
+    window_log(idle)
+    window_log.close(unsent=0)
+
+    assert caplog.messages == ["12:01 standby · 31 waiting, oldest 4 s · 0 series sent"]
