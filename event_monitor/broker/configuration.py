@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import SettingsError
+from ..exchange import Exchange
 from ..redaction import is_parsable, mistake_in, remember_secrets, shown_url
 from ..text import one_line
 from .protocols import CeleryApp, Connection
@@ -25,6 +26,7 @@ _AMQP = frozenset({"amqp", "amqps", "pyamqp"})
 _KNOWN = _REDIS | _AMQP | {"sqs"}  # the URLs and options of others have rules of their own
 _LIST_OF_HOSTS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^@]*@)?[\w.:-]+(?:,[\w.:-]+)+(?:/[^@]*)?$")
 _FILES = frozenset({"ca_certs", "certfile", "keyfile"})  # with Redis each begins with ssl_
+_FILE_SECONDS = 2.0
 _CERT_REQS = ("none", "optional", "required", *ssl.VerifyMode)
 #: How kombu begins what it logs each time it makes such a connection.
 _UNVERIFIED = ("Secure redis scheme specified", "Defaulting to insecure SSL")
@@ -136,9 +138,8 @@ def _require_tls_options(connection: Connection) -> None:
 
 
 def _require_file(key: str, value: object) -> None:
-    try:
-        with Path(str(value)).open("rb"):
-            pass
+    try:  # a pipe is waited for until somebody writes to it
+        Exchange(_FILE_SECONDS).run(lambda: Path(str(value)).open("rb").close())
     except (OSError, ValueError) as error:
         reason = one_line(getattr(error, "strerror", None) or error)
         raise SettingsError(

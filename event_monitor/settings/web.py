@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _MOST_SECRET_BYTES = 100_000
+_FILE_SECONDS = 10.0  # a pipe may have nobody who writes to it
 _VARIABLE = "env:"  # begins what is no file
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
@@ -187,7 +188,12 @@ def check_web(settings: _Settings) -> None:
         )
 
 
-def credentials_of(http_auth: str, environ: Mapping[str, str] | None = None) -> Credentials | None:
+def credentials_of(
+    http_auth: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    file_seconds: float = _FILE_SECONDS,
+) -> Credentials | None:
     """Read what requests have to bring; None if nothing. ``environ`` is the process's own.
 
     A file or variable has one user and password (``user:password``), or one token, a line. Raises
@@ -203,8 +209,12 @@ def credentials_of(http_auth: str, environ: Mapping[str, str] | None = None) -> 
             "http_auth is not shown, as it may hold a password: no file or variable of that name "
             f"is there; it must be {AUTH.allowed}."
         )
-    environ = os.environ if environ is None else environ
-    secrets = tuple(line for line in map(bytes.strip, _secret(where, environ).splitlines()) if line)
+    if where.startswith(_VARIABLE):
+        environ = os.environ if environ is None else environ
+        read = os.fsencode(environ[where.removeprefix(_VARIABLE)])
+    else:
+        read = _begin_of(where, seconds=file_seconds)
+    secrets = tuple(line for line in map(bytes.strip, read.splitlines()) if line)
     if not secrets:
         raise SettingsError(f"http_auth is {http_auth!r}, and there is nothing in it.")
     if scheme == "basic" and not all(b":" in secret.strip(b":") for secret in secrets):
@@ -215,16 +225,18 @@ def credentials_of(http_auth: str, environ: Mapping[str, str] | None = None) -> 
     return Credentials(scheme, secrets)
 
 
-def _secret(where: str, environ: Mapping[str, str]) -> bytes:
-    if where.startswith(_VARIABLE):
-        return environ.get(where.removeprefix(_VARIABLE), "").encode()
-    try:
+def _begin_of(where: str, *, seconds: float) -> bytes:
+    from ..exchange import Exchange
+
+    def read() -> bytes:
         with Path(where).open("rb") as file:
             return file.read(_MOST_SECRET_BYTES)
+
+    try:
+        return Exchange(seconds).run(read)
     except OSError as error:
-        raise SettingsError(
-            f"http_auth names {where!r}, which cannot be read: {error.strerror}."
-        ) from None
+        reason = error.strerror or error
+        raise SettingsError(f"http_auth names {where!r}, which cannot be read: {reason}.") from None
 
 
 def networks_of(texts: Iterable[str]) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"redaction"},
     "events": {"errors"},
     "exchange": set(),
-    "settings": {"catalog", "errors", "redaction"},
+    "settings": {"catalog", "errors", "exchange", "redaction"},
     "snapshot": {"distribution", "survey"},
     # the flow
     "broker": GROUND | {"events"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def test_a_file_of_tls_that_is_not_there(url: str, key: str, tmp_path: Path) -> 
 
         assert sentence.startswith(f"{key} is '{path}', which cannot be read ({reason}")
         assert sentence.endswith("; give the path of a PEM file.")
+
+
+def test_a_pipe_in_the_place_of_a_file_of_tls_is_not_waited_for(tmp_path: Path) -> None:
+    """The start would hang without a word."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    try:
+        sentence = complaint("amqps://mq//", broker_use_ssl={"ca_certs": str(pipe)})
+        assert sentence.startswith(f"ca_certs is '{pipe}', which cannot be read (no end within")
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))  # lets go of who still waits
 
 
 def test_a_file_of_tls_in_the_url_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,9 @@ def test_secrets_are_read_from_a_file_or_a_variable_one_a_line(tmp_path: Path) -
 
     assert credentials_of(f"basic:{file}", {}) == Credentials("basic", (b"ops:one", b"ops:two"))
     assert credentials_of("bearer:env:TOKEN", {"TOKEN": "abc"}) == Credentials("bearer", (b"abc",))
+    assert credentials_of("bearer:env:TOKEN", {"TOKEN": "\udce9"}) == Credentials(
+        "bearer", (b"\xe9",)
+    )
     assert credentials_of("header:X-User", {}) == Credentials("header", header="x-user")
     assert credentials_of("none", {}) is credentials_of("", {}) is None
 
@@ -97,3 +101,14 @@ def test_what_holds_no_secret_is_refused_without_being_shown(tmp_path: Path) -> 
         credentials_of("bearer:env:TOKEN", {"TOKEN": ""})
     with pytest.raises(SettingsError, match="Is a directory"):
         credentials_of(f"basic:{tmp_path}", {})
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    """The start would hang without a word."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    try:
+        with pytest.raises(SettingsError, match=r"cannot be read: no end within 0\.1 s"):
+            credentials_of(f"bearer:{pipe}", {}, file_seconds=0.1)
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))  # lets go of who still waits
