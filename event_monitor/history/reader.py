@@ -337,6 +337,8 @@ _make_run, _make_incident = _maker(Run), _maker(Incident)
 def require_file(path: Path) -> None:
     """Raise ``UnavailableError`` if there is no such file, or this user may not read it."""
     try:
+        if path.is_fifo():  # to open it would wait for whoever writes to it
+            raise UnavailableError(f"the history {str(path)!r} is no file.")
         with path.open("rb"):
             pass
     except FileNotFoundError:

@@ -287,6 +287,13 @@ def test_an_empty_file_is_no_history(tmp_path: Path) -> None:
         Reader.open(tmp_path / FILE_NAME)
 
 
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    """Whoever asks for the history would hang."""
+    os.mkfifo(tmp_path / FILE_NAME)
+    with pytest.raises(UnavailableError, match="is no file"):
+        Reader.open(tmp_path / FILE_NAME)
+
+
 def test_another_user_is_told_whose_it_is() -> None:
     """The history is closed to all but its user, and root."""
     require_root()
