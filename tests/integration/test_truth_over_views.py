@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +115,21 @@ class Page:
         text = self._read("/metrics", Accept="application/openmetrics-text").decode()
         families = strictly_read(text)  # type: ignore[no-untyped-call]
         return [s for f in families if f.name == family for s in f.samples]
+
+    def chart(self) -> dict[int, dict[str, float]]:
+        """Return what the chart of the first screen draws of each minute, without zeros."""
+        found = re.search(r"data-chart='([^']*)'", self._read("/").decode())
+        drawn = json.loads(html.unescape(found[1] if found else "{}"))
+        minutes = {
+            at: {what: drawn[what][place] for what in ("succeeded", "failed") if drawn[what][place]}
+            for place, at in enumerate(drawn["at"])
+        }
+        return {at: counts for at, counts in minutes.items() if counts}
+
+    def words(self, path: str, **query: object) -> str:
+        """Return the text of a page, as somebody reads it."""
+        text = self._read(f"{path}?{urlencode(query)}").decode().partition("<main")[2]
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
     def sums(self, name: str, label: str) -> dict[str, float]:
         """Return the same, added up by one label."""
@@ -313,6 +330,12 @@ def test_every_view_says_the_same_of_each_window(
         for point in minutes
     } == published_at(cloudwatch, MINUTE)
 
+    drawn = {
+        at: {what: n for what, n in counts.items() if what in ("succeeded", "failed")}
+        for at, counts in published_at(cloudwatch, MINUTE).items()
+    }
+    assert page.chart() == {at: counts for at, counts in drawn.items() if counts}
+
     # And what is now
     status, running = page.look(), page.get("running")
     assert [(task["id"], task["name"]) for task in running["items"]] == [(held, "proj.hold")]
@@ -331,6 +354,15 @@ def test_every_view_says_the_same_of_each_window(
         == depths[-1].ready
         == WAITING
     )
+    first_screen = page.words("/")
+    assert f"{len(EXCEPTIONS)} kinds, {TOTALS['failed']} tasks" in first_screen
+    assert "0 failed , 0 retried · 1 running" in first_screen
+    assert f"waiting nobody reads it {WAITING} " in first_screen
+    assert f"{len(READS)} online" in first_screen
+    for name, exception in EXCEPTIONS:
+        groups = page.words("/failures", name=name)
+        assert f"{name} new {exception}" in groups
+        assert f" {EXCEPTIONS[name, exception]} {EXCEPTIONS[name, exception]} " in groups
 
 
 def last(cloudwatch: Endpoint, metric: str, **dimensions: str) -> float:
