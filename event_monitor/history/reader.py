@@ -167,16 +167,20 @@ class Reader:
         With ``since`` those that failed since that minute, and how often.
         """
         minute = 0.0 if since is None else since // MINUTE * MINUTE
-        recent = "count"
-        if since is not None:
-            recent = (
-                "(SELECT coalesce(sum(minute.count), 0) FROM failure_count AS minute "
-                "WHERE minute.failure = number AND minute.at >= :minute)"
-            )
+        chosen = (
+            "SELECT * FROM failure WHERE last_at >= :minute AND (:name IS NULL OR name = :name) "
+            "ORDER BY last_at DESC, number DESC LIMIT :limit"
+        )
+        counted = (  # in one pass over the minutes, however many groups there are
+            "SELECT failure, sum(count) AS recent FROM failure_count WHERE at >= :minute "
+            "AND failure IN (SELECT number FROM chosen) GROUP BY failure"
+        )
+        recent = "chosen.count" if since is None else "coalesce(recent, 0)"
+        joined = "" if since is None else "LEFT JOIN counted ON failure = number"
         return self._rows(
-            f"SELECT number, name, exception, place, count, {recent}, first_at, last_at, "  # noqa: S608
-            "last_id, message FROM failure WHERE last_at >= :minute "
-            "AND (:name IS NULL OR name = :name) ORDER BY last_at DESC, number DESC LIMIT :limit",
+            f"WITH chosen AS ({chosen}), counted AS ({counted}) "  # noqa: S608
+            f"SELECT number, name, exception, place, chosen.count, {recent}, first_at, last_at, "
+            f"last_id, message FROM chosen {joined} ORDER BY last_at DESC, number DESC",
             {"minute": minute, "name": name, "limit": limit},
             _maker(FailureGroup),
         )

@@ -21,10 +21,11 @@ _APPLICATION_ID = 0x45764869  # "EvHi" in the file's header: marks the file as o
 VERSION = 2
 MOST = 2**62  # a number beyond it is hostile, and SQLite takes none of more than 64 bits
 
-# Most runs descend from none, and cost nothing here.
-_RELATIVES = """
+# Most runs descend from none, and cost nothing in the first two.
+_SINCE_2 = """
     CREATE INDEX run_root ON run (root) WHERE root IS NOT NULL;
     CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
+    CREATE INDEX failure_last_at ON failure (last_at);
 """
 
 # AUTOINCREMENT: a number is never used again, so a page that was turned stays turned.
@@ -60,7 +61,6 @@ _SCHEMA = f"""
     CREATE INDEX run_name ON run (name);
     CREATE INDEX run_worker ON run (worker);
     CREATE INDEX run_at ON run (at);
-{_RELATIVES}
     CREATE TABLE failure (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL,
@@ -144,6 +144,7 @@ _SCHEMA = f"""
         tasks INTEGER NOT NULL,
         named TEXT NOT NULL
     );
+{_SINCE_2}
     COMMIT;
 """
 
@@ -153,7 +154,7 @@ _FROM_1 = f"""
     ALTER TABLE run ADD COLUMN root TEXT;
     ALTER TABLE run ADD COLUMN parent TEXT;
     ALTER TABLE task_point ADD COLUMN runtime_p99 REAL;
-{_RELATIVES}
+{_SINCE_2}
     PRAGMA user_version = {VERSION};
     COMMIT;
 """

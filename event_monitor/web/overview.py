@@ -34,6 +34,7 @@ HOUR_SECONDS = 3_600.0
 
 _MOST_CHANGES = 8
 _MOST_FAILURES = 8
+_MOST_GROUPS = 500  # looked at
 _MOST_QUEUES = 12
 _MOST_WORKERS = 8
 _MOST_LONG = 8
@@ -133,7 +134,7 @@ class LastHour:
         """Read it. Raises ``UnavailableError`` where that cannot be done."""
         since = view.at - HOUR_SECONDS
         incidents = reader.incidents(since=view.at - 24 * HOUR_SECONDS, limit=200)
-        groups = reader.failures(since=since, limit=500)
+        groups = reader.failures(since=since, limit=_MOST_GROUPS)
         orphans: Counter[str] = Counter()
         for incident in incidents:
             if incident.kind == "tasks-orphaned":
@@ -143,13 +144,18 @@ class LastHour:
             (group for group in groups if group.first_at < since), key=lambda group: -group.recent
         )
         points = reader.task_points(MINUTE, since=since - MINUTE, until=view.at + 1)
+        chart = chart_of(points, now=view.at)
         return cls(
             changes=changes_of(incidents, new)[:_MOST_CHANGES],
             failures=(*sorted(new, key=lambda group: -group.recent), *rest)[:_MOST_FAILURES],
-            failed=sum(group.recent for group in groups),
+            # By the second; of too many groups by the shot.
+            failed=max(
+                sum(group.recent for group in groups),
+                sum(chart.failed) if len(groups) == _MOST_GROUPS else 0,
+            ),
             kinds=len(groups),
             long=long_runs(view.live.running, at=view.live.taken_at, reader=reader),
-            chart=chart_of(points, now=view.at),
+            chart=chart,
             kept=reader.kept(since=view.at - 24 * HOUR_SECONDS),
             orphans=dict(orphans),
         )

@@ -110,7 +110,8 @@ def test_a_file_of_an_earlier_version_goes_on(
     history.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         database.executescript(
-            "DROP INDEX run_root; DROP INDEX run_parent; ALTER TABLE run DROP COLUMN root; "
+            "DROP INDEX run_root; DROP INDEX run_parent; DROP INDEX failure_last_at; "
+            "ALTER TABLE run DROP COLUMN root; "
             "ALTER TABLE run DROP COLUMN parent; "
             "ALTER TABLE task_point DROP COLUMN runtime_p99; PRAGMA user_version = 1;"
         )
