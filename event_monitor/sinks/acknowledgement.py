@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from ..text import printable
 
@@ -35,7 +36,9 @@ def require_cloudwatch(
 
 
 def require_aws(*, endpoint: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise ``NotCloudWatchError`` unless a service of AWS's gave this answer an id."""
+    """Raise ``NotCloudWatchError`` unless a service of AWS's gave this answer an id, and 200."""
+    if status != HTTPStatus.OK:
+        raise _not_aws(endpoint, status, headers, body, flaw="the status is not 200")
     if not _named(headers).get(_REQUEST_ID, "").strip():
         raise _not_aws(endpoint, status, headers, body, flaw="there is no x-amzn-RequestId")
 

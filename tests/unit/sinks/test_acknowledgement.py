@@ -12,8 +12,8 @@ URL = "http://monitoring.example"
 ID = {"x-amzn-RequestId": "0b1c"}
 
 
-def judge(body: bytes, headers: dict[str, str]) -> None:
-    require_cloudwatch(endpoint=URL, status=200, headers=headers, body=body)
+def judge(body: bytes, headers: dict[str, str], *, status: int = 200) -> None:
+    require_cloudwatch(endpoint=URL, status=status, headers=headers, body=body)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,13 @@ def test_without_an_id_it_is_not_cloudwatch(headers: dict[str, str]) -> None:
     """Whatever else it looks like; the sentence names the endpoint."""
     with pytest.raises(NotCloudWatchError, match=f"^{URL} answers with status 200, but not as"):
         judge(b"{}", headers)
+
+
+@pytest.mark.parametrize("status", [199, 202, 204, 206])
+def test_another_status_is_not_an_acknowledgement(status: int) -> None:
+    """AWS answers with 200."""
+    with pytest.raises(NotCloudWatchError, match="the status is not 200"):
+        judge(b"", ID, status=status)
 
 
 @pytest.mark.parametrize(
