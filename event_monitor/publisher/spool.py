@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,9 @@ from .store import Store
 __all__ = ["Batch", "BatchId", "Spool"]
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0  # for who only counts what is kept
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +186,14 @@ class Spool:
 
     def __len__(self) -> int:
         """Return how many metrics are kept. Also known after ``close``."""
-        with self._lock:
+        with self._locked_soon():
             in_memory = self._left_in_memory if self._memory is None else self._memory.metrics
             return in_memory + (self._disk.metrics if self._disk is not None else 0)
 
     @property
     def unsafe(self) -> int:
         """How many metrics end with the process, not being on disk. Also known after ``close``."""
-        with self._lock:
+        with self._locked_soon():
             in_memory = self._left_in_memory if self._memory is None else self._memory.metrics
             if self._disk is None or self._disk.is_safe:
                 return in_memory
@@ -201,10 +205,26 @@ class Spool:
         What is in memory because the disk refused it is written there if it works again; not if
         it came with a checkpoint, since the broker will send its messages again.
 
-        Calling it before ``open``, or again, does nothing.
+        Calling it before ``open``, or again, does nothing; so it does while the disk hangs.
         """
-        with self._lock:
-            self._close()
+        with self._locked_soon(seconds=_CLOSE_SECONDS) as is_locked:
+            if is_locked:
+                self._close()
+            else:
+                log.error("the spool is left as it is: its disk hangs")
+
+    @contextmanager
+    def _locked_soon(self, *, seconds: float = _LOOK_SECONDS) -> Iterator[bool]:
+        """Take the lock, unless it takes too long: whoever has it may wait for the disk for ever.
+
+        What is kept may be counted without it: it is off by a batch at most.
+        """
+        is_locked = self._lock.acquire(timeout=seconds)
+        try:
+            yield is_locked
+        finally:
+            if is_locked:
+                self._lock.release()
 
     # -- under the lock ------------------------------------------------------------------------
 

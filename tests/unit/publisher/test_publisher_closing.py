@@ -8,11 +8,13 @@ import threading
 import pytest
 
 from event_monitor.metrics import Metric
+from event_monitor.publisher import Publisher
+from event_monitor.publisher.store import Store
 from event_monitor.sinks import Outcome
 from event_monitor.testing import MemorySink
 
 from ...contracts.sink import count
-from .conftest import DEADLINE, GatedSink, MakePublisher
+from .conftest import DEADLINE, GatedSink, MakePublisher, OpenSpool
 
 
 class BrokenSink(MemorySink):
@@ -135,3 +137,32 @@ def test_a_bug_in_the_thread_is_fatal_and_loud(
         "the publisher's thread died",
         "closing the sink failed",
     ]
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_hangs(
+    open_spool: OpenSpool, sink: MemorySink
+) -> None:
+    """A shot is in the middle of writing, for ever perhaps."""
+    # Given
+    is_writing, gate = threading.Event(), threading.Event()
+
+    class HangingStore(Store):
+        def append(self, *_batch: object, **_facts: object) -> None:
+            is_writing.set()
+            gate.wait(DEADLINE)
+
+    spool = open_spool(open_store=HangingStore.open)
+    publisher = Publisher(sink, spool)
+    publisher.start()
+    shot = threading.Thread(target=publisher.publish, args=((count(),),))
+    shot.start()
+    assert is_writing.wait(DEADLINE)
+
+    # When
+    unsent = publisher.close(0)
+
+    # Then
+    assert unsent == 0
+    assert shot.is_alive()
+    gate.set()
+    shot.join(DEADLINE)
