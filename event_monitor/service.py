@@ -238,7 +238,7 @@ class Service:
         self._signals.restore()
         if unsent:
             log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
-        else:
+        elif self._crash is None:  # else a shot may be missing
             log.info("stopped; everything is sent")
         if self._crash is not None:
             return EXIT_CRASHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,8 +132,11 @@ def test_a_start_that_fails_leaves_nothing_open(app: Celery, tmp_path: Path) -> 
     assert service.close() == EXIT_OK
 
 
-def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(app: Celery) -> None:
+def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
     """What it held is lost, so the end must not look like a graceful one."""
+    caplog.set_level(logging.INFO)
     # Given a shot that does not end
     hanging, let_go = threading.Event(), threading.Event()
 
@@ -150,6 +154,7 @@ def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(app: Celery
     try:
         service.shoot_last()
         assert service.close() == EXIT_CRASHED
+        assert "everything is sent" not in caplog.text
     finally:
         let_go.set()
 
