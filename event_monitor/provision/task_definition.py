@@ -12,6 +12,7 @@ from math import ceil
 from pathlib import PurePosixPath
 from typing import Any, TypedDict
 
+from ..errors import SettingsError
 from ..settings import Settings
 from ..settings import options as setting_options
 from ..settings.parsers import text_of
@@ -115,7 +116,16 @@ def has_state(container: Container) -> bool:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that give a monitor these settings, without defaults and secrets."""
+    """Return the variables that give a monitor these settings, without defaults and secrets.
+
+    Raises ``SettingsError`` where ``http_auth`` may be the password itself.
+    """
+    scheme, _, where = settings.http_auth.partition(":")
+    if scheme in ("basic", "bearer") and not where.startswith(("/", "env:")):
+        raise SettingsError(
+            "http_auth is not shown, as it may hold a password: for a container it must name a "
+            f"file by its whole path, or a variable, as in {scheme}:env:NAME."
+        )
     variables: dict[str, str] = {}
     for option in setting_options():
         value = getattr(settings, option.name)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from event_monitor.errors import SettingsError
 from event_monitor.provision.options import ProvisionOptions, QueueLimits
 from event_monitor.provision.render.api import api_calls
 from event_monitor.provision.render.cloudformation import cloudformation_template
@@ -48,6 +49,17 @@ def test_the_monitor_watches_every_queue_that_is_named(options: ProvisionOptions
     container = container_definition(Settings(queues=("celery",)), options)
 
     assert {"name": "EVENT_MONITOR_QUEUES", "value": "celery,mail"} in container["environment"]
+
+
+def test_a_password_in_the_place_of_a_file_is_not_written() -> None:
+    """What is provisioned is committed, and shown by the console of ECS."""
+    for http_auth in ("bearer:hunter2", "basic:ops:hunter2"):
+        with pytest.raises(SettingsError, match="http_auth is not shown") as refused:
+            environment(Settings(http_auth=http_auth))
+        assert "hunter2" not in str(refused.value)
+    for http_auth in ("bearer:env:TOKEN", "basic:/run/secrets/ops", "header:x-user", "none"):
+        shown = environment(Settings(http_auth=http_auth))
+        assert shown == {"EVENT_MONITOR_HTTP_AUTH": http_auth}
 
 
 def test_the_management_url_comes_from_a_secret_that_has_to_be_named() -> None:
