@@ -77,7 +77,7 @@ class Pipeline:
             app,
             settings,
             online=online,
-            is_connected=lambda: state.link.is_connected,
+            has_connected=lambda: state.link is not BrokerLink.CONNECTING,
             sent=state,
             on_first=on_first_answers,
             clock=clock,
@@ -95,6 +95,7 @@ class Pipeline:
         They are asked for their tasks now and once more when we listen: the one that ends between
         the two, before it can be asked for again, has its name from now.
         """
+        self.state.await_broker()  # a prober that fails before is not the first to say so
         self._prober.start()
         self._namer.start()
 

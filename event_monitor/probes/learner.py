@@ -62,7 +62,7 @@ class Learner:
             self._tell(error)
             return
         self._learn(tasks)
-        if self._is_logged and tasks:
+        if self._is_logged:
             log.info("learnt %d tasks in flight from the workers", len(tasks))
 
     def _tell(self, error: Exception) -> None:

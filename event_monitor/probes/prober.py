@@ -73,7 +73,7 @@ class Prober:
     belong to the thread that made the prober, and ``ask`` to the prober's own.
 
     ``online`` returns the nodenames of the workers known to be alive: nobody waits for others.
-    ``is_connected`` tells whether events come: while they do not, the receiver says why.
+    ``has_connected`` tells whether events ever came: before they do, the receiver says why not.
     ``sent`` are the tasks that producers sent, if their events are received. Both are called in
     the prober's thread, as are ``ask_workers``, ``ask_start_intervals``, ``queue_names`` and
     ``make_queue_probe``. The one probe that is made is used and closed there, too. So is
@@ -86,7 +86,7 @@ class Prober:
         settings: Settings,
         *,
         online: Callable[[], Collection[str]] = tuple,
-        is_connected: Callable[[], bool] = lambda: True,
+        has_connected: Callable[[], bool] = lambda: True,
         sent: SentTasks | None = None,
         ask_workers: AskWorkers = ask_workers,
         ask_start_intervals: AskStartIntervals = ask_start_intervals,
@@ -98,7 +98,7 @@ class Prober:
         self._app = app
         self._settings = settings
         self._online = online
-        self._is_connected = is_connected
+        self._has_connected = has_connected
         self._sent = sent
         self._ask_workers = ask_workers
         self._ask_start_intervals = ask_start_intervals
@@ -181,7 +181,7 @@ class Prober:
     def _try(self, what: str, question: Callable[[], None]) -> bool:
         """Ask, unless closing; return whether it was answered.
 
-        Counts a failure, and logs the first in a row and their end, while there is a connection.
+        Counts a failure, and logs the first in a row and their end, once there was a connection.
         """
         if self._closing.is_set():
             return False
@@ -189,7 +189,7 @@ class Prober:
             question()
         except Exception as error:  # noqa: BLE001  whatever it is, the next period may be better
             self._latest.note_failure()
-            if what not in self._failing and self._is_connected():
+            if what not in self._failing and self._has_connected():
                 self._failing.add(what)
                 log.warning("could not %s: %s", what, one_line(error))
             return False

@@ -64,7 +64,7 @@ class FakeCluster:
         settings: Settings | None = None,
         *,
         online: Callable[[], Collection[str]] = tuple,
-        is_connected: Callable[[], bool] = lambda: True,
+        has_connected: Callable[[], bool] = lambda: True,
         on_first: OnFirst | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> Prober:
@@ -73,7 +73,7 @@ class FakeCluster:
             self.app,
             settings or Settings(),
             online=online,
-            is_connected=is_connected,
+            has_connected=has_connected,
             on_first=on_first,
             sent=self,
             ask_workers=self.ask_workers,
@@ -495,12 +495,12 @@ def test_whatever_goes_wrong_is_logged_in_one_line(
     assert logged() == [("WARNING", f"could not ask the workers: {sentence}")]
 
 
-def test_while_no_event_can_come_the_receiver_says_why_and_the_prober_need_not(
+def test_before_the_first_connection_the_receiver_says_why_and_the_prober_need_not(
     cluster: FakeCluster, logged: Logged
 ) -> None:
-    """One cause, one line; what goes wrong once there is a connection is told."""
+    """One cause, one line; what goes wrong once there was a connection is told."""
     connected: list[None] = []
-    prober = cluster.prober(is_connected=lambda: bool(connected))
+    prober = cluster.prober(has_connected=lambda: bool(connected))
     cluster.workers = ConnectionError("nobody is there")
     prober.ask()
     assert (logged(), prober.survey().failures) == ([], 1)
