@@ -18,6 +18,7 @@ import msgspec
 from .errors import InvalidEvent
 
 __all__ = [
+    "FROM_WORKERS",
     "TASK_TYPES",
     "WORKER_TYPES",
     "CustomEvent",
@@ -91,6 +92,7 @@ WorkerType: TypeAlias = Literal[
     "worker-offline",  # it shuts down gracefully
 ]
 TASK_TYPES: frozenset[str] = frozenset(get_args(TaskType))
+FROM_WORKERS = TASK_TYPES - {"task-sent"}  # a producer sends that
 WORKER_TYPES: frozenset[str] = frozenset(get_args(WorkerType))
 
 

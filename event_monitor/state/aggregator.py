@@ -7,33 +7,30 @@ senders. Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from .. import events as ev
 from ..settings import Settings
 from ..snapshot import OTHER, MissingTask, TaskInFlight
 from ..survey import WorkerAnswer
-from .cells import Cell, Route
+from .cells import Route
 from .ended import WeighSuccess
 from .in_flight import ANY_OWNER, InFlightTask
 from .loss_meter import LossMeter
 from .process import Process
 from .roster import Roster
-from .task_events import TaskEvents
+from .sender import Sender
 from .unnamed import UnnamedEvents
+from .usual_events import UsualEvents
 from .verdicts import Departure, Limits
 from .window import MAX_TYPES, OpenWindow
-from .worker import TaskMeter, Worker
+from .worker import Worker
 
 __all__ = ["Aggregator", "Loss"]
 
-_FROM_WORKERS = ev.TASK_TYPES - {"task-sent"}
 _NAMED = frozenset({"task-sent", "task-received"})  # these say the name of their task
 _COMPACT_EVENTS = 32_768  # after so many, the times recorded so far are counted in bulk
-
-
-#: A worker and what its task events need.
-_Sender: TypeAlias = "tuple[Worker, TaskMeter, dict[str, InFlightTask], dict[str, Cell]]"
 
 
 class Loss(NamedTuple):
@@ -64,7 +61,7 @@ class Aggregator:
         weigh: WeighSuccess | None = None,
     ) -> None:
         self.losses: list[Loss] = []
-        self.tasks = TaskEvents(
+        self.tasks = UsualEvents(
             settings, OpenWindow(wall), keep_ended=keep_ended, route=route, weigh=weigh
         )
         self.in_flight, self.cells = self.tasks.in_flight, self.tasks.cells
@@ -79,9 +76,9 @@ class Aggregator:
             max_workers=settings.max_workers,
         )
         # Worker → what its task events need, until its next heartbeat or the next verdicts.
-        self._senders: dict[str, _Sender] = {}
+        self._senders: dict[str, Sender] = {}
         self._evictions = 0
-        self._sender = ""  # the worker whose events are being counted
+        self._stranger = Worker("", 0.0)  # any worker for which there is no room
         self._types: dict[str, float] = {}  # custom event types: when last counted, our clock
         self._unnamed = UnnamedEvents()
         self._leaving: list[tuple[Process, Loss]] = []
@@ -94,7 +91,6 @@ class Aggregator:
             "worker-heartbeat": self._on_heartbeat,
             "worker-offline": self._on_goodbye,
         }
-        self._observers = self._at_once  # while events wait for a name, others stand in for these
 
     @property
     def window(self) -> OpenWindow:
@@ -109,19 +105,17 @@ class Aggregator:
         if self._evictions != self.roster.evictions:
             self._evictions = self.roster.evictions
             self._senders.clear()
-        find, on_custom, sender = self._observers.get, self._on_custom, ""
-        tasks, known = self.tasks, self._senders.get
-        for event in events:
-            type_ = event.type
-            if event.hostname != sender and type_ in _FROM_WORKERS:
-                sender = self._sender = event.hostname
-                found = known(sender)
-                if found is None:
-                    self._turn_to(sender, now)
-                else:  # nearly always
-                    worker, tasks.loss_meter, tasks.running, tasks.sender_cells = found
-                    worker.last_seen = now
-            find(type_, on_custom)(event, now)
+        if self._unnamed.until is None:
+            self.tasks.observe(
+                events,
+                now=now,
+                known=self._senders.get,
+                turn_to=self._turn_to,
+                others=self._at_once.get,
+                on_custom=self._on_custom,
+            )
+        else:
+            self._observe_unnamed(events, now)
         self.in_flight.trim()
         self._uncompacted += len(events)
         if self._uncompacted >= _COMPACT_EVENTS:
@@ -139,19 +133,14 @@ class Aggregator:
         ``until``, by our monotonic clock, is when they wait no longer.
         """
         self._unnamed.until = until
-        self._observers = {
-            type_: observe if type_ in _NAMED or type_ not in ev.TASK_TYPES else self._keep_unnamed
-            for type_, observe in self._at_once.items()
-        }
 
     def stop_awaiting_names(self) -> None:
         """Count the events that wait for a name, under the one that is known by now."""
-        self._observers = self._at_once
         for event, arrived_at in self._unnamed.take():
-            self._turn_to(event.hostname, arrived_at)
-            self.tasks.loss_meter = LossMeter()  # its own has counted the event when it arrived
+            sender = self._turn_to(event.hostname, arrived_at)
+            # Its own meter has counted the event when it arrived.
+            self.tasks.sender = replace(sender, meter=LossMeter())
             self._at_once[event.type](event, arrived_at)
-        self._sender = ""
 
     def judge(self, *, now: float) -> None:
         """Find out who died and what vanished; ``now`` is our monotonic clock."""
@@ -234,15 +223,11 @@ class Aggregator:
             if predecessor.runs is None:
                 owner = self.roster.owner_of(hostname, predecessor)
                 predecessor.runs = self.in_flight.runs_of(hostname, owner)
-        if hostname == self._sender:
-            self.tasks.loss_meter = self.roster.meter_of(hostname)
 
     def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
         hostname = event.hostname
         self._senders.pop(hostname, None)
         process = self.roster.goodbye(event, now=now)
-        if hostname == self._sender:
-            self.tasks.loss_meter = self.roster.meter_of(hostname)
         if process is None:
             return
         running = process.runs
@@ -267,6 +252,17 @@ class Aggregator:
             self._types[type_] = now
         counts[type_] = counts.get(type_, 0) + 1
 
+    def _observe_unnamed(self, events: Sequence[ev.Event], now: float) -> None:
+        """Count these events, but let those wait that concern a task never seen."""
+        for event in events:
+            type_ = event.type
+            if type_ in ev.FROM_WORKERS:
+                self.tasks.sender = self._turn_to(event.hostname, now)
+            observe = self._at_once.get(type_, self._on_custom)
+            if isinstance(event, ev.TaskEvent) and type_ not in _NAMED:
+                observe = self._keep_unnamed
+            observe(event, now)
+
     def _keep_unnamed(self, event: ev.TaskEvent, now: float) -> None:
         """Let an event wait that concerns a task never seen; count any other at once."""
         uuid, unnamed = event.uuid, self._unnamed
@@ -276,14 +272,22 @@ class Aggregator:
             return
         unnamed.keep(event, now)
         if event.type == "task-started":
-            self.tasks.loss_meter.started(event.timestamp, event.pid)
+            self.tasks.sender.meter.started(event.timestamp, event.pid)
 
-    def _turn_to(self, hostname: str, now: float) -> None:
-        """Count the task events of this worker from now on, and remember what they need."""
-        tasks, worker = self.tasks, self.roster.task_event(hostname, now)
-        tasks.turn_to(hostname, LossMeter() if worker is None else worker.meter)
+    def _turn_to(self, hostname: str, now: float) -> Sender:
+        """Note that a task event of this worker came; return what its next ones need."""
+        worker = self.roster.task_event(hostname, now)
+        sender = Sender(
+            hostname,
+            worker or self._stranger,
+            LossMeter() if worker is None else worker.meter,
+            self.in_flight.on_worker(hostname),
+            self.cells.of_sender(hostname),
+        )
         if worker is not None and not worker.is_several:
-            self._senders[hostname] = worker, tasks.loss_meter, tasks.running, tasks.sender_cells
+            sender.hostname = worker.hostname
+            self._senders[hostname] = sender
+        return sender
 
     # -- what they share -----------------------------------------------------------------
 

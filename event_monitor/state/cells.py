@@ -34,7 +34,7 @@ _NO_PLACES: Mapping[_From, Mapping[str, Cell]] = {}
 class Cell:
     """The counters of one name and queue; ``counters`` is None until one counts in the window."""
 
-    __slots__ = ("counters", "limits", "name", "queue", "worker")
+    __slots__ = ("counters", "limits", "name", "queue", "succeeded", "worker")
 
     def __init__(
         self, name: str, queue: str, worker: str | None, limits: tuple[float, ...] = ()
@@ -43,6 +43,7 @@ class Cell:
         self.name = name
         self.queue = queue
         self.worker = worker
+        self.succeeded = (name, "task-succeeded")  # what is remembered of each that did
         self.counters: TaskCounters | None = None
 
 

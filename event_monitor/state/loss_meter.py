@@ -9,6 +9,8 @@ a moment before its event is dated, on the other side of a heartbeat.
 
 from __future__ import annotations
 
+from math import inf
+
 __all__ = ["LossMeter"]
 
 _STEP_SECONDS = 10.0  # heartbeats delivered out of order are not further apart
@@ -17,7 +19,8 @@ _STEP_SECONDS = 10.0  # heartbeats delivered out of order are not further apart
 class LossMeter:
     """The loss meter of one worker process. Not thread-safe.
 
-    It counts from the first heartbeat that is received; what came before is not our loss.
+    It counts from the first heartbeat that is received; what came before is not our loss. Of a
+    task-started that is later than ``mark_at`` it is enough to add 1 to ``seen_since``.
     """
 
     __slots__ = (
@@ -25,28 +28,28 @@ class LossMeter:
         "_base_at",
         "_began_before",
         "_mark",
-        "_mark_at",
         "_missing",
         "_reported",
         "_seen",
-        "_seen_since",
+        "mark_at",
+        "seen_since",
     )
 
     def __init__(self) -> None:
         self._base_at: float | None = None  # the first heartbeat: its timestamp, and its count
         self._base = 0
         self._began_before = False  # a task-started came before any heartbeat
-        self._mark_at = 0.0  # the latest heartbeat
+        self.mark_at = inf  # the latest heartbeat
         self._mark = 0
         self._seen = 0  # task-started stamped between the two
-        self._seen_since = 0  # and after the latest
+        self.seen_since = 0  # and after the latest
         self._missing = 0  # at the heartbeat before
         self._reported = 0
 
     @property
     def has_started(self) -> bool:
         """Return whether a task-started came, other than late ones dated before the count."""
-        return self._seen + self._seen_since > 0 or self._began_before
+        return self._seen + self.seen_since > 0 or self._began_before
 
     def started(self, at: float, pid: int | None = None) -> None:
         """Count a task-started event; ``at`` is its timestamp, by the worker's clock."""
@@ -54,30 +57,30 @@ class LossMeter:
         if self._base_at is None or at <= self._base_at:
             self._began_before = self._began_before or self._base_at is None
             return
-        if at <= self._mark_at:
+        if at <= self.mark_at:
             self._seen += 1
         else:
-            self._seen_since += 1
+            self.seen_since += 1
 
     def heartbeat(self, at: float, processed: int) -> int:
         """Compare at a heartbeat; return how many task-started events are found to be lost."""
         if self._base_at is None:
-            self._base_at = self._mark_at = at
+            self._base_at = self.mark_at = at
             self._base = self._mark = processed
             return 0
-        if at <= self._mark_at:
-            if processed >= self._mark and self._mark_at - at > _STEP_SECONDS:
+        if at <= self.mark_at:
+            if processed >= self._mark and self.mark_at - at > _STEP_SECONDS:
                 # Its clock was stepped back: nothing before can be compared with what comes.
-                self._base_at = self._mark_at = at
+                self._base_at = self.mark_at = at
                 self._base = self._mark = processed
                 self._seen = self._missing = self._reported = 0
             return 0
         missing = self._mark - self._base - self._seen
         lost = self._report(min(missing, self._missing))
         self._missing = missing
-        self._seen += self._seen_since
-        self._seen_since = 0
-        self._mark_at, self._mark = at, processed
+        self._seen += self.seen_since
+        self.seen_since = 0
+        self.mark_at, self._mark = at, processed
         return lost
 
     def settle(self) -> int:

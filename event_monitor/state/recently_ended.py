@@ -7,12 +7,16 @@ the uuid as its hash (64 bits), and an index is made only when somebody looks fo
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 __all__ = ["Ended", "RecentlyEnded"]
 
 _PAGE = 10_000  # the endings of one task arrive within seconds of each other
 _FORGOTTEN = ""
+
+#: The name of a task, and how it ended, as in ``Ended``.
+Ending: TypeAlias = "tuple[str | None, str | None]"
 
 
 class Ended(NamedTuple):
@@ -26,48 +30,45 @@ class Ended(NamedTuple):
 class _Page:
     """Tasks in the order in which they ended."""
 
-    __slots__ = ("add", "hashes", "hows", "index", "indexed", "names", "sent")
+    __slots__ = ("appenders", "endings", "hashes", "index", "indexed", "sent")
 
     def __init__(self) -> None:
         self.hashes = array("q")
-        self.names: list[str | None] = []
-        self.hows: list[str | None] = []
+        self.endings: list[Ending] = []
         self.index: dict[int, int] = {}  # hash → the place of its last ending
         self.indexed = 0  # how many are in the index
         self.sent: set[int] = set()  # places of those whose task-sent has come
-        add_hash, add_name, add_how = self.hashes.append, self.names.append, self.hows.append
-
-        def add(uuid: str, name: str | None, how: str | None) -> None:
-            add_hash(hash(uuid))
-            add_name(name)
-            add_how(how)
-
-        self.add = add
+        self.appenders = self.hashes.append, self.endings.append
 
 
 class RecentlyEnded:
     """The last ten to twenty thousand tasks that ended, on two pages. Not thread-safe.
 
-    ``add(uuid, name, how)`` remembers that a task has ended, as ``note`` does. It changes with the
-    page, which ``turn`` does.
+    Who is in a hurry may append the hash of a uuid and an ending with the ``appenders``, which does
+    as ``note`` does. They change with the page, which ``turn`` and ``note`` may do.
     """
 
     def __init__(self) -> None:
         self._young, self._old = _Page(), _Page()
-        self.add = self._young.add
+
+    @property
+    def appenders(self) -> tuple[Callable[[int], None], Callable[[Ending], None]]:
+        """Return what a hash and an ending are appended with, always both."""
+        return self._young.appenders
 
     def note(self, uuid: str, name: str | None, how: str | None, *, was_sent: bool = False) -> None:
         """Remember that this task has ended."""
+        page = self._young
         if was_sent:
-            self._young.sent.add(len(self._young.names))
-        self.add(uuid, name, how)
+            page.sent.add(len(page.endings))
+        page.hashes.append(hash(uuid))
+        page.endings.append((name, how))
         self.turn()
 
     def turn(self) -> None:
         """Begin a new page if this one is full. To be called now and then."""
-        if len(self._young.names) >= _PAGE:
+        if len(self._young.endings) >= _PAGE:
             self._young, self._old = _Page(), self._young
-            self.add = self._young.add
 
     def find(self, uuid: str) -> Ended | None:
         """Return how the task ended the last time it did; None if that is not known."""
@@ -79,9 +80,8 @@ class RecentlyEnded:
             page.indexed = len(hashes)
             found = index.get(number)
             if found is not None:
-                if page.hows[found] == _FORGOTTEN:
-                    return None
-                return Ended(page.names[found], page.hows[found], found in page.sent)
+                name, how = page.endings[found]
+                return None if how == _FORGOTTEN else Ended(name, how, found in page.sent)
         return None
 
     def forget(self, uuid: str) -> None:

@@ -13,8 +13,11 @@ from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
 from .ended import Ending, WeighSuccess, frozen
 from .in_flight import Details, InFlightTask, InFlightTasks, RelatedTask, Sending
+from .loss_meter import LossMeter
 from .overtaken import Overtaken
+from .sender import Sender
 from .window import OpenWindow, TaskCounters
+from .worker import Worker
 
 __all__ = ["Runs"]
 
@@ -27,8 +30,7 @@ class Runs:
     """The tasks in flight, and the cells and the open window in which they count.
 
     ``ended`` are the tasks that ended, if somebody wants them; else None. ``weigh`` chooses among
-    those that succeeded. ``running`` are the tasks that run on the worker whose events are being
-    counted.
+    those that succeeded. ``sender`` is the worker whose events are being counted.
     """
 
     def __init__(
@@ -50,8 +52,8 @@ class Runs:
             objectives=settings.objectives,
         )
         self.ended: list[Ending] | None = [] if keep_ended else None
-        self.running: dict[str, InFlightTask] = {}
         self._new_task = RelatedTask if keep_ended and settings.history else InFlightTask
+        self.sender = Sender("", Worker("", 0.0), LossMeter(), {}, {})
         self._find, self._take = self.in_flight.get, self.in_flight.pop
         self._recently_ended = self.in_flight.recently_ended
         self._note = self._recently_ended.note
@@ -222,7 +224,7 @@ class Runs:
         details = task.details
         if details is None:
             if task.worker == event.hostname:
-                self.running.pop(event.uuid, None)
+                self.sender.running.pop(event.uuid, None)
             else:
                 self.in_flight.stop(task)
                 task.cell = self._cell_of(task, event.hostname)

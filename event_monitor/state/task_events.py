@@ -17,12 +17,10 @@ from ..events import RelatedTaskEvent
 from ..settings import Settings
 from ..snapshot import UNKNOWN
 from .cells import Route
-from .ended import Ending, WeighSuccess, arguments_of
+from .ended import WeighSuccess, arguments_of
 from .in_flight import NO_DETAILS, InFlightTask, RelatedTask, Sending
-from .loss_meter import LossMeter
 from .runs import Runs
 from .window import MAX_TYPES, OpenWindow, TaskCounters
-from .worker import TaskMeter
 
 __all__ = ["TaskEvents"]
 
@@ -31,7 +29,7 @@ _MAX_REJECTIONS = 10_000  # of one window remembered, to take those back that we
 
 
 class TaskEvents(Runs):
-    """One method for each type of task event, in ``observers``; ``turn_to`` its worker first."""
+    """One method for each type of task event, in ``observers``; the ``sender`` has to be its worker."""
 
     def __init__(
         self,
@@ -43,8 +41,6 @@ class TaskEvents(Runs):
         weigh: WeighSuccess | None = None,
     ) -> None:
         super().__init__(settings, window, keep_ended=keep_ended, route=route, weigh=weigh)
-        self.loss_meter: TaskMeter = LossMeter()  # of the worker whose events are being counted
-        self.sender_cells = self.cells.of_sender(None)
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
         self._by_exception = (
@@ -68,19 +64,12 @@ class TaskEvents(Runs):
             for type_ in ("task-sent", "task-received"):
                 self.observers[type_] = partial(self._with_arguments, self.observers[type_])
 
-    def turn_to(self, hostname: str, loss_meter: TaskMeter) -> None:
-        """Count the events of this worker from now on."""
-        self.loss_meter = loss_meter
-        self.running = self.in_flight.on_worker(hostname)
-        self.sender_cells = self.cells.of_sender(hostname)
-
     def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
         """Count in this window from now on; return the one before."""
         closed, self.window = self.window, window
         closed.tasks_forgotten, self.in_flight.evicted = self.in_flight.evicted, 0
         self._rejections.clear()
         self.cells.close(closed, now=now)
-        self.sender_cells = self.cells.of_sender(None)
         self._announced.intersection_update(self.cells.names)
         return closed
 
@@ -156,8 +145,8 @@ class TaskEvents(Runs):
         del now
         uuid, name, hostname = event.uuid, event.name, event.hostname
         task = self._find(uuid)
-        if task is None and name:  # nearly always
-            cell = self.sender_cells.get(name)
+        if task is None and name:
+            cell = self.sender.cells.get(name)
             if cell is None:
                 task = self._enter(uuid, name, hostname)
                 cell, task.worker = task.cell, hostname
@@ -201,28 +190,8 @@ class TaskEvents(Runs):
 
     def _on_started(self, event: ev.TaskEvent, now: float) -> None:
         uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
-        self.loss_meter.started(timestamp, event.pid)
-        task = self._find(uuid)
-        if task is not None and task.details is None and task.worker == hostname:
-            cell, received_at = task.cell, task.received_at
-            if (
-                received_at is not None
-                and task.started_at is None
-                and cell.name not in self._announced
-            ):  # nearly always: as far as we know it waited since its receipt
-                counters = cell.counters or self.cells.open(cell, self.window)
-                counters.started += 1
-                held = counters.held or counters.of("held")
-                held.record(timestamp - received_at if timestamp > received_at else 0.0)
-                self.running[uuid] = task
-                task.pid, task.started_at, task.running_since = event.pid, timestamp, now
-                return
-        self._start_unusual(event, task, now)
-
-    def _start_unusual(self, event: ev.TaskEvent, task: InFlightTask | None, now: float) -> None:
-        """Note that a task has begun of which more is to be thought of than of most."""
-        uuid, timestamp, hostname = event.uuid, event.timestamp, event.hostname
-        task = task or self._enter(uuid, None, hostname)
+        self.sender.meter.started(timestamp, event.pid)
+        task = self._find(uuid) or self._enter(uuid, None, hostname)
         details = task.details
         if details is not None and details.awaits_sent:  # an earlier run, without its task-sent
             self._settle_queue_time(task)
@@ -236,7 +205,7 @@ class TaskEvents(Runs):
         counters.started += 1
         if held is not None and (details is None or details.eta is None):
             counters.of("prefetch_time").record(held)
-        self.running[uuid] = task
+        self.sender.running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
         if details is None and cell.name not in self._announced:
             if received_at is not None:
@@ -264,29 +233,15 @@ class TaskEvents(Runs):
 
     def _on_succeeded(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        uuid = event.uuid
-        task = self._take(uuid, None)
-        if (
-            task is not None
-            and task.details is None
-            and self.running.pop(uuid, None) is not None
-            and not self._asks_more
-        ):  # nearly always: it ran on the worker that says so
-            cell = task.cell
-            self._recently_ended.add(uuid, cell.name, "task-succeeded")
-            counters = cell.counters or self.cells.open(cell, self.window)
-            if self._weigh is not None:
-                weight = self._weigh(uuid, cell.name, event.runtime)
-                if weight and self.ended is not None:
-                    self.ended.append(Ending(task, event, weight))
-        else:
-            unusual = self._end_taken(event, task)
-            if unusual is None:
-                return
-            counters = unusual
-        counters.succeeded += 1
-        if event.runtime is not None:
-            counters.runtime.record(event.runtime)
+        self._succeed(event, self._take(event.uuid, None))
+
+    def _succeed(self, event: ev.TaskEvent, task: InFlightTask | None) -> None:
+        """Count a success; the task is out of flight already, if it was in flight."""
+        counters = self._end_taken(event, task)
+        if counters is not None:
+            counters.succeeded += 1
+            if event.runtime is not None:
+                counters.runtime.record(event.runtime)
 
     def _on_failed(self, event: ev.TaskEvent, now: float) -> None:
         if ev.is_rejection(event):  # its task-rejected follows, if the message was not acknowledged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from ..events import WorkerEvent
@@ -21,7 +22,10 @@ _REGULAR_BEATS = 3  # a process that sent so many heartbeats would have gone on
 
 
 class TaskMeter(Protocol):
-    """Counts task-started events."""
+    """Counts task-started events, as a ``LossMeter`` does."""
+
+    mark_at: float
+    seen_since: int
 
     def started(self, at: float, pid: int | None) -> None:
         """Count one, by its timestamp and the pid that it names."""
@@ -29,6 +33,8 @@ class TaskMeter(Protocol):
 
 class Worker:
     """A nodename. ``current`` is the process that task events under it are reckoned to."""
+
+    mark_at, seen_since = inf, 0  # as a ``TaskMeter`` it has to be told of each task-started
 
     __slots__ = (
         "_last_beater",
