@@ -6,9 +6,9 @@ senders. Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import events as ev
 from ..settings import Settings
@@ -22,7 +22,7 @@ from .process import Process
 from .roster import Roster
 from .sender import Sender
 from .unnamed import UnnamedEvents
-from .usual_events import UsualEvents
+from .usual_events import Observer, UsualEvents
 from .verdicts import Departure, Limits
 from .window import MAX_TYPES, OpenWindow
 from .worker import Worker
@@ -85,12 +85,14 @@ class Aggregator:
         self._from_workers: set[str] = set()  # names of which a worker has sent an event
         self._uncompacted = 0  # events observed since times were last counted in bulk
         self._idle_seconds = settings.idle_series_seconds
-        self._at_once: dict[str, Callable[[Any, float], None]] = {
+        self._at_once: dict[str, Observer] = {
             **self.tasks.observers,
             "worker-online": self._on_heartbeat,
             "worker-heartbeat": self._on_heartbeat,
             "worker-offline": self._on_goodbye,
         }
+        nameless = dict.fromkeys(ev.TASK_TYPES - _NAMED, self._keep_unnamed)
+        self._unless_unnamed = {**self._at_once, **nameless}  # while events wait for a name
 
     @property
     def window(self) -> OpenWindow:
@@ -105,17 +107,23 @@ class Aggregator:
         if self._evictions != self.roster.evictions:
             self._evictions = self.roster.evictions
             self._senders.clear()
-        if self._unnamed.until is None:
+        remaining = iter(events)
+        if not self._unnamed:
+            observers = self._at_once if self._unnamed.until is None else self._unless_unnamed
             self.tasks.observe(
-                events,
+                remaining,
                 now=now,
                 known=self._senders.get,
                 turn_to=self._turn_to,
-                others=self._at_once.get,
+                others=observers.get,
                 on_custom=self._on_custom,
+                unnamed=self._unnamed,
             )
-        else:
-            self._observe_unnamed(events, now)
+        for event in remaining:  # some of which may have to wait until others are named
+            if event.type in ev.FROM_WORKERS:
+                self.tasks.sender = self._turn_to(event.hostname, now)
+            observe: Observer = self._unless_unnamed.get(event.type, self._on_custom)
+            observe(event, now)
         self.in_flight.trim()
         self._uncompacted += len(events)
         if self._uncompacted >= _COMPACT_EVENTS:
@@ -251,17 +259,6 @@ class Aggregator:
         else:
             self._types[type_] = now
         counts[type_] = counts.get(type_, 0) + 1
-
-    def _observe_unnamed(self, events: Sequence[ev.Event], now: float) -> None:
-        """Count these events, but let those wait that concern a task never seen."""
-        for event in events:
-            type_ = event.type
-            if type_ in ev.FROM_WORKERS:
-                self.tasks.sender = self._turn_to(event.hostname, now)
-            observe = self._at_once.get(type_, self._on_custom)
-            if isinstance(event, ev.TaskEvent) and type_ not in _NAMED:
-                observe = self._keep_unnamed
-            observe(event, now)
 
     def _keep_unnamed(self, event: ev.TaskEvent, now: float) -> None:
         """Let an event wait that concerns a task never seen; count any other at once."""

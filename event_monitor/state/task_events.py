@@ -29,7 +29,7 @@ _MAX_REJECTIONS = 10_000  # of one window remembered, to take those back that we
 
 
 class TaskEvents(Runs):
-    """One method for each type of task event, in ``observers``; the ``sender`` has to be its worker."""
+    """One method for each type of task event, in ``observers``; set its ``sender`` first."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class TaskEvents(Runs):
         if keep_ended and {"args", "kwargs"}.intersection(settings.history_details):
             for type_ in ("task-sent", "task-received"):
                 self.observers[type_] = partial(self._with_arguments, self.observers[type_])
+        self._has_plain_receipts = self.observers["task-received"] == self._on_received
 
     def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
         """Count in this window from now on; return the one before."""

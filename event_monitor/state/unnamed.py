@@ -29,6 +29,9 @@ class UnnamedEvents:
     def __contains__(self, uuid: object) -> bool:
         return uuid in self._uuids
 
+    def __len__(self) -> int:
+        return len(self._events)
+
     def keep(self, event: TaskEvent, now: float) -> None:
         """Let the event wait."""
         self._events.append((without_body(event), now))

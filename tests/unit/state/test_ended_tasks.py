@@ -23,9 +23,9 @@ def raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(text))
 
 
-def detailed(what: str, **fields: Any) -> ev.DetailedTaskEvent:
+def detailed(what: str, uuid: str = "u1", **fields: Any) -> ev.DetailedTaskEvent:
     """Return a task event with what is decoded only if asked for."""
-    usual = task(what)
+    usual = task(what, uuid)
     names = usual.__struct_fields__
     return ev.DetailedTaskEvent(**{name: getattr(usual, name) for name in names}, **fields)
 
@@ -133,12 +133,14 @@ def test_details_are_handed_over_only_by_name(clock: FakeClock) -> None:
     args, result = raw("(1,)"), raw("42")
     for wanted in ((), ("args",), DETAILS):
         state, ended = watched(clock, settings={"history_details": wanted})
-        state.observe([detailed("received", args=args, kwargs=raw("{}")), task("started")])
-        state.observe([detailed("succeeded", result=result)])
+        for uuid in ("u1", "u2"):  # of a name that is new, and of one that is known
+            received = detailed("received", uuid, args=args, kwargs=raw("{}"))
+            state.observe([received, task("started", uuid)])
+            state.observe([detailed("succeeded", uuid, result=result)])
         everything = {"args": b'"(1,)"', "kwargs": b'"{}"', "result": b'"42"'}
-        assert dict(ended[0].details) == {
-            name: text for name, text in everything.items() if name in wanted
-        }
+        assert [dict(one.details) for one in ended] == 2 * [
+            {name: text for name, text in everything.items() if name in wanted}
+        ]
 
 
 def test_messages_and_tracebacks_are_details_too(clock: FakeClock) -> None:
