@@ -21,7 +21,7 @@ from .notices import Notices
 from .objectives import ErrorBudgets
 from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
-from .snapshot import Live, Snapshot
+from .snapshot import Live, Snapshot, Window
 from .state import FailingTasks, State
 
 __all__ = ["CELERY_DEFAULT_FREQ", "Camera", "Latest", "SnapshotConsumer"]
@@ -37,14 +37,19 @@ SnapshotConsumer = Callable[[Snapshot], None]
 
 
 class Latest:
-    """Keeps the last snapshot, for who looks between two shots. Any thread may read it."""
+    """Keeps the last snapshot, for who looks between two shots. Any thread may read it.
+
+    But for what is counted by name and queue: of thousands of names that is 20 MB, for which nobody
+    asks between two shots.
+    """
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Keep this one."""
-        self.snapshot = snapshot
+        window = Window(snapshot.window.opened_at, snapshot.window.closed_at)
+        self.snapshot = replace(snapshot, window=window, in_flight=(), ack_tokens=())
 
     def online(self) -> tuple[str, ...]:
         """Return the nodenames of the workers that were online at the last shot."""
@@ -161,14 +166,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
     def cut(self) -> Snapshot:
         """Take a shot now, whatever ``maxrate`` says, and hand the snapshot to the consumers."""
         with self._shutter_lock:
-            exposure = self.state.freeze_while(self.state.expose)
-            developed: Snapshot = exposure.develop()
-            snapshot = replace(
-                developed,
-                failing=self._failing.after(developed.window),
-                scheduled=self._overdue.after(developed),
-                objectives=self._budgets.after(developed.window),
-            )
+            snapshot = self._develop()
             if self._complete is not None:
                 snapshot = self._complete(snapshot)
             for consume in self._consumers:
@@ -177,6 +175,16 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             self.on_shutter(self.state)
             self.on_snapshot(snapshot)
             return snapshot
+
+    def _develop(self) -> Snapshot:
+        """Take a shot, and add what follows from it; what it was made of is free on return."""
+        developed: Snapshot = self.state.freeze_while(self.state.expose).develop()
+        return replace(
+            developed,
+            failing=self._failing.after(developed.window),
+            scheduled=self._overdue.after(developed),
+            objectives=self._budgets.after(developed.window),
+        )
 
     def peek(self) -> Live:
         """Return what is counted and running now; the window goes on.

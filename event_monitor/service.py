@@ -17,7 +17,6 @@ from .broker.routing import route_of
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
-from .history import Recorder
 from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import FirstFailures, Notices, WindowLog, log_found, takes_no_success
 from .pipeline import Pipeline, require_events
@@ -36,7 +35,8 @@ from .state import State, TaskConsumer
 from .state.ended import WeighSuccess
 from .status.monitor_health import examine_sign
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # imported where they are asked for; the second needs an extra
+    from .history import Recorder
     from .web import Web
 
 __all__ = ["Service"]
@@ -105,7 +105,7 @@ class Service:
         self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
         self._shown_at = clock.monotonic()  # when the last sign of life was left
         self._latest = latest = Latest()
-        self.history = Recorder(settings, clock=clock) if settings.history else None
+        self.history = _recorder(settings, clock) if settings.history else None
         self._web = self._make_web(identity.broker or "") if settings.http else None
         # What nobody would read costs nothing.
         self._first_failures = (
@@ -343,6 +343,12 @@ class Service:
         self._liveness.beat(
             interval_seconds=self.camera.interval, publisher=self._publisher.activity()
         )
+
+
+def _recorder(settings: Settings, clock: Clock) -> Recorder:
+    from .history import Recorder  # a megabyte of memory, for those only who want one
+
+    return Recorder(settings, clock=clock)
 
 
 def _tune_garbage_collection() -> None:

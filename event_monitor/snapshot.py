@@ -123,9 +123,10 @@ class Window:
 
     ``opened_at`` and ``closed_at`` are wall-clock seconds since the epoch. ``tasks`` has an entry
     for every known task name, in the order they were first seen, zeros included; the others have
-    what was counted only. ``by_task_and_queue`` has times only if `http` is set. A queue is
-    ``unknown`` where nothing tells it. ``exceptions`` are counted if they were asked for; they are
-    by worker, and there is a ``by_task_queue_and_worker``, if `http_hostname_label` needs it.
+    what was counted only. ``by_task_and_queue`` is kept only if `slo` or `http` is set, and
+    has times only if `http` is. A queue is ``unknown`` where nothing tells it. ``exceptions`` are
+    counted if they were asked for; they are by worker, and there is a ``by_task_queue_and_worker``,
+    if `http_hostname_label` needs it.
     """
 
     opened_at: float

@@ -33,7 +33,8 @@ class Exposure:
     window: OpenWindow
     closed_at: float  # wall clock, seconds since the epoch
     known_names: tuple[str, ...]
-    times_by_pair: bool  # whether times of each name and queue are asked for
+    by_pair: bool  # whether counts of each name and queue are asked for
+    times_by_pair: bool  # the same of their times
     by_host: bool  # whether these are also told apart by worker
     workers: tuple[WorkerStatus, ...]
     losses: tuple[Loss, ...]
@@ -49,7 +50,7 @@ class Exposure:
     note_names: Callable[[Collection[str]], None]  # of tasks of which workers have sent events
 
     def develop(self) -> Snapshot:
-        """Return the snapshot."""
+        """Return the snapshot, once."""
         losses = tuple(_worker_losses(self.losses))  # while the orphans still have their names
         self.note_names(self.window.names_from_workers())
         given_up = self.give_up(self.losses)
@@ -57,6 +58,7 @@ class Exposure:
             window=self.window.freeze(
                 self.closed_at,
                 self.known_names,
+                by_pair=self.by_pair,
                 times_by_pair=self.times_by_pair,
                 by_host=self.by_host,
             ),

@@ -94,6 +94,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
         )
         self._times_by_pair = bool(settings.http)
+        self._by_pair = bool(settings.http or settings.objectives)  # nobody else asks for them
         self._by_host = settings.counts_by_host
         self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
@@ -232,6 +233,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             window=window,
             closed_at=wall,
             known_names=tuple(aggregator.cells.names),
+            by_pair=self._by_pair,
             times_by_pair=self._times_by_pair,
             by_host=self._by_host,
             workers=roster.collect(now=now),

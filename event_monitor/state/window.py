@@ -6,9 +6,9 @@ it belongs to the snapshot alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from ..distribution import Distribution, LimitedRecorder, Recorder
 from ..snapshot import (
@@ -39,6 +39,8 @@ Times: TypeAlias = Literal[
     "failed_runtime", "held", "prefetch_time", "queue_time", "retries", "runtime", "total_time"
 ]
 _TIMES: tuple[Times, ...] = get_args(Times)
+
+_Key = TypeVar("_Key", str, tuple[str, str])
 
 
 class TaskCounters:
@@ -255,35 +257,49 @@ class OpenWindow:
         closed_at: float,
         known_names: Iterable[str],
         *,
+<<<<<<< HEAD
         times_by_pair: bool = False,
         by_host: bool = False,
+=======
+        by_pair: bool = False,
+        times_by_pair: bool = False,
+>>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
     ) -> Window:
-        """Return the closed window; every known name has an entry, zeros included.
+        """Return the closed window, once; every known name has an entry, zeros included.
 
+<<<<<<< HEAD
         ``times_by_pair``: whether each name and queue has its times, too. ``by_host``: whether
         these are also told apart by worker.
+=======
+        ``by_pair``: whether each name and queue has its counts, ``times_by_pair``: its times, too.
+>>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
         """
+        exceptions = self.exceptions()
+        # Thousands of cells are as large as what is made of them, so each goes when it is merged.
+        cells, self.cells = self.cells, []
         by_name: dict[str, list[TaskCounters]] = {name: [] for name in known_names}
         by_queue: dict[str, list[TaskCounters]] = {}
         by_worker: dict[str, list[TaskCounters]] = {}
-        by_pair: dict[tuple[str, str], list[TaskCounters]] = {}
-        for name, queue, worker, counters in self.cells:
+        pairs: dict[tuple[str, str], list[TaskCounters]] = {}
+        for name, queue, worker, counters in cells:
             by_name.setdefault(name, []).append(counters)
             by_queue.setdefault(queue, []).append(counters)
             if worker is not None:
                 by_worker.setdefault(worker, []).append(counters)
-            by_pair.setdefault((name, queue), []).append(counters)
-        tasks = {name: merged(parts) for name, parts in by_name.items()}
-
-        def of_pair(name: str, parts: Sequence[TaskCounters]) -> TaskCounts:
-            if not times_by_pair:
-                return _counts(parts)
-            # Most names are of one queue.
-            return tasks[name] if len(parts) == len(by_name[name]) else merged(parts)
+            if by_pair or times_by_pair:
+                pairs.setdefault((name, queue), []).append(counters)
+        del cells
+        queues = tuple((queue, merged(parts)) for queue, parts in _emptying(by_queue))
+        workers = tuple((worker, merged(parts)) for worker, parts in _emptying(by_worker))
+        of_pairs = tuple(
+            (name, queue, merged(parts) if times_by_pair else _counts(parts))
+            for (name, queue), parts in _emptying(pairs)
+        )
 
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
+<<<<<<< HEAD
             tasks=tuple(tasks.items()),
             by_worker=tuple((worker, merged(parts)) for worker, parts in by_worker.items()),
             by_queue=tuple((queue, merged(parts)) for queue, parts in by_queue.items()),
@@ -292,6 +308,13 @@ class OpenWindow:
             ),
             by_task_queue_and_worker=totals_by_worker(self) if by_host else (),
             exceptions=self.exceptions(by_worker=by_host),
+=======
+            tasks=tuple((name, merged(parts)) for name, parts in _emptying(by_name)),
+            by_worker=workers,
+            by_queue=queues,
+            by_task_and_queue=of_pairs,
+            exceptions=exceptions,
+>>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),
             events_received=self.events_received,
@@ -320,6 +343,7 @@ def totals_by_pair(window: OpenWindow) -> tuple[tuple[str, str, TaskCounts], ...
     return tuple((*pair, merged(parts)) for pair, parts in by_pair.items())
 
 
+<<<<<<< HEAD
 def totals_by_worker(
     window: OpenWindow,
 ) -> tuple[tuple[str, str, str | None, TaskCounts], ...]:
@@ -328,6 +352,12 @@ def totals_by_worker(
     for name, queue, worker, counters in window.cells:
         by_worker.setdefault((name, queue, worker), []).append(counters)
     return tuple((*of, merged(parts)) for of, parts in by_worker.items())
+=======
+def _emptying(groups: dict[_Key, list[TaskCounters]]) -> Iterator[tuple[_Key, list[TaskCounters]]]:
+    """Yield the items, and hold each no longer than it takes to get the next one."""
+    for key in tuple(groups):
+        yield key, groups.pop(key)
+>>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
 
 
 def _pairs(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

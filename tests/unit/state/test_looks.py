@@ -67,11 +67,17 @@ def test_a_look_has_the_times_and_exceptions_of_each_queue() -> None:
     assert state.peek().by_task_and_queue == ()
 
 
-def test_times_of_each_queue_are_not_merged_for_nobody() -> None:
-    """There may be thousands of names and queues."""
-    state = State(Settings(), clock=FakeClock(wall=1_020.0))
-    runs_of_two_queues(state)
-    assert times(cut(state)) == {("proj.add", "mail"): ((), ()), ("proj.add", "web"): ((), ())}
+def test_each_name_and_queue_has_only_what_somebody_asks_for() -> None:
+    """There may be thousands: objectives need their counts, a page the times too."""
+    nothing: dict[tuple[str, str], tuple[tuple[float, ...], ...]] = {}
+    counts = {("proj.add", "mail"): ((), ()), ("proj.add", "web"): ((), ())}
+    levels = ("queue mail: 99 % succeed",)
+    for settings, expected in (Settings(), nothing), (Settings(slo=levels), counts):
+        state = State(settings, clock=FakeClock(wall=1_020.0))
+        runs_of_two_queues(state)
+        window = cut(state)
+        assert times(window) == expected
+        assert {queue for queue, _ in window.by_queue} == {"mail", "web"}
 
 
 @pytest.mark.parametrize("count", [1, 40, 400])

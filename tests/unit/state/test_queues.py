@@ -87,8 +87,9 @@ def test_a_task_sent_that_comes_late_moves_what_follows(state: State) -> None:
     assert succeeded(shoot(state)) == {"celery": 0, "mail": 1}
 
 
-def test_a_worker_that_reads_one_queue_tells_the_queue(state: State) -> None:
+def test_a_worker_that_reads_one_queue_tells_the_queue(clock: FakeClock) -> None:
     """Of all its tasks, those of one name on different workers apart."""
+    state = make(clock, http="127.0.0.1:9808")
     reads(state, w1=("celery",), w2=("mail",))
     run(state, "a", on=W1)
     run(state, "b", on=W2)
@@ -222,8 +223,9 @@ def test_queues_beyond_the_bound_are_counted_as_other(state: State) -> None:
     assert window.names_folded == 100
 
 
-def test_pairs_beyond_the_bound_are_counted_as_other(state: State) -> None:
+def test_pairs_beyond_the_bound_are_counted_as_other(clock: FakeClock) -> None:
     """Any task may be sent to any queue."""
+    state = make(clock, http="127.0.0.1:9808")
     for name in range(210):
         state.observe(
             [
