@@ -152,7 +152,9 @@ def _bound(address: Address) -> Sequence[socket.socket]:
 
 
 def _listener(family: socket.AddressFamily, where: object) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only where the protocol is named; else each answer but
+    # the first of a connection waits 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:  # the other family has a socket of its own
