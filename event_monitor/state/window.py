@@ -257,24 +257,17 @@ class OpenWindow:
         closed_at: float,
         known_names: Iterable[str],
         *,
-<<<<<<< HEAD
-        times_by_pair: bool = False,
-        by_host: bool = False,
-=======
         by_pair: bool = False,
         times_by_pair: bool = False,
->>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
+        by_host: bool = False,
     ) -> Window:
         """Return the closed window, once; every known name has an entry, zeros included.
 
-<<<<<<< HEAD
-        ``times_by_pair``: whether each name and queue has its times, too. ``by_host``: whether
-        these are also told apart by worker.
-=======
-        ``by_pair``: whether each name and queue has its counts, ``times_by_pair``: its times, too.
->>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
+        ``by_pair``: whether each name and queue has its counts, ``times_by_pair``: its times, too;
+        ``by_host``: whether these are also told apart by worker.
         """
-        exceptions = self.exceptions()
+        exceptions = self.exceptions(by_worker=by_host)
+        of_hosts = totals_by_worker(self) if by_host else ()
         # Thousands of cells are as large as what is made of them, so each goes when it is merged.
         cells, self.cells = self.cells, []
         by_name: dict[str, list[TaskCounters]] = {name: [] for name in known_names}
@@ -295,26 +288,15 @@ class OpenWindow:
             (name, queue, merged(parts) if times_by_pair else _counts(parts))
             for (name, queue), parts in _emptying(pairs)
         )
-
         return Window(
             opened_at=self.opened_at,
             closed_at=closed_at,
-<<<<<<< HEAD
-            tasks=tuple(tasks.items()),
-            by_worker=tuple((worker, merged(parts)) for worker, parts in by_worker.items()),
-            by_queue=tuple((queue, merged(parts)) for queue, parts in by_queue.items()),
-            by_task_and_queue=tuple(
-                (name, queue, of_pair(name, parts)) for (name, queue), parts in by_pair.items()
-            ),
-            by_task_queue_and_worker=totals_by_worker(self) if by_host else (),
-            exceptions=self.exceptions(by_worker=by_host),
-=======
             tasks=tuple((name, merged(parts)) for name, parts in _emptying(by_name)),
             by_worker=workers,
             by_queue=queues,
             by_task_and_queue=of_pairs,
+            by_task_queue_and_worker=of_hosts,
             exceptions=exceptions,
->>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
             custom_events=_pairs(self.custom_events),
             event_delay=self.event_delay.freeze(),
             events_received=self.events_received,
@@ -343,7 +325,6 @@ def totals_by_pair(window: OpenWindow) -> tuple[tuple[str, str, TaskCounts], ...
     return tuple((*pair, merged(parts)) for pair, parts in by_pair.items())
 
 
-<<<<<<< HEAD
 def totals_by_worker(
     window: OpenWindow,
 ) -> tuple[tuple[str, str, str | None, TaskCounts], ...]:
@@ -352,12 +333,12 @@ def totals_by_worker(
     for name, queue, worker, counters in window.cells:
         by_worker.setdefault((name, queue, worker), []).append(counters)
     return tuple((*of, merged(parts)) for of, parts in by_worker.items())
-=======
+
+
 def _emptying(groups: dict[_Key, list[TaskCounters]]) -> Iterator[tuple[_Key, list[TaskCounters]]]:
     """Yield the items, and hold each no longer than it takes to get the next one."""
     for key in tuple(groups):
         yield key, groups.pop(key)
->>>>>>> f406f49 (Keep of a shot no more than somebody asks for)
 
 
 def _pairs(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
