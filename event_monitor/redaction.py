@@ -177,7 +177,8 @@ def _secrets_of(url: str) -> Iterator[str]:
 
 def _forms_of(secret: str) -> set[str]:
     """Return how others may write it: as it is, as Python's, as JSON, in a URL."""
-    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
+    in_url = quote(secret, safe="", errors="replace")  # a variable may hold lone surrogates
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], in_url}
 
 
 def without_secrets(text: str) -> str:

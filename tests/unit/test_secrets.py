@@ -146,11 +146,13 @@ def test_a_password_alone_is_masked_in_what_others_say(password: str) -> None:
         "userQXYZ-QXYZ-QXYZ@cache",
         "b'QXYZ%20QX\\u00e9'",
         "QXYZ%20QX%C3%A9",
+        "QXYZ\udcff",
     ],
 )
 def test_a_password_is_masked_also_as_a_part_of_a_word_or_written_in_another_way(said: str) -> None:
     """As a URL in a query, as JSON, percent-encoded."""
     remember_secrets("redis://:QXYZ-QXYZ-QXYZ@cache", "redis://:QXYZ%20QXé@cache")
+    remember_secrets("redis://:QXYZ\udcff@cache")
 
     assert leaks(without_secrets(said)) == []
 
