@@ -99,7 +99,7 @@ def url_maker(prefix: str) -> Callable[..., str]:
     Names of queues, workers and tasks are in the query: a path may not be ``..``.
     """
 
-    def url(page: str, **query: object) -> str:
+    def url(page: str, /, **query: object) -> str:
         pairs = [(name, value) for name, value in query.items() if value not in (None, "", ())]
         text = urlencode(pairs, doseq=True, errors="replace")
         return f"{prefix}/{page}?{text}" if text else f"{prefix}/{page}"

@@ -232,6 +232,12 @@ def test_pages_are_turned_with_their_filter(api: Api) -> None:
     assert 'rel="next"' not in second
 
 
+@pytest.mark.parametrize("name", ["page", "query", "prefix", "self"])
+def test_a_filter_that_is_none_is_no_end(api: Api, name: str) -> None:
+    """Whatever it is called: links of the page repeat it."""
+    assert get(api.app, "/tasks", query=f"{name}=1").status == 200
+
+
 def test_links_have_the_prefix() -> None:
     """A proxy passes it on."""
     api = Api(http_prefix="/celery")
