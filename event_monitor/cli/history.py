@@ -12,7 +12,7 @@ from ..errors import EXIT_CHECK_FAILED, SettingsError
 from ..moments import parse_moment
 from ..settings import Settings
 from .app import load_settings
-from .options import Command, loglevel, watching
+from .options import Choice, Command, loglevel, watching
 
 __all__ = ["history"]
 
@@ -32,12 +32,12 @@ _WHAT = ("list", "show", "failures", "incidents", "prune")
     settings=("state_dir",),
     exit_codes={EXIT_CHECK_FAILED: "`show ID`: there is no such task"},
 )
-@click.argument("what", type=click.Choice(_WHAT), default="list")
+@click.argument("what", type=Choice(_WHAT), default="list")
 @click.argument("task_id", metavar="[ID]", required=False)
 @click.option(
     "--state",
     "states",
-    type=click.Choice(_STATES),
+    type=Choice(_STATES),
     multiple=True,
     metavar="STATE",
     help=f"How they ended: {', '.join(_STATES)}; may be repeated.",

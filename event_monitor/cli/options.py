@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..settings import Option, options
+from ..settings import Option, did_you_mean, options
 from .celery_settings import parse_transport_options
 from .logs import FORMATS, LEVELS
 
-__all__ = ["Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
+__all__ = ["Choice", "Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -88,6 +88,21 @@ class Command(click.Command):
             )
 
 
+if TYPE_CHECKING:
+    _ChoiceOfText = click.Choice[str]
+else:  # generic only since click 8.2
+    _ChoiceOfText = click.Choice
+
+
+class Choice(_ChoiceOfText):
+    """One of several words; of a misspelt one it says which may be meant."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """Return what is wrong with it."""
+        said: str = super().get_invalid_choice_message(value, ctx)
+        return f"{said.removesuffix('.')}{did_you_mean(str(value), self.choices)}."
+
+
 def watching(command: Decorated) -> Decorated:
     """Add the options of a command that looks at a cluster: app, broker, and every setting."""
     for option in reversed(options()):
@@ -150,7 +165,7 @@ def loglevel(default: str) -> Callable[[Decorated], Decorated]:
     """Return the options -l, with that default, and --log-format."""
     level = click.option(
         *("-l", "--loglevel"),
-        type=click.Choice(LEVELS, case_sensitive=False),
+        type=Choice(LEVELS, case_sensitive=False),
         metavar="LEVEL",
         default=default,
         show_default=True,
@@ -159,7 +174,7 @@ def loglevel(default: str) -> Callable[[Decorated], Decorated]:
     )
     form = click.option(
         "--log-format",
-        type=click.Choice(FORMATS),
+        type=Choice(FORMATS),
         default=FORMATS[0],
         show_default=True,
         envvar="EVENT_MONITOR_LOG_FORMAT",
@@ -170,7 +185,7 @@ def loglevel(default: str) -> Callable[[Decorated], Decorated]:
 
 def formats(*names: str) -> Callable[[Decorated], Decorated]:
     """Return the option --format, which arrives as ``form``; the first name is its default."""
-    choice = click.Choice(names)
+    choice = Choice(names)
     return click.option(
         *("--format", "form"), type=choice, default=names[0], show_default=True, help="Output."
     )

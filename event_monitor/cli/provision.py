@@ -28,7 +28,7 @@ from ..settings import Settings
 from ..text import printable
 from .app import load_named_app
 from .app_names import names_in
-from .options import Command, Decorated, formats, loglevel, watching
+from .options import Choice, Command, Decorated, formats, loglevel, watching
 from .output import print_files, write_files
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _seconds(flag: str, text: str) -> float:
 )
 @click.argument(
     "piece",
-    type=click.Choice(
+    type=Choice(
         ["alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana", "prometheus", "all"]
     ),
     default="all",
@@ -188,7 +188,7 @@ def _seconds(flag: str, text: str) -> float:
 )
 @click.option(
     "--scale-by",
-    type=click.Choice(["target", "step"]),
+    type=Choice(["target", "step"]),
     default=_DEFAULTS.scale_by,
     show_default=True,
     help="Track a target, or take steps.",

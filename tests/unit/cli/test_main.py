@@ -87,6 +87,9 @@ def test_the_help_of_a_command_is_its_own_and_says_how_it_ends(command: str) -> 
         (["health-check"], "did you mean 'healthcheck'?"),
         (["run", "--intervall", "3"], "Did you mean '--interval'?"),
         (["settings", "--namespaze", "Shop"], "--namespace"),
+        (["history", "lsit"], "(did you mean 'list'?)."),
+        (["provision", "alarm"], "(did you mean 'alarms'?)."),
+        (["settings", "-l", "INFOO"], "(did you mean 'INFO'?)."),
     ],
 )
 def test_what_is_misspelt_is_suggested(words: list[str], meant: str) -> None:
@@ -94,7 +97,7 @@ def test_what_is_misspelt_is_suggested(words: list[str], meant: str) -> None:
     result = typed(*words)
 
     assert result.exit_code == 2
-    assert meant in result.stderr
+    assert meant in " ".join(result.stderr.split())
 
 
 def test_version() -> None:
