@@ -12,7 +12,8 @@ from pathlib import Path
 from .brokers import BROKERS
 from .machine import description
 from .subject import OTHER_CORES, ROOT
-from .suites import compare, lose, pair, scale, view
+from .suites import LOSS_RATE, compare, lose, pair, scale
+from .views import view
 
 _MICRO = Path(__file__).with_name("micro.py")
 _LOCK = Path(__file__).with_name("lock.py")
@@ -24,8 +25,8 @@ def arguments() -> argparse.Namespace:
     parser.description = "Measure the monitor beside its peers, on brokers of its own."
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="fewer events, one round, no Flower")
-    what.add_argument("--loss", action="store_true", help="50,000 events/s for a minute: any lost?")
-    what.add_argument("--views", action="store_true", help="50,000 events/s, with a history")
+    what.add_argument("--loss", action="store_true", help="a minute at --rate: any lost?")
+    what.add_argument("--views", action="store_true", help="what history, page and scrapes cost")
     what.add_argument("--scaling", action="store_true", help="more workers, more task names")
     what.add_argument(
         "--micro", action="store_true", help="decode, record, shot, lock and encode alone"
@@ -36,6 +37,9 @@ def arguments() -> argparse.Namespace:
         metavar="DIR",
         help="another checkout: both monitors in turn, and the ratio of each pair; with --micro "
         "the time its lock is held",
+    )
+    parser.add_argument(
+        "--rate", type=int, default=LOSS_RATE, metavar="N", help="events/s of --loss"
     )
     parser.add_argument("--broker", choices=list(BROKERS), help="this one only")
     parser.add_argument(
@@ -74,7 +78,7 @@ def main() -> int:
     os.sched_setaffinity(0, OTHER_CORES)  # of the servers and the senders too
     print(f"{description()}\n", flush=True)  # noqa: T201  it is what the command is for
     if asked.loss:
-        return not lose()
+        return not lose(asked.rate)
     if asked.views:
         return not view(asked.rounds or 3)
     brokers = (asked.broker,) if asked.broker else tuple(BROKERS)

@@ -7,6 +7,7 @@ monitor until everything stands at the endpoint, so that shots, encoding and sen
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from ..support.waiting import wait_until
 from .brokers import Broker
 from .rows import INTERVAL_SECONDS, PROJECT, Place, Row, place_for, wrong
 from .subject import ROOT, Subject
+from .viewers import Took, took
 from .wire import Recorded, events_in
 
 _PROJECT_FILE = Path(__file__).with_name("proj.py")
@@ -36,6 +38,7 @@ _WARM_RATE = 10_000  # events/s, where the rate is fixed: nobody shall be behind
 _SLICE_CHUNKS = 200  # gathered at the broker at a time: within a paused consumer's heartbeats
 _DRAIN_SECONDS = 10.0  # what a consumer has not read so long after the last event is lost
 _SLICE_SECONDS = 60.0  # the same at full speed, where nobody is in a hurry
+_VIEWERS_SECONDS = 40.0  # longer than an answer may take
 _COUNT_SECONDS = 3.0  # how old the counts that the peers write may be
 
 
@@ -55,6 +58,7 @@ class Result:
     grown_mb: float  # resident memory at the end of the measured part − at its beginning
     ready_seconds: float
     died: bool
+    looks: tuple[Took, ...] = ()  # what viewers have asked for, if there were any
 
 
 class Sender:
@@ -84,6 +88,29 @@ class Sender:
         self._popen.communicate()
 
 
+class Viewers:
+    """Those who look at what a row serves, in a process on the cores of this one."""
+
+    def __init__(self, url: str) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.viewers", url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def stop(self) -> tuple[Took, ...]:
+        """End it; return what each path took, the slowest last."""
+        try:
+            output, _ = self._popen.communicate(timeout=_VIEWERS_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            raise
+        looks = (took(path, times) for path, times in json.loads(output).items())
+        return tuple(sorted(looks, key=lambda look: look.p95))
+
+
 def measure(
     row: Row,
     broker_name: str,
@@ -96,11 +123,13 @@ def measure(
 ) -> Result:
     """Run it once: at full speed, or for so many ``seconds`` at ``rate`` events a second.
 
-    ``checkout`` is the working tree whose ``event_monitor`` is measured.
+    ``checkout`` is the working tree whose ``event_monitor`` is measured. A stream that is too short
+    for the rate is sent again and again; then only the number of events can be right or wrong.
     """
     events = rate * seconds if rate else row.events
     broker.limit(default=bool(rate))
     last = min(len(stream.chunks), _WARM_CHUNKS + events // 1_000)
+    times = max(1, round(events / 1_000 / (last - _WARM_CHUNKS)))
     with _prepared(row, broker, stream=stream, keep=not rate, checkout=checkout) as (
         subject,
         sender,
@@ -112,16 +141,23 @@ def measure(
         subject.wait_until_quiet(_DRAIN_SECONDS)
         memory, cpu, began = subject.memory_mb("VmRSS"), subject.cpu_seconds(), time.monotonic()
         wall = 0.0
+        looks: tuple[Took, ...] = ()
+        viewers = Viewers(f"http://127.0.0.1:{place.port}") if row.is_viewed else None
         if rate:
-            sender.send(_WARM_CHUNKS, last, rate)
+            for _ in range(times):
+                sender.send(_WARM_CHUNKS, last, rate)
             wall = time.monotonic() - began
             cpu_read = subject.cpu_seconds()
+            looks = viewers.stop() if viewers else ()
             subject.wait_until_quiet(_DRAIN_SECONDS)
         else:
             for first in range(_WARM_CHUNKS, last, _SLICE_CHUNKS):
                 wall += _slice(subject, sender, first, min(first + _SLICE_CHUNKS, last))
             cpu_read = subject.cpu_seconds()
-        sent = row.sent(stream.truth(0, last))
+        truth = stream.truth(0, last)
+        for _ in range(times - 1):
+            truth += stream.truth(_WARM_CHUNKS, last)
+        sent = row.sent(truth)
         counted = _wait_for_count(row, place, sent)
         if row.reports and row.is_ours and not rate:
             cpu_read = subject.cpu_seconds()  # with the shots, down to the last one sent
@@ -132,16 +168,17 @@ def measure(
         return Result(
             name=row.name,
             broker=broker_name,
-            events=events_in(stream.truth(_WARM_CHUNKS, last)),
+            events=times * events_in(stream.truth(_WARM_CHUNKS, last)),
             cpu_seconds=cpu_read - cpu,
             wall_seconds=wall,
             sent=sent,
             lost=sent - counted,
-            wrong=wrong(place.cloudwatch, stream.truth(0, last)) if row.is_ours else "",
+            wrong=wrong(place.cloudwatch, truth) if row.is_ours and times == 1 else "",
             peak_mb=peak,
             grown_mb=grown,
             ready_seconds=ready,
             died=died,
+            looks=looks,
         )
 
 

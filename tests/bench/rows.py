@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class Row:
     is_paced: bool = True  # also run at fixed rates
     is_ours: bool = False
     is_slow: bool = False  # left out by --quick
+    is_viewed: bool = False  # people look at what it serves at the place's port, while it runs
 
     def sent(self, truth: Counter[str]) -> int:
         """Return what it should have counted, in its own unit."""
@@ -82,14 +84,19 @@ def _published(place: Place) -> int:
     return int(place.cloudwatch.sum("EventsReceived"))
 
 
-def _flower_counted(place: Place) -> int:
+def _scraped(place: Place, counters: re.Pattern[str]) -> int:
+    """Return what the counters with these names add up to on its page for Prometheus."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{place.port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return 0
-    counters = (line for line in lines if line.startswith("flower_events_total{"))
-    return int(sum(float(line.rpartition(" ")[2]) for line in counters))
+    return int(sum(float(line.rpartition(" ")[2]) for line in lines if counters.match(line)))
+
+
+_FLOWER = re.compile(r"flower_events_total\{")
+_EXPORTER = re.compile(r"celery_task_(received|started|succeeded|failed|retried)_total\{")
+_EXPORTER_PYTHON = Path(__file__).parents[2] / ".venv-exporter" / "bin" / "python"
 
 
 def place_for(url: str, folder: Path, *, cloudwatch: StrictCloudWatch) -> Place:
@@ -100,6 +107,22 @@ def place_for(url: str, folder: Path, *, cloudwatch: StrictCloudWatch) -> Place:
 #: The module that each run finds a copy of ``proj.py`` under, whichever checkout is measured.
 PROJECT = "bench_project"
 _CELERY = ("python", "-m", "celery", "-A", PROJECT)
+
+#: celery-exporter, if `scripts/bench` could install it: it has needs of its own.
+_EXPORTERS = (
+    Row(
+        "celery-exporter",
+        ("redis", "rabbitmq"),
+        40_000,
+        lambda place: [
+            *(str(_EXPORTER_PYTHON), "-c", "from src.cli import cli; cli()"),
+            *(f"--broker-url={place.url}", "--host=127.0.0.1", f"--port={place.port}"),
+        ],
+        lambda place: _scraped(place, _EXPORTER),
+        unit="task events",
+        is_slow=True,
+    ),
+)[: _EXPORTER_PYTHON.exists()]
 
 ROWS = (
     Row(
@@ -160,22 +183,24 @@ ROWS = (
         ("redis", "rabbitmq"),
         40_000,
         lambda place: [*_CELERY, "flower", "--address=127.0.0.1", f"--port={place.port}"],
-        _flower_counted,
+        lambda place: _scraped(place, _FLOWER),
         unit="task events",
         is_slow=True,
     ),
+    *_EXPORTERS,
 )
 
-#: Ours with a history, which a row without one is compared with.
-OURS_WITH_HISTORY = Row(
-    *("event-monitor run --history", ("redis", "rabbitmq"), 1_000_000),
+#: Ours with all its views, while people look; a row without any is what it is compared with.
+OURS_VIEWED = Row(
+    *("event-monitor run, viewed", ("redis", "rabbitmq"), 1_000_000),
     lambda place: [
         *("python", "-m", "event_monitor", "run", "-b", place.url),
-        *("--interval", str(INTERVAL_SECONDS)),
+        *("--interval", str(INTERVAL_SECONDS), "--http", f"127.0.0.1:{place.port}"),
         *("--history", "--state-dir", str(place.count.with_name("state"))),
     ],
     _published,
     is_ours=True,
+    is_viewed=True,
 )
 
 #: Ours with no shot before its end, so that nothing but events costs it anything.

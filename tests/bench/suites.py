@@ -11,7 +11,7 @@ from statistics import median
 
 from .brokers import BATCHES, Broker, running
 from .measure import Result, measure
-from .rows import OURS_QUIET, OURS_WITH_HISTORY, ROWS, Row
+from .rows import OURS_QUIET, ROWS, Row
 from .stream import Spec
 from .subject import ROOT
 from .table import fixed_rates, full_speed, goals, loss, paired, us_per_event
@@ -19,8 +19,7 @@ from .wire import Recorded, record
 
 _WARM_EVENTS = 20_000
 _RATES, _RATE_SECONDS = (20_000, 50_000), 10
-_LOSS_RATE, _LOSS_SECONDS = 50_000, 60
-_VIEW_SECONDS = 30
+LOSS_RATE, _LOSS_SECONDS = 50_000, 60
 _SCALING_EVENTS = 300_000
 _WORKERS, _NAMES = (10, 500, 5_000), (10, 500, 2_000)  # instead of 50 and 40
 _QUICK_FRACTION = 5  # so much less of everything
@@ -35,18 +34,18 @@ def compare(brokers: tuple[str, ...], only: str, *, rounds: int, quick: bool) ->
         most = max(row.events for row in rows)
         if not quick:
             most = max(most, max(_RATES) * _RATE_SECONDS)
-        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+        with prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
             results: dict[str, list[Result]] = {row.name: [] for row in rows}
             for _ in range(rounds):
                 for row in rows:
                     results[row.name].append(measure(row, name, broker=broker, stream=stream))
-            _print(full_speed(name, results))
+            show(full_speed(name, results))
             costs[name] = {row: us_per_event(found) for row, found in results.items()}
             ours += [result for row in rows if row.is_ours for result in results[row.name]]
             if not quick:
                 paced = list(_paced(rows, name, broker, stream))
-                _print(fixed_rates(name, paced))
-    _print(goals(costs))
+                show(fixed_rates(name, paced))
+    show(goals(costs))
     return not any(result.lost or result.wrong for result in ours)
 
 
@@ -60,7 +59,7 @@ def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick
     for name in brokers:
         rows = [row for row in _rows(name, only, quick=quick) if row.is_ours]
         most = max((row.events for row in rows), default=0)
-        with _prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
+        with prepared(name, Spec(batch=BATCHES[name]), most) as (broker, stream):
             for row in rows:
                 pairs: list[tuple[Result, Result]] = []
                 for _ in range(rounds):
@@ -69,65 +68,31 @@ def pair(other: Path, brokers: tuple[str, ...], *, only: str, rounds: int, quick
                         for checkout in (ROOT, other)
                     )
                     pairs.append((this, that))
-                _print(paired(name, row.name, pairs))
+                show(paired(name, row.name, pairs))
                 every += [this for this, _ in pairs]
     return not any(result.lost or result.wrong for result in every)
 
 
-def lose() -> bool:
-    """Send 50,000 events/s for a minute on Redis, with its limits. Return whether all counted."""
-    events = _LOSS_RATE * _LOSS_SECONDS
-    with _prepared("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
+def lose(rate: int) -> bool:
+    """Send at this rate for a minute on Redis, with its limits. Return whether all counted."""
+    events = LOSS_RATE * _LOSS_SECONDS
+    with prepared("redis", Spec(batch=BATCHES["redis"]), events) as (broker, stream):
         row = next(row for row in ROWS if row.is_ours)
         result = measure(
             row,
             "redis",
             broker=broker,
             stream=stream,
-            rate=_LOSS_RATE,
+            rate=rate,
             seconds=_LOSS_SECONDS,
         )
-    _print(
-        f"{result.name}, Redis, {_LOSS_RATE:,} events/s for {_LOSS_SECONDS} s: "
+    show(
+        f"{result.name}, Redis, {rate:,} events/s for {_LOSS_SECONDS} s: "
         f"sent {result.sent:,}, lost {loss([result])}; "
         f"{100 * result.cpu_seconds / result.wall_seconds:.0f} % of a core, "
         f"peak {result.peak_mb:.0f} MB, grown by {result.grown_mb:.1f} MB"
     )
     return not result.lost and not result.wrong
-
-
-def view(rounds: int) -> bool:
-    """Send 50,000 events/s on Redis to ours without and with a history, in turn.
-
-    Return whether both counted all.
-    """
-    rows = (next(row for row in ROWS if row.is_ours), OURS_WITH_HISTORY)
-    every: list[Result] = []
-    with _prepared("redis", Spec(batch=BATCHES["redis"]), _LOSS_RATE * _VIEW_SECONDS) as prepared:
-        broker, stream = prepared
-        for _ in range(rounds):
-            for row in rows:
-                result = measure(
-                    row,
-                    "redis",
-                    broker=broker,
-                    stream=stream,
-                    rate=_LOSS_RATE,
-                    seconds=_VIEW_SECONDS,
-                )
-                every.append(result)
-                _print(
-                    f"{result.name:28} sent {result.sent:,}, lost {loss([result])}; "
-                    f"{100 * result.cpu_seconds / result.wall_seconds:.1f} % of a core, "
-                    f"peak {result.peak_mb:.0f} MB",
-                    end="\n",
-                )
-    without, with_history = (
-        median(100 * one.cpu_seconds / one.wall_seconds for one in every if one.name == row.name)
-        for row in rows
-    )
-    _print(f"a history costs {with_history - without:+.1f} % of a core (medians)")
-    return not any(result.lost or result.wrong for result in every)
 
 
 def scale(rounds: int) -> bool:
@@ -142,16 +107,14 @@ def scale(rounds: int) -> bool:
     row = replace(OURS_QUIET, events=_SCALING_EVENTS)
     results: dict[Spec, list[Result]] = {spec: [] for spec in specs}
     with contextlib.ExitStack() as stack:
-        prepared = {
-            spec: stack.enter_context(_prepared("redis", spec, row.events)) for spec in specs
-        }
+        fleets = {spec: stack.enter_context(prepared("redis", spec, row.events)) for spec in specs}
         for _ in range(rounds):
-            for spec, (broker, stream) in prepared.items():
+            for spec, (broker, stream) in fleets.items():
                 results[spec].append(measure(row, "redis", broker=broker, stream=stream))
     for spec, found in results.items():
         pairs = zip(found, results[default], strict=True)
         times = median(us_per_event([result]) / us_per_event([usual]) for result, usual in pairs)
-        _print(
+        show(
             f"{spec.workers:>5,} workers, {spec.names:>5,} names: "
             f"{us_per_event(found):.2f} us/event, {times:.2f} times the first, "
             f"{median(result.peak_mb for result in found):.0f} MB, lost {loss(found)}",
@@ -189,7 +152,7 @@ def _paced(
 
 
 @contextlib.contextmanager
-def _prepared(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
+def prepared(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Recorded]]:
     """Start a broker and record a stream for it, of ``events`` after the warm-up."""
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         folder = Path(made)
@@ -197,6 +160,7 @@ def _prepared(name: str, spec: Spec, events: int) -> Iterator[tuple[Broker, Reco
             yield broker, record(spec, name, events + _WARM_EVENTS, folder / "stream")
 
 
-def _print(text: str, end: str = "\n\n") -> None:
+def show(text: str, *, end: str = "\n\n") -> None:
+    """Print this, if there is anything."""
     if text:
         print(text, end=end, flush=True)  # noqa: T201  it is what the command is for
