@@ -19,7 +19,7 @@ from .subscription import OnInvalid
 
 __all__ = ["Messages", "body_of"]
 
-_PORTION_BYTES = 1 << 13  # hiredis moves what is left in its buffer after every reply
+_PORTION_BYTES = 1 << 14  # hiredis moves what is left in its buffer after every reply
 _MESSAGE = b"pmessage"
 # Bytes of the largest message that is read: what the decoder takes, in base64, and its envelope. A
 # larger one is refused while it comes, since hiredis would join all of it first.
