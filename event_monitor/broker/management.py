@@ -8,32 +8,15 @@ from contextlib import suppress
 from urllib.parse import quote, unquote, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from ..exchange import BoundedConnection, Exchange
+from ..exchange import Exchange
+from ..pool import bounded_pool
 
 __all__ = ["Management"]
 
 _PAGE = 500  # queues; the most the API takes
 _MOST_PAGES = 20
 _REFUSED = (401, 403)
-
-
-class _Connection(BoundedConnection, HTTPConnection):
-    """A connection of urllib3's, bounded."""
-
-
-class _TlsConnection(BoundedConnection, HTTPSConnection):
-    """The same with TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
 
 
 class Management:
@@ -54,13 +37,10 @@ class Management:
             fragment="",
         ).geturl()
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        self._pool = urllib3.PoolManager(
+        self._pool = bounded_pool(
+            timeout_seconds=timeout_seconds,
             headers=urllib3.make_headers(basic_auth=f"{user}:{password}") if user else None,
-            retries=False,
-            timeout=timeout_seconds,
-            cert_reqs="CERT_REQUIRED",
         )
-        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         self._deadline_seconds = 2 * timeout_seconds
 
     def queues(

@@ -27,7 +27,13 @@ from .options import given_flags
 if TYPE_CHECKING:  # every `celery` command loads this
     from ..broker.protocols import CeleryApp
 
-__all__ = ["has_configuration", "load_app_and_settings", "load_named_app", "load_settings"]
+__all__ = [
+    "has_broker",
+    "has_configuration",
+    "load_app_and_settings",
+    "load_named_app",
+    "load_settings",
+]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +66,11 @@ def has_configuration(ctx: click.Context, values: Mapping[str, object]) -> bool:
     """Return whether the command names an app or its settings, not only a broker."""
     wanted = _wanted(ctx, values)
     return bool(wanted.name or wanted.given or wanted.celery.config)
+
+
+def has_broker(ctx: click.Context, values: Mapping[str, object]) -> bool:
+    """Return whether the command names an app, its settings or a broker."""
+    return _wanted(ctx, values).is_anything
 
 
 def load_settings(

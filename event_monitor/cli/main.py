@@ -31,6 +31,7 @@ from .provision import provision
 from .run import run
 from .settings import show_settings
 from .status import status
+from .top import top
 
 __all__ = ["celery_command", "main"]
 
@@ -164,7 +165,7 @@ def celery_command() -> None:
 
 
 for _command in (
-    *(run, check, status, show_events, healthcheck, history, provision),
+    *(run, check, status, top, show_events, healthcheck, history, provision),
     *(metrics, cost, show_settings, demo),
 ):
     main.add_command(_command)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
-from ..history import HOUR, Reader, TaskPoint
+from ..history import HOUR, Span, TaskPoint
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
 from ..snapshot import RunningTask, Snapshot, Window, WorkerState, WorkerStatus
@@ -190,7 +190,15 @@ class LongRun:
     usual: float | None
 
 
-def long_runs(running: Sequence[RunningTask], *, at: float, reader: Reader) -> list[LongRun]:
+class _Points(Protocol):
+    """What reads the history, or asks somebody who does."""
+
+    def task_points(
+        self, span: Span, *, name: str, since: float, until: float
+    ) -> tuple[TaskPoint, ...]: ...
+
+
+def long_runs(running: Sequence[RunningTask], *, at: float, reader: _Points) -> list[LongRun]:
     """Return the tasks that run far longer than others of their name did in the last day.
 
     That is beyond the 99th percentile of each hour, or beyond ten times the median.

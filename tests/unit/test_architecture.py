@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "moments": set(),
     "msgpack": set(),
     "own_code": set(),
+    "pool": {"exchange"},
     "survey": set(),
     "redaction": set(),
     "process": {"errors", "redaction", "snapshot", "text"},
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"catalog", "errors", "exchange", "redaction"},
     "snapshot": {"distribution", "survey"},
     # the flow
-    "broker": GROUND | {"events"},
+    "broker": GROUND | {"events", "pool"},
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "own_code", "settings"},
     "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "dump": GROUND | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "demo": GROUND | {"broker", "distribution"},
+    "live": GROUND | {"history", "pool", "settings", "snapshot", "status", "survey", "web"},
     "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
     "status": GROUND
     | {
@@ -95,7 +97,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"broker", "catalog", "liveness", "metrics", "probes", "settings", "sinks", "snapshot"}
     | {"status", "survey"},
     "cli": GROUND
-    | {"broker", "catalog", "check", "demo", "dump", "history", "liveness", "metrics", "moments"}
+    | {"broker", "catalog", "check", "demo", "dump", "history", "live", "liveness", "metrics"}
+    | {"moments"}
     | {"probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES

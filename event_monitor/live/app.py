@@ -1,0 +1,343 @@
+"""App: the full screen of ``event-monitor top``: keys, sections, and what is opened over them."""
+
+from __future__ import annotations
+
+import threading
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.events import Resize
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import EventMonitorError
+from ..status.phrases import duration
+from ..text import error_line, one_line
+from ..web.words import count, took
+from .details import facts_of, runs_text, task_of, title_of, verdict_text
+from .look import Look, Source
+from .poller import Poller
+from .section import Section
+from .tables import TABLES
+from .words import clock as clock_text
+from .words import fitted, safe, spark
+
+__all__ = ["Top"]
+
+_WIDE = 110  # columns: from here on sections stand beside each other
+_TALL = 32  # lines: from here on every section has room
+_MOST_PROBLEMS = 3  # lines, on a tall screen
+_STYLES = {"critical": "bold red", "warning": "bold yellow", "ok": "bold green"}
+_RATES = ("ok", "failed")
+_KEYS = "1-5 section  Enter open  / filter  s sort  v verdict  p pause  ? help  q quit"
+
+_HELP = """\
+  1 2 3 4 5, Tab   go to a section; it has most of the room
+  ↑ ↓, PgUp PgDn   choose a row, also Home and End, or the wheel
+  Enter            open it: a failure's or a task's runs with the traceback, a worker, a queue
+  s, S             sort by the next column, turn the order round
+  /                show only rows with a text in a name; Esc ends that
+  v                every problem, and what is not known
+  p                pause, and go on
+  Esc, q           close what is open
+  q, Ctrl-C        quit
+
+  !  bad           ~  look at it           ?  unknown           ▸  the chosen row
+
+  At the top, the last hour of what succeeded and failed; wait: 95 % waited no longer
+  FAILURES  by task, exception and place in the last hour; new ones, first seen in it, first
+  CHANGES   what began, what ended, what failed for the first time, the latest first
+  QUEUES    the worst first; empty in: if all goes on as it does now
+  WORKERS   the bad ones first; busy: of its pool; heard: since its last sign of life
+  RUNNING   the longest first; p95: 95 % of its name ran no longer; too long: far beyond its like
+"""
+
+
+class Looked(Message):
+    """There is a look, or a sentence why there is none."""
+
+    def __init__(self, look: Look | None, trouble: str) -> None:
+        super().__init__()
+        self.look = look
+        self.trouble = trouble
+
+
+class Sheet(ModalScreen[None]):
+    """Something shown whole, over the sections; scrolls."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(Text(f" {self._title}", "reverse", no_wrap=True), id="title")
+        with VerticalScroll(id="page"):
+            yield Static(Text(self._text), id="text")
+        yield Static(Text(" ↑↓ PgUp PgDn scroll  Esc back", "dim"), id="sheet_keys")
+
+    def extend(self, text: str) -> None:
+        """Show more below."""
+        self._text += text
+        if self.is_mounted:
+            self.query_one("#text", Static).update(Text(self._text))
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#page", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+class Extended(Message):
+    """There is more to show on a sheet."""
+
+    def __init__(self, sheet: Sheet, text: str) -> None:
+        super().__init__()
+        self.sheet = sheet
+        self.text = text
+
+
+class Top(App[None]):
+    """Shows the looks that come from ``source``, the first of which was taken already.
+
+    ``seconds`` are between two looks. Everything that may wait is done in other threads.
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = "Section"
+    CSS = """
+    #head, #rates, #keys, #title, #sheet_keys { height: 1; }
+    #verdict { height: auto; }
+    #note { height: auto; max-height: 2; }
+    #sections { height: 1fr; }
+    Section { height: 3; }
+    Section:focus { height: 1fr; }
+    .tall Section { height: 1fr; }
+    .tall Section:focus { height: 2fr; }
+    .wide #sections { layout: grid; grid-size: 2; grid-columns: 3fr 2fr; grid-gutter: 0 1; }
+    .wide Section, .wide Section:focus { height: 100%; }
+    .wide #queues { column-span: 2; }
+    #filter { height: 1; border: none; padding: 0 1; display: none; }
+    #filter.asked { display: block; }
+    Sheet { background: $background; }
+    #page { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "quit", priority=False, show=False),
+        Binding("question_mark,h", "help", show=False),
+        Binding("p", "pause", show=False),
+        Binding("v", "verdict", show=False),
+        Binding("slash", "filter", show=False),
+        Binding("escape", "no_filter", show=False),
+        *(Binding(str(number), f"section({number})", show=False) for number in range(1, 6)),
+    ]
+
+    def __init__(
+        self, source: Source, first: Look, *, seconds: float, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        super().__init__(ansi_color=True)
+        self._source = source
+        self._clock = clock
+        self._poller = Poller(source, self._on_look, seconds=seconds)
+        self.look = first
+        self._looked_at = clock.monotonic()
+        self._trouble = ""
+        self._wanted = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(id="head")
+        yield Static(id="verdict")
+        yield Static(id="rates")
+        with Container(id="sections"):
+            for number, table in enumerate(TABLES, 1):
+                yield Section(table, number)
+        yield Static(id="note")
+        yield Input(id="filter", placeholder="a text in a name; Enter, or Esc for all")
+        yield Static(Text(f" {_KEYS}", "dim", no_wrap=True), id="keys")
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self._show()
+        self._poller.open()
+        self.set_interval(1.0, self._show_head)
+
+    def on_unmount(self) -> None:
+        """Look no more."""
+        self._poller.close()
+
+    def on_resize(self, event: Resize) -> None:
+        """Lay the sections out for this size."""
+        self.screen_stack[0].set_class(event.size.width >= _WIDE, "wide")
+        self.screen_stack[0].set_class(event.size.height >= _TALL, "tall")
+        self.call_after_refresh(self._show)
+
+    # -- what comes ------------------------------------------------------------------------------
+
+    def _on_look(self, look: Look | None, trouble: str) -> None:
+        self.post_message(Looked(look, trouble))  # from the poller's thread
+
+    def on_looked(self, message: Looked) -> None:
+        """Show a look, or say why there is none."""
+        self._trouble = message.trouble
+        if message.look is not None:
+            self.look = message.look
+            self._looked_at = self._clock.monotonic()
+        self._show()
+
+    def on_section_opened(self, message: Section.Opened) -> None:
+        """Show a row whole; what has to be asked for comes later."""
+        sheet = Sheet(title_of(message.row), facts_of(message.row, self.look))
+        self.push_screen(sheet)
+        task_id = task_of(message.row)
+        if task_id is not None:
+            threading.Thread(
+                target=self._ask_for_runs, args=(sheet, task_id), name="live-runs", daemon=True
+            ).start()
+
+    def _ask_for_runs(self, sheet: Sheet, task_id: str) -> None:
+        try:
+            text = runs_text(self._source.runs(task_id))
+        except EventMonitorError as error:
+            text = f"\n     {error_line(error)}\n"
+        except Exception as error:  # noqa: BLE001  the sheet says so
+            text = f"\n     something went wrong: {one_line(error)}.\n"
+        self.post_message(Extended(sheet, f"\n{text}"))
+
+    def on_extended(self, message: Extended) -> None:
+        """Show more on a sheet."""
+        message.sheet.extend(message.text)
+
+    # -- keys ------------------------------------------------------------------------------------
+
+    def action_section(self, number: int) -> None:
+        """Go to a section."""
+        list(self.query(Section))[number - 1].focus()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self._poller.pause(not self._poller.is_paused)
+        self._show_head()
+
+    async def action_help(self) -> None:
+        """Show the keys."""
+        await self.push_screen(Sheet("event-monitor top", f"\n{_HELP}"))
+
+    async def action_verdict(self) -> None:
+        """Show every problem."""
+        await self.push_screen(Sheet(self.look.level.upper(), f"\n{verdict_text(self.look)}"))
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("asked")
+        field.focus()
+
+    def action_no_filter(self) -> None:
+        """Show all rows again."""
+        self.query_one("#filter", Input).value = ""
+        self._leave_filter()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        self._wanted = event.value.strip()
+        self._show_sections()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        """Go back to the sections, filtered."""
+        self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.set_class(bool(field.value), "asked")
+        if field.has_focus:
+            self.query(Section).first().focus()
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        self._show_head()
+        self._static("verdict").update(self._verdict())
+        self._static("rates").update(self._rates())
+        notes = " · ".join(map(safe, self.look.notes))
+        self._static("note").update(Text(f" {notes}" if notes else "", "dim"))
+        self._show_sections()
+
+    def _show_sections(self) -> None:
+        for section in self.screen_stack[0].query(Section):
+            section.show(self.look, wanted=self._wanted)
+
+    def _static(self, name: str) -> Static:
+        return self.screen_stack[0].query_one(f"#{name}", Static)
+
+    def _show_head(self) -> None:
+        width = self.size.width
+        since = self._clock.monotonic() - self._looked_at
+        state, style = "live", "dim"
+        if self._trouble:
+            state, style = f"NO ANSWER for {duration(since)}", "bold red"
+        elif self._poller.is_paused:
+            state, style = "PAUSED", "bold yellow"
+        age = self.look.age_seconds
+        old = "no data yet" if age is None else f"data {duration(age + since)} old"
+        now = clock_text(self._clock.wall(), "%H:%M:%S")
+        right = f"{state}  {now}  {old} "
+        left = f" event-monitor top  {safe(self._source.where)}"
+        text = Text(no_wrap=True)
+        text.append(fitted(left, max(0, width - len(right) - 1), middle=True) + " ", "bold")
+        text.append(right, style)
+        self._static("head").update(text)
+
+    def _verdict(self) -> Text:
+        """Return the verdict, with the first problem beside it and others below."""
+        look, width = self.look, self.size.width
+        since = ""
+        if look.since is not None:
+            for_long = duration(max(0.0, look.at - look.since))
+            since = f" since {clock_text(look.since)} ({for_long})"
+        problems = list(map(safe, look.problems)) or ["nothing is wrong"]
+        if self._trouble:
+            problems = [safe(self._trouble), *look.problems]
+        lines = 1 + (_MOST_PROBLEMS if self.size.height >= _TALL else 1)
+        more = len(problems) - lines
+        if more > 0:
+            problems = [*problems[: lines - 1], f"and {more + 1} more: v shows all"]
+        level = look.level.upper()
+        text = Text(no_wrap=True, overflow="crop", end="")
+        text.append(f" {level}{since}  ", _STYLES.get(look.level, "bold"))
+        text.append(fitted(problems[0], max(0, width - len(level + since) - 4)).rstrip())
+        for problem in problems[1:]:
+            text.append("\n" + fitted(f"   {problem}", width - 1).rstrip())
+        return text
+
+    def _rates(self) -> Text:
+        """Return what ends in a minute, with the last hour of it as spark lines."""
+        look, chart = self.look, self.look.chart
+        rates = look.per_minute or (None, None)
+        waits = [wait for wait in chart.wait if wait is not None] if chart else []
+        said = [
+            f" {count(rate and round(rate))}/min {what} "
+            for rate, what in zip(rates, _RATES, strict=True)
+        ]
+        rest = (
+            f"  wait p95 {took(waits[-1] if waits else None)}  running {count(look.running_count)}"
+        )
+        text = Text(no_wrap=True)
+        room = (self.size.width - len("".join(said)) - len(rest) - 1) // 2
+        for words, what in zip(said, _RATES, strict=True):
+            text.append(words)
+            if chart is not None:  # its last minute is not over
+                series = chart.succeeded if what == "ok" else chart.failed
+                text.append(spark(series[:-1], room), "green" if what == "ok" else "red")
+        return text.append(rest)
