@@ -68,8 +68,10 @@ def top(ctx: click.Context, /, *, url: str | None, refresh: float, **values: obj
         raise UnavailableError(
             f"{str(error).rstrip('.')}; say --url, or -A proj or -b URL to ask broker and workers."
         ) from error
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise SettingsError("top needs a terminal: `event-monitor status` prints once.")
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise SettingsError(
+            "top needs a terminal for input, output and errors: `event-monitor status` prints once."
+        )
     from ..live import Top
 
     logging.disable()  # a line on stderr would be somewhere on the screen

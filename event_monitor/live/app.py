@@ -39,7 +39,8 @@ _KEYS = "1-5 section  Enter open  / filter  s sort  v verdict  p pause  ? help  
 _HELP = """\
   1 2 3 4 5, Tab   go to a section; it has most of the room
   ↑ ↓, PgUp PgDn   choose a row, also Home and End, or the wheel
-  Enter            open it: a failure's or a task's runs with the traceback, a worker, a queue
+  Enter            open it: a failure or a task with its traceback, a worker,
+                   a queue
   s, S             sort by the next column, turn the order round
   /                show only rows with a text in a name; Esc ends that
   v                every problem, and what is not known
@@ -47,14 +48,15 @@ _HELP = """\
   Esc, q           close what is open
   q, Ctrl-C        quit
 
-  !  bad           ~  look at it           ?  unknown           ▸  the chosen row
+  ! bad            ~ look at it            ? unknown            ▸ chosen
 
-  At the top, the last hour of what succeeded and failed; wait: 95 % waited no longer
-  FAILURES  by task, exception and place in the last hour; new ones, first seen in it, first
-  CHANGES   what began, what ended, what failed for the first time, the latest first
+  At the top: the last hour of what succeeded and what failed; 95 % of the
+  tasks waited no longer than p95.
+  FAILURES  of the last hour; first those that are new in it
+  CHANGES   what began, what ended, what failed for the first time
   QUEUES    the worst first; empty in: if all goes on as it does now
-  WORKERS   the bad ones first; busy: of its pool; heard: since its last sign of life
-  RUNNING   the longest first; p95: 95 % of its name ran no longer; too long: far beyond its like
+  WORKERS   the bad ones first; busy: of its pool; heard: so long ago
+  RUNNING   the longest first; 95 % of its name ran no longer than p95
 """
 
 
@@ -125,9 +127,11 @@ class Top(App[None]):
     Section:focus { height: 1fr; }
     .tall Section { height: 1fr; }
     .tall Section:focus { height: 2fr; }
-    .wide #sections { layout: grid; grid-size: 2; grid-columns: 3fr 2fr; grid-gutter: 0 1; }
-    .wide Section, .wide Section:focus { height: 100%; }
-    .wide #queues { column-span: 2; }
+    .wide #sections { layout: grid; grid-size: 6; grid-gutter: 0 1; }
+    .wide Section, .wide Section:focus { height: 100%; column-span: 3; }
+    .wide #failures { column-span: 4; }
+    .wide #changes { column-span: 2; }
+    .wide #queues { column-span: 6; }
     #filter { height: 1; border: none; padding: 0 1; display: none; }
     #filter.asked { display: block; }
     Sheet { background: $background; }
@@ -154,17 +158,18 @@ class Top(App[None]):
         self._looked_at = clock.monotonic()
         self._trouble = ""
         self._wanted = ""
+        # Kept, and not looked for: a look may come when the screen is not there any more.
+        self._head, self._verdict = Static(id="head"), Static(id="verdict")
+        self._rates, self._note = Static(id="rates"), Static(id="note")
+        self._sections = [Section(table, number) for number, table in enumerate(TABLES, 1)]
+        self._filter = Input(id="filter", placeholder="a text in a name; Enter, or Esc for all")
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
-        yield Static(id="head")
-        yield Static(id="verdict")
-        yield Static(id="rates")
+        yield from (self._head, self._verdict, self._rates)
         with Container(id="sections"):
-            for number, table in enumerate(TABLES, 1):
-                yield Section(table, number)
-        yield Static(id="note")
-        yield Input(id="filter", placeholder="a text in a name; Enter, or Esc for all")
+            yield from self._sections
+        yield from (self._note, self._filter)
         yield Static(Text(f" {_KEYS}", "dim", no_wrap=True), id="keys")
 
     def on_mount(self) -> None:
@@ -223,7 +228,7 @@ class Top(App[None]):
 
     def action_section(self, number: int) -> None:
         """Go to a section."""
-        list(self.query(Section))[number - 1].focus()
+        self._sections[number - 1].focus()
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -240,13 +245,12 @@ class Top(App[None]):
 
     def action_filter(self) -> None:
         """Ask for a filter."""
-        field = self.query_one("#filter", Input)
-        field.add_class("asked")
-        field.focus()
+        self._filter.add_class("asked")
+        self._filter.focus()
 
     def action_no_filter(self) -> None:
         """Show all rows again."""
-        self.query_one("#filter", Input).value = ""
+        self._filter.value = ""
         self._leave_filter()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -259,27 +263,23 @@ class Top(App[None]):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        field.set_class(bool(field.value), "asked")
-        if field.has_focus:
-            self.query(Section).first().focus()
+        self._filter.set_class(bool(self._filter.value), "asked")
+        if self._filter.has_focus:
+            self._sections[0].focus()
 
     # -- showing ---------------------------------------------------------------------------------
 
     def _show(self) -> None:
         self._show_head()
-        self._static("verdict").update(self._verdict())
-        self._static("rates").update(self._rates())
+        self._verdict.update(self._verdict_text())
+        self._rates.update(self._rates_text())
         notes = " · ".join(map(safe, self.look.notes))
-        self._static("note").update(Text(f" {notes}" if notes else "", "dim"))
+        self._note.update(Text(f" {notes}" if notes else "", "dim"))
         self._show_sections()
 
     def _show_sections(self) -> None:
-        for section in self.screen_stack[0].query(Section):
+        for section in self._sections:
             section.show(self.look, wanted=self._wanted)
-
-    def _static(self, name: str) -> Static:
-        return self.screen_stack[0].query_one(f"#{name}", Static)
 
     def _show_head(self) -> None:
         width = self.size.width
@@ -297,37 +297,37 @@ class Top(App[None]):
         text = Text(no_wrap=True)
         text.append(fitted(left, max(0, width - len(right) - 1), middle=True) + " ", "bold")
         text.append(right, style)
-        self._static("head").update(text)
+        self._head.update(text)
 
-    def _verdict(self) -> Text:
+    def _verdict_text(self) -> Text:
         """Return the verdict, with the first problem beside it and others below."""
         look, width = self.look, self.size.width
+        level, problems = look.level, list(look.problems) or ["nothing is wrong"]
         since = ""
-        if look.since is not None:
-            for_long = duration(max(0.0, look.at - look.since))
-            since = f" since {clock_text(look.since)} ({for_long})"
-        problems = list(map(safe, look.problems)) or ["nothing is wrong"]
         if self._trouble:
-            problems = [safe(self._trouble), *look.problems]
+            problems = [self._trouble, f"before: {level.upper()}, {problems[0]}"]
+            level = "unknown"
+        elif look.since is not None:
+            so_long = duration(max(0.0, look.at - look.since))
+            since = f" since {clock_text(look.since)} ({so_long})"
         lines = 1 + (_MOST_PROBLEMS if self.size.height >= _TALL else 1)
         more = len(problems) - lines
         if more > 0:
             problems = [*problems[: lines - 1], f"and {more + 1} more: v shows all"]
-        level = look.level.upper()
         text = Text(no_wrap=True, overflow="crop", end="")
-        text.append(f" {level}{since}  ", _STYLES.get(look.level, "bold"))
-        text.append(fitted(problems[0], max(0, width - len(level + since) - 4)).rstrip())
+        text.append(f" {level.upper()}{since}  ", _STYLES.get(level, "bold"))
+        text.append(fitted(safe(problems[0]), max(0, width - len(level + since) - 4)).rstrip())
         for problem in problems[1:]:
-            text.append("\n" + fitted(f"   {problem}", width - 1).rstrip())
+            text.append("\n" + fitted(f"   {safe(problem)}", width - 1).rstrip())
         return text
 
-    def _rates(self) -> Text:
+    def _rates_text(self) -> Text:
         """Return what ends in a minute, with the last hour of it as spark lines."""
         look, chart = self.look, self.look.chart
         rates = look.per_minute or (None, None)
         waits = [wait for wait in chart.wait if wait is not None] if chart else []
         said = [
-            f" {count(rate and round(rate))}/min {what} "
+            f" {count(None if rate is None else round(rate))}/min {what} "
             for rate, what in zip(rates, _RATES, strict=True)
         ]
         rest = (

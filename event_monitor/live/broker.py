@@ -9,7 +9,8 @@ from ..history import Run
 from ..settings import Settings
 from ..snapshot import RunningTask, WorkerState, WorkerStatus
 from ..status.report import Report, judge
-from .look import Look, RunningRow, rows_of
+from ..survey import WorkerAnswer
+from .look import Look, RunningRow, queue_rows, worker_rows
 
 __all__ = ["Broker"]
 
@@ -34,17 +35,6 @@ class Broker:
             raise UnavailableError(f"{report.unknown[0]}.")
         verdict = judge(report, self._settings, min_workers=1)
         workers = report.workers
-        queue_rows, worker_rows = rows_of(
-            queues=report.queues,
-            workers=None
-            if workers is None
-            else [
-                WorkerStatus(worker.hostname, WorkerState.ONLINE, 0.0, active=worker.active)
-                for worker in workers
-            ],
-            answers=workers or (),
-            settings=self._settings,
-        )
         running = [
             RunningRow(
                 RunningTask(task.uuid, task.name, task.worker, task.running_since or report.at),
@@ -60,8 +50,8 @@ class Broker:
             age_seconds=0.0,
             running=None if workers is None else tuple(running),
             running_count=None if workers is None else len(running),
-            queues=queue_rows,
-            workers=worker_rows,
+            queues=None if report.queues is None else queue_rows(report.queues, self._settings),
+            workers=None if workers is None else worker_rows(map(_heard, workers), workers),
             notes=(_NOTE, *report.unknown),
         )
 
@@ -69,3 +59,8 @@ class Broker:
         """Know nothing of what ended; see ``Source``."""
         del task_id
         raise UnavailableError("how tasks ended is known where a monitor with a history runs.")
+
+
+def _heard(worker: WorkerAnswer) -> WorkerStatus:
+    """Return the status of a worker that has just answered."""
+    return WorkerStatus(worker.hostname, WorkerState.ONLINE, 0.0, active=worker.active)

@@ -10,10 +10,11 @@ from ..history import FailureGroup, Run
 from ..settings import Settings
 from ..snapshot import RunningTask, Snapshot, Window, WorkerStatus
 from ..survey import QueueDepth, Survey, WorkerAnswer
+from ..web import rows
 from ..web.overview import Change, Chart, QueueChart
-from ..web.rows import QueueRow, WorkerRow, queue_rows, worker_rows
+from ..web.rows import QueueRow, WorkerRow
 
-__all__ = ["Look", "RunningRow", "Source", "rows_of"]
+__all__ = ["Look", "RunningRow", "Source", "queue_rows", "worker_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +78,27 @@ class Source(Protocol):
         ...
 
 
-def rows_of(
+def queue_rows(queues: Iterable[QueueDepth], settings: Settings) -> tuple[QueueRow, ...]:
+    """Return the rows of the page for these queues, the worst first."""
+    snapshot = Snapshot(window=Window(0.0, 0.0), survey=Survey(queues=tuple(queues)))
+    return tuple(rows.queue_rows(snapshot, settings))
+
+
+def worker_rows(
+    workers: Iterable[WorkerStatus],
+    answers: Iterable[WorkerAnswer],
     *,
-    queues: Iterable[QueueDepth] | None,
-    workers: Iterable[WorkerStatus] | None,
-    answers: Iterable[WorkerAnswer] = (),
     stalled: Iterable[str] = (),
     orphans: Mapping[str, int] | None = None,
-    settings: Settings,
-) -> tuple[tuple[QueueRow, ...] | None, tuple[WorkerRow, ...] | None]:
-    """Return the rows of the page for these queues and workers, the worst first."""
+) -> tuple[WorkerRow, ...]:
+    """Return the rows of the page for these workers, the worst first, without those that left.
+
+    ``orphans``: how many tasks each that is gone left.
+    """
     snapshot = Snapshot(
         window=Window(0.0, 0.0),
-        workers=tuple(workers or ()),
-        survey=Survey(queues=tuple(queues or ()), workers=tuple(answers), stalled=tuple(stalled)),
+        workers=tuple(workers),
+        survey=Survey(workers=tuple(answers), stalled=tuple(stalled)),
     )
-    rows = worker_rows(snapshot, orphans=orphans)
-    return (
-        None if queues is None else tuple(queue_rows(snapshot, settings)),
-        None if workers is None else tuple(row for row in rows if row.state != "offline"),
-    )
+    found = rows.worker_rows(snapshot, orphans=orphans)
+    return tuple(row for row in found if row.state != "offline")

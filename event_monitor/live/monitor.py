@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import UnionType
@@ -18,15 +18,15 @@ import urllib3
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError, UnavailableError
 from ..exchange import Exchange
-from ..history import HOUR, FailureGroup, Incident, QueuePoint, Run, Span, TaskPoint
+from ..history import HOUR, MINUTE, FailureGroup, Incident, QueuePoint, Run, Span, TaskPoint
 from ..pool import bounded_pool
 from ..settings import Credentials, Settings
 from ..snapshot import RunningTask, WorkerStatus
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import one_line
 from ..web.overview import HOUR_SECONDS, changes_of, chart_of, queue_chart_of
-from ..web.rows import Tone, long_runs
-from .look import Look, RunningRow, rows_of
+from ..web.rows import QueueRow, Tone, long_runs
+from .look import Look, RunningRow, queue_rows, worker_rows
 
 __all__ = ["Monitor", "NoMonitorError"]
 
@@ -38,6 +38,7 @@ _SERIES_SECONDS = 20.0  # between two looks at series, whose points are minutes
 _MOST_TRENDS = 20  # queues; a request each
 _MOST_NAMES = 10  # of tasks that run, whose usual runtime is asked for; a request each
 _MOST_CHANGES = 50
+_WORST: dict[Tone, int] = {"bad": 0, "warn": 1}
 _TONES: dict[object, Tone] = {"critical": "bad", "warning": "warn"}
 
 Document = Mapping[str, object]
@@ -87,13 +88,16 @@ class Monitor:
             raise self._is_none() from error
 
     def task_points(
-        self, span: Span, *, name: str = "", queue: str = "", since: float, until: float
+        self, span: Span, *, name: str = "", since: float, until: float
     ) -> tuple[TaskPoint, ...]:
         """Return a series, as a reader of the history does, but that it may be a little old."""
-        del queue, until
+        del until  # it is now
 
         def ask() -> tuple[TaskPoint, ...]:
-            return self._series("tasks", TaskPoint, span=span, name=name, since=since)
+            query = {"name": name} if name else {}
+            how = "hour" if span == HOUR else "minute"
+            document = self._get("series", span=how, since=f"{since:.0f}", **query)
+            return tuple(_as(TaskPoint, item) for item in _items(document, "tasks"))
 
         return self._now_and_then(f"points {span} {name}", _SERIES_SECONDS, ask)
 
@@ -122,7 +126,7 @@ class Monitor:
         try:
             failures = self._now_and_then("failures", _HISTORY_SECONDS, self._failures)
             incidents = self._now_and_then("incidents", _HISTORY_SECONDS, self._incidents)
-            points = self.task_points(60, since=since, until=look.at)
+            points = self.task_points(MINUTE, since=since, until=look.at)
         except _RefusedError as error:
             notes.append(f"failures and the last hour are unknown: {error}")
             return look
@@ -153,39 +157,53 @@ class Monitor:
         for incident in cast("tuple[Incident, ...]", kept[1] if kept else ()):
             if incident.kind == "tasks-orphaned":
                 orphans[incident.subject] += incident.tasks
-        queue_rows, worker_rows = rows_of(
-            queues=[_as(QueueDepth, item) for item in queues],
-            workers=[_as(WorkerStatus, item) for item in workers],
-            answers=[_as(WorkerAnswer, {**item, "processed": ()}) for item in workers],
-            stalled=[_as(str, item["hostname"]) for item in workers if item["stalled"]],
-            orphans=orphans,
-            settings=self._settings,
-        )
-        levels = {item["name"]: item["status"] for item in queues}
-        rows = [
-            replace(row, tone=_TONES.get(levels[row.queue.name], row.tone))
-            for row in queue_rows or ()
-        ]
-        rows.sort(key=lambda row: ("bad", "warn").index(row.tone) if row.tone else 2)
-        if look.chart is None:
-            return replace(look, queues=tuple(rows), workers=worker_rows)
-        shown = rows[:_MOST_TRENDS]
-        points = {row.queue.name: self._queue_points(row.queue.name) for row in shown}
+        depths = {_as(str, item["name"]): _as(QueueDepth, item) for item in queues}
+        levels = {_as(str, item["name"]): item["status"] for item in queues}
+        if look.chart is not None:
+            worst = self._queue_rows(depths.values(), levels)[:_MOST_TRENDS]
+            points = {row.queue.name: self._queue_series(row.queue.name) for row in worst}
+            for name, (tasks, _) in points.items():
+                depths[name] = _with_rates(depths[name], tasks)
+            look = replace(
+                look,
+                trends={name: queue_chart_of(of, now=look.at) for name, (_, of) in points.items()},
+            )
         return replace(
             look,
-            queues=tuple(rows),
-            workers=worker_rows,
-            trends={name: queue_chart_of(of, now=look.at) for name, of in points.items()},
+            queues=self._queue_rows(depths.values(), levels),
+            workers=worker_rows(
+                [_as(WorkerStatus, item) for item in workers],
+                # What is asked of a worker has another meaning of `processed`.
+                [_as(WorkerAnswer, {**item, "processed": ()}) for item in workers],
+                stalled=[_as(str, item["hostname"]) for item in workers if item["stalled"]],
+                orphans=orphans,
+            ),
         )
 
-    def _queue_points(self, queue: str) -> tuple[QueuePoint, ...]:
-        def ask() -> tuple[QueuePoint, ...]:
-            return self._series("queue", QueuePoint, span=60, queue=queue)
+    def _queue_rows(
+        self, depths: Iterable[QueueDepth], levels: Mapping[str, object]
+    ) -> tuple[QueueRow, ...]:
+        """Return the rows, the worst first. The limits are the monitor's, so it says the levels."""
+        rows = [
+            replace(row, tone=_TONES.get(levels[row.queue.name], row.tone))
+            for row in queue_rows(depths, self._settings)
+        ]
+        return tuple(sorted(rows, key=lambda row: _WORST.get(row.tone, len(_WORST))))
+
+    def _queue_series(self, queue: str) -> tuple[tuple[TaskPoint, ...], tuple[QueuePoint, ...]]:
+        """Return the last hour of what came from a queue, and of the queue."""
+
+        def ask() -> tuple[tuple[TaskPoint, ...], tuple[QueuePoint, ...]]:
+            document = self._get("series", queue=queue)
+            return (
+                tuple(_as(TaskPoint, item) for item in _items(document, "tasks")),
+                tuple(_as(QueuePoint, item) for item in _items(document, "queue")),
+            )
 
         try:
             return self._now_and_then(f"queue {queue}", _SERIES_SECONDS, ask)
         except _RefusedError:
-            return ()  # the history went away meanwhile
+            return (), ()  # the history went away meanwhile
 
     def _with_running(self, look: Look) -> Look:
         document = self._get("running")
@@ -219,15 +237,6 @@ class Monitor:
         return max(known, default=None)
 
     # -- asking ----------------------------------------------------------------------------------
-
-    def _series(
-        self, part: str, kind: type[Value], *, span: Span, since: float | None = None, **of: str
-    ) -> tuple[Value, ...]:
-        query = {key: value for key, value in of.items() if value}
-        if since is not None:
-            query["since"] = f"{since:.0f}"
-        document = self._get("series", span="hour" if span == HOUR else "minute", **query)
-        return tuple(_as(kind, item) for item in _items(document, part))
 
     def _now_and_then(self, what: str, seconds: float, ask: Callable[[], Value]) -> Value:
         """Return what was answered at most so many seconds ago, or ask."""
@@ -286,6 +295,21 @@ class Monitor:
         return NoMonitorError(
             f"what answers at {self.where} is no monitor that serves its page and its API."
         )
+
+
+def _with_rates(queue: QueueDepth, points: Sequence[TaskPoint]) -> QueueDepth:
+    """Return the queue with rates of its tasks' events where the broker tells none, as on Redis.
+
+    They are those of the last minute that is over. Where no task-sent came, nothing is known.
+    """
+    if queue.arrivals_per_second is not None or not any(point.sent for point in points):
+        return queue
+    last = points[-2] if len(points) > 1 else points[-1]
+    return replace(
+        queue,
+        arrivals_per_second=last.sent / MINUTE,
+        deliveries_per_second=last.received / MINUTE,
+    )
 
 
 def _authorization(credentials: Credentials | None) -> dict[str, str]:

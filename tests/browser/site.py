@@ -42,7 +42,7 @@ TRACEBACK = (
 class Site:
     """Serves at ``address``, from real parts, what ``show`` and ``end`` let happen."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         port = free_port()
         self.settings = Settings(
             namespace="shop-prod",
@@ -50,6 +50,7 @@ class Site:
             history=True,
             history_details=("message", "traceback", "args"),
             queue_length_limits=(("*", (50.0, 1_000.0)),),
+            **settings,
         )
         self.address = f"http://127.0.0.1:{port}"
         self.now = time.time()
