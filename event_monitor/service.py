@@ -18,7 +18,7 @@ from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
 from .liveness import Identity, Liveness, SignOfLife, address_of
-from .notices import FirstFailures, Notices, WindowLog, log_found, takes_no_success
+from .notices import FirstFailures, Notices, WindowLog, log_found
 from .pipeline import Pipeline, require_events
 from .process.log_queue import LogQueue
 from .process.signals import Signals
@@ -31,7 +31,7 @@ from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
-from .state import State, TaskConsumer
+from .state import State, TaskConsumer, takes_no_success
 from .state.ended import WeighSuccess
 from .status.monitor_health import examine_sign
 

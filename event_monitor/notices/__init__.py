@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .first_failures import FirstFailures, takes_no_success
+from .first_failures import FirstFailures
 from .found import log_found
 from .notice import Notice, NoticeKind
 from .notices import Notices
@@ -15,5 +15,4 @@ __all__ = [
     "Notices",
     "WindowLog",
     "log_found",
-    "takes_no_success",
 ]

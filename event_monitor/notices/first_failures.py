@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import UNKNOWN, EndedTask, Snapshot
 
-__all__ = ["FirstFailures", "takes_no_success"]
+__all__ = ["FirstFailures"]
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,6 @@ _FORGET_SECONDS = 3_600.0  # a kind that stayed away for so long is news again
 _MAX_NAMED = 5  # kinds that the line about the rest names
 
 _Kind = tuple[str, str]  # name of the task, class of the exception
-
-
-def takes_no_success(_uuid: str, _name: str, _runtime: float | None) -> float:
-    """Want no task that succeeded: the ``weigh`` of a state that feeds only this."""
-    return 0.0
 
 
 class FirstFailures:

@@ -11,7 +11,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
-from .ended import Ending, WeighSuccess, frozen
+from .ended import Ending, WeighSuccess, frozen, takes_no_success
 from .in_flight import Details, InFlightTask, InFlightTasks, RelatedTask, Sending
 from .loss_meter import LossMeter
 from .overtaken import Overtaken
@@ -58,7 +58,7 @@ class Runs:
         self._recently_ended = self.in_flight.recently_ended
         self._note = self._recently_ended.note
         self._time_total = settings.time_total
-        self._weigh = weigh if keep_ended else None
+        self._weigh = weigh if keep_ended and weigh is not takes_no_success else None
         wants_all = keep_ended and weigh is None
         self._asks_more = wants_all or settings.time_total  # of each task that succeeds
         self._overtaken = Overtaken()
