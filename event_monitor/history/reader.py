@@ -100,7 +100,8 @@ class Reader:
         wanted = wanted or RunFilter()
         rest, more = _searched(wanted)
         # Whatever is searched for, only so many are looked at: the page says where to go on.
-        most = _MOST_LOOKED_AT if more else limit + 1
+        # Those of a state lie apart, and of several states each has as many looked up.
+        most = _MOST_LOOKED_AT // (1 + len(wanted.states)) if more else limit + 1
         looked_at, values = _looked_at(wanted, before, most)
         # No second ORDER BY, which would have all of them sorted before the first is returned.
         rows = self._rows(
