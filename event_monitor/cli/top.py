@@ -91,8 +91,9 @@ def _source(
     try:
         from ..live import Broker, Either, Monitor
     except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
         raise UnavailableError(
-            f"top needs {error.name}: pip install 'celery-event-monitor[top]'."
+            f"top needs {missing}: pip install 'celery-event-monitor[top]'."
         ) from error
     monitor = Monitor(where, credentials=credentials)
     if app is None:

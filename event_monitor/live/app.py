@@ -228,7 +228,7 @@ class Top(App[None]):
 
     def action_section(self, number: int) -> None:
         """Go to a section."""
-        self._sections[number - 1].focus()
+        self.screen.set_focus(self._sections[number - 1])
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -246,7 +246,7 @@ class Top(App[None]):
     def action_filter(self) -> None:
         """Ask for a filter."""
         self._filter.add_class("asked")
-        self._filter.focus()
+        self.screen.set_focus(self._filter)
 
     def action_no_filter(self) -> None:
         """Show all rows again."""
@@ -265,7 +265,7 @@ class Top(App[None]):
     def _leave_filter(self) -> None:
         self._filter.set_class(bool(self._filter.value), "asked")
         if self._filter.has_focus:
-            self._sections[0].focus()
+            self.screen.set_focus(self._sections[0])
 
     # -- showing ---------------------------------------------------------------------------------
 
@@ -324,20 +324,20 @@ class Top(App[None]):
     def _rates_text(self) -> Text:
         """Return what ends in a minute, with the last hour of it as spark lines."""
         look, chart = self.look, self.look.chart
-        rates = look.per_minute or (None, None)
-        waits = [wait for wait in chart.wait if wait is not None] if chart else []
+        running = f" running {count(look.running_count)}"
+        if look.per_minute is None:
+            return Text(running)
         said = [
-            f" {count(None if rate is None else round(rate))}/min {what} "
-            for rate, what in zip(rates, _RATES, strict=True)
+            f" {rate:,.0f}/min {what} " for rate, what in zip(look.per_minute, _RATES, strict=True)
         ]
-        rest = (
-            f"  wait p95 {took(waits[-1] if waits else None)}  running {count(look.running_count)}"
-        )
-        text = Text(no_wrap=True)
+        if chart is None:
+            return Text(f"{''.join(said)} {running}")
+        waits = [wait for wait in chart.wait if wait is not None]
+        rest = f"  wait p95 {took(waits[-1] if waits else None)} {running}"
         room = (self.size.width - len("".join(said)) - len(rest) - 1) // 2
-        for words, what in zip(said, _RATES, strict=True):
+        text = Text(no_wrap=True)
+        styles = ("green", "red")
+        for words, series, style in zip(said, (chart.succeeded, chart.failed), styles, strict=True):
             text.append(words)
-            if chart is not None:  # its last minute is not over
-                series = chart.succeeded if what == "ok" else chart.failed
-                text.append(spark(series[:-1], room), "green" if what == "ok" else "red")
+            text.append(spark(series[:-1], room), style)  # its last minute is not over
         return text.append(rest)

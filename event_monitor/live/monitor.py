@@ -323,13 +323,10 @@ def _authorization(credentials: Credentials | None) -> dict[str, str]:
 
 
 def _why(error: BaseException) -> str:
-    """Return what the system says was the matter; else what the library says."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return one_line(error)
+    """Return what the first of these errors says, which the library's own ones wrap."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def _per_minute(shot: Document) -> tuple[float, float]:
