@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from typing import TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
@@ -21,6 +21,7 @@ from .views import View
 __all__ = [
     "Document",
     "encoded",
+    "flat",
     "live_document",
     "queues_document",
     "running_document",
@@ -45,6 +46,11 @@ Item = TypeVar("Item")
 def encoded(document: Mapping[str, object]) -> bytes:
     """Return JSON that every reader takes: no NaN, and numbers beyond 2^53 as text."""
     return json.dumps(_plain(document), allow_nan=False, separators=(",", ":")).encode()
+
+
+def flat(value: Any) -> Document:
+    """Return a dataclass's fields as they are; `asdict` copies each, and an answer takes twice as long."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _plain(value: object) -> object:
@@ -159,7 +165,7 @@ def running_document(view: View) -> Document:
 
 def running_item(task: RunningTask, *, at: float) -> Document:
     """Return a task that runs, and for how long."""
-    return {**asdict(task), "age_seconds": max(0.0, at - task.since)}
+    return {**flat(task), "age_seconds": max(0.0, at - task.since)}
 
 
 def schedules_document(view: View) -> Document:
@@ -169,7 +175,7 @@ def schedules_document(view: View) -> Document:
         "at": view.at,
         "items": [
             {
-                **asdict(task),
+                **flat(task),
                 "overdue_seconds": None if task.seen_at is None else task.overdue_seconds,
             }
             for task in sorted(scheduled, key=lambda task: task.name)
@@ -202,7 +208,7 @@ def _name_of(thing: object) -> str:
 
 
 def _of_worker(worker: WorkerStatus) -> Document:
-    return {**asdict(worker), "state": worker.state.value}
+    return {**flat(worker), "state": worker.state.value}
 
 
 def _of_answer(answer: WorkerAnswer) -> Document:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from ..history import MINUTE, Reader, Run, RunFilter, Span
-from .documents import Document, running_item
+from .documents import Document, flat, running_item
 from .views import View
 
 __all__ = [
@@ -27,7 +25,7 @@ def tasks_document(
         "at": at,
         "items": [_of_run(run) for run in page.runs],
         "next": page.next,
-        "kept": [asdict(kept) for kept in reader.kept(since=wanted.since or 0.0)],
+        "kept": [flat(kept) for kept in reader.kept(since=wanted.since or 0.0)],
     }
 
 
@@ -51,7 +49,7 @@ def failures_document(
 ) -> Document:
     """Return the failures by task, exception and place, the one that failed last first."""
     groups = reader.failures(since=since, name=name, limit=limit)
-    return {"at": at, "items": [asdict(group) for group in groups]}
+    return {"at": at, "items": [flat(group) for group in groups]}
 
 
 def incidents_document(
@@ -59,7 +57,7 @@ def incidents_document(
 ) -> Document:
     """Return what was wrong, what began last first."""
     incidents = reader.incidents(since=since, only_open=only_open, limit=limit)
-    return {"at": at, "items": [asdict(incident) for incident in incidents]}
+    return {"at": at, "items": [flat(incident) for incident in incidents]}
 
 
 def series_document(
@@ -78,8 +76,8 @@ def series_document(
     return {
         "at": at,
         "span_seconds": span,
-        "tasks": [asdict(point) for point in tasks],
-        "queue": [asdict(point) for point in queues],
+        "tasks": [flat(point) for point in tasks],
+        "queue": [flat(point) for point in queues],
     }
 
 
@@ -89,4 +87,4 @@ def first_moment(span: Span, *, now: float) -> float:
 
 
 def _of_run(run: Run) -> Document:
-    return {**asdict(run), "details": dict(run.details)}
+    return {**flat(run), "details": dict(run.details)}
