@@ -49,7 +49,7 @@ def encoded(document: Mapping[str, object]) -> bytes:
 
 
 def flat(value: Any) -> Document:
-    """Return a dataclass's fields as they are; `asdict` copies each, and an answer takes twice as long."""
+    """Return a dataclass's fields as they are; `asdict` copies each, which takes twice as long."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
