@@ -31,6 +31,7 @@ __all__ = ["Top"]
 
 _WIDE = 110  # columns: from here on sections stand beside each other
 _TALL = 32  # lines: from here on every section has room
+_LOW = 20  # lines: below, a section that is not chosen has only its titles
 _MOST_PROBLEMS = 3  # lines, on a tall screen
 _STYLES = {"critical": "bold red", "warning": "bold yellow", "ok": "bold green"}
 _RATES = ("ok", "failed")
@@ -125,6 +126,8 @@ class Top(App[None]):
     #sections { height: 1fr; }
     Section { height: 3; }
     Section:focus { height: 1fr; }
+    .low Section { height: 1; }
+    .low Section:focus { height: 1fr; }
     .tall Section { height: 1fr; }
     .tall Section:focus { height: 2fr; }
     .wide #sections { layout: grid; grid-size: 6; grid-gutter: 0 1; }
@@ -138,7 +141,8 @@ class Top(App[None]):
     #page { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c", "quit", priority=False, show=False),
+        Binding("q", "quit", show=False),
+        Binding("ctrl+c", "quit", priority=True, show=False),  # also where text is typed
         Binding("question_mark,h", "help", show=False),
         Binding("p", "pause", show=False),
         Binding("v", "verdict", show=False),
@@ -184,8 +188,11 @@ class Top(App[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Lay the sections out for this size."""
-        self.screen_stack[0].set_class(event.size.width >= _WIDE, "wide")
-        self.screen_stack[0].set_class(event.size.height >= _TALL, "tall")
+        width, height = event.size
+        main = self.screen_stack[0]
+        main.set_class(width >= _WIDE and height >= _LOW, "wide")
+        main.set_class(height >= _TALL, "tall")
+        main.set_class(height < _LOW, "low")
         self.call_after_refresh(self._show)
 
     # -- what comes ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -279,7 +280,7 @@ class Monitor:
                 "its http_auth, such as --http-auth basic:FILE."
             )
         try:
-            document = json.loads(answer.data)
+            document = json.loads(answer.data, parse_float=_finite, parse_constant=_finite)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
@@ -327,6 +328,14 @@ def _why(error: BaseException) -> str:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return getattr(error, "strerror", None) or one_line(error)
+
+
+def _finite(text: str) -> float:
+    """Return the number; ``ValueError`` for what the API never sends, such as 1e999 and NaN."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _per_minute(shot: Document) -> tuple[float, float]:

@@ -152,15 +152,13 @@ class Section(Widget, can_focus=True):
         self.refresh()
 
     def _titles(self, columns: list[tuple[Any, int]], width: int) -> str:
-        cells = []
-        for column, room in columns:
+        name, cells = f" {self._number} {self.table.name}{self._count()}", []
+        for place, (column, room) in enumerate(columns):
             is_sorted = self._by is not None and column is self.table.columns[self._by]
             arrow = ("↑" if self._is_backwards else "↓") if is_sorted else ""
-            is_name = column is self.table.columns[0]
-            cells.append(
-                fitted(f"{'' if is_name else column.title}{arrow}", room, side=column.side)
-            )
-        name = f" {self._number} {self.table.name}{self._count()} "
+            title = "" if place == 0 else f"{column.title}{arrow}"
+            name += "" if place else f"{arrow} "
+            cells.append(fitted(title, room, side=column.side))
         titles = " " * _MARGIN + " ".join(cells)
         return fitted(name + titles[len(name) :], width)
 

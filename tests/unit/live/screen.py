@@ -72,7 +72,7 @@ def play(
         async with app.run_test(size=size) as pilot:
             shown = Shown(app, pilot)
             await pilot.pause()
-            await shown.until(lambda: " RUNNING" in shown.text)
+            await shown.until(lambda: shown.lines[1].strip() != "")
             await script(shown)
 
     asyncio.run(run())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from event_monitor.errors import SettingsError
 from event_monitor.history import Run
@@ -39,7 +40,7 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
     )
 
     async def script(shown: Shown) -> None:
-        assert [line for line in shown.lines if len(line) > size[0]] == []
+        assert max(map(cell_len, shown.lines)) <= size[0]
         assert shown.lines[0].startswith(" event-monitor top  http://127.0.0.1:")
         assert shown.lines[1].startswith(" CRITICAL since ")
         assert "queue pay: 1,204 waiting" in shown.lines[1]
@@ -102,7 +103,10 @@ def test_rows_are_sorted_filtered_and_stay_chosen(site: Site) -> None:
     async def script(shown: Shown) -> None:
         await shown.press("3")
         assert names(shown) == ["q5", "q4", "q3", "q2", "q1"]
-        await shown.press("down", "s", "S")  # by name, then backwards
+        await shown.press("down", "s")
+        assert names(shown) == ["q1", "q2", "q3", "q4", "q5"]
+        await shown.press("S")
+        assert "QUEUES 5↑" in shown.rows("queues")[0]
         assert names(shown) == ["q5", "q4", "q3", "q2", "q1"]
         await shown.press("s")
         assert "waiting↓" in shown.rows("queues")[0]
@@ -183,6 +187,23 @@ def test_a_monitor_that_goes_away_is_said_and_comes_back(site: Site) -> None:
         assert shown.lines[1].startswith(" CRITICAL since")
 
     play(line, script, seconds=0.05)
+
+
+@pytest.mark.parametrize("size", [(40, 8), (60, 12), (110, 24), (200, 60)])
+def test_other_sizes_show_what_there_is_room_for(site: Site, size: tuple[int, int]) -> None:
+    """Nothing is wider than the screen, and what matters most comes first."""
+    failures(site)
+    queue_growing(site)
+
+    async def script(shown: Shown) -> None:
+        assert max(map(cell_len, shown.lines)) <= size[0]
+        assert len(shown.lines) == size[1]
+        assert shown.lines[1].startswith(" CRITICAL since")
+        await shown.press("5")
+        assert size[1] < 12 or "shop.pay" in shown.rows("running")[1]
+        await shown.press("enter", "escape", "slash", "ctrl+c")
+
+    play(Monitor(site.address), script, size=size)
 
 
 def test_it_pauses_and_goes_on(site: Site) -> None:
