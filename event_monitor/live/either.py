@@ -6,7 +6,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import UnavailableError
 from ..history import Run
 from .look import Look, Source
-from .monitor import Monitor, NoMonitorError
+from .monitor import NoMonitorError
 
 __all__ = ["Either"]
 
@@ -16,7 +16,7 @@ _AGAIN_SECONDS = 30.0  # before a monitor that was not there is looked for again
 class Either:
     """A monitor once it has answered, for good: it may be away, and comes back. See ``Source``."""
 
-    def __init__(self, monitor: Monitor, broker: Source, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, monitor: Source, broker: Source, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._monitor = monitor
         self._broker = broker
         self._clock = clock

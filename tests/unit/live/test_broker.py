@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from event_monitor.errors import UnavailableError
-from event_monitor.live import Broker, Either, Monitor
+from event_monitor.history import Run
+from event_monitor.live import Broker, Either, Look, Monitor, NoMonitorError
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskInFlight
 from event_monitor.status.report import Report
 from event_monitor.survey import QueueDepth, WorkerAnswer
 
-from ...browser.site import Site
 from .screen import Shown, play
 
 NOWHERE = "http://127.0.0.1:1"
@@ -84,19 +84,43 @@ def test_neither_monitor_nor_broker() -> None:
         Either(Monitor(NOWHERE), broker(away)).look()
 
 
+class Coming:
+    """A monitor that is not there yet, and who has asked for it."""
+
+    where = "http://monitor"
+
+    def __init__(self) -> None:
+        self.is_there = False
+        self.asked = 0
+
+    def look(self) -> Look:
+        self.asked += 1
+        if not self.is_there:
+            raise NoMonitorError("no monitor answers at http://monitor: refused.")
+        return Look(at=1.0, level="ok", failures=())
+
+    def runs(self, task_id: str) -> tuple[Run, ...]:
+        return (Run(number=1, at=1.0, id=task_id, name="shop.pay", state="failed"),)
+
+
 def test_a_monitor_that_comes_is_used_from_then_on() -> None:
     """It is looked for every half minute, and then not left for the broker again."""
-    site = Site()
-    try:
-        site.show()
-        clock = Clock()
-        either = Either(Monitor(NOWHERE), broker(), clock=clock)
-        assert either.look().failures is None
+    # Given
+    clock, monitor = Clock(), Coming()
+    either = Either(monitor, broker(), clock=clock)
 
-        either = Either(Monitor(site.address), broker(), clock=clock)
-        assert either.look().failures == ()
-        assert either.where == site.address
-    finally:
-        site.close()
-    with pytest.raises(UnavailableError, match="no monitor answers"):
+    # When it is not there
+    for _ in range(29):
+        assert either.look().failures is None
+        clock.sleep(1.0)
+    assert (monitor.asked, either.where) == (1, "redis://cache:6379/0")
+
+    # Then it is found half a minute later
+    monitor.is_there = True
+    clock.sleep(1.0)
+    assert either.look().failures == ()
+    assert either.where == "http://monitor"
+    assert [run.id for run in either.runs("t1")] == ["t1"]
+    monitor.is_there = False
+    with pytest.raises(NoMonitorError):
         either.look()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,46 @@ def test_where_no_monitor_is() -> None:
     """A closed port is one sentence."""
     with pytest.raises(NoMonitorError, match=r"^no monitor answers at http://127.0.0.1:1: Con"):
         Monitor("http://127.0.0.1:1").look()
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers every question with ``body``."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"at": 1e999}',
+        b'{"at": NaN}',
+        b'{"status": 1, "problems": 2, "since": [], "at": "now", "shot": 3, "monitor": null}',
+    ],
+    ids=["nothing", "a page", "a list", "no key", "deep", "endless", "no number", "other types"],
+)
+def test_what_is_no_monitor_is_one_sentence(body: bytes) -> None:
+    """Whatever listens there."""
+    server = HTTPServer(("127.0.0.1", 0), type("Says", (Stranger,), {"body": body}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        with pytest.raises(NoMonitorError, match="is no monitor that serves its page and its API"):
+            Monitor(f"http://127.0.0.1:{server.server_port}").look()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
