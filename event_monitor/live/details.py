@@ -110,7 +110,8 @@ def _of_worker(row: WorkerRow) -> Iterator[tuple[str, str]]:
     yield "busy", f"{bar(row.active, whole, 20)} {count(row.active)} of {count(whole)}"
     yield "reserved", count(answer.reserved)
     yield "scheduled", count(answer.scheduled)
-    yield "memory", f"{size(answer.memory_bytes)} at most, its main process"
+    if answer.memory_bytes is not None:
+        yield "memory", f"{size(answer.memory_bytes)} at most, its main process"
     if answer.uptime_seconds is not None:
         yield "up for", duration(answer.uptime_seconds)
     if worker.pid is not None:
