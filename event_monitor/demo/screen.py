@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -51,6 +53,7 @@ class Screen:
             Text(title, style="bold"),
             Text(command, style="dim"),
             Text.assemble("The page, while this plays: ", (page, "cyan underline")),
+            Text(f"In another terminal: {_program()} top --url {page}", style="dim"),
             Text(),
         )
         self._live: Live | None = None
@@ -86,6 +89,12 @@ class Screen:
 
     def _print_line(self, seconds: float, text: str) -> None:
         self._console.print(f"{seconds:5.1f} s  {text}", soft_wrap=True)
+
+
+def _program() -> str:
+    """Return how this program was called."""
+    called = sys.argv[0]
+    return called if Path(called).name == "event-monitor" else "event-monitor"
 
 
 def _draw(view: View) -> Iterable[RenderableType]:

@@ -20,7 +20,7 @@ def take(picture: Path) -> int:
         for line in demo.stdout or ():
             sys.stdout.write(line)
             found = re.search(r"http://127\.0\.0\.1:\d+$", line.strip())
-            address = address or (found[0] if found and "page" in line else "")
+            address = address or (found[0] if found else "")
             if _LOSS in line:
                 _photograph(address, picture)
                 break
