@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -26,11 +27,22 @@ def wait_for_length(channel: Channel, length: int) -> None:
     )
 
 
+def evict(redis: Any) -> None:
+    """Let the server run out of memory, and take the queue first: it is the next to expire."""
+    redis.expire(QUEUE, 3_600)
+    redis.set("filler", b"x" * 4_000_000, ex=7_200)
+    redis.config_set("maxmemory-policy", "volatile-ttl")
+    redis.config_set("maxmemory", redis.info("memory")["used_memory"] - 2_000_000)
+    wait_until(lambda: not redis.exists(QUEUE), SOON, "the queue is evicted")
+    redis.config_set("maxmemory", 0)
+    redis.delete("filler")
+
+
 @pytest.mark.timeout(300)  # three looks take their time
 def test_tasks_that_broker_or_workers_lose_are_missing(
     verdicts: Verdicts, client: Celery, witness: Witness, cloudwatch: CloudWatch
 ) -> None:
-    """Purged, expired in RabbitMQ or deleted with their key, acknowledged by a dying worker."""
+    """Purged, expired in RabbitMQ or evicted by Redis, acknowledged by a dying worker."""
     # Given a queue of which all tasks have come
     monitor = verdicts.monitor(by_task="TasksMissing")
     for name in (STEADY, DOOMED):
@@ -51,7 +63,7 @@ def test_tasks_that_broker_or_workers_lose_are_missing(
         lost += [verdicts.send("succeed", to=QUEUE, expires=0.5) for _ in range(3)]
         if connection.transport.driver_type == "redis":
             wait_for_length(channel, 3)
-            channel.client.delete(QUEUE)
+            evict(channel.client)
         else:
             wait_for_length(channel, 0)
     client.control.add_consumer(QUEUE, destination=[DOOMED], reply=True, timeout=5)
