@@ -107,9 +107,7 @@ def session_of() -> Session:
     from ..aws import BoundedSession
 
     logging.getLogger("botocore.credentials").addFilter(_without_traceback)
-    for name in ("botocore", "urllib3"):  # below INFO they log what is signed, tokens included
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
+    _log_no_secrets()
     session: Session = BoundedSession()
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
         services = partition["services"]
@@ -122,6 +120,18 @@ def shared_credentials_file() -> Path:
     from ..aws import BoundedSession
 
     return Path(str(BoundedSession().get_config_variable("credentials_file"))).expanduser()
+
+
+def _log_no_secrets() -> None:
+    """Let nothing below INFO be logged by botocore and urllib3: what is signed, tokens, keys.
+
+    Each logger below theirs may have been given a level of its own.
+    """
+    roots = ("botocore", "urllib3")
+    below = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in roots]
+    for name in (*roots, *below):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

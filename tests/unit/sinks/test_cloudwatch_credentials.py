@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -358,3 +359,20 @@ def test_a_secret_key_in_the_place_of_its_id_is_masked(
 
     said = one_line("Credential must have five elements, got 'wJalrXUtnFEMI/K7MDENG/20261126'")
     assert "wJalr" not in said
+
+
+def test_the_loggers_of_botocore_show_no_session_token_at_any_level(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An app may have set each of them to DEBUG by its name, to find some fault of its own."""
+    # Given
+    for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers", "urllib3.connectionpool"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "very-secret-token")
+
+    # When
+    outcome = make_sink().send((count(),))
+
+    # Then
+    assert outcome.error is None
+    assert "very-secret-token" not in caplog.text
