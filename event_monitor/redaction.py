@@ -23,6 +23,8 @@ __all__ = [
     "remember_keys",
     "remember_secrets",
     "shown_url",
+    "without_keys",
+    "without_named_secrets",
     "without_secrets",
 ]
 
@@ -40,6 +42,15 @@ _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user witho
 _URL_IN_TEXT = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://\S*")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
 _SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)  # in a query
+# What is called a secret, and its value: `password=…`, `'api_key': '…'`, `"token": "…"`.
+_NAMED_SECRET = re.compile(
+    r"""((?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key
+    |private[_-]?key|authorization|credentials?)[\w-]{0,40}['"]?\s{0,3}(?:=|:)\s{0,3})
+    ('[^'\n]*'?|"[^"\n]*"?|(?:(?:Bearer|Basic)\s+)?[^\s,;)}\]'"]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# As long as a secret key of AWS's, or longer as a session token, and no path or hash.
+_LOOKS_RANDOM = re.compile(r"(?<![\w/+=-])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[\w/+=-]{40,}", re.ASCII)
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _MOST_CHARACTERS = 100_000  # looked through; an answer of a stranger may have millions
 _NO_WORD = 12  # characters; a longer secret is masked also in the middle of a word
@@ -193,6 +204,19 @@ def without_secrets(text: str) -> str:
     if "://" not in text:
         return text
     return "\n".join("".join(_without_urls(line)) for line in text.split("\n"))
+
+
+def without_named_secrets(text: str) -> str:
+    """Return the text with the values masked whose name says that they are secret."""
+    return _NAMED_SECRET.sub(rf"\1{MASK}", text)
+
+
+def without_keys(text: str) -> str:
+    """Return what a provider of credentials says, without what it may show of them.
+
+    Nobody has told us the keys yet: a script may trace itself, or print what it was to give.
+    """
+    return _LOOKS_RANDOM.sub(MASK, without_named_secrets(text))
 
 
 def _without_urls(line: str) -> Iterator[str]:

@@ -10,20 +10,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..redaction import MASK, without_secrets
+from ..redaction import MASK, without_named_secrets, without_secrets
 
 __all__ = ["Redactor"]
 
 _MOST_CHARACTERS = 20_000
 _MOST_OF_A_MESSAGE = 500
-
-# What is called a secret, and its value: `password=…`, `'api_key': '…'`, `"token": "…"`.
-_NAMED_SECRET = re.compile(
-    r"""((?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key
-    |private[_-]?key|authorization|credentials?)[\w-]{0,40}['"]?\s{0,3}(?:=|:)\s{0,3})
-    ('[^'\n]*'?|"[^"\n]*"?|(?:(?:Bearer|Basic)\s+)?[^\s,;)}\]'"]+)""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 class Redactor:
@@ -46,7 +38,7 @@ class Redactor:
 
     def redacted(self, text: str) -> str:
         """Return the text with what is secret masked."""
-        text = _NAMED_SECRET.sub(rf"\1{MASK}", without_secrets(text))
+        text = without_named_secrets(without_secrets(text))
         for pattern in self._patterns:
             text = pattern.sub(_masked, text)
         return text

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from ..exchange import Exchange
+from ..redaction import without_keys
 from ..text import one_line
 from .acknowledgement import require_aws, require_cloudwatch
 from .credentials import Credentials
@@ -140,7 +141,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     It logs the traceback of each refresh that fails, also where it raises the same error.
     """
     if record.exc_info is not None:
-        record.msg, record.args = f"{record.getMessage()} {one_line(record.exc_info[1])}", ()
+        said = one_line(without_keys(str(record.exc_info[1])))
+        record.msg, record.args = f"{record.getMessage()} {said}", ()
         record.exc_info = None
     return "mandatory refresh" not in record.getMessage()
 

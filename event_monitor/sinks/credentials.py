@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
 from ..exchange import Exchange, LateError
-from ..redaction import ACCESS_KEY, remember_keys
+from ..redaction import ACCESS_KEY, remember_keys, without_keys
 from ..text import one_line
 from .faults import AnsweredError, refusal
 
@@ -103,6 +103,8 @@ def _cause(error: Exception) -> str:
         return f"{one_line(error)}; sign in again with `aws sso login`"
     if isinstance(error, json.JSONDecodeError):
         return f"what their provider (credential_process?) gives is not JSON: {one_line(error)}"
-    if isinstance(error, (BotoCoreError, OSError)):
+    if isinstance(error, BotoCoreError):
+        return one_line(without_keys(str(error)))
+    if isinstance(error, OSError):
         return one_line(error)
     return f"their provider failed with {type(error).__name__}: {one_line(error)}"

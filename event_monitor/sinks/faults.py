@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from ..exchange import AnswerTooLongError, LateError, NoThreadError
-from ..redaction import shown_url
+from ..redaction import shown_url, without_keys
 from ..text import one_line
 from .acknowledgement import NotCloudWatchError
 from .advice import advice
@@ -74,7 +74,8 @@ def classify(
     if isinstance(error, boto.ParamValidationError) and "MetricData" in str(error):
         return Fault("invalid", one_line(error))  # else it is a parameter of STS's
     if _is_credentials(error) and not begun:
-        return Fault("later", f"No AWS credentials: {one_line(error)}.", renew=True)
+        sentence = f"No AWS credentials: {one_line(without_keys(str(error)))}."
+        return Fault("later", sentence, renew=True)
     if "Invalid header value" in str(error):  # which it quotes: it may be the session token
         sentence = "The AWS credentials are damaged: they hold a character that none has."
         return Fault("later", sentence, renew=True)
@@ -89,7 +90,8 @@ def classify(
 
 def refusal(error: AnsweredError) -> str:
     """Return what a service refused, with its code and its own sentence, without a full stop."""
-    message = one_line(message_of(error)) if message_of(error) else "no reason is given"
+    message = message_of(error)
+    message = one_line(without_keys(message)) if message else "no reason is given"
     return f"AWS refused {error.operation_name} ({code_of(error)}): {message}"
 
 

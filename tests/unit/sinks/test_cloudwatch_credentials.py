@@ -24,6 +24,7 @@ from ...support.waiting import wait_until
 from .conftest import MakeSink
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "very-secret"}
+RANDOM_KEY = "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"
 GOOD = f"echo '{json.dumps(KEYS)}'"
 
 SetProcess = Callable[[str], None]
@@ -99,6 +100,9 @@ def test_credentials_that_come_later_are_found(
         (GOOD.replace("very-secret", "very secret"), "the secret key is empty, or has a blank"),
         (GOOD.replace("very-secret", ""), "the secret key is empty, or has a blank"),
         (GOOD.replace("very-secret", "é"), "the secret key is empty, or has a blank"),
+        ("echo AWS_SECRET_ACCESS_KEY=very-secret >&2; exit 1", "AWS_SECRET_ACCESS_KEY=**"),
+        (f"set -x; {GOOD}; exit 1", '"SecretAccessKey": **'),
+        (f"echo denied {RANDOM_KEY} >&2; exit 1", "denied **"),
         ("yes", "credential_process wrote more than 16,000,000 bytes"),
     ],
 )
@@ -366,7 +370,12 @@ def test_the_loggers_of_botocore_show_no_session_token_at_any_level(
 ) -> None:
     """An app may have set each of them to DEBUG by its name, to find some fault of its own."""
     # Given
-    for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers", "urllib3.connectionpool"):
+    for name in (
+        "botocore.auth",
+        "botocore.endpoint",
+        "botocore.parsers",
+        "urllib3.connectionpool",
+    ):
         caplog.set_level(logging.DEBUG, logger=name)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "very-secret-token")
 
