@@ -175,7 +175,10 @@ def _is_broadcast(queue: Mapping[str, object]) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
+    """Return whether it may be a name: half a character, which has no UTF-8, is in none."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+        return False
+    return value == value.encode("utf-8", "replace").decode()
 
 
 def _whole(value: object) -> int | None:

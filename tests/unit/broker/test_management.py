@@ -99,6 +99,8 @@ def test_a_url_without_a_user_sends_none(api: Api) -> None:
         ((401, {"error": "not_authorised"}), "refuses the user"),
         ((500, b"oops"), "HTTP 500"),
         ((200, b"<html>"), "does not answer with JSON"),
+        ((200, b'[{"name": "\\ud800"}]'), "does not answer with JSON"),
+        ((200, b'[{"messages": NaN}]'), "does not answer with JSON"),
         ((200, {"items": "none"}), "does not answer as RabbitMQ"),
         ((200, "text"), "does not answer as RabbitMQ"),
     ],
