@@ -103,8 +103,7 @@ def _cause(error: Exception) -> str:
         return f"{one_line(error)}; sign in again with `aws sso login`"
     if isinstance(error, json.JSONDecodeError):
         return f"what their provider (credential_process?) gives is not JSON: {one_line(error)}"
-    if isinstance(error, BotoCoreError):
-        return one_line(without_keys(str(error)))
-    if isinstance(error, OSError):
-        return one_line(error)
-    return f"their provider failed with {type(error).__name__}: {one_line(error)}"
+    said = one_line(without_keys(str(error)) or error)
+    if isinstance(error, (BotoCoreError, OSError)):
+        return said
+    return f"their provider failed with {type(error).__name__}: {said}"

@@ -25,6 +25,7 @@ from .conftest import MakeSink
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "very-secret"}
 RANDOM_KEY = "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"
+EXPIRES_AT_A_KEY = f"echo '{json.dumps(KEYS | {'Expiration': f'soon {RANDOM_KEY}'})}'"
 GOOD = f"echo '{json.dumps(KEYS)}'"
 
 SetProcess = Callable[[str], None]
@@ -103,6 +104,7 @@ def test_credentials_that_come_later_are_found(
         ("echo AWS_SECRET_ACCESS_KEY=very-secret >&2; exit 1", "AWS_SECRET_ACCESS_KEY=**"),
         (f"set -x; {GOOD}; exit 1", '"SecretAccessKey": **'),
         (f"echo denied {RANDOM_KEY} >&2; exit 1", "denied **"),
+        (EXPIRES_AT_A_KEY, "failed with ParserError: Unknown string format: soon **"),
         ("yes", "credential_process wrote more than 16,000,000 bytes"),
     ],
 )
