@@ -51,8 +51,9 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
             "AWS_ACCESS_KEY_ID as for any AWS tool"
         )
     keys = credentials.get_frozen_credentials()
-    remember_keys(*filter(None, (keys.secret_key, keys.token)))
-    if keys.access_key and not ACCESS_KEY.fullmatch(keys.access_key):
+    # They may be anything that JSON can say.
+    remember_keys(*(key for key in (keys.secret_key, keys.token) if isinstance(key, str)))
+    if isinstance(keys.access_key, str) and not ACCESS_KEY.fullmatch(keys.access_key):
         remember_keys(keys.access_key)  # the two may be swapped, and AWS repeats what it is sent
     for name, text in (
         ("access key", keys.access_key),
@@ -62,7 +63,8 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
         if text is None and name == "session token":
             continue
         # They go into a header: what breaks it would be shown by the error that http.client raises.
-        if not text or not (text.isascii() and text.isprintable()) or " " in text:
+        is_text = isinstance(text, str) and text.isascii() and text.isprintable()
+        if not text or not is_text or " " in text:
             raise CredentialsError(
                 f"The AWS credentials ({credentials.method}) are damaged: the {name} is empty, or "
                 "has a blank, a line break or another character that none has"

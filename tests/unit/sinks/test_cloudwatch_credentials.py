@@ -99,6 +99,11 @@ def test_credentials_that_come_later_are_found(
         ("echo '{\"Version\": 1}'", "Missing required key in response: 'AccessKeyId'"),
         ("printf '\\377'", "failed with UnicodeDecodeError"),
         (GOOD.replace("very-secret", "very secret"), "the secret key is empty, or has a blank"),
+        (
+            GOOD.replace('"very-secret"', "[1, 2, 3, 4, 5]"),
+            "the secret key is empty, or has a blank",
+        ),
+        (GOOD.replace('"very-secret"', "7"), "the secret key is empty, or has a blank"),
         (GOOD.replace("very-secret", ""), "the secret key is empty, or has a blank"),
         (GOOD.replace("very-secret", "é"), "the secret key is empty, or has a blank"),
         ("echo AWS_SECRET_ACCESS_KEY=very-secret >&2; exit 1", "AWS_SECRET_ACCESS_KEY=**"),
