@@ -27,8 +27,8 @@ _DECLARE_OK = b"\x00\x32\x00\x0b"  # queue.declare-ok, 1.7.2.2
 _CLOSING = {
     b"\x00\x0a\x00\x32": "the server closes the connection",
     b"\x00\x14\x00\x28": "the server closes the channel",
-    b"\x00\x3c\x00\x1e": "the server has cancelled the consumer",
 }
+_CANCEL = b"\x00\x3c\x00\x1e"  # basic.cancel, which gives no reason
 _NOT_AMQP = "the server sends bytes that are not AMQP"
 # Bytes; a worker's message is below 1 MB. Of a larger body only the end is kept, to bound the
 # memory; the decoder refuses that as too large.
@@ -130,6 +130,8 @@ class Frames:
             self.closed = True
         elif method == _DECLARE_OK:  # the queue's name, then two counts: messages and consumers
             (self.queue_length,) = _count(arguments, 1 + arguments[0])
+        elif method == _CANCEL:
+            raise ServerClosedError("the server has cancelled the consumer: its queue is gone")
         elif method in _CLOSING:
             # A code of two bytes, then the text and before it its length.
             encoded = arguments[3 : 3 + arguments[2]] if len(arguments) > 3 else b""

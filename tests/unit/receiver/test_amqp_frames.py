@@ -112,8 +112,10 @@ def test_the_answer_to_usual_properties_is_remembered_and_to_huge_ones_is_not() 
 
 def test_a_cancelled_consumer_ends_the_connection() -> None:
     """The queue was deleted under us."""
-    with pytest.raises(ServerClosedError, match="has cancelled the consumer"):
-        Frames().feed(frame(METHOD, struct.pack(">HH", 60, 30) + b"\x01c\x01"))
+    tag = b"amq.ctag-iCgkq2GbOH_U1a1DF-DK5A"
+    cancel = struct.pack(">HH", 60, 30) + bytes([len(tag)]) + tag + b"\x01"
+    with pytest.raises(ServerClosedError, match=r"the consumer: its queue is gone$"):
+        Frames().feed(frame(METHOD, cancel))
 
 
 def test_the_answer_to_our_own_close_is_seen() -> None:
