@@ -51,6 +51,7 @@ _NAMED_SECRET = re.compile(
 )
 # As long as a secret key of AWS's, or longer as a session token, and no path or hash.
 _LOOKS_RANDOM = re.compile(r"(?<![\w/+=-])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[\w/+=-]{40,}", re.ASCII)
+_BAD_HEADER = re.compile(r"(Invalid header value ).*", re.DOTALL)  # http.client quotes a token
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _MOST_CHARACTERS = 100_000  # looked through; an answer of a stranger may have millions
 _NO_WORD = 12  # characters; a longer secret is masked also in the middle of a word
@@ -216,7 +217,8 @@ def without_keys(text: str) -> str:
 
     Nobody has told us the keys yet: a script may trace itself, or print what it was to give.
     """
-    return _LOOKS_RANDOM.sub(MASK, without_named_secrets(text))
+    text = _BAD_HEADER.sub(rf"\1{MASK}", without_named_secrets(text))
+    return _LOOKS_RANDOM.sub(MASK, text)
 
 
 def _without_urls(line: str) -> Iterator[str]:
