@@ -107,7 +107,8 @@ def session_of() -> Session:
     """
     from ..aws import BoundedSession
 
-    logging.getLogger("botocore.credentials").addFilter(_without_traceback)
+    for name in ("botocore.credentials", "botocore.tokens"):
+        logging.getLogger(name).addFilter(_without_traceback)
     _log_no_secrets()
     session: Session = BoundedSession()
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
@@ -136,7 +137,7 @@ def _log_no_secrets() -> None:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Filter botocore's log of credentials: leave out what is raised as well, and all tracebacks.
+    """Filter botocore's logs of credentials: leave out what is raised as well, and all tracebacks.
 
     It logs the traceback of each refresh that fails, also where it raises the same error.
     """

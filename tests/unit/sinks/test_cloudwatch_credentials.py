@@ -394,16 +394,26 @@ def test_the_loggers_of_botocore_show_no_session_token_at_any_level(
     assert "very-secret-token" not in caplog.text
 
 
-def test_a_sign_on_token_with_a_line_break_is_not_shown(
-    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    "token",
+    [
+        json.dumps({"accessToken": "very-secret\r\nX: 1", "expiresAt": "2120-01-01T00:00:00Z"}),
+        '{"accessToken": "very-secret',
+    ],
+)
+def test_a_damaged_sign_on_token_is_neither_shown_nor_a_traceback(
+    token: str,
+    make_sink: MakeSink,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    """http.client quotes the header it does not take."""
+    """http.client quotes the header it does not take; a file may be written only in part."""
     (tmp_path / "config").write_text(
         "[default]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Monitor\n"
         "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = eu-west-1\n"
     )
-    token = {"accessToken": "very-secret\r\nX: 1", "expiresAt": "2120-01-01T00:00:00Z"}
-    (tmp_path / f"{sha1(b'corp').hexdigest()}.json").write_text(json.dumps(token))
+    (tmp_path / f"{sha1(b'corp').hexdigest()}.json").write_text(token)
     monkeypatch.setattr("botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -414,3 +424,5 @@ def test_a_sign_on_token_with_a_line_break_is_not_shown(
 
     assert error is not None
     assert "very-secret" not in error
+    assert "very-secret" not in caplog.text
+    assert "Traceback" not in caplog.text
