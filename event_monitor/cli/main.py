@@ -27,6 +27,7 @@ from .events import show_events
 from .healthcheck import healthcheck
 from .history import history
 from .metrics import metrics
+from .options import HELP_FLAGS
 from .provision import provision
 from .run import run
 from .settings import show_settings
@@ -132,10 +133,7 @@ def _let_every_character_be_printed() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-_HELP_FLAGS = {"help_option_names": ["-h", "--help"]}  # of the commands, too
-
-
-@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=_HELP_FLAGS)
+@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=HELP_FLAGS)
 @click.version_option(__version__, prog_name="event-monitor", message="%(prog)s %(version)s")
 @click.option(
     *("-A", "--app"),
@@ -159,7 +157,7 @@ def main(ctx: click.Context, app: str | None, broker: str | None) -> None:
         remember_secrets(broker)
 
 
-@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=_HELP_FLAGS)
+@click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=HELP_FLAGS)
 def celery_command() -> None:
     """Do nothing: Celery's own command line has loaded the app."""
 

@@ -12,7 +12,16 @@ from ..settings import Option, did_you_mean, options
 from .celery_settings import parse_transport_options
 from .logs import FORMATS, LEVELS
 
-__all__ = ["Choice", "Command", "formats", "given_flags", "loglevel", "number_of", "watching"]
+__all__ = [
+    "HELP_FLAGS",
+    "Choice",
+    "Command",
+    "formats",
+    "given_flags",
+    "loglevel",
+    "number_of",
+    "watching",
+]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -26,6 +35,9 @@ _EXIT_CODES = {
     2: "a setting or flag is wrong",
     3: "the app, or something else that is needed, cannot be had",
 }
+
+
+HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(click.Command):
@@ -43,7 +55,7 @@ class Command(click.Command):
         exit_codes: Mapping[int, str] = MappingProxyType({}),
         **attributes: Any,
     ) -> None:
-        super().__init__(*args, **attributes)
+        super().__init__(*args, **{"context_settings": HELP_FLAGS, **attributes})
         self.examples = examples
         self.shown_settings = _SETTINGS if settings is None else frozenset(settings)
         self.exit_codes = {**_EXIT_CODES, **exit_codes}

@@ -57,7 +57,14 @@ def test_it_is_shown_again_and_again_until_ctrl_c() -> None:
     """With the code of the last verdict; for programs each is one line of JSON."""
     command = [sys.executable, "-m", "event_monitor", "status", "-b", "memory://"]
     command += ["--no-probe-workers", "--watch", "1", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+
+    def heed_interrupts() -> None:
+        """Undo what a shell does to what it starts in the background."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
