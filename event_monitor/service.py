@@ -31,7 +31,7 @@ from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
 from .snapshot import Snapshot
-from .state import State, TaskConsumer, takes_no_success
+from .state import State, TaskConsumer
 from .state.ended import WeighSuccess
 from .status.monitor_health import examine_sign
 
@@ -42,6 +42,9 @@ if TYPE_CHECKING:  # imported where they are asked for; the second needs an extr
 __all__ = ["Service"]
 
 log = logging.getLogger(__name__)
+
+# A second: enough for the first of each kind to be seen soon, and no more than 2 % of a core.
+_FAILURES_LOOKED_AT = 100
 
 
 class Service:
@@ -282,12 +285,13 @@ class Service:
         """
         history, consumers = self.history, tuple(task_consumers)
         weigh: WeighSuccess | None = None
+        failures_per_second: int | None = None
         if history is not None and consumers:
             consumers = (history.on_all_tasks, *consumers)
         elif history is not None:
             consumers, weigh = (history.on_tasks,), history.weigh
         if self._first_failures is not None:
-            weigh = weigh if consumers else takes_no_success
+            failures_per_second = None if consumers else _FAILURES_LOOKED_AT
             consumers = (*consumers, self._first_failures.on_tasks)
         if self._web is not None and consumers:  # it takes what is made for others
             consumers = (*consumers, self._web.on_tasks)
@@ -296,6 +300,7 @@ class Service:
             clock=self._clock,
             task_consumers=consumers,
             weigh=weigh,
+            failures_per_second=failures_per_second,
             route=route_of(self._app),
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .ended import WeighSuccess, takes_no_success
+from .ended import WeighSuccess
 from .exposure import Exposure
 from .failing_tasks import FailingTasks
 from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess", "takes_no_success"]
+__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess"]

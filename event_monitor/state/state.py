@@ -35,7 +35,7 @@ from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
 from .cells import Route
-from .ended import WeighSuccess, ended_task
+from .ended import Ending, WeighSuccess, ended_task, takes_no_success
 from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
@@ -65,8 +65,11 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
 
     ``task_consumers`` get the tasks that ended, and the runs that are retried, after the lock is
     released, in the thread that called ``observe``; of those that succeed all, or those that
-    ``weigh`` chooses. ``route`` tells to which queue the app sends tasks of a name: it is asked
-    once for each that comes from a worker of which it is not known that it reads one queue only.
+    ``weigh`` chooses. With ``failures_per_second`` they get tasks that failed only, and so many at
+    most: to make a value of each costs more than to count it.
+
+    ``route`` tells to which queue the app sends tasks of a name: it is asked once for each that
+    comes from a worker of which it is not known that it reads one queue only.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         task_consumers: Sequence[TaskConsumer] = (),
         route: Route | None = None,
         weigh: WeighSuccess | None = None,
+        failures_per_second: int | None = None,
     ) -> None:
         super().__init__()
         settings = settings or Settings()
@@ -87,8 +91,10 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             wall=clock.wall(),
             keep_ended=bool(self._task_consumers),
             route=route,
-            weigh=weigh,
+            weigh=weigh if failures_per_second is None else takes_no_success,
         )
+        self._failures_per_second = failures_per_second
+        self._failures_left = (0, 0)  # in which second, and of how many a value may be made
         self._wanted_details = frozenset(settings.history_details)
         self._listening = Listening(
             grace_seconds=settings.worker_grace_seconds, now=clock.monotonic()
@@ -121,11 +127,23 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                 delay = self._clock.wall() - last.timestamp
                 aggregator.window.event_delay.record(max(0.0, delay))
             ended = aggregator.tasks.take_ended()
+        if ended and self._failures_per_second is not None:
+            ended = self._some_failures(ended)
         if ended:
             wanted = self._wanted_details
             tasks = tuple(ended_task(ending, wanted=wanted) for ending in ended)
             for consume in self._task_consumers:
                 consume(tasks)
+
+    def _some_failures(self, ended: Sequence[Ending]) -> Sequence[Ending]:
+        """Return those that failed, as many as this second has left."""
+        second, left = self._failures_left
+        now = int(self._clock.monotonic())
+        if now != second:
+            left = self._failures_per_second or 0
+        failed = [ending for ending in ended if ending.event.type == "task-failed"][:left]
+        self._failures_left = now, left - len(failed)
+        return failed
 
     def refuse(self, error: InvalidEvent) -> None:
         """Count something that arrived and was no event; log the first of its kind in a window."""

@@ -249,3 +249,27 @@ def test_the_exception_is_what_it_is_counted_under(
         state.observe([task("failed", uuid, exception=raw(text), traceback=raw(traceback))])
     expected = ev.exception_type(task("failed", exception=raw(text), traceback=raw(traceback)))
     assert [one.exception for one in ended] == [expected] * 2
+
+
+def test_of_failures_alone_only_so_many_a_second_are_handed_over(clock: FakeClock) -> None:
+    """Whatever else ends is not; all is counted."""
+    state, ended = watched(clock, failures_per_second=3)
+
+    def end(what: str, first: int, last: int) -> None:
+        for number in range(first, last):
+            uuid = f"u{number}"
+            fails = {"exception": raw("ValueError(1)")} if what == "failed" else {}
+            state.observe(
+                [task("received", uuid), task("started", uuid), task(what, uuid, **fails)]
+            )
+
+    end("succeeded", 0, 5)
+    end("failed", 5, 7)
+    end("retried", 7, 9)
+    end("failed", 9, 14)
+    assert [task.id for task in ended] == ["u5", "u6", "u9"]
+    clock.advance(1)
+    end("failed", 14, 15)
+    assert [task.id for task in ended] == ["u5", "u6", "u9", "u14"]
+    counts = dict(state.freeze_while(state.expose).develop().window.tasks)["proj.add"]
+    assert (counts.succeeded, counts.failed, counts.retried) == (5, 8, 2)
