@@ -135,7 +135,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             for consume in self._task_consumers:
                 consume(tasks)
 
-    def _some_failures(self, ended: Sequence[Ending]) -> Sequence[Ending]:
+    def _some_failures(self, ended: Sequence[Ending]) -> list[Ending]:
         """Return those that failed, as many as this second has left."""
         second, left = self._failures_left
         now = int(self._clock.monotonic())

@@ -258,7 +258,7 @@ def test_of_failures_alone_only_so_many_a_second_are_handed_over(clock: FakeCloc
     def end(what: str, first: int, last: int) -> None:
         for number in range(first, last):
             uuid = f"u{number}"
-            fails = {"exception": raw("ValueError(1)")} if what == "failed" else {}
+            fails: Any = {"exception": raw("ValueError(1)")} if what == "failed" else {}
             state.observe(
                 [task("received", uuid), task("started", uuid), task(what, uuid, **fails)]
             )
