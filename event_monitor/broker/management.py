@@ -101,7 +101,7 @@ class Management:
         if answer.status not in statuses:
             raise ValueError(f"{self._base} answers with HTTP {answer.status}")
         try:
-            # Unlike Python's own it refuses NaN, and half a character, which no queue can have.
+            # Unlike Python's own it refuses NaN, and a lone surrogate, which no queue can have.
             document: object = msgspec.json.decode(answer.data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise ValueError(f"{self._base} does not answer with JSON") from None

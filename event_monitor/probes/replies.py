@@ -175,7 +175,7 @@ def _is_broadcast(queue: Mapping[str, object]) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    """Return whether it may be a name: half a character, which has no UTF-8, is in none."""
+    """Return whether it may be a name: a lone surrogate, which has no UTF-8, is in none."""
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
         return False
     return value == value.encode("utf-8", "replace").decode()

@@ -14,7 +14,17 @@ from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
 from .phrases import duration, number, workers_answer
 
-__all__ = ["FailureKind", "Level", "Problem", "Recent", "Report", "Verdict", "judge", "worst_first"]
+__all__ = [
+    "About",
+    "FailureKind",
+    "Level",
+    "Problem",
+    "Recent",
+    "Report",
+    "Verdict",
+    "judge",
+    "worst_first",
+]
 
 
 _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
@@ -79,13 +89,17 @@ class Report:
         return task, max(0.0, self.at - since)
 
 
+#: What a sentence is about; empty if nothing that has a name.
+About = Literal["", "queue", "worker", "name"]
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong, how bad it is, and the queue, worker or task name that it is about, if any."""
 
     level: Level
     sentence: str
-    about: Literal["", "queue", "worker", "name"] = ""
+    about: About = ""
     subject: str = ""
 
 

@@ -135,7 +135,7 @@ class Pages:
     ) -> Response:
         page = template.removesuffix(".html")
         text = self._templates.get_template(template).render(page=page, **values)
-        # A name may have half a character (a lone surrogate) in it.
+        # A name may have a lone surrogate in it.
         return HTMLResponse(text.encode("utf-8", "replace"), status, headers=headers)
 
     # -- each page's values ----------------------------------------------------------------------

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-__all__ = ["About", "Sentence", "sentence_of"]
+from ..status.report import About
 
-#: What a sentence is about; empty if nothing has a page of its own.
-About = Literal["", "queue", "worker", "name"]
+__all__ = ["Sentence", "sentence_of"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,15 @@ def raised(what: Run | FailureGroup) -> str:
     return f"{exception}: {message}"
 
 
+_TONES = {"succeeded": "ok", "retried": "warn", "revoked": "warn"}
+_TONES |= dict.fromkeys(("failed", "orphaned", "rejected"), "bad")
+
+
+def tone(state: str) -> str:
+    """Return the class of a run's state in the style sheet."""
+    return _TONES.get(state, "")
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "count": count,
     "duration": duration,
@@ -89,6 +98,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "raised": raised,
     "short": short,
     "size": size,
+    "tone": tone,
     "took": took,
 }
 

@@ -119,7 +119,7 @@ def test_statistics_of_the_wrong_kind_are_unknown(body: object) -> None:
 
 
 def test_only_names_are_taken_for_queues() -> None:
-    """The rest of the list still counts; half a character is in no name that a broker takes."""
+    """The rest of the list still counts; a lone surrogate is in no name that a broker takes."""
     body = [{"name": 3}, None, {"name": ""}, {"name": ["q"]}, {}, {"name": "q" * 5_000}]
 
     assert replied("active_queues", [*body, {"name": "q\ud800"}, {"name": "good"}]).queues == (

@@ -194,8 +194,8 @@ def test_a_hostile_name_is_text(api: Api, path: str, query: str) -> None:
         assert "<" not in attribute
 
 
-def test_half_a_character_in_a_name_is_no_end(api: Api) -> None:
-    """A lone surrogate can be in what came as JSON."""
+def test_a_lone_surrogate_in_a_name_is_no_end(api: Api) -> None:
+    """It can be in what came as JSON."""
     api.views(snapshot(survey=Survey(queues=(QueueDepth("a\ud800", ready=1),))))
     assert get(api.app, "/queues").status == 200
     assert get(api.app, "/").status == 200
