@@ -184,10 +184,11 @@ def _changes(incidents: Iterable[Incident], new: Iterable[FailureGroup]) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The first screen. ``past`` is None where no history can be read, and ``why`` says why."""
+    """The first screen below its verdict.
 
-    level: Level
-    problems: tuple[Problem, ...]
+    ``past`` is None where no history can be read; then ``why`` says why.
+    """
+
     past: LastHour | None
     why: str
     queues: list[QueueRow]
@@ -202,7 +203,6 @@ class Overview:
     @classmethod
     def of(cls, view: View, settings: Settings, *, past: LastHour | None, why: str) -> Overview:
         """Put it together."""
-        level, problems = problems_of(view, settings)
         queues = queue_rows(view.snapshot, settings)
         workers = [
             row
@@ -212,8 +212,6 @@ class Overview:
         bad = [row for row in workers if row.tone in ("bad", "warn")]
         shown = workers[: max(_MOST_WORKERS, min(len(bad), 3 * _MOST_WORKERS))]
         return cls(
-            level=level,
-            problems=problems,
             past=past,
             why=why,
             queues=queues[:_MOST_QUEUES],

@@ -207,6 +207,7 @@ class Pages:
         with self._past.reader() as reader:
             runs = reader.task(task_id)
             children = reader.children(task_id, limit=_SHOWN_RUNS)
+            family = reader.family(task_id, limit=_SHOWN_RUNS)
         running = next((task for task in view.live.running if task.id == task_id), None)
         if not runs and running is None:
             raise HTTPException(
@@ -229,6 +230,7 @@ class Pages:
             "parent": last.parent if last else None,
             "root": last.root if last else None,
             "children": children,
+            "descendants": [run for run in family if task_id not in (run.id, run.parent)],
         }
 
     def _queues(self, view: View, query: QueryParams) -> Values:

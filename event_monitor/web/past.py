@@ -21,11 +21,6 @@ class Past:
     def __init__(self, open_reader: Callable[[], Reader] | None) -> None:
         self._open_reader = open_reader
 
-    @property
-    def is_kept(self) -> bool:
-        """Return whether there is a history at all."""
-        return self._open_reader is not None
-
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """Yield what reads it. Raises ``UnavailableError`` while that cannot be had."""

@@ -94,6 +94,7 @@ def fill(api: Api, *, name: str = "shop.pay", queue: str = "pay", host: str = "c
             ended("u1", "retried", **of),
             failed._replace(exception=name, details=details),
             ended("u2", root="u1", parent="u1", retries=1, runtime=0.25, **of),
+            ended("u3", root="u1", parent="u2", retries=1, **of),
         ]
     )
     api.recorder.flush()
@@ -136,7 +137,11 @@ def test_lists_lead_to_what_is_behind_them(api: Api) -> None:
     assert "after 1 retry" in task
     assert "line 3, in pay" in task
     assert "(<b>,)" in task
-    assert "It called" in task
+    called, _, followed = task.partition("It called")[2].partition("And these followed")
+    assert "u2" in called
+    assert "u3" not in called
+    assert "u3" in followed
+    assert "u2" not in followed
     assert "Sentry" in task
     assert "Called by u1" in shown(api, "/task", "id=u2")
     assert "Running for 10m" in shown(api, "/task", "id=r1")
