@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from copy import copy
 from typing import Protocol
 
@@ -23,12 +23,12 @@ from ..broker.protocols import Channel, Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
+from .bulk import BulkReader
 from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["AmqpChannel", "AmqpSubscription"]
 
 _HEARTBEAT_SECONDS = SILENT_SECONDS / 2  # RabbitMQ sends one when it has been silent for half
-_READ_BYTES = 1 << 18
 _MOST_WAITING = 1_000_000  # messages; a bound for a queue that nobody reads while it still exists
 _CHANNEL_CLOSE = (20, 40)
 _QUEUE_DECLARE = (50, 10)
@@ -89,7 +89,7 @@ class AmqpSubscription:
     # Set by `open`.
     _channel: AmqpChannel
     _amqp: _PyAmqpConnection  # py-amqp's; to ask kombu's for it may connect again
-    _socket: socket.socket
+    _reader: BulkReader
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class AmqpSubscription:
         )
         self._queue = self._queue_like(queue)
         self._on_invalid = on_invalid
-        self._monotonic = clock.monotonic  # bound once: it is called for every read
+        self._clock = clock
         self._frames = Frames()
         self._bodies: list[bytes] = []
         self._received_at = self._sent_at = 0.0
@@ -127,8 +127,8 @@ class AmqpSubscription:
             self._consume(self.connection.default_channel)
         self._amqp = self.connection.connection
         transport = self._amqp.transport
-        self._socket = transport.sock
-        self._received_at = self._sent_at = self._monotonic()
+        self._reader = BulkReader(transport.sock, clock=self._clock)
+        self._received_at = self._sent_at = self._clock.monotonic()
         self._take(transport._read_buffer)  # noqa: SLF001  what it has read beyond its own needs
         transport._read_buffer = b""  # noqa: SLF001
 
@@ -144,18 +144,14 @@ class AmqpSubscription:
         if self._frames.ended is not None:
             raise self._frames.ended
         self._speak_when_due()
-        self._socket.settimeout(timeout_seconds)
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._receive(timeout_seconds)
         except TimeoutError:
-            data = None
-        if data is not None:
-            if not data:
-                raise ConnectionResetError("the server closed the connection")
-            self._received_at = self._monotonic()
+            if self._clock.monotonic() - self._received_at >= SILENT_SECONDS:
+                raise ConnectionResetError(f"nothing received for {SILENT_SECONDS:g} s") from None
+        else:
+            self._received_at = self._clock.monotonic()
             self._take(data)
-        elif self._monotonic() - self._received_at >= SILENT_SECONDS:
-            raise ConnectionResetError(f"nothing received for {SILENT_SECONDS:g} s")
         return self._handed_over()
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
@@ -195,6 +191,9 @@ class AmqpSubscription:
             callback=lambda _message: None,  # `_take` reads the messages, py-amqp none
         )
 
+    def _receive(self, timeout_seconds: float) -> bytes:
+        return bytes(memoryview(self._reader.buffer)[: self._reader.read(timeout_seconds)])
+
     def _take(self, data: bytes) -> None:
         for delivery in self._frames.feed(data):
             self._deliver(delivery)
@@ -220,26 +219,32 @@ class AmqpSubscription:
         How long the queue is may be asked on its own connection only, where it is exclusive; the
         answer comes among the deliveries. The question declares nothing: it is passive.
         """
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if now - self._sent_at < _HEARTBEAT_SECONDS / 2:
             return
         self._sent_at = now
-        self._socket.settimeout(CONNECT_SECONDS)
-        self._amqp.send_heartbeat()
-        is_passive = True
-        self._channel.send_method(
-            _QUEUE_DECLARE,
-            "BsbbbbbF",
-            (0, self._queue.name, is_passive, False, False, False, False, {}),
-        )
+        with self._writing():
+            self._amqp.send_heartbeat()
+            is_passive = True
+            self._channel.send_method(
+                _QUEUE_DECLARE,
+                "BsbbbbbF",
+                (0, self._queue.name, is_passive, False, False, False, False, {}),
+            )
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return self._reader.writing(CONNECT_SECONDS)
 
     def _close_channel(self) -> None:
         """Close the channel; the server's answer proves that it has read all we sent before."""
-        self._channel.send_method(_CHANNEL_CLOSE, "BsBB", (0, "", 0, 0))
-        deadline = self._monotonic() + CONNECT_SECONDS
-        self._socket.settimeout(CONNECT_SECONDS)
-        while not (self._frames.closed or self._frames.ended) and self._monotonic() < deadline:
-            data = self._socket.recv(_READ_BYTES)
-            if not data:
+        with self._writing():
+            self._channel.send_method(_CHANNEL_CLOSE, "BsBB", (0, "", 0, 0))
+        deadline = self._clock.monotonic() + CONNECT_SECONDS
+        while (
+            not (self._frames.closed or self._frames.ended) and self._clock.monotonic() < deadline
+        ):
+            try:
+                data = self._receive(CONNECT_SECONDS)
+            except ConnectionResetError:
                 return
             self._frames.feed(data)  # dropped: deliveries that nobody has counted come again

@@ -81,7 +81,8 @@ class DurableSubscription(AmqpSubscription):
         """Acknowledge, unless the token is of an earlier connection: its messages come again."""
         if token.session != self._session:
             return
-        self._channel.basic_ack(token.tag, multiple=True)
+        with self._writing():
+            self._channel.basic_ack(token.tag, multiple=True)
         self._acknowledged_tag = token.tag
         if last:
             self._close_channel()

@@ -18,12 +18,11 @@ from ..broker.connections import connect
 from ..broker.protocols import Connection, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
+from .bulk import BulkReader
 from .redis_messages import Messages
 from .subscription import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
 
 __all__ = ["RedisSubscription"]
-
-_READ_BYTES = 1 << 16
 
 
 class _RedisConnection(Protocol):
@@ -43,7 +42,7 @@ class RedisSubscription:
     is_full = False
 
     # Set by `open`.
-    _socket: socket.socket
+    _reader: BulkReader
     _messages: Messages
 
     def __init__(
@@ -66,9 +65,8 @@ class RedisSubscription:
         self.gone = (*self.connection.connection_errors, RedisError, hiredis.HiredisError, OSError)
         self._exchange = exchange
         self._on_invalid = on_invalid
-        self._monotonic = clock.monotonic  # bound once: it is called for every read
+        self._clock = clock
         self._redis: _RedisConnection | None = None
-        self._buffer = bytearray(_READ_BYTES)
         self._received_at = self._pinged_at = 0.0
 
     def open(self) -> None:
@@ -80,23 +78,22 @@ class RedisSubscription:
         self._redis = subscriber
         subscriber.connect()
         subscriber.send_command("PSUBSCRIBE", topic)
-        self._socket = subscriber._sock  # noqa: SLF001  redis-py has no other way to it
-        self._socket.settimeout(CONNECT_SECONDS)
+        reader = BulkReader(subscriber._sock, clock=self._clock)  # noqa: SLF001  the only way to it
+        self._reader = reader
         self._messages = Messages(topic.encode(), on_invalid=self._on_invalid)
-        while not self._messages.are_promised(self._buffer, self._receive()):
+        while not self._messages.are_promised(reader.buffer, reader.read(CONNECT_SECONDS)):
             pass
-        self._received_at = self._monotonic()
+        self._received_at = self._clock.monotonic()
 
     def read(self, timeout_seconds: float) -> Reading:
         """Return all messages that have arrived; none after ``timeout_seconds`` of silence."""
-        self._socket.settimeout(timeout_seconds)
         try:
-            received = self._receive()
+            received = self._reader.read(timeout_seconds)
         except TimeoutError:
             self._examine_silence()
             return Reading()
-        self._received_at = self._monotonic()
-        return Reading(self._messages.feed(self._buffer, received))
+        self._received_at = self._clock.monotonic()
+        return Reading(self._messages.feed(self._reader.buffer, received))
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Do nothing: Redis keeps no messages."""
@@ -108,20 +105,14 @@ class RedisSubscription:
                 self._redis.disconnect()
             self.connection.release()
 
-    def _receive(self) -> int:
-        """Fill the buffer; return how many bytes came."""
-        received = self._socket.recv_into(self._buffer)
-        if not received:
-            raise ConnectionResetError("the server closed the connection")
-        return received
-
     def _examine_silence(self) -> None:
         """Send a quiet server a PING; raise if one has not answered for too long."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         silent_seconds = now - self._received_at
         if silent_seconds >= SILENT_SECONDS:
             raise ConnectionResetError(f"no answer for {silent_seconds:.0f} s")
         quiet_seconds = now - max(self._received_at, self._pinged_at)
         if quiet_seconds >= QUIET_SECONDS and self._redis is not None:
             self._pinged_at = now
-            self._redis.send_command("PING", check_health=False)
+            with self._reader.writing(CONNECT_SECONDS):
+                self._redis.send_command("PING", check_health=False)

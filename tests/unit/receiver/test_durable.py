@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,6 +11,7 @@ from kombu import Connection, Exchange, Queue
 
 from event_monitor.receiver.amqp import AmqpChannel
 from event_monitor.receiver.amqp_frames import ServerClosedError
+from event_monitor.receiver.bulk import BulkReader
 from event_monitor.receiver.durable import DurableQueue, DurableSubscription
 from event_monitor.receiver.ledger import Ledger, digest_of
 
@@ -72,6 +74,7 @@ def test_a_subscription_is_full_until_something_is_acknowledged(durable: Durable
     one = subscription(durable)
     acks = SimpleNamespace(basic_ack=lambda *_arguments, **_options: None)
     one._channel = cast("AmqpChannel", acks)
+    one._reader = cast("BulkReader", SimpleNamespace(writing=nullcontext))
     for tag in range(1, 11):
         assert not one.is_full
         one._take(delivery(b"event %d" % tag, tag=tag))
