@@ -79,7 +79,7 @@ class TaskEvents(Runs):
         cell = self.cells.find(name, None, self.window, event.queue)
         (cell.counters or self.cells.open(cell, self.window)).sent += 1
         # Of the first of a name, events may have come that tell nothing of its task-sent.
-        is_expected = name in self._announced
+        is_expected = was_announced = name in self._announced
         if cell.name == name:  # else it is folded
             self._announced.add(name)
         was_overtaken = bool(self._overtaken) and self._overtaken.take(uuid)
@@ -90,6 +90,8 @@ class TaskEvents(Runs):
                 # A short task: its events overtook the producer's. The next one is a new run's.
                 if before is not None:
                     self._note(uuid, before.name, before.how, was_sent=True)
+                if was_announced:
+                    self.in_flight.waiting.note_taken(event.queue)
                 return
             is_expected = is_expected and before is None
             task = self._enter(uuid, name, None, event.queue)
@@ -100,6 +102,8 @@ class TaskEvents(Runs):
             is_expected = (event.retries or 0) > details.delivered_retries
             if sent_at in (details.sent_at, details.first_sent_at):
                 return  # this event has come before
+            if was_announced and not is_expected and details.first_sent_at is None:
+                self.in_flight.waiting.note_taken(event.queue)
             if task.name != name:
                 self._rename(task, name)
         details = task.detail()

@@ -36,7 +36,7 @@ class _Queue:
         self.waiting: dict[str, _Entry] = {}
         self.suspects: dict[str, _Entry] = {}
         self.heap: list[_Entry] = []
-        self.taken = 0  # expected tasks that came out of it
+        self.taken = 0  # tasks that came out of it, of names of which all are told
 
     def add(self, entry: _Entry) -> None:
         self.waiting[entry[2]] = entry
@@ -129,6 +129,13 @@ class WaitingTasks:
             entry = found.suspects.pop(uuid, None)
         if entry is not None and entry[3] < inf:
             found.taken += 1
+
+    def note_taken(self, queue: str | None) -> None:
+        """Note that a task came out of this queue before we heard that it was sent there."""
+        if queue is not None:
+            found = self._queues.get(queue) or self._open(queue)
+            if found is not None:
+                found.taken += 1
 
     def drop(self, queue: str, uuid: str) -> bool:
         """Forget the task, whatever became of it; return whether it was there."""

@@ -146,11 +146,16 @@ def test_what_is_forgotten_is_expected_all_the_same(state: State, clock: FakeClo
 def test_a_task_whose_events_overtook_its_task_sent_is_not_expected(
     overtaking: tuple[str, ...], sent_at: float, state: State
 ) -> None:
-    """Producers tell of a task after they have published it, by a clock of their own."""
+    """Producers tell of a task after they have published it, by a clock of their own.
+
+    It came out of its queue, all the same.
+    """
     state.observe([task("sent", "first", queue="q")])
     state.observe([task(what, at=1_000.0 + at) for at, what in enumerate(overtaking)])
-    state.observe([task("sent", at=sent_at, queue="q")])
-    assert expected(state) == []
+    for _ in range(2):  # it may come twice
+        state.observe([task("sent", at=sent_at, queue="q")])
+        assert expected(state) == []
+        assert state.expected(without=())["q"].taken == 1
 
 
 def test_a_task_sent_that_comes_very_late_is_still_known_for_that(state: State) -> None:
