@@ -26,6 +26,7 @@ from .demo import demo
 from .events import show_events
 from .healthcheck import healthcheck
 from .history import history
+from .init import init
 from .metrics import metrics
 from .options import HELP_FLAGS
 from .provision import provision
@@ -163,7 +164,7 @@ def celery_command() -> None:
 
 
 for _command in (
-    *(run, check, status, top, show_events, healthcheck, history, provision),
+    *(run, check, status, top, show_events, healthcheck, history, init, provision),
     *(metrics, cost, show_settings, demo),
 ):
     main.add_command(_command)

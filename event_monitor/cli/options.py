@@ -20,6 +20,7 @@ __all__ = [
     "given_flags",
     "loglevel",
     "number_of",
+    "setting_flags",
     "watching",
 ]
 
@@ -117,10 +118,16 @@ class Choice(_ChoiceOfText):
 
 def watching(command: Decorated) -> Decorated:
     """Add the options of a command that looks at a cluster: app, broker, and every setting."""
-    for option in reversed(options()):
-        command = _flag(option)(command)
+    command = setting_flags(command)
     for add in reversed(_CLUSTER):
         command = add(command)
+    return command
+
+
+def setting_flags(command: Decorated) -> Decorated:
+    """Add the flag of every setting."""
+    for option in reversed(options()):
+        command = _flag(option)(command)
     return command
 
 

@@ -1,4 +1,4 @@
-"""Output: prints what ``provision`` has made, or writes it to a folder."""
+"""Output: prints what ``provision`` and ``init`` have made, or writes it to a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from ..errors import SettingsError
 from ..text import printable
 from .output_folder import carry_out, plan_files
 
-__all__ = ["print_files", "write_files"]
+__all__ = ["print_files", "print_headed", "write_files"]
 
 
-def write_files(files: Mapping[str, str], folder: Path, *, force: bool) -> None:
-    """Write the files, and list them; nothing if one would replace what others have made."""
+def write_files(
+    files: Mapping[str, str], folder: Path, *, force: bool, command: str = "provision"
+) -> None:
+    """Write the files, and list them; nothing if one would replace what others have made.
+
+    ``command`` is the one that has made them.
+    """
     _check_anything(files)
     planned = plan_files(files, folder)
     others = [str(file.path) for file in planned if file.verb == "not ours"]
@@ -23,7 +28,7 @@ def write_files(files: Mapping[str, str], folder: Path, *, force: bool) -> None:
         click.echo(printable(str(file)))
     if others and not force:
         raise SettingsError(
-            f"nothing was written, since `event-monitor provision` has not made "
+            f"nothing was written, since `event-monitor {command}` has not made "
             f"{', '.join(others)}: choose another --out, or overwrite with --force."
         )
     carry_out(planned, folder)
@@ -42,6 +47,13 @@ def print_files(files: Mapping[str, str]) -> None:
         )
     _check_anything(files)
     click.echo("\n".join([*shared, files[pieces[0]]]), nl=False)
+
+
+def print_headed(files: Mapping[str, str]) -> None:
+    """Print the files, each after a line with its name if there are several."""
+    for name, text in files.items():
+        heading = f"# ==> {name}\n" if len(files) > 1 else ""
+        click.echo(f"{heading}{text}", nl=len(files) > 1)
 
 
 def _check_anything(files: Mapping[str, str]) -> None:

@@ -1,13 +1,15 @@
 """Output folder: writes generated files, over nothing that somebody else has made.
 
 A file of Terraform has a mark in its first line. JSON takes no comments: a manifest in the folder
-has the digests of what was written, so one that was changed by hand is not ours any more.
+has the digests of what was written, so one that was changed by hand is not ours any more. A file
+of secrets (``.env``) is closed to other users, and left alone once it is there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,8 @@ MARK_LINE = "# Made by `event-monitor provision`; changes by hand are lost when 
 MANIFEST = ".event-monitor.json"
 _MAX_READ_BYTES = 10_000_000  # nothing of ours is as large
 
-Verb = Literal["create", "replace", "unchanged", "not ours"]
+Verb = Literal["create", "replace", "unchanged", "kept", "not ours"]
+_LEFT_ALONE = frozenset({"unchanged", "kept"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +66,8 @@ def carry_out(planned: tuple[PlannedFile, ...], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         digests = _digests(folder)
         for file in planned:
-            if file.verb != "unchanged":
-                file.path.write_text(file.text, encoding="utf-8", newline="")
+            if file.verb not in _LEFT_ALONE:
+                _write(file.path, file.text)
             if file.path.suffix == ".json":
                 digests[file.path.name] = _digest(file.text.encode())
         if digests:
@@ -74,9 +77,18 @@ def carry_out(planned: tuple[PlannedFile, ...], folder: Path) -> None:
         raise _refused(folder, error) from error
 
 
+def _write(path: Path, text: str) -> None:
+    mode = 0o600 if path.suffix == ".env" else 0o666  # less what the umask takes
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
 def _verb(path: Path, wanted: bytes, digest: str) -> Verb:
     if not path.is_symlink() and not path.exists():
         return "create"
+    if path.suffix == ".env":
+        return "kept"
     if not path.is_file():
         return "not ours"
     with path.open("rb") as file:

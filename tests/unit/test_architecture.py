@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dump": GROUND | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
     "demo": GROUND | {"broker", "distribution"},
     "live": GROUND | {"history", "pool", "settings", "snapshot", "status", "survey", "web"},
+    "platforms": {"errors", "provision", "settings", "text"},
     "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
     "status": GROUND
     | {
@@ -99,7 +100,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "dump", "history", "live", "liveness", "metrics"}
     | {"moments"}
-    | {"probes", "process", "provision", "schedules", "service"}
+    | {"platforms", "probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
     | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},

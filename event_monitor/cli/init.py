@@ -1,0 +1,159 @@
+"""Command: ``event-monitor init``, the files that a platform needs. Asks nobody, imports no app."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import SettingsError
+from ..settings import Settings
+from ..text import printable
+from .logs import log_to_stderr
+from .options import Choice, Command, given_flags, loglevel, setting_flags
+from .output import print_headed, write_files
+
+if TYPE_CHECKING:
+    from ..platforms.monitor import Monitor, PlatformFiles
+
+__all__ = ["init"]
+
+_PLATFORMS = ("django", "docker", "kubernetes", "systemd", "ecs")
+#: Flags that only one platform has a use for.
+_KUBERNETES_ONLY = ("image", "role", "persistent")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "event-monitor init django --namespace Shop >> shop/settings.py",
+        "event-monitor init docker -A proj --out .",
+        "event-monitor init kubernetes -A proj --image shop:1.2 --persistent -o deploy",
+        "event-monitor init systemd -A proj --history -o deploy",
+        "event-monitor init ecs -A proj -o infra",
+    ),
+    settings=("namespace", "dimensions", "interval", "region", "state_dir", "http", "history"),
+)
+@click.argument("platform", type=Choice(_PLATFORMS))
+@click.option(
+    *("-A", "--app"),
+    metavar="MODULE",
+    allow_from_autoenv=False,
+    help="The Celery app, as in celery -A; it is not imported. Without one the monitor knows the "
+    "broker only.  [env: EVENT_MONITOR_APP, CELERY_APP]",
+)
+@click.option(
+    *("-o", "--out"),
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write files there instead of printing; lists them.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files of --out, but no secrets.")
+@click.option(
+    "--image", metavar="NAME", help="Kubernetes: the image.  [default: event-monitor:1]"
+)
+@click.option("--role", metavar="ARN", help="Kubernetes: the role of its service account (IRSA).")
+@click.option(
+    "--persistent", is_flag=True, help="Kubernetes: keep the state on a volume, not with the pod."
+)
+@setting_flags
+@loglevel("WARNING")
+@click.pass_context
+def init(
+    ctx: click.Context,
+    /,
+    *,
+    platform: str,
+    app: str | None,
+    out: Path | None,
+    force: bool,
+    image: str | None,
+    role: str | None,
+    persistent: bool,
+    **values: Any,
+) -> None:
+    """Write what a platform needs to run the monitor, and only that.
+
+    PLATFORM is django (lines for settings.py), docker (Dockerfile and compose.yaml), kubernetes
+    (manifests), systemd (a unit) or ecs (as `provision ecs` in Terraform). The settings of flags
+    and variables are written into the files. What may hold a password is not: you fill in
+    event-monitor.env, which only you can read and which is never overwritten. Files that are there
+    already, and are different, are refused.
+    """
+    log_to_stderr(values["loglevel"], values["log_format"])
+    given = {"image": image, "role": role, "persistent": persistent}
+    if platform != "kubernetes":
+        for name in _KUBERNETES_ONLY:
+            if given[name]:
+                raise SettingsError(f"--{name} is for kubernetes, not for {platform}.")
+    if force and out is None:
+        raise SettingsError("--force is for --out DIR.")
+    made = _made(
+        platform,
+        _monitor(_app_of(ctx, app), Settings.load(flags=given_flags(values)), out),
+        {name: value for name, value in given.items() if value},
+    )
+    if out is None:
+        print_headed(made.files)
+    else:
+        write_files(made.files, out, force=force, command="init")
+    for note in made.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+
+
+def _app_of(ctx: click.Context, app: str | None) -> str:
+    """Return the app's name; ``celery -A`` hands over the app itself, which does not tell it."""
+    if app is None and isinstance(ctx.obj, dict):
+        app = ctx.obj["app"]
+    elif app is None and ctx.obj is not None:
+        raise SettingsError("say -A MODULE once more, after init: the files name the app.")
+    return app or ""
+
+
+def _monitor(app: str, settings: Settings, out: Path | None) -> Monitor:
+    from ..platforms.monitor import Monitor, require_app
+
+    if app:
+        require_app(app)
+    return Monitor(app=app, settings=settings, project=Path.cwd(), out=out or Path.cwd())
+
+
+def _made(platform: str, monitor: Monitor, choices: Mapping[str, Any]) -> PlatformFiles:
+    if platform == "ecs":
+        return _ecs(monitor)
+    if platform == "django":
+        from ..platforms.django import django_files
+
+        return django_files(monitor)
+    if platform == "docker":
+        from ..platforms.docker import docker_files
+
+        return docker_files(monitor)
+    if platform == "kubernetes":
+        from ..platforms.kubernetes import kubernetes_files
+
+        return kubernetes_files(monitor, **choices)
+    from ..platforms.systemd import systemd_files
+
+    return systemd_files(monitor, program=_program())
+
+
+def _ecs(monitor: Monitor) -> PlatformFiles:
+    """Return what `provision ecs` writes."""
+    from ..platforms.monitor import PlatformFiles
+    from ..provision.options import ProvisionOptions
+    from ..provision.stack import build_stack
+    from .provision import files_of
+
+    stack = build_stack(("ecs",), monitor.settings, ProvisionOptions(app=monitor.app))
+    more = "`event-monitor provision ecs --help` has other formats, and more to choose."
+    return PlatformFiles(files_of(stack, "terraform"), (*stack.notes, more))
+
+
+def _program() -> tuple[str, ...]:
+    """Return this installation's ``event-monitor`` by its whole path."""
+    script = Path(sys.executable).with_name("event-monitor")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "event_monitor")

@@ -1,0 +1,1 @@
+"""Platforms: the files that run the monitor under Django, Docker, Kubernetes and systemd. Pure."""

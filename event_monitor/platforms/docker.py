@@ -1,0 +1,131 @@
+"""Docker: an image of the app with the monitor, and a Compose file that runs it.
+
+Looks into the project's folder for what pip can install; writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ..provision.inputs import USER
+from ..provision.task_definition import HEALTH_CHECK as ECS_CHECK
+from .container import (
+    container_notes,
+    exec_form,
+    quoted,
+    require_mountable,
+    stop_seconds,
+    yaml_map,
+)
+from .monitor import (
+    HEALTH_CHECK,
+    RUN,
+    SECRETS_FILE,
+    Monitor,
+    PlatformFiles,
+    secrets_file,
+    template,
+    with_state,
+)
+
+__all__ = ["docker_files"]
+
+_BUILD_SYSTEM = re.compile(r"^\[build-system\]", re.MULTILINE)
+_MOST_CHARACTERS = 1_000_000  # of a pyproject.toml
+#: What belongs into no image, where the project has no list of its own.
+_IGNORED = (".git", "**/*.env", "**/.env*", "**/.venv", "**/__pycache__", "**/*.sqlite3")
+
+
+def docker_files(monitor: Monitor) -> PlatformFiles:
+    """Return Dockerfile, compose.yaml and the file of secrets.
+
+    Raises ``SettingsError`` for settings that a container cannot have.
+    """
+    monitor = replace(monitor, settings=with_state(monitor.settings))
+    require_mountable(monitor.settings)
+    install, notes = _install(monitor)
+    variables = dict(monitor.variables)
+    app = variables.pop("EVENT_MONITOR_APP", "")
+    files = {
+        "Dockerfile": template(
+            "Dockerfile",
+            title=f"The app {app} with its monitor." if app else "The monitor.",
+            python=f"{sys.version_info.major}.{sys.version_info.minor}",
+            install=install,
+            make_state=exec_form(
+                ("install", "-d", "-o", f"{USER}", "-g", f"{USER}", monitor.settings.state_dir)
+            ),
+            user=USER,
+            environment=f"ENV EVENT_MONITOR_APP={app}\n" if app else "",
+            interval=ECS_CHECK["interval"],
+            timeout=ECS_CHECK["timeout"],
+            start=ECS_CHECK["startPeriod"],
+            retries=ECS_CHECK["retries"],
+            health_check=exec_form(HEALTH_CHECK),
+            run=exec_form(RUN),
+        ),
+        "compose.yaml": _compose(monitor, variables),
+        SECRETS_FILE: secrets_file(monitor),
+    }
+    if app and not (monitor.project / ".dockerignore").exists():
+        files["Dockerfile.dockerignore"] = "\n".join(_IGNORED) + "\n"
+    return PlatformFiles(
+        files,
+        (
+            *notes,
+            *container_notes(monitor),
+            f"fill in {SECRETS_FILE}, then: docker compose up --build -d",
+        ),
+    )
+
+
+def _compose(monitor: Monitor, variables: dict[str, str]) -> str:
+    out = monitor.out.absolute()
+    context = Path(os.path.relpath(monitor.project.absolute(), out)) if monitor.app else Path()
+    dockerfile = os.path.relpath(out / "Dockerfile", out / context)
+    port = monitor.port
+    return template(
+        "compose.yaml",
+        context=_path(str(context)),
+        dockerfile=_path(dockerfile),
+        variables=yaml_map(variables, indent=6),
+        state_dir=_path(monitor.settings.state_dir),
+        ports="" if port is None else f'    ports:\n      - "127.0.0.1:{port}:{port}"\n',
+        stop=stop_seconds(monitor.settings),
+    )
+
+
+def _path(path: str) -> str:
+    return quoted(path.replace("$", "$$"))
+
+
+def _install(monitor: Monitor) -> tuple[str, tuple[str, ...]]:
+    """Return the lines that install app and monitor, and what is left to do."""
+    ours = "celery-event-monitor[web]" if monitor.settings.http else "celery-event-monitor"
+    if not monitor.app:
+        return _pip(ours), ()
+    if (monitor.project / "requirements.txt").is_file():
+        return f"COPY requirements.txt ./\n{_pip('-r', 'requirements.txt', ours)}\nCOPY . .", ()
+    if _is_built(monitor.project / "pyproject.toml"):
+        return f"COPY . .\n{_pip('.', ours)}", ()
+    return (
+        f"{_pip(ours)}\nCOPY . .",
+        ("there is no requirements.txt here: add what the app needs to the line with pip.",),
+    )
+
+
+def _pip(*wanted: str) -> str:
+    return f"RUN {exec_form(('pip', 'install', '--no-cache-dir', *wanted))}"
+
+
+def _is_built(path: Path) -> bool:
+    """Return whether pip can install the project by its pyproject.toml."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return bool(_BUILD_SYSTEM.search(file.read(_MOST_CHARACTERS)))
+    except OSError:
+        return False

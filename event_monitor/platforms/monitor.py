@@ -1,0 +1,159 @@
+"""Monitor: what is to be run, and its settings as variables. Pure.
+
+What may hold a password is named here, and never written: the reader fills it in.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from string import Template
+
+from ..errors import SettingsError
+from ..provision.task_definition import environment
+from ..settings import Settings
+from ..text import printable
+
+__all__ = [
+    "HEALTH_CHECK",
+    "RUN",
+    "SECRETS_FILE",
+    "STATE_DIR",
+    "Monitor",
+    "PlatformFiles",
+    "require_app",
+    "require_printable",
+    "secrets_file",
+    "template",
+    "with_state",
+]
+
+RUN = ("event-monitor", "run")
+HEALTH_CHECK = ("event-monitor", "healthcheck", "--monitor")
+SECRETS_FILE = "event-monitor.env"
+STATE_DIR = "/var/lib/event-monitor"
+
+_PART = r"[^\W\d]\w*"
+_APP = re.compile(rf"{_PART}(\.{_PART})*(:{_PART}(\.{_PART})*)?")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_BROKER, _MANAGEMENT_URL = "EVENT_MONITOR_BROKER", "EVENT_MONITOR_MANAGEMENT_URL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """The monitor of one broker.
+
+    ``app`` is as in ``celery -A``; empty where only a broker is known. ``project`` is the folder in
+    which it can be imported, and ``out`` the one that the files are for.
+    """
+
+    app: str = ""
+    settings: Settings = field(default_factory=Settings)
+    project: Path = Path()
+    out: Path = Path()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return name → value of the variables that configure it, without secrets.
+
+        Raises ``SettingsError`` where one cannot be written on a line of its own.
+        """
+        named = {"EVENT_MONITOR_APP": self.app, **environment(self.settings)}
+        found = {**named, "AWS_REGION": self.settings.region}
+        for name, value in found.items():
+            require_printable(name, value)
+        return {name: value for name, value in found.items() if value}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the variables that the reader fills in.
+
+        Raises ``SettingsError`` where no variable can have the name that ``http_auth`` gives it.
+        """
+        scheme, _, variable = self.settings.http_auth.partition(":env:")
+        needs_password = scheme in ("basic", "bearer") and bool(variable)
+        if needs_password and not _VARIABLE.fullmatch(variable):
+            raise SettingsError(
+                f"http_auth reads the variable {printable(variable)!r}; use letters, digits and _."
+            )
+        return (
+            _BROKER,
+            *([_MANAGEMENT_URL] if self.settings.management_url else []),
+            *([variable] if needs_password else []),
+        )
+
+    @property
+    def port(self) -> int | None:
+        """Return the port at which other machines can reach its page; None if they cannot."""
+        host, _, port = self.settings.http.rpartition(":")
+        is_loopback = host == "localhost" or host.startswith("127.") or host == "[::1]"
+        return None if not port or is_loopback else int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformFiles:
+    """File name → text, and a sentence for each thing that is left to do."""
+
+    files: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def require_app(name: str) -> None:
+    """Raise ``SettingsError`` if no app can have that name; it is not imported."""
+    if not _APP.fullmatch(name):
+        raise SettingsError(
+            f"-A is {printable(name)!r}; it must be the name of a module, such as proj, "
+            "proj.celery or proj:app."
+        )
+
+
+def require_printable(name: str, value: str) -> None:
+    """Raise ``SettingsError`` if a value would break a line, or the encoding of a file."""
+    if not value.isprintable():
+        raise SettingsError(
+            f"{name} is {printable(value)!r}; what is written to a file must be printable."
+        )
+
+
+def with_state(settings: Settings, *, state_dir: str = STATE_DIR) -> Settings:
+    """Return the settings with a ``state_dir``, the only place that may be written to.
+
+    Raises ``SettingsError`` where the settings name another one.
+    """
+    chosen = replace(settings, state_dir=settings.state_dir or state_dir)
+    place = PurePosixPath(chosen.state_dir)
+    if not place.is_absolute() or ".." in place.parts or len(place.parts) < 3:
+        raise SettingsError(
+            f"state_dir is {printable(chosen.state_dir)!r}; it must be a whole path such as "
+            f"{STATE_DIR}."
+        )
+    if chosen.emf_file and place not in PurePosixPath(chosen.emf_file).parents:
+        raise SettingsError(
+            f"emf_file is {printable(chosen.emf_file)!r}; it must be in {place}, since nothing "
+            "else can be written to."
+        )
+    return chosen
+
+
+def secrets_file(monitor: Monitor) -> str:
+    """Return the text of the file that the reader writes the secrets into."""
+    lines = []
+    for name in monitor.secrets:
+        if name == _BROKER:
+            own = "; empty takes the app's own" if monitor.app else ""
+            lines += [f"# The broker, such as redis://:password@host:6379/0{own}."]
+            lines += ["# What is special in a password is percent-encoded."]
+        elif name == _MANAGEMENT_URL:
+            lines += ["# RabbitMQ's management API, such as http://user:password@host:15672."]
+        else:
+            lines += ["# Who may see the page: user:password, or a token."]
+        lines += [f"{name}="]
+    return template("event-monitor.env", secrets="\n".join(lines))
+
+
+def template(name: str, **values: object) -> str:
+    """Return the text of that template with these values in it."""
+    text = files(__package__).joinpath("templates", f"{name}.template").read_text("utf-8")
+    return Template(text).substitute(values)

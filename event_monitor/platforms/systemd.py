@@ -1,0 +1,100 @@
+"""systemd: a unit that runs the monitor where the app is installed already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from ..errors import SettingsError
+from ..text import printable
+from .container import stop_seconds
+from .monitor import SECRETS_FILE, Monitor, PlatformFiles, secrets_file, template, with_state
+
+__all__ = ["UNIT", "systemd_files"]
+
+UNIT = "event-monitor.service"
+
+_STATE = PurePosixPath("/var/lib")  # where systemd makes a StateDirectory
+_HOMES = tuple(map(PurePosixPath, ("/home", "/root", "/run/user")))
+
+
+def systemd_files(monitor: Monitor, *, program: tuple[str, ...]) -> PlatformFiles:
+    """Return the unit, and the file of secrets.
+
+    ``program`` is the command ``event-monitor`` by its whole path. Raises ``SettingsError`` for a
+    path that a unit cannot hold.
+    """
+    settings = with_state(monitor.settings)
+    monitor = replace(monitor, settings=settings)
+    state = PurePosixPath(settings.state_dir)
+    if _STATE not in state.parents or " " in settings.state_dir:
+        raise SettingsError(
+            f"state_dir is {printable(settings.state_dir)!r}; systemd makes it in {_STATE}, without "
+            "spaces in its name."
+        )
+    project = str(monitor.project.absolute())
+    at_home = [path for path in (program[0], project) if _is_at_home(path)]
+    unit = template(
+        UNIT,
+        of_app=f" of {monitor.app}" if monitor.app else "",
+        run=" ".join(map(_argument, (*program, "run"))),
+        stop=stop_seconds(settings),
+        directory=f"WorkingDirectory={_path(project)}\n" if monitor.app else "",
+        variables="\n".join(_environment(monitor.variables)),
+        identity=_identity(settings.state_group),
+        state=_path(str(state.relative_to(_STATE))),
+        protect_home="read-only" if at_home else "yes",
+    )
+    return PlatformFiles(
+        {UNIT: unit, SECRETS_FILE: secrets_file(monitor)},
+        (
+            *(f"the unit's user has to be able to read {path}." for path in at_home),
+            *_group_notes(settings.state_group),
+            f"fill in {SECRETS_FILE}, then, as root: install -m 600 {SECRETS_FILE} /etc/ && "
+            f"install -m 644 {UNIT} /etc/systemd/system/ && systemctl daemon-reload && "
+            "systemctl enable --now event-monitor",
+        ),
+    )
+
+
+def _is_at_home(path: str) -> bool:
+    return any(home in PurePosixPath(path).parents for home in _HOMES)
+
+
+def _identity(group: str) -> str:
+    """Return whom it runs as: a user made for it, unless others of a group read its state.
+
+    systemd keeps the state of a user that it makes where nobody else can get at it.
+    """
+    if not group:
+        return "DynamicUser=yes"
+    return f"User=event-monitor\nSupplementaryGroups={_path(group)}"
+
+
+def _group_notes(group: str) -> tuple[str, ...]:
+    if not group:
+        return ()
+    return ("make its user first: useradd --system --user-group event-monitor",)
+
+
+def _environment(variables: Mapping[str, str]) -> list[str]:
+    return [f"Environment={_word(f'{name}={value}')}" for name, value in variables.items()]
+
+
+def _word(text: str) -> str:
+    """Return text as one word of a unit, in which % begins a specifier."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def _argument(text: str) -> str:
+    return f'"{_path(text)}"' if " " in text else _path(text)
+
+
+def _path(path: str) -> str:
+    if not path.isprintable() or path != path.strip() or set(path) & set("\"'\\$;"):
+        raise SettingsError(
+            f"{printable(path)!r} cannot stand in a unit: use a path without quotes, \\, $ and ;."
+        )
+    return path.replace("%", "%%")
