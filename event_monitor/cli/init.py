@@ -29,7 +29,7 @@ _KUBERNETES_ONLY = ("image", "role", "persistent")
 @click.command(
     cls=Command,
     examples=(
-        "event-monitor init django --namespace Shop >> shop/settings.py",
+        "event-monitor init django --namespace Shop",
         "event-monitor init docker -A proj --out .",
         "event-monitor init kubernetes -A proj --image shop:1.2 --persistent -o deploy",
         "event-monitor init systemd -A proj --history -o deploy",
@@ -52,9 +52,7 @@ _KUBERNETES_ONLY = ("image", "role", "persistent")
     help="Write files there instead of printing; lists them.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files of --out, but no secrets.")
-@click.option(
-    "--image", metavar="NAME", help="Kubernetes: the image.  [default: event-monitor:1]"
-)
+@click.option("--image", metavar="NAME", help="Kubernetes: the image.  [default: event-monitor:1]")
 @click.option("--role", metavar="ARN", help="Kubernetes: the role of its service account (IRSA).")
 @click.option(
     "--persistent", is_flag=True, help="Kubernetes: keep the state on a volume, not with the pod."

@@ -11,7 +11,14 @@ from ..settings import Settings
 from ..text import printable
 from .monitor import Monitor
 
-__all__ = ["container_notes", "exec_form", "quoted", "require_mountable", "stop_seconds", "yaml_map"]
+__all__ = [
+    "container_notes",
+    "exec_form",
+    "quoted",
+    "require_mountable",
+    "stop_seconds",
+    "yaml_map",
+]
 
 _STOP_MARGIN_SECONDS = 10  # to disconnect and to exit, after the drain
 

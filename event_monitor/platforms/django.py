@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..provision.task_definition import environment
 from ..settings import Settings, options
 from ..settings.parsers import text_of
 from .monitor import Monitor, PlatformFiles, require_printable, template
@@ -13,8 +14,12 @@ _ALWAYS = frozenset({"namespace"})  # so that there is one to change
 
 
 def django_files(monitor: Monitor) -> PlatformFiles:
-    """Return a module of settings for a project whose Celery app has the namespace CELERY."""
+    """Return a module of settings for a project whose Celery app has the namespace CELERY.
+
+    Raises ``SettingsError`` for what cannot be written down.
+    """
     settings = monitor.settings
+    environment(settings)
     lines = [
         f'    "{option.name}": {_literal(option.name, getattr(settings, option.name))},'
         for option in options()
@@ -23,7 +28,11 @@ def django_files(monitor: Monitor) -> PlatformFiles:
     ]
     app = monitor.app or "proj"
     return PlatformFiles(
-        {"event_monitor_settings.py": template("event_monitor_settings.py", settings="\n".join(lines))},
+        {
+            "event_monitor_settings.py": template(
+                "event_monitor_settings.py", settings="\n".join(lines)
+            )
+        },
         (
             "put the lines into settings.py; in celery.py stands "
             'app.config_from_object("django.conf:settings", namespace="CELERY").',

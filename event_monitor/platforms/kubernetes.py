@@ -39,8 +39,11 @@ def kubernetes_files(
     ``role`` is the ARN of the role that its service account takes (IRSA). ``persistent`` keeps the
     state on a volume that outlives the pod. Raises ``SettingsError`` for what no pod can have.
     """
-    monitor = replace(monitor, settings=with_state(monitor.settings))
-    require_mountable(monitor.settings)
+    settings = with_state(monitor.settings)
+    require_mountable(settings)
+    mount = settings.state_dir
+    # Kubernetes gives a volume to root, and lets all of its group write: a folder in it is ours.
+    monitor = replace(monitor, settings=replace(settings, state_dir=f"{mount}/state"))
     _require(_IMAGE, "--image", image, such_as="registry.example.com/proj:1.2")
     if role:
         _require(_ROLE, "--role", role, such_as="arn:aws:iam::123456789012:role/monitor")
@@ -61,7 +64,7 @@ def kubernetes_files(
         timeout=ECS_CHECK["timeout"],
         start=ECS_CHECK["startPeriod"],
         retries=ECS_CHECK["retries"],
-        state_dir=quoted(monitor.settings.state_dir),
+        mount=quoted(mount),
         state=_volume(megabytes, persistent=persistent),
     )
     return PlatformFiles(

@@ -14,6 +14,7 @@ from string import Template
 from ..errors import SettingsError
 from ..provision.task_definition import environment
 from ..settings import Settings
+from ..settings.web import address_of, is_loopback
 from ..text import printable
 
 __all__ = [
@@ -87,9 +88,10 @@ class Monitor:
     @property
     def port(self) -> int | None:
         """Return the port at which other machines can reach its page; None if they cannot."""
-        host, _, port = self.settings.http.rpartition(":")
-        is_loopback = host == "localhost" or host.startswith("127.") or host == "[::1]"
-        return None if not port or is_loopback else int(port)
+        if not self.settings.http:
+            return None
+        address = address_of(self.settings.http)
+        return None if is_loopback(address.host) else address.port
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ def systemd_files(monitor: Monitor, *, program: tuple[str, ...]) -> PlatformFile
     state = PurePosixPath(settings.state_dir)
     if _STATE not in state.parents or " " in settings.state_dir:
         raise SettingsError(
-            f"state_dir is {printable(settings.state_dir)!r}; systemd makes it in {_STATE}, without "
-            "spaces in its name."
+            f"state_dir is {printable(settings.state_dir)!r}; systemd makes it in {_STATE}, "
+            "without spaces in its name."
         )
     project = str(monitor.project.absolute())
     at_home = [path for path in (program[0], project) if _is_at_home(path)]

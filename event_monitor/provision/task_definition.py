@@ -123,7 +123,7 @@ def environment(settings: Settings) -> dict[str, str]:
     scheme, _, where = settings.http_auth.partition(":")
     if scheme in ("basic", "bearer") and not where.startswith(("/", "env:")):
         raise SettingsError(
-            "http_auth is not shown, as it may hold a password: for a container it must name a "
+            "http_auth is not shown, as it may hold a password: to be written down it must name a "
             f"file by its whole path, or a variable, as in {scheme}:env:NAME."
         )
     variables: dict[str, str] = {}

@@ -25,6 +25,7 @@ __all__ = [
     "address_of",
     "check_web",
     "credentials_of",
+    "is_loopback",
     "networks_of",
 ]
 
@@ -76,7 +77,7 @@ def address_of(text: str) -> Address:
 ADDRESS = Parser("HOST:PORT", "HOST:PORT, such as 127.0.0.1:9808", _address)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach what listens there."""
     try:
         return ip_address(host).is_loopback
@@ -175,7 +176,7 @@ def check_web(settings: _Settings) -> None:
     if not settings.http:
         return
     host = address_of(settings.http).host
-    if not settings.http_auth and settings.http_page and not _is_loopback(host):
+    if not settings.http_auth and settings.http_page and not is_loopback(host):
         raise SettingsError(
             f"http is {settings.http!r}, which other machines can reach, and http_auth is not set: "
             "set it, or http_page = false for /metrics and /health only, or http_auth = none if "

@@ -21,7 +21,7 @@ from event_monitor.settings import options
 from .terminal import complaint, namespace_of, typed
 
 COMMANDS = [
-    *("run", "check", "status", "top", "events", "healthcheck", "history", "provision"),
+    *("run", "check", "status", "top", "events", "healthcheck", "history", "init", "provision"),
     *("metrics", "cost", "settings", "demo"),
 ]
 
