@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from socket import gaierror
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -11,12 +12,15 @@ import urllib3
 
 from ..exchange import Exchange
 from ..pool import bounded_pool
+from ..text import one_line
+from .protocols import Connection
 
-__all__ = ["Management"]
+__all__ = ["Management", "why_unusable"]
 
 _PAGE = 500  # queues; the most the API takes
 _MOST_PAGES = 20
 _REFUSED = (401, 403)
+_NOT_FOUND = 404
 
 
 class Management:
@@ -93,11 +97,21 @@ class Management:
         self, url: str, fields: Mapping[str, str], *, statuses: Collection[int] = (200,)
     ) -> object:
         # Nothing is decompressed: a compressed answer was not asked for, and may be a bomb.
-        answer = Exchange(self._deadline_seconds).run(
-            lambda: self._pool.request("GET", url, fields=dict(fields), decode_content=False)
-        )
+        try:
+            answer = Exchange(self._deadline_seconds).run(
+                lambda: self._pool.request("GET", url, fields=dict(fields), decode_content=False)
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ValueError(f"{self._base} {_what_is_wrong(error)}") from error
         if answer.status in _REFUSED:
-            raise ValueError(f"{self._base} refuses the user of management_url")
+            raise ValueError(
+                f"{self._base} refuses the user of management_url (HTTP {answer.status}): the "
+                "password is wrong, or the user has no tag `management`"
+            )
+        if answer.status == _NOT_FOUND and _NOT_FOUND not in statuses:
+            raise ValueError(
+                f"{self._base} answers with HTTP 404: it is no management API, or lacks this vhost"
+            )
         if answer.status not in statuses:
             raise ValueError(f"{self._base} answers with HTTP {answer.status}")
         try:
@@ -106,3 +120,39 @@ class Management:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise ValueError(f"{self._base} does not answer with JSON") from None
         return document
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Return why there was no answer, as the rest of a sentence that begins with the URL."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, gaierror):
+            return "cannot be reached: there is no host of that name"
+        return f"cannot be reached: {getattr(cause, 'strerror', None) or one_line(error)}"
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "does not answer in time"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return "does not speak TLS: it may be http://"
+        return f"cannot be trusted: {one_line(error)}"
+    if "Connection aborted" in str(error):  # urllib3's words where no answer of HTTP began
+        return "hangs up without an answer of HTTP: the API is at port 15672 as a rule"
+    return f"does not answer: {one_line(error)}"
+
+
+def why_unusable(connection: Connection, url: str, *, timeout_seconds: float) -> str:
+    """Return why the API at that URL is of no use with this broker; empty if it is. Never raises.
+
+    Takes one request.
+    """
+    driver = connection.transport.driver_type
+    if driver != "amqp":
+        return f"management_url is of no use: the broker is {driver}, not RabbitMQ"
+    management = Management(url, timeout_seconds=timeout_seconds)
+    try:
+        next(management.queues(connection.virtual_host or "/", columns=("name",)), None)
+    except Management.gone as error:
+        return f"management_url is of no use: {error}"
+    finally:
+        management.close()
+    return ""

@@ -34,7 +34,14 @@ def examine_abandoned_queues(
 ) -> Iterator[Finding]:
     """Yield a finding on event queues without a consumer; RabbitMQ only."""
     connection = app.connection_for_read()
-    if connection.transport.driver_type != "amqp":
+    driver = connection.transport.driver_type
+    if driver != "amqp":
+        if settings.management_url:
+            yield Finding(
+                "event queues",
+                "warning",
+                f"management_url is of no use: the broker is {driver}, not RabbitMQ",
+            )
         return
     if not settings.management_url:
         yield Finding("event queues", "skipped", "set management_url to look for abandoned ones")
@@ -52,7 +59,7 @@ def examine_abandoned_queues(
         yield Finding(
             "event queues",
             "warning",
-            f"the management API does not answer: {error}",
+            f"management_url is of no use: {error}",
             "management_url is like http://user:password@host:15672.",
         )
         return

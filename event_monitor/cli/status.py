@@ -42,7 +42,7 @@ class _StatusCommand(VerdictCommand):
     ),
     settings=(
         *("queue_length_limits", "queue_age_limits", "queues", "management_url"),
-        *("probe_workers", "probe_queues", "probe_seconds", "state_dir"),
+        *("probe_workers", "probe_queues", "probe_seconds", "state_dir", "long_run_seconds"),
     ),
     exit_codes={0: "ok", 1: "warning", 2: "critical", 3: "unknown, or a flag or setting is wrong"},
 )
@@ -79,9 +79,11 @@ def status(
 
     The first line and the exit code are those of a Nagios plugin. Critical is a queue at its
     upper limit, by --queue-length-limits or --queue-age-limits, and too few workers that answer; a
-    warning is a queue at its lower limit. Unknown are a broker that cannot be asked, workers that
+    warning is a queue at its lower limit, a task that has been running far too long, and a
+    --management-url that is of no use. Unknown are a broker that cannot be asked, workers that
     cannot (on SQS, with worker_enable_remote_control off, or with answers in pickle), and a
-    mistake in flags or settings.
+    mistake in flags or settings. Too long is three times as long as 99 % of its name took in any
+    hour of the last day, or --long-run-seconds where no history in state_dir knows that.
 
     Where a monitor keeps a history in state_dir, it shows what failed in the last ten minutes, and
     how much succeeded. Names are cut to fit a terminal, and whole where there is none.

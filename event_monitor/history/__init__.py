@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .long_runs import LongRun, long_runs, too_long_runs
 from .prune import prune
 from .reader import FILE_NAME, Reader
 from .recorder import Recorder
@@ -32,6 +33,7 @@ __all__ = [
     "FailureGroup",
     "Incident",
     "Kept",
+    "LongRun",
     "Page",
     "QueuePoint",
     "Reader",
@@ -41,5 +43,7 @@ __all__ = [
     "Span",
     "TaskPoint",
     "kept_seconds",
+    "long_runs",
     "prune",
+    "too_long_runs",
 ]

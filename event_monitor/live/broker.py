@@ -35,10 +35,12 @@ class Broker:
             raise UnavailableError(f"{report.unknown[0]}.")
         verdict = judge(report, self._settings, min_workers=1)
         workers = report.workers
+        too_long = {run.task.id for run in report.too_long}
         running = [
             RunningRow(
                 RunningTask(task.uuid, task.name, task.worker, task.running_since or report.at),
                 None if task.running_since is None else max(0.0, report.at - task.running_since),
+                too_long=task.uuid in too_long,
             )
             for task in report.running
         ]

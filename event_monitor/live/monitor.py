@@ -19,14 +19,24 @@ import urllib3
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError, UnavailableError
 from ..exchange import Exchange
-from ..history import HOUR, MINUTE, FailureGroup, Incident, QueuePoint, Run, Span, TaskPoint
+from ..history import (
+    HOUR,
+    MINUTE,
+    FailureGroup,
+    Incident,
+    QueuePoint,
+    Run,
+    Span,
+    TaskPoint,
+    long_runs,
+)
 from ..pool import bounded_pool
 from ..settings import Credentials, Settings
 from ..snapshot import RunningTask, WorkerStatus
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import one_line
 from ..web.overview import HOUR_SECONDS, changes_of, chart_of, queue_chart_of
-from ..web.rows import QueueRow, Tone, long_runs
+from ..web.rows import QueueRow, Tone
 from .look import Look, RunningRow, queue_rows, worker_rows
 
 __all__ = ["Monitor", "NoMonitorError"]

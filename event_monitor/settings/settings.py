@@ -174,6 +174,12 @@ class Settings:
         number(10, 86_400, unit="seconds"),
         "When a worker is stalled that beats but does nothing while work waits in its queues.",
     )
+    long_run_seconds: float = _setting(
+        3_600.0,
+        number(0, _WEEK, unit="seconds"),
+        "When `status` warns of a task that runs, if no history knows how long its like do; 0 "
+        "never warns.",
+    )
     # periodic tasks
     schedules: tuple[tuple[str, str], ...] = _setting(
         (),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from ..broker.management import why_unusable
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
@@ -18,6 +20,7 @@ from .heartbeats import sends_heartbeats
 from .monitor_health import monitors_of, sign_of_monitor
 from .readable import PICKLED, SILENT, why_nobody_answers
 from .report import Report
+from .too_long import find_too_long
 
 __all__ = ["read_queues", "take_report", "with_known_consumers"]
 
@@ -56,7 +59,16 @@ def take_report(
             and sends_heartbeats(app, seconds=_BEAT_SECONDS, clock=clock)
         ):
             workers, unreadable = None, SILENT
+    management = ""
     if settings.probe_queues:
+        if settings.management_url and own is None:
+            management = why_unusable(
+                app.connection_for_read(),
+                settings.management_url,
+                timeout_seconds=settings.probe_seconds,
+            )
+        if management:  # one sentence is enough
+            settings = replace(settings, management_url="")
         # A worker asks again and again, so it looks for no queues that it does not know.
         look_further = own is None and not unknown
         try:
@@ -70,14 +82,17 @@ def take_report(
         namespace=settings.namespace,
         dimensions=settings.dimensions,
     )
+    now = clock.wall()
     return Report(
-        at=clock.wall(),
+        at=now,
         workers=workers,
         running=running,
+        too_long=find_too_long(running, settings, now=now),
         queues=queues,
         unknown=tuple(unknown),
         unreadable=unreadable,
-        monitor=sign_of_monitor(monitors_of(settings.state_dir, identity), now=clock.wall()),
+        management=management,
+        monitor=sign_of_monitor(monitors_of(settings.state_dir, identity), now=now),
     )
 
 

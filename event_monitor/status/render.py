@@ -42,6 +42,12 @@ def as_json(report: Report, verdict: Verdict) -> dict[str, object]:
             "oldest_running_name": task and task.name,
             "oldest_running_id": task and task.uuid,
             "oldest_running_worker": task and task.worker,
+            "too_long": None
+            if report.workers is None
+            else [
+                {**asdict(run.task), "seconds": run.seconds, "p99": run.longest}
+                for run in report.too_long
+            ],
         },
         "workers": None
         if report.workers is None

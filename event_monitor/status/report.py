@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..history import LongRun
 from ..liveness import SignOfLife
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
-from .phrases import duration, number, workers_answer
+from .phrases import UNKNOWN, duration, number, workers_answer
 
 __all__ = [
     "About",
@@ -62,16 +63,20 @@ class Report:
     """The cluster now. None is unknown; ``unknown`` has a sentence for each such thing.
 
     ``unreadable`` is why the workers cannot be known, however often one asks; else empty.
-    ``running`` are the tasks that run; ``at`` is wall-clock seconds since the epoch. ``monitor`` is
-    the sign of life of the monitor, if it runs on this machine, and ``recent`` from its history.
+    ``management`` is why RabbitMQ's management API cannot be used; empty if it can, or need not.
+    ``running`` are the tasks that run, and ``too_long`` those that do for far too long, the longest
+    first; ``at`` is wall-clock seconds since the epoch. ``monitor`` is the sign of life of the
+    monitor, if it runs on this machine, and ``recent`` from its history.
     """
 
     at: float
     workers: tuple[WorkerAnswer, ...] | None = None
     running: tuple[TaskInFlight, ...] = ()
+    too_long: tuple[LongRun, ...] = ()
     queues: tuple[QueueDepth, ...] | None = None
     unknown: tuple[str, ...] = ()
     unreadable: str = ""
+    management: str = ""
     monitor: SignOfLife | None = None
     recent: Recent | None = None
 
@@ -126,7 +131,7 @@ class Verdict:
 
 
 def judge(report: Report, settings: Settings, *, min_workers: int) -> Verdict:
-    """Return what is wrong: queues at their limits, too few workers, what is unknown."""
+    """Return what is wrong: queues at limits, few workers, tasks that hang, what is unknown."""
     queues = tuple(level_of(queue, settings) for queue in report.queues or ())
     return Verdict(
         found=worst_first(_problems(report, queues, min_workers=min_workers)), queues=queues
@@ -157,6 +162,26 @@ def _problems(
         if level:
             sentence = f"queue {printable(queue.name)}: {_waiting(queue)}"
             yield Problem(level, sentence, "queue", queue.name)
+    if report.management:
+        yield Problem(Level.WARNING, report.management)
+    if report.too_long:
+        yield _too_long(report.too_long)
+
+
+def _too_long(runs: tuple[LongRun, ...]) -> Problem:
+    """Return the problem that is the longest run, and how many others there are."""
+    run, others = runs[0], len(runs) - 1
+    name = run.task.name or UNKNOWN
+    usual = "" if run.longest is None else f", where 99 % take {duration(run.longest)} at most"
+    more = (
+        f", and {others:,} more {'runs' if others == 1 else 'run'} far too long" if others else ""
+    )
+    return Problem(
+        Level.WARNING,
+        f"{printable(name)} has been running for {duration(run.seconds)}{usual}{more}",
+        "name",
+        name,
+    )
 
 
 def _waiting(queue: QueueDepth) -> str:

@@ -6,12 +6,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..history import MINUTE, FailureGroup, Incident, Kept, QueuePoint, Reader, TaskPoint
+from ..history import (
+    MINUTE,
+    FailureGroup,
+    Incident,
+    Kept,
+    LongRun,
+    QueuePoint,
+    Reader,
+    TaskPoint,
+    long_runs,
+)
 from ..settings import Settings
 from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerState
 from ..status.phrases import duration
 from ..status.report import Level, Problem
-from .rows import LongRun, QueueRow, Tone, WorkerRow, long_runs, queue_rows, worker_rows
+from .rows import QueueRow, Tone, WorkerRow, queue_rows, worker_rows
 from .sentences import Sentence, sentence_of
 from .verdict import verdict_of
 from .views import View

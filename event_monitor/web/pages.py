@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from ..errors import UnavailableError
-from ..history import MINUTE, STATES, Reader, Run
+from ..history import MINUTE, STATES, Reader, Run, long_runs
 from ..metrics.levels import Level
 from ..text import error_line
 from .aside import Aside
@@ -32,7 +32,7 @@ from .overview import (
 )
 from .past import Past
 from .query import limit_of, moment_of, number_of, run_filter_of
-from .rows import long_runs, queue_rows, worker_rows
+from .rows import queue_rows, worker_rows
 from .tracebacks import parts_of
 from .views import View, Views
 from .words import FILTERS, ended_links, url_maker

@@ -1,24 +1,21 @@
-"""Rows: queues, workers and running tasks as lists show them, the worst first. Pure."""
+"""Rows: queues and workers as lists show them, the worst first. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
-from ..history import HOUR, Span, TaskPoint
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
-from ..snapshot import RunningTask, Snapshot, Window, WorkerState, WorkerStatus
+from ..snapshot import Snapshot, Window, WorkerState, WorkerStatus
 from ..status.phrases import duration
 from ..survey import QueueDepth, WorkerAnswer
 
 __all__ = [
-    "LongRun",
     "QueueRow",
     "Tone",
     "WorkerRow",
-    "long_runs",
     "queue_rows",
     "worker_rows",
 ]
@@ -171,71 +168,3 @@ def _judged(
 
 def _tasks(number: int, what: str) -> str:
     return f"{number:,} {'task' if number == 1 else 'tasks'} {what}"
-
-
-# -- running tasks --------------------------------------------------------------------------------
-
-_LEAST_SECONDS = 10.0  # what runs for less is nobody's trouble
-_TIMES_USUAL = 10.0  # the median
-_LOOK_BACK_SECONDS = 86_400.0
-_MOST_NAMES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class LongRun:
-    """A task that has been running for ``seconds``; ``usual``: 95 % of its name ran no longer."""
-
-    task: RunningTask
-    seconds: float
-    usual: float | None
-
-
-class _Points(Protocol):
-    """What reads the history, or asks somebody who does."""
-
-    def task_points(
-        self, span: Span, *, name: str, since: float, until: float
-    ) -> tuple[TaskPoint, ...]: ...
-
-
-def long_runs(running: Sequence[RunningTask], *, at: float, reader: _Points) -> list[LongRun]:
-    """Return the tasks that run far longer than others of their name did in the last day.
-
-    That is beyond the 99th percentile of each hour, or beyond ten times the median.
-    """
-    found = []
-    names = list(dict.fromkeys(task.name for task in running if task.name))[:_MOST_NAMES]
-    points = {
-        name: reader.task_points(HOUR, name=name, since=at - _LOOK_BACK_SECONDS, until=at + 1)
-        for name in names
-    }
-    for task in running:
-        seconds = at - task.since
-        if seconds < _LEAST_SECONDS or task.name not in points:
-            continue
-        hours = points[task.name]
-        longest = _highest(point.runtime_p99 for point in hours)
-        median = _median(hours)
-        if longest is None or median is None:
-            continue
-        if seconds > longest or seconds > _TIMES_USUAL * median:
-            usual = _highest(point.runtime_p95 for point in hours)
-            found.append(LongRun(task, seconds, usual))
-    return found
-
-
-def _highest(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
-
-
-def _median(hours: Sequence[TaskPoint]) -> float | None:
-    """Return the median of the hours' medians, each as often as tasks succeeded in it."""
-    medians = sorted(
-        (point.runtime_p50, point.succeeded) for point in hours if point.runtime_p50 is not None
-    )
-    rest = sum(number for _, number in medians) / 2
-    for median, number in medians:
-        rest -= number
-        if rest <= 0:
-            return median
-    return None

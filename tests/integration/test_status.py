@@ -98,6 +98,21 @@ def test_a_queue_that_only_producers_know_is_shown_while_work_waits_in_it(
     # Then
     assert queues() == {"celery": (0, False), "elsewhere": (0, False), "nobody": (1, True)}
 
+    # And a management API that is of no use is told
+    if for_rabbitmq:
+        wrong = (
+            f"http://guest:geheim@127.0.0.1:{rabbitmq.http_port}",
+            f"http://127.0.0.1:{rabbitmq.port}",
+        )
+        command = ["event-monitor", "status", "-A", PROJECT, "--management-url"]
+        told = [processes.start([*command, url]) for url in wrong]
+        assert [done(process) for process in told] == [1, 1]
+        assert re.match("WARNING: management_url .* refuses the user of", told[0].output)
+        assert re.match(
+            "WARNING: management_url .* hangs up without an answer of HTTP", told[1].output
+        )
+        assert "geheim" not in told[0].output
+
 
 @on_redis
 def test_limits_decide_on_the_exit_code(processes: Processes, client: Celery) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import gzip
+import socket
+import threading
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from celery import Celery
 
-from event_monitor.broker.management import Management
+from event_monitor.broker.management import Management, why_unusable
 
 from ...support.answering import OK, Answering, trickle
+from ...support.servers import free_port
 from .management_api import Api
 
 
@@ -143,3 +147,64 @@ def test_an_answer_that_trickles_is_given_up() -> None:
 
         assert server.gone.wait(10)
         management.close()
+
+
+def why(url: str, *, broker: str = "amqp://nowhere.invalid//") -> str:
+    """Return why the API is of no use with that broker, which is not asked."""
+    connection = Celery("proj", broker=broker, set_as_current=False).connection_for_read()
+    return why_unusable(connection, url, timeout_seconds=5.0)
+
+
+def test_a_url_that_is_of_use_is_not_complained_of(api: Api) -> None:
+    api.answers = {"/api/queues/%2F 1": page(1, 1, "a")}
+
+    assert why(f"http://me:hunter2@{api.host}") == ""
+    assert why(f"http://{api.host}", broker="redis://nowhere.invalid/0") == (
+        "management_url is of no use: the broker is redis, not RabbitMQ"
+    )
+    assert len(api.asked) == 1
+
+
+def test_a_wrong_user_and_a_wrong_address_are_told_apart(api: Api) -> None:
+    api.answers = {"/api/queues/%2F 1": (401, {"error": "not_authorized"})}
+    url = f"http://{api.host}"
+
+    assert why(f"http://me:hunter2@{api.host}") == (
+        f"management_url is of no use: {url} refuses the user of management_url (HTTP 401): the "
+        "password is wrong, or the user has no tag `management`"
+    )
+    assert why(f"{url}/elsewhere") == (
+        f"management_url is of no use: {url}/elsewhere answers with HTTP 404: it is no management "
+        "API, or lacks this vhost"
+    )
+
+
+def test_a_wrong_host_and_a_wrong_port_are_told_apart() -> None:
+    port = free_port()
+
+    assert why(f"http://me:hunter2@127.0.0.1:{port}") == (
+        f"management_url is of no use: http://127.0.0.1:{port} cannot be reached: "
+        "Connection refused"
+    )
+    assert why("http://me:hunter2@nowhere.invalid:15672") == (
+        "management_url is of no use: http://nowhere.invalid:15672 cannot be reached: there is no "
+        "host of that name"
+    )
+
+
+def test_the_port_of_the_broker_itself_is_told() -> None:
+    """It answers with AMQP, whatever comes; and a URL of https:// needs TLS."""
+
+    def protocol_header(connection: socket.socket, over: threading.Event) -> None:
+        del over
+        connection.sendall(b"AMQP\x00\x00\x09\x01")
+
+    with Answering(protocol_header) as server:
+        assert why(f"http://127.0.0.1:{server.port}") == (
+            f"management_url is of no use: http://127.0.0.1:{server.port} hangs up without an answer "
+            "of HTTP: the API is at port 15672 as a rule"
+        )
+        assert why(f"https://127.0.0.1:{server.port}") == (
+            f"management_url is of no use: https://127.0.0.1:{server.port} does not speak TLS: it "
+            "may be http://"
+        )

@@ -43,9 +43,14 @@ def has(api: Api, *queues: dict[str, object]) -> None:
     api.answers = {"/api/queues/%2F 1": (200, {"page": 1, "page_count": 1, "items": queues})}
 
 
-def findings(url: str, *, then: Callable[[], None] = lambda: None) -> list[Finding]:
+def findings(
+    url: str,
+    *,
+    broker: str = "amqp://nowhere.invalid//",
+    then: Callable[[], None] = lambda: None,
+) -> list[Finding]:
     """What is found; ``then`` happens between the two looks."""
-    app = Celery("proj", broker="amqp://nowhere.invalid//", set_as_current=False)
+    app = Celery("proj", broker=broker, set_as_current=False)
     settings = Settings(management_url=url)
     return list(examine_abandoned_queues(app, settings, clock=Pause(then)))
 
@@ -82,7 +87,10 @@ def test_an_api_that_does_not_answer_is_a_warning(api: Api) -> None:
     (finding,) = findings(f"http://me:hunter2@{api.host}")
 
     assert finding.status == "warning"
-    assert finding.message.startswith("the management API does not answer: ")
+    assert finding.message == (
+        f"management_url is of no use: http://{api.host} answers with HTTP 404: "
+        "it is no management API, or lacks this vhost"
+    )
     assert "hunter2" not in finding.message
 
 
@@ -90,3 +98,15 @@ def test_without_a_management_url_it_is_skipped() -> None:
     (finding,) = findings("")
 
     assert finding.status == "skipped"
+
+
+def test_on_another_broker_there_is_no_such_api() -> None:
+    """Which is told, and not asked."""
+    assert findings("http://nowhere.invalid", broker="redis://nowhere.invalid") == [
+        Finding(
+            "event queues",
+            "warning",
+            "management_url is of no use: the broker is redis, not RabbitMQ",
+        )
+    ]
+    assert findings("", broker="redis://nowhere.invalid") == []

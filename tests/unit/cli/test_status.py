@@ -53,6 +53,18 @@ def test_workers_that_take_no_commands_are_unknown() -> None:
     )
 
 
+def test_a_management_url_that_is_of_no_use_is_told() -> None:
+    """Nothing else on the line is lost by it."""
+    flags = ("--no-probe-workers", "--management-url", "http://user:geheim@mq:15672")
+    result = typed("status", "-b", "memory://", *flags)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith(
+        "WARNING: management_url is of no use: the broker is memory, not RabbitMQ"
+    )
+    assert "geheim" not in result.output
+
+
 def test_it_is_shown_again_and_again_until_ctrl_c() -> None:
     """With the code of the last verdict; for programs each is one line of JSON."""
     command = [sys.executable, "-m", "event_monitor", "status", "-b", "memory://"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskInFlight
 from event_monitor.status.report import Report, Verdict, judge
@@ -41,6 +43,7 @@ def report(
     running: tuple[TaskInFlight, ...] = (),
     unknown: tuple[str, ...] = (),
     unreadable: str = "",
+    **more: Any,
 ) -> Report:
     """Return a report on one worker and one quiet queue, unless said otherwise."""
     return Report(
@@ -50,6 +53,7 @@ def report(
         running=running,
         unknown=unknown,
         unreadable=unreadable,
+        **more,
     )
 
 

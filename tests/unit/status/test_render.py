@@ -130,6 +130,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
             "oldest_running_name": "proj.long",
             "oldest_running_id": "u2",
             "oldest_running_worker": "w1@host",
+            "too_long": [],
         },
         "workers": [
             {
@@ -182,7 +183,7 @@ def test_json_has_stable_keys_and_null_for_what_is_unknown() -> None:
             (
                 *("active", "reserved", "scheduled"),
                 *("oldest_running_seconds", "oldest_running_name"),
-                *("oldest_running_id", "oldest_running_worker"),
+                *("oldest_running_id", "oldest_running_worker", "too_long"),
             )
         ),
         "workers": None,

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from event_monitor.history import Recorder
 from event_monitor.settings import Settings
-from event_monitor.snapshot import OrphanedTask, RunningTask, TaskCounts, WorkerLoss, WorkerState
+from event_monitor.snapshot import OrphanedTask, TaskCounts, WorkerLoss, WorkerState
 from event_monitor.survey import QueueDepth, Survey
-from event_monitor.testing import FakeClock
-from event_monitor.web.rows import long_runs, queue_rows, worker_rows
+from event_monitor.web.rows import queue_rows, worker_rows
 from event_monitor.web.tracebacks import parts_of
 from event_monitor.web.words import count, ended_links, moment, size, took, url_maker
 
-from ..history.making import NOW, shot
-from .making import snapshot, times, worker
+from .making import snapshot, worker
 
 SETTINGS = Settings(queue_length_limits=(("pay", (5.0, 10.0)),))
 
@@ -91,26 +88,6 @@ def test_bad_workers_are_the_first() -> None:
         ("a", "online", ""),
         ("c", "offline", ""),
     ]
-
-
-def test_too_long_is_far_beyond_the_last_day_of_the_name() -> None:
-    """Beyond its 99th percentile, or ten medians; what ran never before is not judged."""
-    clock = FakeClock(wall=NOW)
-    recorder = Recorder(Settings(), clock=clock)
-    recorder.open()
-    runtimes = times(*([20.0] * 95), *([300.0] * 5))
-    tasks = {"x": TaskCounts(succeeded=100, runtime=runtimes)}
-    recorder.on_snapshot(shot(tasks=tasks))
-    recorder.flush()
-    running = tuple(
-        RunningTask(str(age), name, "w", NOW - age)
-        for name, age in (("x", 500.0), ("x", 250.0), ("x", 150.0), ("y", 9_000.0), (None, 99.0))
-    )
-    with recorder.reader() as reader:
-        found = long_runs(running, at=NOW, reader=reader)
-    assert [(run.task.id, run.seconds) for run in found] == [("500.0", 500.0), ("250.0", 250.0)]
-    assert found[0].usual == pytest.approx(20.0, rel=0.1)
-    recorder.close()
 
 
 def test_frames_of_libraries_are_folded_and_nothing_is_lost() -> None:
