@@ -1,9 +1,12 @@
 """Beat: beat's own sign of life, and gauges from a periodic task where no monitor can be run.
 
-    app.conf.imports = ("event_monitor.beat",)
-    app.conf.beat_schedule = {**beat_schedule(seconds=60), ...}
+    from event_monitor.beat import beat_schedule
 
-Once it is imported, Celery's beat leaves a sign of life for ``event-monitor healthcheck --beat``.
+    app.conf.imports = (*app.conf.imports, "event_monitor.beat")
+    app.conf.beat_schedule = {**app.conf.beat_schedule, **beat_schedule(seconds=60)}
+
+In Django's settings.py, ``"event_monitor.beat"`` is one of ``CELERY_IMPORTS``. Once it is imported,
+Celery's beat leaves a sign of life for ``event-monitor healthcheck --beat``.
 
 The task is the usual recipe (Celery beat, ``inspect``, CloudWatch) without its faults: nothing is
 published that a task cannot know; the catalog's ``from_survey`` marks what it can. Counts and times

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import textwrap
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import pytest
 from celery import Celery
 from celery.signals import beat_init
 
+import event_monitor.beat
 from event_monitor.beat import TASK_NAME, beat_schedule, gauges_from, leave_signs
 from event_monitor.catalog import CATALOG
 from event_monitor.liveness import read_note
@@ -139,6 +144,51 @@ def test_an_entry_for_the_schedule(queue: str | None) -> None:
     assert beat_schedule(seconds=30, queue=queue) == {
         "event-monitor-gauges": {"task": TASK_NAME, "schedule": 30, "options": options}
     }
+
+
+def snippet() -> str:
+    """Return the lines of code in the module's docstring, which are those to be copied."""
+    indented = re.findall(r"(?:^    .*\n|^\n)+", event_monitor.beat.__doc__ or "", re.MULTILINE)
+    return textwrap.dedent("".join(indented))
+
+
+@pytest.mark.parametrize(
+    "own", [("shop_extra",), ["shop_extra"], ()], ids=["tuple", "list", "none"]
+)
+def test_the_lines_to_be_copied_add_to_what_an_app_has(
+    own: tuple[str, ...] | list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports and schedule of its own stay, and a worker finds the task."""
+    # Given an app that is configured as most are
+    config, extra = ModuleType("shop_config"), ModuleType("shop_extra")
+    vars(config).update(
+        imports=own, beat_schedule={"nightly": {"task": "shop.nightly", "schedule": 60.0}}
+    )
+    monkeypatch.setitem(sys.modules, "shop_config", config)
+    monkeypatch.setitem(sys.modules, "shop_extra", extra)
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.config_from_object("shop_config")
+
+    # When
+    exec(snippet(), {"app": app})
+
+    # Then
+    assert tuple(app.conf.imports) == (*own, "event_monitor.beat")
+    assert set(app.conf.beat_schedule) == {"nightly", "event-monitor-gauges"}
+    imported = {module.__name__ for module in app.loader.import_default_modules()}
+    assert {*own, "event_monitor.beat"} <= imported
+    assert TASK_NAME in app.tasks
+
+
+def test_a_django_project_names_it_among_its_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the docstring says."""
+    settings = ModuleType("shop_settings")
+    vars(settings).update(CELERY_IMPORTS=("event_monitor.beat",))
+    monkeypatch.setitem(sys.modules, "shop_settings", settings)
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.config_from_object("shop_settings", namespace="CELERY")
+
+    assert event_monitor.beat in app.loader.import_default_modules()
 
 
 class Scheduler:

@@ -201,8 +201,8 @@ def test_the_port_of_the_broker_itself_is_told() -> None:
 
     with Answering(protocol_header) as server:
         assert why(f"http://127.0.0.1:{server.port}") == (
-            f"management_url is of no use: http://127.0.0.1:{server.port} hangs up without an answer "
-            "of HTTP: the API is at port 15672 as a rule"
+            f"management_url is of no use: http://127.0.0.1:{server.port} hangs up without an "
+            "answer of HTTP: the API is at port 15672 as a rule"
         )
         assert why(f"https://127.0.0.1:{server.port}") == (
             f"management_url is of no use: https://127.0.0.1:{server.port} does not speak TLS: it "
