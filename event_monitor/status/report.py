@@ -172,13 +172,14 @@ def _too_long(runs: tuple[LongRun, ...]) -> Problem:
     """Return the problem that is the longest run, and how many others there are."""
     run, others = runs[0], len(runs) - 1
     name = run.task.name or UNKNOWN
+    where = f" on {printable(run.task.worker)}" if run.task.worker else ""
     usual = "" if run.longest is None else f", where 99 % take {duration(run.longest)} at most"
     more = (
         f", and {others:,} more {'runs' if others == 1 else 'run'} far too long" if others else ""
     )
     return Problem(
         Level.WARNING,
-        f"{printable(name)} has been running for {duration(run.seconds)}{usual}{more}",
+        f"{printable(name)} has been running for {duration(run.seconds)}{where}{usual}{more}",
         "name",
         name,
     )

@@ -78,10 +78,10 @@ RUNS = (
     [
         (
             RUNS,
-            "shop.pay has been running for 2h 05m, where 99 % take 40s at most, and 1 more runs "
-            "far too long",
+            "shop.pay has been running for 2h 05m on w1@host, where 99 % take 40s at most, and 1 "
+            "more runs far too long",
         ),
-        (RUNS[1:], "shop.b has been running for 1h 06m"),
+        (RUNS[1:], "shop.b has been running for 1h 06m on w1@host"),
     ],
 )
 def test_it_is_a_warning_with_the_longest_named(runs: tuple[LongRun, ...], sentence: str) -> None:
