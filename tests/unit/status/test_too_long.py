@@ -8,6 +8,7 @@ import pytest
 
 from event_monitor.distribution import Distribution
 from event_monitor.history import FILE_NAME, LongRun, Recorder
+from event_monitor.provision.options import ProvisionOptions
 from event_monitor.settings import Settings
 from event_monitor.snapshot import RunningTask, Snapshot, TaskCounts, TaskInFlight, Window
 from event_monitor.status.render import as_json, as_text
@@ -37,6 +38,11 @@ def test_without_a_history_an_hour_is_too_long_or_what_is_set() -> None:
     assert found(tasks, Settings(), now=8_000.0) == ["u1"]
     assert found(tasks, Settings(long_run_seconds=600.0), now=8_000.0) == ["u1", "u2"]
     assert found(tasks, Settings(long_run_seconds=0.0), now=8_000.0) == []
+
+
+def test_without_a_history_status_and_alarm_agree() -> None:
+    """On when a task that nobody knows runs too long."""
+    assert Settings().long_run_seconds == ProvisionOptions().max_running
 
 
 def test_a_history_in_our_state_dir_knows_better(tmp_path: Path) -> None:
