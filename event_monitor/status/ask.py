@@ -34,7 +34,8 @@ def take_report(
     """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away.
 
     ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
-    three seconds more where no worker answers, to find out whether there are any.
+    three seconds more where no worker answers, to find out whether there are any, and twice
+    ``probe_seconds`` where the management API hangs.
     """
     unknown: list[str] = []
     workers, queues = None, None
