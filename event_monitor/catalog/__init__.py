@@ -1,7 +1,7 @@
 """Catalog: every metric once, with all that is to be known about it.
 
-The README, ``event-monitor metrics``, the settings' defaults, ``metrics_from``, the beat task and
-``provision`` read it; none of them keeps a fact about a metric of its own.
+``reference.md``, ``event-monitor metrics``, the settings' defaults, ``metrics_from``, the beat
+task and ``provision`` read it; none of them keeps a fact about a metric of its own.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
-"""Documentation: the README's tables, written from the catalog and the settings, so they agree.
+"""Documentation: the reference's tables, written from the catalog and the settings, so they agree.
 
-``python -m event_monitor.cli.documentation README.md`` rewrites what stands between the markers
-``<!-- metrics -->`` … ``<!-- /metrics -->``, and the same of ``settings`` and ``cost``.
+``python -m event_monitor.cli.documentation`` rewrites what stands in ``reference.md`` between the
+markers ``<!-- metrics -->`` … ``<!-- /metrics -->``, and the same of ``settings`` and ``cost``.
+The file is part of the package; ``chapter`` reads it for the commands that print it.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,9 @@ from ..settings import ENV_PREFIX, Settings, Source, options, text_of
 from ..text import aligned, markdown, printable
 
 __all__ = [
+    "REFERENCE",
     "TABLES",
+    "chapter",
     "cost_markdown",
     "metrics_markdown",
     "metrics_text",
@@ -26,7 +31,8 @@ __all__ = [
     "settings_text",
 ]
 
-_METRICS_HEADER = ("Metric", "Unit", "Statistic", "Also by", "Meaning")
+REFERENCE = Path(__file__).parents[1] / "reference.md"
+_MARKER = re.compile(r"<!-- /?\w+ -->\n")
 _STAR = "published by default; the other splits are for the settings to ask for."
 
 
@@ -44,7 +50,7 @@ def _metric_cells(spec: MetricSpec) -> tuple[str, str, str, str, str]:
 def metrics_markdown() -> str:
     """Return the table of every metric, in the catalog's order."""
     table = markdown(
-        _METRICS_HEADER,
+        ("Metric", "Unit", "Statistic", "Also by", "Meaning"),
         (
             (f"`{name}`", unit, statistic, splits, meaning)
             for name, unit, statistic, splits, meaning in map(_metric_cells, CATALOG)
@@ -54,9 +60,15 @@ def metrics_markdown() -> str:
 
 
 def metrics_text(*, width: int) -> str:
-    """Return the same table for a terminal."""
-    rows = map(_metric_cells, CATALOG)
-    return f"{aligned(_METRICS_HEADER, rows, width=width)}\n\n* {_STAR}"
+    """Return the same for a terminal: a line of facts for each, and what it means below."""
+    lines: list[str] = []
+    for name, unit, statistic, splits, meaning in map(_metric_cells, CATALOG):
+        said = meaning if splits == "–" else f"{meaning} Also by {splits}."
+        lines.append(f"{name}  ({unit}; {statistic})")
+        lines += textwrap.wrap(
+            said, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        )
+    return "\n".join([*lines, "", f"* {_STAR}"])
 
 
 def settings_markdown() -> str:
@@ -159,12 +171,16 @@ def rewritten(text: str) -> str:
     return text
 
 
+def chapter(title: str) -> str:
+    """Return a chapter of the reference as it stands there, without its markers and heading."""
+    _, _, after = REFERENCE.read_text(encoding="utf-8").partition(f"\n## {title}\n")
+    text, _, _ = after.partition("\n## ")
+    return _MARKER.sub("", text + "\n").strip()
+
+
 def main(arguments: list[str]) -> int:
-    """Rewrite the named documents in place; return the exit code."""
-    if not arguments:
-        sys.stderr.write("usage: python -m event_monitor.cli.documentation README.md\n")
-        return 2
-    for path in map(Path, arguments):
+    """Rewrite the named documents, or the reference, in place; return the exit code."""
+    for path in [Path(name) for name in arguments] or [REFERENCE]:
         try:
             path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
         except (OSError, ValueError) as error:

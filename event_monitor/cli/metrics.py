@@ -21,11 +21,11 @@ __all__ = ["metrics"]
 def metrics(form: str) -> None:
     """List every metric, with unit, dimensions and meaning."""
     from ..catalog import CATALOG
-    from .documentation import metrics_markdown, metrics_text
+    from .documentation import chapter, metrics_text
 
     if form == "json":
         click.echo(json.dumps([asdict(spec) for spec in CATALOG], indent=2))
     elif form == "markdown":
-        click.echo(metrics_markdown())
+        click.echo(chapter("Metrics"))
     else:
         click.echo(metrics_text(width=width()))

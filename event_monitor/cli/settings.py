@@ -27,9 +27,9 @@ __all__ = ["show_settings"]
 def show_settings(ctx: click.Context, /, *, form: str, **values: object) -> None:
     """Show every setting, its value and where that came from."""
     settings, sources = load_settings(ctx, values)
-    from .documentation import settings_markdown, settings_text
+    from .documentation import chapter, settings_text
 
     if form == "markdown":
-        click.echo(settings_markdown())
+        click.echo(chapter("Settings"))
     else:
         click.echo(settings_text(settings, sources, width=width()))

@@ -1,6 +1,7 @@
 """Settings: one frozen value, validated once.
 
-``--help``, the README's table and ``event-monitor settings`` are generated from the fields below.
+``--help``, the table in ``reference.md`` and ``event-monitor settings`` are generated from the
+fields below.
 """
 
 from __future__ import annotations

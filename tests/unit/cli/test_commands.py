@@ -38,7 +38,7 @@ def test_metrics_as_table_markdown_and_json() -> None:
         typed("metrics", "--format", form).output for form in ("table", "markdown", "json")
     )
 
-    assert [line.split()[0] for line in table.splitlines() if line[:1].isupper()][1:] == names
+    assert [line.split()[0] for line in table.splitlines() if line[:1].isupper()] == names
     assert [line.split("`")[1] for line in markdown.splitlines() if line.startswith("| `")] == names
     assert [metric["name"] for metric in json.loads(data)] == names
 

@@ -1,15 +1,17 @@
-"""Documentation: the README says what the code does, because the code wrote it."""
+"""Documentation: the reference says what the code does, because the code wrote it."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from event_monitor.catalog import CATALOG
 from event_monitor.cli.documentation import (
+    REFERENCE,
     cost_markdown,
     main,
     metrics_markdown,
@@ -21,14 +23,42 @@ from event_monitor.provision.task_definition import HEALTH_CHECK
 from event_monitor.settings import Settings, options
 from event_monitor.sinks.permission import put_metric_data_statement
 
+from .terminal import typed
+
 README = Path(__file__).parents[3] / "README.md"
 
 
-def test_the_readme_holds_the_generated_tables() -> None:
-    """A metric or a setting cannot change without its line in the README."""
-    text = README.read_text(encoding="utf-8")
+def test_the_reference_holds_the_generated_tables() -> None:
+    """A metric or a setting cannot change without its line in the reference."""
+    text = REFERENCE.read_text(encoding="utf-8")
 
-    assert text == rewritten(text), "run: python -m event_monitor.cli.documentation README.md"
+    assert text == rewritten(text), "run: python -m event_monitor.cli.documentation"
+
+
+@pytest.mark.parametrize(
+    ("command", "table"), [("metrics", metrics_markdown), ("settings", settings_markdown)]
+)
+def test_a_command_prints_its_chapter_of_the_reference(
+    command: str, table: Callable[[], str]
+) -> None:
+    """What is said around the table too, and nothing of the next chapter."""
+    # When
+    printed = typed(command, "--format", "markdown").output
+
+    # Then
+    before, _, after = printed.partition(table())
+    assert before.rstrip() in REFERENCE.read_text(encoding="utf-8")
+    assert before.strip()
+    assert after == "\n"
+    assert "<!--" not in printed
+
+
+def test_the_sum_in_the_readme_is_the_one_of_the_reference() -> None:
+    """A price cannot change in one of them only."""
+    about = re.search(r"\| the defaults \|.*\| (about \$\d+ a month) \|", cost_markdown())
+
+    assert about
+    assert about[1] in README.read_text(encoding="utf-8")
 
 
 def test_every_metric_and_every_setting_has_its_row() -> None:
@@ -42,18 +72,18 @@ def test_every_metric_and_every_setting_has_its_row() -> None:
 def test_main_rewrites_between_the_markers_only(tmp_path: Path) -> None:
     """What a person wrote around the tables stays."""
     # Given
-    readme = tmp_path / "README.md"
-    readme.write_text(
+    document = tmp_path / "reference.md"
+    document.write_text(
         "# Before\n<!-- metrics -->\nold\n<!-- /metrics -->\nbetween\n"
         "<!-- settings --><!-- /settings -->\nafter\n<!-- cost --><!-- /cost -->"
     )
 
     # When
-    code = main([str(readme)])
+    code = main([str(document)])
 
     # Then
     assert code == 0
-    assert readme.read_text() == (
+    assert document.read_text() == (
         f"# Before\n<!-- metrics -->\n{metrics_markdown()}\n<!-- /metrics -->\nbetween\n"
         f"<!-- settings -->\n{settings_markdown()}\n<!-- /settings -->\nafter\n"
         f"<!-- cost -->\n{cost_markdown()}\n<!-- /cost -->"
@@ -64,20 +94,14 @@ def test_main_refuses_a_document_without_markers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says which marker is missing, and changes nothing."""
-    readme = tmp_path / "README.md"
-    readme.write_text("nothing here")
+    document = tmp_path / "reference.md"
+    document.write_text("nothing here")
 
-    assert main([str(readme)]) == 1
-    assert readme.read_text() == "nothing here"
+    assert main([str(document)]) == 1
+    assert document.read_text() == "nothing here"
     assert capsys.readouterr().err == (
-        f"{readme}: there is no <!-- metrics --> … <!-- /metrics -->\n"
+        f"{document}: there is no <!-- metrics --> … <!-- /metrics -->\n"
     )
-
-
-def test_main_without_a_document_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, as for any usage error."""
-    assert main([]) == 2
-    assert capsys.readouterr().err == "usage: python -m event_monitor.cli.documentation README.md\n"
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:

@@ -8,7 +8,7 @@ from .mistakes import mistake
 
 
 def test_every_option_has_a_sentence_and_its_names() -> None:
-    """--help and README are made of these."""
+    """--help and the reference are made of these."""
     for option in options():
         assert option.help.endswith("."), option.name
         assert option.flag == "--" + option.name.replace("_", "-")
