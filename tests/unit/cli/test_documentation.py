@@ -25,12 +25,14 @@ from event_monitor.sinks.permission import put_metric_data_statement
 
 from .terminal import typed
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
+DOCUMENTS = {path: path.read_text(encoding="utf-8") for path in (README, REFERENCE)}
 
 
 def test_the_reference_holds_the_generated_tables() -> None:
     """A metric or a setting cannot change without its line in the reference."""
-    text = REFERENCE.read_text(encoding="utf-8")
+    text = DOCUMENTS[REFERENCE]
 
     assert text == rewritten(text), "run: python -m event_monitor.cli.documentation"
 
@@ -47,7 +49,7 @@ def test_a_command_prints_its_chapter_of_the_reference(
 
     # Then
     before, _, after = printed.partition(table())
-    assert before.rstrip() in REFERENCE.read_text(encoding="utf-8")
+    assert before.rstrip() in DOCUMENTS[REFERENCE]
     assert before.strip()
     assert after == "\n"
     assert "<!--" not in printed
@@ -58,7 +60,7 @@ def test_the_sum_in_the_readme_is_the_one_of_the_reference() -> None:
     about = re.search(r"\| the defaults \|.*\| (about \$\d+ a month) \|", cost_markdown())
 
     assert about
-    assert about[1] in README.read_text(encoding="utf-8")
+    assert about[1] in DOCUMENTS[README]
 
 
 def test_every_metric_and_every_setting_has_its_row() -> None:
@@ -114,9 +116,40 @@ def test_a_password_in_a_url_is_not_shown() -> None:
     assert "secret" not in shown
 
 
-def test_the_readmes_permission_and_health_check_are_those_that_are_provisioned() -> None:
-    """Each is written once in the code; the README's copies must not drift."""
-    blocks = re.findall(r"```json\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    permission, health_check = blocks
-    assert json.loads(permission) == put_metric_data_statement("Celery")
-    assert json.loads(f"{{{health_check}}}") == {"healthCheck": HEALTH_CHECK}
+def test_the_permission_and_the_health_check_are_those_that_are_provisioned() -> None:
+    """Each is written once in the code; the documents' copies must not drift."""
+    permission, health_check = (
+        re.findall(r"```json\n(.*?)```", text, re.DOTALL) for text in DOCUMENTS.values()
+    )
+    assert [json.loads(block) for block in permission] == [put_metric_data_statement("Celery")]
+    assert [json.loads(f"{{{block}}}") for block in health_check] == [{"healthCheck": HEALTH_CHECK}]
+
+
+def test_the_readme_is_one_page() -> None:
+    """What a newcomer has to read; all else is behind it."""
+    page, heading, _ = DOCUMENTS[README].partition("\n## Reference\n")
+
+    assert heading
+    assert len(page.splitlines()) <= 200
+
+
+def test_the_readme_shows_the_procfile() -> None:
+    """Whoever installed a package has no such file."""
+    assert f"```\n{(ROOT / 'Procfile').read_text()}```" in DOCUMENTS[README]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_within_the_documents_leads_somewhere(document: Path) -> None:
+    """To a file, and to a heading of it if it names one."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", DOCUMENTS[document]):
+        if not link.startswith("https://"):
+            name, _, anchor = link.partition("#")
+            target = (document.parent / name).resolve() if name else document
+            assert target.is_file(), link
+            assert not anchor or anchor in _anchors(DOCUMENTS[target]), link
+
+
+def _anchors(text: str) -> set[str]:
+    """Return what GitHub calls the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
