@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
+from math import inf
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import TypeVar, cast
@@ -161,11 +162,17 @@ class Reader:
     # -- failures --------------------------------------------------------------------------------
 
     def failures(
-        self, *, since: float | None = None, name: str | None = None, limit: int = 100
+        self,
+        *,
+        since: float | None = None,
+        until: float = inf,
+        name: str | None = None,
+        limit: int = 100,
     ) -> tuple[FailureGroup, ...]:
         """Return the groups of failures, the one that failed last first.
 
-        With ``since`` those that failed since that minute, and how often.
+        With ``since`` those that failed since that minute, and how often; with ``until`` how often
+        before that.
         """
         minute = 0.0 if since is None else since // MINUTE * MINUTE
         chosen = (
@@ -173,8 +180,9 @@ class Reader:
             "ORDER BY last_at DESC, number DESC LIMIT :limit"
         )
         counted = (  # in one pass over the minutes, however many groups there are
-            "SELECT failure, sum(count) AS recent FROM failure_count WHERE at >= :minute "
-            "AND failure IN (SELECT number FROM chosen) GROUP BY failure"
+            "SELECT failure, sum(count) AS recent FROM failure_count "
+            "WHERE at >= :minute AND at < :until AND failure IN (SELECT number FROM chosen) "
+            "GROUP BY failure"
         )
         recent = "chosen.count" if since is None else "coalesce(recent, 0)"
         joined = "" if since is None else "LEFT JOIN counted ON failure = number"
@@ -182,7 +190,7 @@ class Reader:
             f"WITH chosen AS ({chosen}), counted AS ({counted}) "  # noqa: S608
             f"SELECT number, name, exception, place, chosen.count, {recent}, first_at, last_at, "
             f"last_id, message FROM chosen {joined} ORDER BY last_at DESC, number DESC",
-            {"minute": minute, "name": name, "limit": limit},
+            {"minute": minute, "until": until, "name": name, "limit": limit},
             _maker(FailureGroup),
         )
 

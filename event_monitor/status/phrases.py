@@ -51,7 +51,6 @@ def monitor_facts(sign: SignOfLife) -> str:
     if sign.accepted_seconds is not None:
         facts.append(f"metrics were last accepted {duration(sign.accepted_seconds)} ago")
     elif sign.running_seconds is not None:
-        facts.append(
-            f"no metrics were accepted since it started {duration(sign.running_seconds)} ago"
-        )
+        had_run = max(0.0, sign.running_seconds - sign.age_seconds)
+        facts.append(f"no metrics had been accepted then, {duration(had_run)} after its start")
     return ", ".join(facts)

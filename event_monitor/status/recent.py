@@ -22,11 +22,12 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
     """
     if not settings.state_dir:
         return None
-    since = now - _SECONDS
+    until = now // MINUTE * MINUTE  # the failures of this minute are there, its successes not yet
+    since = until - _SECONDS
     try:
         with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
-            points = reader.task_points(MINUTE, since=since, until=now)
-            groups = reader.failures(since=since, limit=_MAX_KINDS)
+            points = reader.task_points(MINUTE, since=since, until=until)
+            groups = reader.failures(since=since, until=until, limit=_MAX_KINDS)
     except UnavailableError:
         return None
     return Recent(

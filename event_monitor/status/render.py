@@ -138,7 +138,7 @@ def _recent(recent: Recent, *, width: int) -> str:
 def _kind_row(kind: FailureKind) -> tuple[str, ...]:
     where = f" at {kind.place}" if kind.place else ""
     what = f"{kind.exception}{where}: {kind.last_id[:_LONGEST_UUID]}"
-    return number(kind.count), printable(kind.name), printable(what)
+    return number(kind.count) if kind.count else "new", printable(kind.name), printable(what)
 
 
 # -- tables ---------------------------------------------------------------------------------------

@@ -33,7 +33,10 @@ _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureKind:
-    """Tasks of one name that failed lately with one exception class in one place."""
+    """Tasks of one name that failed lately with one exception class in one place.
+
+    ``count`` is 0 if the first of them failed in the minute that goes on.
+    """
 
     name: str
     exception: str
@@ -44,7 +47,7 @@ class FailureKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recent:
-    """What ended in the last ``seconds``, as a history has it; the kind that failed last first."""
+    """What ended in the last ``seconds`` of whole minutes; the kind that failed last first."""
 
     seconds: float
     succeeded: int = 0

@@ -18,8 +18,8 @@ def failed(uuid: str, *, at: float, name: str = "shop.pay") -> EndedTask:
 
 
 def test_what_ended_in_the_last_ten_minutes_is_counted_and_grouped(tmp_path: Path) -> None:
-    """What was before is not."""
-    # Given a failure an hour ago, and others since
+    """What was before is not. A kind of this minute is named, and counted with the minute."""
+    # Given a failure an hour ago, others since, and some in the minute that goes on
     clock = FakeClock()
     settings = Settings(state_dir=str(tmp_path), history=True)
     recorder = Recorder(settings, clock=clock)
@@ -30,19 +30,21 @@ def test_what_ended_in_the_last_ten_minutes_is_counted_and_grouped(tmp_path: Pat
     counts = TaskCounts(succeeded=38, failed=2)
     window = Window(clock.wall() - 60, clock.wall(), tasks=(("shop.pay", counts),))
     recorder.on_snapshot(Snapshot(window=window))
+    clock.advance(60)
+    recorder.on_tasks(
+        (failed("u4", at=clock.wall()), failed("u5", at=clock.wall(), name="shop.new"))
+    )
     recorder.flush()
     recorder.close()
 
     # When
-    recent = recent_in(settings, now=clock.wall() + 60)
+    recent = recent_in(settings, now=clock.wall())
 
     # Then
     assert recent is not None
     assert (recent.succeeded, recent.failed, recent.success_rate) == (38, 2, 95.0)
-    ((name, exception, count, last_id),) = [
-        (kind.name, kind.exception, kind.count, kind.last_id) for kind in recent.kinds
-    ]
-    assert (name, exception, count, last_id) == ("shop.pay", "KeyError", 2, "u3")
+    kinds = [(kind.name, kind.exception, kind.count, kind.last_id) for kind in recent.kinds]
+    assert kinds == [("shop.new", "KeyError", 0, "u5"), ("shop.pay", "KeyError", 2, "u4")]
 
 
 def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
