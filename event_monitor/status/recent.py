@@ -7,12 +7,13 @@ from pathlib import Path
 from ..errors import UnavailableError
 from ..history import FILE_NAME, MINUTE, Reader
 from ..settings import Settings
-from .report import FailureKind, Recent
+from .report import RECENT_SECONDS, FailureKind, Recent
 
 __all__ = ["recent_in"]
 
 _SECONDS = 600.0
 _MAX_KINDS = 10  # the counts are of all of them
+_LATE_SECONDS = 10.0  # after a shot, until it is written
 
 
 def recent_in(settings: Settings, *, now: float) -> Recent | None:
@@ -28,6 +29,7 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
         with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
             points = reader.task_points(MINUTE, since=since, until=until)
             groups = reader.failures(since=since, until=until, limit=_MAX_KINDS)
+            incidents = reader.incidents(only_open=True)
     except UnavailableError:
         return None
     return Recent(
@@ -43,5 +45,12 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
                 last_id=group.last_id,
             )
             for group in groups
+        ),
+        incidents=tuple(
+            incident
+            for incident in incidents
+            # What was there when the monitor ended may be over.
+            if now - incident.seen <= settings.interval + _LATE_SECONDS
+            and (incident.kind != "worker-lost" or now - incident.began < RECENT_SECONDS)
         ),
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from ..history import LongRun
+from ..history import Incident, LongRun
 from ..liveness import SignOfLife
 from ..metrics.levels import Level, level_of
 from ..settings import Settings
@@ -14,9 +13,11 @@ from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
 from .phrases import UNKNOWN, duration, number, workers_answer
+from .sentences import About, sentence_of
 
 __all__ = [
-    "About",
+    "JUDGED_HERE",
+    "RECENT_SECONDS",
     "FailureKind",
     "Level",
     "Problem",
@@ -24,9 +25,16 @@ __all__ = [
     "Report",
     "Verdict",
     "judge",
+    "problem_of",
     "worst_first",
 ]
 
+
+#: For so long a worker that went silent is a problem; after that it is an incident of the past.
+RECENT_SECONDS = 1_800.0
+
+#: The kinds of incidents of which ``judge`` knows more than a monitor has written down.
+JUDGED_HERE = frozenset({"broker-away", "queue-warning", "queue-critical"})
 
 _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
 
@@ -47,12 +55,16 @@ class FailureKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recent:
-    """What ended in the last ``seconds`` of whole minutes; the kind that failed last first."""
+    """What ended in the last ``seconds`` of whole minutes; the kind that failed last first.
+
+    ``incidents`` are what the monitor says is wrong now.
+    """
 
     seconds: float
     succeeded: int = 0
     failed: int = 0
     kinds: tuple[FailureKind, ...] = ()
+    incidents: tuple[Incident, ...] = ()
 
     @property
     def success_rate(self) -> float | None:
@@ -95,10 +107,6 @@ class Report:
             return None
         since, task = min(started, key=lambda pair: pair[0])
         return task, max(0.0, self.at - since)
-
-
-#: What a sentence is about; empty if nothing that has a name.
-About = Literal["", "queue", "worker", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,15 @@ def _problems(
         yield Problem(Level.WARNING, report.management)
     if report.too_long:
         yield _too_long(report.too_long)
+    for incident in report.recent.incidents if report.recent else ():
+        if incident.kind not in JUDGED_HERE:
+            yield problem_of(incident.kind, incident.subject, tasks=incident.tasks)
+
+
+def problem_of(kind: str, subject: str, *, tasks: int) -> Problem:
+    """Return the problem that an incident is as long as it lasts."""
+    sentence = sentence_of(kind, subject, tasks=tasks)
+    return Problem(Level.WARNING, printable(str(sentence)), sentence.about, sentence.subject)
 
 
 def _too_long(runs: tuple[LongRun, ...]) -> Problem:

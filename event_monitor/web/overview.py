@@ -21,8 +21,8 @@ from ..settings import Settings
 from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerState
 from ..status.phrases import duration
 from ..status.report import Level, Problem
+from ..status.sentences import Sentence, sentence_of
 from .rows import QueueRow, Tone, WorkerRow, queue_rows, worker_rows
-from .sentences import Sentence, sentence_of
 from .verdict import verdict_of
 from .views import View
 

@@ -12,23 +12,25 @@ from dataclasses import replace
 from ..history.incidents import conditions
 from ..settings import Settings
 from ..snapshot import BrokerLink, Snapshot
-from ..status.report import Level, Problem, Report, Verdict, judge, worst_first
+from ..status.report import (
+    JUDGED_HERE,
+    RECENT_SECONDS,
+    Problem,
+    Report,
+    Verdict,
+    judge,
+    problem_of,
+    worst_first,
+)
 from ..survey import WorkerAnswer
-from ..text import printable
-from .sentences import sentence_of
 
-__all__ = ["RECENT_SECONDS", "verdict_of"]
-
-#: For so long a worker that went silent is a problem; after that it is an incident of the past.
-RECENT_SECONDS = 1_800.0
+__all__ = ["verdict_of"]
 
 _LINKS = {
     BrokerLink.CONNECTING: "the monitor has not reached the broker yet",
     BrokerLink.STANDBY: "another monitor reads the durable queue",
     BrokerLink.AWAY: "the broker is away",
 }
-# What the rules of `status` tell better.
-_TOLD = {"broker-away", "queue-warning", "queue-critical"}
 
 
 def verdict_of(snapshot: Snapshot | None, settings: Settings) -> Verdict:
@@ -64,9 +66,8 @@ def _heard(snapshot: Snapshot, settings: Settings, is_away: bool) -> Iterator[Pr
         if is_away or worker.silent_seconds >= RECENT_SECONDS
     }
     for condition in conditions(snapshot, settings).values():
-        if condition.kind in _TOLD or (
+        if condition.kind in JUDGED_HERE or (
             condition.kind == "worker-lost" and condition.subject in silent
         ):
             continue
-        sentence = sentence_of(condition.kind, condition.subject, tasks=condition.tasks)
-        yield Problem(Level.WARNING, printable(str(sentence)), sentence.about, sentence.subject)
+        yield problem_of(condition.kind, condition.subject, tasks=condition.tasks)

@@ -6,8 +6,17 @@ from pathlib import Path
 
 from event_monitor.history import FILE_NAME, Recorder
 from event_monitor.settings import Settings
-from event_monitor.snapshot import EndedTask, Snapshot, TaskCounts, Window
+from event_monitor.snapshot import (
+    EndedTask,
+    Snapshot,
+    TaskCounts,
+    Window,
+    WorkerState,
+    WorkerStatus,
+)
 from event_monitor.status.recent import recent_in
+from event_monitor.status.report import Report, judge
+from event_monitor.survey import QueueDepth, Survey
 from event_monitor.testing import FakeClock
 
 
@@ -54,3 +63,38 @@ def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
     assert recent_in(settings, now=0.0) is None
     (tmp_path / FILE_NAME).write_text("damaged, and longer than a header of SQLite " * 9)
     assert recent_in(settings, now=0.0) is None
+
+
+def test_what_the_monitor_says_is_wrong_is_a_warning_while_it_does(tmp_path: Path) -> None:
+    """Only who listens knows it. What was wrong when a monitor ended may be over."""
+    # Given a monitor that has lost a worker, and whose queue is over a limit
+    clock = FakeClock()
+    settings = Settings(
+        state_dir=str(tmp_path), history=True, queue_length_limits=(("mail", (5, 50)),)
+    )
+    recorder = Recorder(settings, clock=clock)
+
+    def shoot() -> None:
+        window = Window(clock.wall() - 60, clock.wall())
+        worker = WorkerStatus("w1", WorkerState.LOST, silent_seconds=90.0)
+        survey = Survey(queues=(QueueDepth("mail", ready=7),), queues_age_seconds=0.0)
+        recorder.on_snapshot(Snapshot(window=window, workers=(worker,), survey=survey))
+        recorder.flush()
+
+    def sentences() -> list[str]:
+        recent = recent_in(settings, now=clock.wall())
+        report = Report(at=clock.wall(), workers=(), queues=(), recent=recent)
+        return list(judge(report, settings, min_workers=0).problems)
+
+    shoot()
+
+    # When / then: as long as it is seen, for half an hour at most, and what a queue is one asks
+    assert sentences() == ["w1 is silent"]
+    clock.advance(100)
+    assert sentences() == []
+    shoot()
+    assert sentences() == ["w1 is silent"]
+    clock.advance(1_800)
+    shoot()
+    assert sentences() == []
+    recorder.close()

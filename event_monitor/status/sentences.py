@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from ..status.report import About
+__all__ = ["About", "Sentence", "sentence_of"]
 
-__all__ = ["Sentence", "sentence_of"]
+#: What a sentence is about; empty if nothing that has a name.
+About = Literal["", "queue", "worker", "name"]
 
 
 @dataclass(frozen=True, slots=True)
