@@ -22,9 +22,16 @@ from .objectives import ErrorBudgets
 from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot, Window
-from .state import FailingTasks, State
+from .state import FailingTasks, State, copy_of
 
-__all__ = ["CELERY_DEFAULT_FREQ", "Camera", "Latest", "SnapshotConsumer"]
+__all__ = [
+    "CELERY_DEFAULT_FREQ",
+    "Camera",
+    "Latest",
+    "SnapshotConsumer",
+    "has_own_shutter",
+    "shown_to",
+]
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +41,16 @@ _PEEK_SECONDS = 1.0  # a `Live` is not taken more often
 
 #: Gets each complete snapshot, in the thread that took the shot, outside the state's lock.
 SnapshotConsumer = Callable[[Snapshot], None]
+
+
+def has_own_shutter(camera: Polaroid) -> bool:
+    """Return whether a subclass reads the state, as in Celery's guide."""
+    return type(camera).on_shutter is not Polaroid.on_shutter
+
+
+def shown_to(camera: Polaroid, state: CeleryState) -> CeleryState:
+    """Return what the ``on_shutter`` of a subclass gets: a copy of Celery's state, or our own."""
+    return state if isinstance(state, State) else copy_of(state, clear_after=camera.clear_after)
 
 
 class Latest:
@@ -64,7 +81,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
     nothing: its events are in the next. ``cancel`` takes a last shot. ``freq`` 1.0 means the
     setting ``interval`` (Celery passes it when nobody chose); any other value is taken as given.
 
-    A state made by Celery is taken over: from then on it counts here, and stays empty itself.
+    A state made by Celery is taken over: from then on it counts here too. An ``on_shutter`` gets a
+    copy of it, with the tasks and workers that Celery keeps, which ``clear_after`` lets it forget.
 
     ``state_dir``, if it is ours, keeps when periodic tasks were seen, and the error budgets.
 
@@ -99,6 +117,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         )
         self.settings = settings or Settings.load(conf=conf_of(self.app))
         self.clock = clock
+        self._made_with = state
         if not isinstance(state, State):
             self.state = State(self.settings, clock=clock, route=route_of(self.app))
             self.state.adopt(state)
@@ -172,7 +191,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             for consume in self._consumers:
                 consume(snapshot)
             self.shutter_signal.send(sender=self.state)
-            self.on_shutter(self.state)
+            if has_own_shutter(self):
+                self.on_shutter(shown_to(self, self._made_with))
             self.on_snapshot(snapshot)
             return snapshot
 

@@ -13,12 +13,14 @@ from celery.events.state import State as CeleryState
 from click.core import ParameterSource
 
 from .broker.configuration import require_configuration
-from .camera import CELERY_DEFAULT_FREQ
+from .camera import CELERY_DEFAULT_FREQ, has_own_shutter, shown_to
 from .cli.logs import log_to_stderr, stay_audible
+from .clock import SYSTEM_CLOCK
 from .errors import EventMonitorError
 from .process.ending import end_output
 from .process.log_queue import LogQueue
 from .receiver import Receiver
+from .receiver.guard import Guard
 from .service import Service
 from .settings import Settings, conf_of, interval_of
 from .snapshot import Live, Snapshot
@@ -33,8 +35,8 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     ``celery events`` makes the camera before the receiver, so it can put ours in: one that
     reconnects, reads the raw message, and shuts down gracefully on SIGTERM and Ctrl-C. A subclass
-    may override ``on_snapshot`` and ``on_shutter``; they are called after the snapshot was
-    published.
+    may override ``on_snapshot``, and ``on_shutter`` as in Celery's guide: they are called after the
+    snapshot was published, and what they raise is logged.
     """
 
     def __init__(
@@ -62,12 +64,17 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 self.settings,
                 self.app,
                 state=state,
+                is_state_read=self._log_queue is None or has_own_shutter(self),
                 freq=freq,
                 maxrate=maxrate,
                 consumers=(self._consume,),
                 log_queue=self._log_queue,
             )
         camera = self._service.camera
+        self._made_with = state
+        self._guard = Guard(SYSTEM_CLOCK)
+        camera.cleanup_freq = cleanup_freq
+        camera.on_cleanup = lambda: self._guard.call(self.on_cleanup)
         self.state: State = camera.state
         self.interval: float = camera.interval
         if self._log_queue is not None and self.interval != freq:
@@ -131,8 +138,9 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
             raise SystemExit(error.exit_code) from None
 
     def _consume(self, snapshot: Snapshot) -> None:
-        self.on_shutter(self.state)
-        self.on_snapshot(snapshot)
+        if has_own_shutter(self):
+            self._guard.call(self.on_shutter, shown_to(self, self._made_with))
+        self._guard.call(self.on_snapshot, snapshot)
 
 
 def _speak_up() -> None:

@@ -142,7 +142,8 @@ class Pipeline:
                 handlers: Mapping[str, Callable[[Any], None]] | None = None,
                 **options: Any,
             ) -> None:
-                super().__init__(channel, _of_the_user(handlers), **options)
+                fed = State if pipeline.state.feeds_celerys else CeleryState
+                super().__init__(channel, _without_state(handlers, fed), **options)
                 if pipeline._exactly_once is not None:
                     self.durable = pipeline._exactly_once.queue
                 pipeline.receiver = self
@@ -234,14 +235,14 @@ def _log_failure(sent: Future[None]) -> None:
         log.warning("could not send an event to myself: %s", one_line(error))
 
 
-def _of_the_user(
-    handlers: Mapping[str, Callable[[Any], None]] | None,
+def _without_state(
+    handlers: Mapping[str, Callable[[Any], None]] | None, fed: type[CeleryState]
 ) -> dict[str, Callable[[Any], None]]:
-    """Leave out the handler by which Celery feeds its state: our state is fed by ``on_events``."""
+    """Leave out the handler that feeds such a state: ours is fed by ``on_events``."""
     return {
         type_: handler
         for type_, handler in (handlers or {}).items()
-        if not isinstance(getattr(handler, "__self__", None), CeleryState)
+        if not isinstance(getattr(handler, "__self__", None), fed)
     }
 
 

@@ -51,9 +51,10 @@ class Service:
     """One monitor: ``run`` it, or ``open`` and ``close`` it around somebody else's ``capture``.
 
     Making one opens nothing. Raises ``UnavailableError`` when it could never work. ``state``,
-    ``freq`` and ``maxrate`` are what ``celery events`` hands to a camera. ``consumers`` get each
-    complete snapshot after our own, ``task_consumers`` the tasks that ended. ``log_queue`` is
-    named in a state dump; opening and closing it is left to whoever made it.
+    ``freq`` and ``maxrate`` are what ``celery events`` hands to a camera; a state of Celery's stays
+    empty unless ``is_state_read``. ``consumers`` get each complete snapshot after our own,
+    ``task_consumers`` the tasks that ended. ``log_queue`` is named in a state dump; opening and
+    closing it is left to whoever made it.
 
     All methods belong to the thread that receives, which is the main thread where signals are to
     be heeded; ``crashed`` may be called from any.
@@ -65,6 +66,7 @@ class Service:
         app: CeleryApp,
         *,
         state: CeleryState | None = None,
+        is_state_read: bool = False,
         freq: float = CELERY_DEFAULT_FREQ,
         maxrate: str | None = None,
         consumers: Sequence[SnapshotConsumer] = (),
@@ -119,7 +121,7 @@ class Service:
         else:
             own_state = self._make_state(task_consumers)
             if state is not None:
-                own_state.adopt(state)
+                own_state.adopt(state, is_read=is_state_read)
         self.camera = Camera(
             own_state,
             freq,

@@ -23,7 +23,8 @@ from ..errors import InvalidEvent, SettingsError
 from ..snapshot import AckToken
 from ..text import one_line
 from .echo import Echo
-from .subscription import Subscription
+from .guard import Guard
+from .subscription import Reading, Subscription
 from .transports import subscription_to
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     ``on_events`` gets the events of one read, in order, with the ack token of their messages if
     they must be acknowledged; ``on_invalid`` what was not an event; ``on_connection`` whether the
     broker is connected. The ``handlers`` of Celery's receiver are called after ``on_events``, each
-    with one typed event that is not our own. Making a receiver connects to nothing.
+    with one event that is not our own, as a dictionary of all its fields: only what they are for is
+    decoded whole. What a handler raises is logged. Making a receiver connects to nothing.
 
     ``capture`` and ``consume`` belong to one thread, in which all of these are called; ``stop`` and
     ``acknowledge`` may be called from any.
@@ -91,6 +93,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
         self._queue_length: int | None = None
+        self._guard = Guard(self.time_source)
         self._refused = "", 0.0  # why, and when that was logged, by our monotonic clock
 
     @property
@@ -152,9 +155,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 failures = 0
                 received_at, quiet = self.time_source.monotonic(), False
                 while not self._has_stopped():
-                    received, token = self._read(subscription, echo)
-                    if received or token:
-                        self._hand_over(received, token)
+                    received, reading = self._read(subscription, echo)
+                    if received or reading.ack_token:
+                        self._hand_over(received, reading)
                         received_at = self.time_source.monotonic()
                         reads += 1
                         yield
@@ -204,10 +207,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
             broadcast(self.app, self._source, *commands)
 
-    def _read(
-        self, subscription: Subscription, echo: Echo
-    ) -> tuple[list[ev.Event], AckToken | None]:
-        """Acknowledge what is settled, then read once; return the events and their ack token."""
+    def _read(self, subscription: Subscription, echo: Echo) -> tuple[list[ev.Event], Reading]:
+        """Acknowledge what is settled, then read once; return the events and what they came in."""
         if self._settled:
             subscription.acknowledge(self._settled.pop())
         if self.on_reading is not None:
@@ -234,7 +235,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         ):
             self._enable_later, self._broadcast_at = False, self.time_source.monotonic()
             broadcast(self.app, self._source, "enable_events")
-        return received, reading.ack_token
+        return received, reading
 
     def _note_blocked(self, reason: str | None) -> None:
         """Tell why nothing can come, once; None: it can."""
@@ -257,15 +258,24 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         """Return whether to stop even though events keep coming."""
         return self._stop_by is not None and self.time_source.monotonic() >= self._stop_by
 
-    def _hand_over(self, received: Sequence[ev.Event], token: AckToken | None) -> None:
+    def _hand_over(self, received: Sequence[ev.Event], reading: Reading) -> None:
         if self.on_events is not None:
-            self.on_events(received, token)
-        if not self.handlers:
+            self.on_events(received, reading.ack_token)
+        if not (self.handlers and any(map(self._is_handled, received))):
             return
-        for event in received:
-            handler = self.handlers.get(event.type) or self.handlers.get("*")
-            if handler and not is_own_event(event):
-                handler(event)
+        received_at = self.time_source.wall()
+        for fields in ev.decode_fields(reading.bodies, is_wanted=self._is_handled):
+            fields["local_received"] = received_at
+            handler = self._handler_of(fields["type"])
+            if handler is not None:
+                self._guard.call(handler, fields)
+
+    def _handler_of(self, type_: str) -> Callable[[Any], object] | None:
+        handlers: Mapping[str, Callable[[Any], object]] = self.handlers
+        return handlers.get(type_) or handlers.get("*")
+
+    def _is_handled(self, event: ev.Event) -> bool:
+        return self._handler_of(event.type) is not None and not is_own_event(event)
 
     def _invalid(self, error: InvalidEvent) -> None:
         if self.on_invalid is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .celerys import copy_of
 from .ended import WeighSuccess
 from .exposure import Exposure
 from .failing_tasks import FailingTasks
 from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess"]
+__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess", "copy_of"]

@@ -34,6 +34,7 @@ from ..snapshot import (
 from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
+from .celerys import keeper_of
 from .cells import Route
 from .ended import Ending, WeighSuccess, ended_task, takes_no_success
 from .exposure import Exposure
@@ -51,6 +52,9 @@ _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under
 _MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is held
 _MAX_COPIED = 20  # cells copied while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
+
+# What Celery's State has and ours does not, though code may ask ours for it; all else follows.
+_CELERYS = {"tasks", "workers", "tasks_by_type", "tasks_by_worker", "_taskheap", "_seen_types"}
 
 #: Gets tasks that ended, and runs that are retried, in the receiving thread: it must neither wait
 #: nor raise.
@@ -72,6 +76,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     comes from a worker of which it is not known that it reads one queue only.
     """
 
+    feeds_celerys = False  # whether a state that Celery made keeps its tasks beside this one
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -83,6 +89,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         failures_per_second: int | None = None,
     ) -> None:
         super().__init__()
+        for name in _CELERYS:
+            delattr(self, name)
         settings = settings or Settings()
         self._clock = clock
         self._task_consumers = tuple(task_consumers)
@@ -155,16 +163,60 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         if not is_known:
             log.warning("dropped what is no event: %s", printable(str(error)[:_MAX_LOGGED]))
 
-    def adopt(self, other: CeleryState) -> None:
-        """Take over from a state Celery made: what it is handed is counted here from now on."""
-        other._event = self.event  # noqa: SLF001  its dispatcher, otherwise made on first use
+    def adopt(self, other: CeleryState, *, is_read: bool = True) -> None:
+        """Take over from a state Celery made: what it is handed is counted here from now on.
+
+        If it ``is_read``, it goes on keeping tasks and workers, which takes several times as long
+        as to count; else it stays empty.
+        """
+        self.feeds_celerys = is_read
+        keep = keeper_of(other) if is_read else None
+
+        def take_over(fields: Mapping[str, Any]) -> Any:
+            event = self._take(fields)
+            if event is None or keep is None:
+                return None
+            return keep(event, fields, self._clock.wall())
+
+        other._event = take_over  # noqa: SLF001  its dispatcher, otherwise made on first use
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Count one event as Celery's own receiver hands it over: a mapping."""
+        """Count one event as Celery's own receiver hands it over: a mapping.
+
+        What our own receiver hands to handlers is counted already.
+        """
+        self._take(event)
+
+    def _take(self, fields: Mapping[str, Any]) -> ev.Event | None:
+        """Count it unless it is counted; return None if it is no event."""
+        is_counted = isinstance(fields, ev.EventFields)
         try:
-            self.observe([ev.event_from_mapping(_with_wire_timestamp(event))])
+            event = ev.event_from_mapping(fields if is_counted else _with_wire_timestamp(fields))
         except InvalidEvent as error:
-            self.refuse(error)
+            if not is_counted:
+                self.refuse(error)
+            return None
+        if not is_counted:
+            self.observe([event])
+        return event
+
+    @property
+    def task_count(self) -> int:  # Celery's has a 0 for the class
+        """Raise an error that says what to do instead."""
+        raise AttributeError
+
+    def __repr__(self) -> str:
+        return f"<State: {self.event_count} events>"
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do instead where Celery's State would have tasks and workers."""
+        if name in _CELERYS or name == "task_count":
+            raise AttributeError(
+                f"event_monitor's State has no `{name}`: it counts, and keeps no task that ended. "
+                "Make the state with app.events.State() and hand it to the camera, whose "
+                "on_shutter(self, state) gets what Celery keeps; or override on_snapshot."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def learn(self, tasks: Iterable[TaskInFlight]) -> None:
         """Put tasks in flight that workers hold, or a checkpoint kept.

@@ -312,7 +312,7 @@ def test_without_on_events_the_handlers_are_called(app: Celery) -> None:
             dispatcher.send("end-of-test")
 
     receiver.capture()
-    assert [event.uuid for event in seen] == ["u1"]
+    assert [event["uuid"] for event in seen] == ["u1"]
 
 
 def test_events_of_our_own_are_not_handed_to_handlers(app: Celery) -> None:
@@ -320,7 +320,7 @@ def test_events_of_our_own_are_not_handed_to_handlers(app: Celery) -> None:
     seen: list[str] = []
     own: list[str] = []
     receiver = Receiver(
-        app.connection_for_read(), app=app, handlers={"*": lambda event: seen.append(event.type)}
+        app.connection_for_read(), app=app, handlers={"*": lambda event: seen.append(event["type"])}
     )
     receiver.echo_seconds = 0.05
 
