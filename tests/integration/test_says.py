@@ -17,14 +17,19 @@ COMMANDS = {
     "run": ["event-monitor", "run", "-A", PROJECT],
     # Without -l: Celery's default shows warnings only.
     "celery-events": ["celery", "-A", PROJECT, "events", "-c", "event_monitor.CloudWatchCam"],
+    "guide": ["celery", "-A", PROJECT, "events", "-c", "tests.support.guide.PrintingCam"],
 }
+AS_PLANNED = "ERROR.*PrintingCam.on_shutter failed \\(RuntimeError: as planned\\); .*"
 
 
 @on_redis
 def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goes(
     processes: Processes, client: Celery
 ) -> None:
-    """Both ways in, in the first minute; all of it INFO, for all is well."""
+    """Both ways in, in the first minute; all of it INFO, for all is well.
+
+    And a camera written after Celery's guide, whose own faults are told and stop nothing.
+    """
     # Given
     processes.worker("w1@says", concurrency=1)
     monitors = {way: processes.start(command, INTERVAL) for way, command in COMMANDS.items()}
@@ -46,14 +51,20 @@ def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goe
 
         # Then
         log = monitor.output
-        assert not re.findall(r"(?:WARNING|ERROR|CRITICAL) .*", log)
+        wrong = re.findall(r"(?:WARNING|ERROR|CRITICAL) .*", log)
+        if way == "guide":
+            assert "alive: w1@says\n" in log
+            raised = "ValueError('as planned') (ValueError: as planned)"
+            assert log.count(f"failed: proj.fail[{failed.id}] {raised}\n") == 1
+            assert re.match(AS_PLANNED, wrong.pop())
+        assert not wrong
         assert f"first failure of proj.fail with ValueError: task {failed.id} on w" in log
         assert re.search(r"INFO +found \d workers?: w1@says", log)
         assert re.search(r"INFO +published \d+ series to Celery in us-east-1 .*; next at \d", log)
         lines = re.findall(r"INFO +\d\d:\d\d:\d\d (\d+) succeeded, (\d+) failed.* series sent", log)
         assert [sum(map(int, column)) for column in zip(*lines, strict=True)] == [3, 1]
         assert log.count("published ") == 1
-        assert ("rather every 2 s (the setting `interval`)" in log) == (way == "celery-events")
+        assert ("rather every 2 s (the setting `interval`)" in log) == (way != "run")
 
 
 @on_redis
