@@ -11,7 +11,7 @@ from ..broker.own_events import is_own_event
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent, UnavailableError
-from ..events import Event, TaskEvent
+from ..events import DetailedTaskEvent, Event, TaskEvent
 from ..probes.inspect import tasks_in_flight
 from ..receiver import Receiver
 from ..snapshot import AckToken, TaskInFlight
@@ -73,7 +73,7 @@ class Dump:
         self._receiver.on_events = self.on_events
         self._receiver.on_invalid = self._on_invalid
         self._receiver.on_reading = self.on_reading
-        self._receiver.decodes_details = with_details
+        self._receiver.task_event = DetailedTaskEvent if with_details else TaskEvent
 
     def run(self) -> None:
         """Receive until stopped, however often the broker goes away."""

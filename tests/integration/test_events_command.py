@@ -24,7 +24,7 @@ def test_events_are_shown_with_the_names_of_their_tasks(
     everything = processes.start(command)
     failures = processes.start([*command, "--failed", "--json", "--details", "--limit", "2"])
     other = processes.start(
-        [*command, "--task", "proj.hold", "--type", "succeeded", "--limit", "1"]
+        [*command, "--task", "proj.hold", "--type", "succeeded", "--limit", "1", "--details"]
     )
     for process in (everything, failures, other):
         process.wait_for_output("receiving events from")
@@ -41,6 +41,7 @@ def test_events_are_shown_with_the_names_of_their_tasks(
     # Then
     assert everything.wait() == 0
     assert f" task-succeeded proj.hold[{held.id}] on w1@events: in " in other.output
+    assert "\n    result: None\n" in other.output
     assert " events shown in " in everything.output.splitlines()[-1]
     documents = [json.loads(line) for line in failures.output.splitlines() if line[:1] == "{"]
     assert [(one["task"], one["exception_type"], one["queue"]) for one in documents] == [
