@@ -183,6 +183,7 @@ class WorkerStatus:
     sends_heartbeats: bool = True  # False: it is judged by its answers
     is_shared: bool = False  # several live processes have this name
     processes: int = 1  # as far as they can be told apart; more only if the name is shared
+    draining: int = 0  # tasks that it runs still, though it said goodbye
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ __all__ = ["Broker"]
 
 _NOTE = (
     "no monitor runs here: failures, the last hour, how long tasks run as a rule and workers "
-    "that died are unknown"
+    "that died or drain are unknown"
 )
 
 

@@ -75,7 +75,7 @@ def copy_of(state: CeleryState, *, clear_after: bool) -> CeleryState:
     """
     twin: CeleryState = state.freeze_while(_copied, state, clear_after=clear_after)
     by_type = twin.tasks_by_type = CallableDefaultdict(twin._tasks_by_type, WeakSet)  # noqa: SLF001
-    by_worker = twin.tasks_by_worker = CallableDefaultdict(  # noqa: SLF001
+    by_worker = twin.tasks_by_worker = CallableDefaultdict(
         twin._tasks_by_worker,  # noqa: SLF001
         WeakSet,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..snapshot import (
     UNKNOWN,
@@ -43,7 +43,7 @@ class Exposure:
     link: BrokerLink
     listening_since: float | None  # our monotonic clock; None while silence is no evidence
     tasks_in_flight: int
-    draining: Callable[[], int]
+    draining: Callable[[], Mapping[str, int]]  # nodename → tasks that run since its goodbye
     in_flight: tuple[TaskInFlight, ...]  # for a checkpoint
     running: Callable[[float], Mapping[str, Sequence[float]]]  # name → since when, our clock
     give_up: Callable[[Sequence[Loss]], int]
@@ -54,6 +54,7 @@ class Exposure:
         losses = tuple(_worker_losses(self.losses))  # while the orphans still have their names
         self.note_names(self.window.names_from_workers())
         given_up = self.give_up(self.losses)
+        draining = self.draining()
         return Snapshot(
             window=self.window.freeze(
                 self.closed_at,
@@ -62,7 +63,12 @@ class Exposure:
                 times_by_pair=self.times_by_pair,
                 by_host=self.by_host,
             ),
-            workers=self.workers,
+            workers=tuple(
+                replace(worker, draining=draining[worker.hostname])
+                if worker.hostname in draining
+                else worker
+                for worker in self.workers
+            ),
             losses=losses,
             running=tuple(
                 RunningTasks(name, len(starts), self.now - min(starts))
@@ -73,7 +79,7 @@ class Exposure:
             if self.listening_since is None
             else self.now - self.listening_since,
             tasks_in_flight=self.tasks_in_flight - given_up,
-            draining=self.draining(),
+            draining=sum(draining.values()),
             leaving=tuple(_worker_losses(self.leaving)),
             ack_tokens=tuple(self.window.ack_tokens),
             in_flight=self.in_flight,

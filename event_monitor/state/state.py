@@ -7,6 +7,7 @@ only the tasks in flight, and counts every event into the open window the moment
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
@@ -457,17 +458,20 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
                     since_by_name.setdefault(task.name or UNKNOWN, []).append(since)
         return since_by_name
 
-    def _count_draining(self, processes: Sequence[tuple[str, Process]]) -> int:
-        """Return how many tasks run on workers that said goodbye."""
-        in_flight, count = self._aggregator.in_flight, 0
+    def _count_draining(self, processes: Sequence[tuple[str, Process]]) -> dict[str, int]:
+        """Return how many tasks run on each worker that said goodbye, if any do."""
+        in_flight = self._aggregator.in_flight
+        counts: Counter[str] = Counter()
         for hostname, process in processes:
             with self._mutex:
                 if process.runs is not None:  # another process has the name now
-                    count += sum(map(in_flight.is_running, process.runs))
+                    count = sum(map(in_flight.is_running, process.runs))
                 else:
                     owner = self._aggregator.roster.owner_of(hostname, process)
-                    count += len(in_flight.runs_of(hostname, owner))
-        return count
+                    count = len(in_flight.runs_of(hostname, owner))
+            if count:
+                counts[hostname] += count
+        return counts
 
     def _note_names(self, names: Collection[str]) -> None:
         """Note that a worker has sent events of tasks of these names."""

@@ -258,8 +258,13 @@ def _worker_counts(snapshot: Snapshot | None) -> str:
     parts = [f"{states[WorkerState.ONLINE]:,} online"]
     if states[WorkerState.LOST]:
         parts.append(f"{states[WorkerState.LOST]:,} lost")
-    if snapshot.leaving:
-        parts.append(f"{len(snapshot.leaving):,} draining")
+    draining = [
+        worker
+        for worker in snapshot.workers
+        if worker.draining and worker.state is WorkerState.OFFLINE
+    ]
+    if draining:
+        parts.append(f"{len(draining):,} draining")
     return ", ".join(parts)
 
 

@@ -133,7 +133,6 @@ def worker_rows(
     if snapshot is None:
         return []
     answers = {answer.hostname: answer for answer in snapshot.survey.workers or ()}
-    draining = {loss.hostname: len(loss.orphans) for loss in snapshot.leaving}
     stalled = frozenset(snapshot.survey.stalled or ())
     rows = []
     for worker in snapshot.workers:
@@ -141,21 +140,18 @@ def worker_rows(
         state, tone, note = _judged(
             worker,
             is_stalled=name in stalled,
-            draining=draining.get(name, 0),
             orphans=(orphans or {}).get(name, 0),
         )
         rows.append(WorkerRow(worker, state, tone, note, answers.get(name, _NO_ANSWER)))
     return sorted(rows, key=lambda row: (_WORST[row.tone], row.worker.hostname))
 
 
-def _judged(
-    worker: WorkerStatus, *, is_stalled: bool, draining: int, orphans: int
-) -> tuple[str, Tone, str]:
+def _judged(worker: WorkerStatus, *, is_stalled: bool, orphans: int) -> tuple[str, Tone, str]:
     if worker.state is WorkerState.LOST:
         return "lost", "bad", _tasks(orphans, "unfinished") if orphans else ""
     if worker.state is WorkerState.OFFLINE:
-        if draining:
-            return "draining", "warn", _tasks(draining, "left")
+        if worker.draining:
+            return "draining", "warn", _tasks(worker.draining, "left")
         return "offline", "dim", ""
     if is_stalled:
         return "stalled", "bad", "does nothing, and work waits"

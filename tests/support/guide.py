@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 from celery.events.state import State
 
 from event_monitor import CloudWatchCam
@@ -17,9 +18,9 @@ class PrintingCam(CloudWatchCam):
         if not state.event_count:
             return
         for worker in state.alive_workers():
-            print(f"alive: {worker.hostname}", flush=True)
+            click.echo(f"alive: {worker.hostname}")
         for uuid, task in state.tasks.items():
             if task.state == "FAILURE":
                 raised = task.traceback.strip().splitlines()[-1]
-                print(f"failed: {task.name}[{uuid}] {task.exception} ({raised})", flush=True)
+                click.echo(f"failed: {task.name}[{uuid}] {task.exception} ({raised})")
         raise RuntimeError("as planned")

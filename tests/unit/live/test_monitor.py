@@ -38,7 +38,12 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
     queue_growing(site)
     site.show(
         survey=survey(QueueDepth("mail", 0, 0, 3), QueueDepth("pay", 1_204, 16, 2, 372.0)),
-        workers=(worker("celery@a"), worker("celery@z-lost", WorkerState.LOST)),
+        workers=(
+            worker("celery@a"),
+            worker("celery@b", WorkerState.OFFLINE, draining=2),
+            worker("celery@c", WorkerState.OFFLINE),
+            worker("celery@z-lost", WorkerState.LOST),
+        ),
     )
 
     async def script(shown: Shown) -> None:
@@ -55,7 +60,7 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
         assert any("first GatewayTimeout" in row for row in shown.rows("changes"))
         assert shown.rows("queues")[1].split()[:3] == ["!pay", "1,204", "6m"]
         assert shown.rows("workers")[1].split()[:2] == ["!celery@z-lost", "lost"]
-        assert shown.rows("workers")[2].split()[:2] == ["celery@a", "online"]
+        assert shown.rows("workers")[2].split()[:2] == ["~celery@b", "draining"]
         running = shown.rows("running")[1]
         assert running.split()[:2] == ["~shop.pay", "r1"]
         assert "48m 00s" in running

@@ -420,6 +420,7 @@ def test_tasks_left_unfinished_by_a_goodbye_are_orphans_when_their_time_to_drain
     clock.advance(3_599)
     draining = shoot(state)
     assert (draining.losses, draining.draining, len(draining.running)) == ((), 1, 1)
+    assert [worker.draining for worker in draining.workers] == [1]
     clock.advance(2)
     (loss,) = shoot(state).losses
     assert (loss.said_goodbye, len(loss.orphans)) == (True, 1)

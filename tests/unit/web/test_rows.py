@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from event_monitor.settings import Settings
-from event_monitor.snapshot import OrphanedTask, TaskCounts, WorkerLoss, WorkerState
+from event_monitor.snapshot import TaskCounts, WorkerState
 from event_monitor.survey import QueueDepth, Survey
 from event_monitor.web.rows import queue_rows, worker_rows
 from event_monitor.web.tracebacks import parts_of
@@ -69,16 +69,12 @@ def test_bad_workers_are_the_first() -> None:
         worker("a"),
         worker("b", sends_task_events=False),
         worker("c", WorkerState.OFFLINE),
-        worker("d", WorkerState.OFFLINE),
+        worker("d", WorkerState.OFFLINE, draining=1),
         worker("e"),
         worker("f", WorkerState.LOST),
         worker("g", is_shared=True, processes=3),
     )
-    leaving = (WorkerLoss("d", 0.0, orphans=(OrphanedTask("u", "x"),), said_goodbye=True),)
-    rows = worker_rows(
-        snapshot(workers=workers, leaving=leaving, survey=Survey(stalled=("e",))),
-        orphans={"f": 3},
-    )
+    rows = worker_rows(snapshot(workers=workers, survey=Survey(stalled=("e",))), orphans={"f": 3})
     assert [(row.worker.hostname, row.state, row.note) for row in rows] == [
         ("e", "stalled", "does nothing, and work waits"),
         ("f", "lost", "3 tasks unfinished"),
