@@ -25,13 +25,13 @@ from .poller import Poller
 from .section import Section
 from .tables import TABLES
 from .words import clock as clock_text
-from .words import fitted, safe, spark
+from .words import fitted, safe, shared, spark
 
 __all__ = ["Top"]
 
 _WIDE = 110  # columns: from here on sections stand beside each other
-_TALL = 32  # lines: from here on every section has room
-_LOW = 20  # lines: below, a section that is not chosen has only its titles
+_TALL = 32  # lines: from here on there is room for more problems
+_LOW = 20  # lines: below, sections stand below each other in any case
 _MOST_PROBLEMS = 3  # lines, on a tall screen
 _STYLES = {"critical": "bold red", "warning": "bold yellow", "ok": "bold green"}
 _RATES = ("ok", "failed")
@@ -124,14 +124,8 @@ class Top(App[None]):
     #verdict { height: auto; }
     #note { height: auto; max-height: 2; }
     #sections { height: 1fr; }
-    Section { height: 3; }
-    Section:focus { height: 1fr; }
-    .low Section { height: 1; }
-    .low Section:focus { height: 1fr; }
-    .tall Section { height: 1fr; }
-    .tall Section:focus { height: 2fr; }
     .wide #sections { layout: grid; grid-size: 6; grid-gutter: 0 1; }
-    .wide Section, .wide Section:focus { height: 100%; column-span: 3; }
+    .wide Section { column-span: 3; }
     .wide #failures { column-span: 4; }
     .wide #changes { column-span: 2; }
     .wide #queues { column-span: 6; }
@@ -166,12 +160,13 @@ class Top(App[None]):
         self._head, self._verdict = Static(id="head"), Static(id="verdict")
         self._rates, self._note = Static(id="rates"), Static(id="note")
         self._sections = [Section(table, number) for number, table in enumerate(TABLES, 1)]
+        self._room = Container(id="sections")
         self._filter = Input(id="filter", placeholder="a text in a name; Enter, or Esc for all")
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         yield from (self._head, self._verdict, self._rates)
-        with Container(id="sections"):
+        with self._room:
             yield from self._sections
         yield from (self._note, self._filter)
         yield Static(Text(f" {_KEYS}", "dim", no_wrap=True), id="keys")
@@ -191,8 +186,6 @@ class Top(App[None]):
         width, height = event.size
         main = self.screen_stack[0]
         main.set_class(width >= _WIDE and height >= _LOW, "wide")
-        main.set_class(height >= _TALL, "tall")
-        main.set_class(height < _LOW, "low")
         self.call_after_refresh(self._show)
 
     # -- what comes ------------------------------------------------------------------------------
@@ -284,9 +277,26 @@ class Top(App[None]):
         self._note.update(Text(f" {notes}" if notes else "", "dim"))
         self._show_sections()
 
+    def on_descendant_focus(self) -> None:
+        """Give the most room to the section that is chosen."""
+        self._share_lines()
+
     def _show_sections(self) -> None:
         for section in self._sections:
             section.show(self.look, wanted=self._wanted)
+        self._share_lines()
+
+    def _share_lines(self) -> None:
+        """Give each section its share of the screen; beside each other all are of one height."""
+        sections = self._sections
+        if self.screen_stack[0].has_class("wide"):
+            shares: list[int | str] = ["100%"] * len(sections)
+        else:
+            chosen = next((n for n, section in enumerate(sections) if section.has_focus), 0)
+            lines = self._room.size.height
+            shares = [*shared(lines, [section.lines for section in sections], chosen=chosen)]
+        for section, share in zip(sections, shares, strict=True):
+            section.styles.height = share
 
     def _show_head(self) -> None:
         width = self.size.width

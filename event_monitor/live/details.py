@@ -172,5 +172,5 @@ def _run(run: Run) -> str:
 def verdict_text(look: Look) -> str:
     """Return every problem, and what is not known."""
     problems = [f"  {safe(problem)}" for problem in look.problems] or ["  nothing is wrong"]
-    notes = ["", "NOT KNOWN", *(f"  {safe(note)}" for note in look.notes)] if look.notes else []
+    notes = ["", "TO KNOW", *(f"  {safe(note)}" for note in look.notes)] if look.notes else []
     return "\n".join([*problems, *notes, ""])

@@ -130,6 +130,7 @@ class Monitor:
         )
         look = self._with_history(look, notes)
         look = self._with_queues_and_workers(look, notes)
+        notes += _doubts(look, events_lost=0 if shot is None else _as(int, shot["events_lost"]))
         return replace(self._with_running(look), notes=tuple(notes))
 
     def _with_history(self, look: Look, notes: list[str]) -> Look:
@@ -346,6 +347,19 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+def _doubts(look: Look, *, events_lost: int) -> Iterator[str]:
+    """Yield what has to be known to believe these numbers, if there is anything."""
+    if events_lost:
+        yield f"{events_lost:,} events lost in the last window"
+    mute = sum(not row.worker.sends_task_events for row in look.workers or () if row.is_online)
+    if mute:
+        yield f"{mute:,} {'worker sends' if mute == 1 else 'workers send'} no task events (-E)"
+    queues = look.queues or ()
+    known = sum(row.queue.oldest_seconds is not None or row.queue.ready == 0 for row in queues)
+    if known < len(queues):
+        yield f"ages known for {known:,} of {len(queues):,} queues"
 
 
 def _per_minute(shot: Document) -> tuple[float, float]:

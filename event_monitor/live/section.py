@@ -65,6 +65,11 @@ class Section(Widget, can_focus=True):
         self._look, self._wanted = look, wanted
         self._arrange()
 
+    @property
+    def lines(self) -> int:
+        """Return how many lines all of it takes: its titles, and its rows or why there is none."""
+        return 1 + max(1, len(self._rows))
+
     def render(self) -> Text:
         """Return a line of titles, and as many rows as there is room for."""
         width, height = self.size

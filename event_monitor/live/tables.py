@@ -304,6 +304,8 @@ QUEUES: Table[QueueRow] = Table(
 
 
 def _busy(row: WorkerRow, _look: Look) -> str:
+    if row.state == "lost":  # what it ran is nobody's work now
+        return f"– {count(row.unfinished)} unfinished" if row.unfinished else "–"
     whole = row.answer.pool_processes
     text = f"{count(row.active)}/{count(whole)}"
     return f"{bar(row.active, whole, _BUSY_BAR)} {text}"

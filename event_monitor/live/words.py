@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from ..status.phrases import UNKNOWN
 from ..text import printable
 
-__all__ = ["bar", "clock", "fitted", "safe", "spark"]
+__all__ = ["bar", "clock", "fitted", "safe", "shared", "spark"]
 
 _STEPS = "▁▂▃▄▅▆▇█"
 _LONGEST = 2_000  # characters of a name; beyond no terminal shows them
@@ -81,3 +81,32 @@ def bar(part: int | None, whole: int | None, room: int) -> str:
         return ""
     full = round(min(1.0, max(0.0, part / whole)) * room)
     return "█" * full + "░" * (room - full)
+
+
+def shared(lines: int, wanted: Sequence[int], *, chosen: int) -> list[int]:
+    """Return how many lines each section gets of those there are.
+
+    First each its titles, and the chosen one a row; then the others two rows, the chosen one all it
+    wants, and the others what is left, in turn. What nobody wants is the chosen one's.
+    """
+    shares = [0] * len(wanted)
+    left = lines
+
+    def give(number: int, most: int) -> None:
+        nonlocal left
+        more = max(0, min(left, most - shares[number]))
+        shares[number] += more
+        left -= more
+
+    others = [number for number in range(len(wanted)) if number != chosen]
+    for number in range(len(wanted)):
+        give(number, 1)
+    give(chosen, 2)
+    for number in others:
+        give(number, min(3, wanted[number]))
+    give(chosen, wanted[chosen])
+    while left and any(shares[number] < wanted[number] for number in others):
+        for number in others:
+            give(number, min(shares[number] + 1, wanted[number]))
+    give(chosen, shares[chosen] + left)
+    return shares

@@ -119,6 +119,12 @@ class WorkerRow:
     tone: Tone
     note: str = ""
     answer: WorkerAnswer = _NO_ANSWER
+    unfinished: int = 0  # tasks that it left when it was lost
+
+    @property
+    def is_online(self) -> bool:
+        """Return whether it is there, well or not."""
+        return self.worker.state is WorkerState.ONLINE
 
     @property
     def active(self) -> int | None:
@@ -137,12 +143,10 @@ def worker_rows(
     rows = []
     for worker in snapshot.workers:
         name = worker.hostname
-        state, tone, note = _judged(
-            worker,
-            is_stalled=name in stalled,
-            orphans=(orphans or {}).get(name, 0),
-        )
-        rows.append(WorkerRow(worker, state, tone, note, answers.get(name, _NO_ANSWER)))
+        left = (orphans or {}).get(name, 0)
+        state, tone, note = _judged(worker, is_stalled=name in stalled, orphans=left)
+        answer = answers.get(name, _NO_ANSWER)
+        rows.append(WorkerRow(worker, state, tone, note, answer, unfinished=left))
     return sorted(rows, key=lambda row: (_WORST[row.tone], row.worker.hostname))
 
 

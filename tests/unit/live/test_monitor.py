@@ -14,7 +14,7 @@ from event_monitor.errors import SettingsError
 from event_monitor.history import Run
 from event_monitor.live import Look, Monitor, NoMonitorError
 from event_monitor.settings import credentials_of
-from event_monitor.snapshot import RunningTask, WorkerLoss, WorkerState
+from event_monitor.snapshot import OrphanedTask, RunningTask, WorkerLoss, WorkerState
 from event_monitor.survey import QueueDepth
 
 from ...browser.site import Site, all_well, failed, failures, queue_growing, survey, worker
@@ -38,8 +38,9 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
     queue_growing(site)
     site.show(
         survey=survey(QueueDepth("mail", 0, 0, 3), QueueDepth("pay", 1_204, 16, 2, 372.0)),
+        losses=(WorkerLoss("celery@z-lost", 90.0, orphans=(OrphanedTask("u", "x"),) * 3),),
         workers=(
-            worker("celery@a"),
+            worker("celery@a", sends_task_events=False),
             worker("celery@b", WorkerState.OFFLINE, draining=2),
             worker("celery@c", WorkerState.OFFLINE),
             worker("celery@z-lost", WorkerState.LOST),
@@ -59,8 +60,10 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
         assert row.split()[-2] == "12"
         assert any("first GatewayTimeout" in row for row in shown.rows("changes"))
         assert shown.rows("queues")[1].split()[:3] == ["!pay", "1,204", "6m"]
-        assert shown.rows("workers")[1].split()[:2] == ["!celery@z-lost", "lost"]
-        assert shown.rows("workers")[2].split()[:2] == ["~celery@b", "draining"]
+        rows = [row.split() for row in shown.rows("workers")]
+        assert rows[1][:5] == ["!celery@z-lost", "lost", "–", "3", "unfinished"]
+        assert [row[:2] for row in rows[2:4]] == [["~celery@a", "online"], ["~celery@b", "draining"]]
+        assert shown.lines[-2] == " 1 worker sends no task events (-E)"
         running = shown.rows("running")[1]
         assert running.split()[:2] == ["~shop.pay", "r1"]
         assert "48m 00s" in running

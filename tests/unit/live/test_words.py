@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from event_monitor.live.words import bar, fitted, safe, spark
+from event_monitor.live.words import bar, fitted, safe, shared, spark
 
 
 @pytest.mark.parametrize("name", ["", "short", "a" * 50, "名" * 30, "e\u0301" * 20, "👩‍👩‍👧" * 9])
@@ -46,3 +46,20 @@ def test_bars() -> None:
     assert bar(1, 4, 8) == "██░░░░░░"
     assert bar(9, 4, 8) == "████████"
     assert bar(None, 4, 8) == bar(1, None, 8) == bar(1, 0, 8) == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted", "chosen", "shares"),
+    [
+        (19, [3, 8, 5, 8, 4], 0, [3, 4, 4, 4, 4]),
+        (19, [3, 8, 5, 8, 4], 3, [3, 3, 3, 7, 3]),
+        (30, [3, 3, 3, 3, 3], 1, [3, 18, 3, 3, 3]),
+        (9, [30, 2, 2, 2, 2], 0, [2, 2, 2, 2, 1]),
+        (4, [3, 3, 3, 3, 3], 4, [1, 1, 1, 1, 0]),
+    ],
+)
+def test_lines_are_shared_by_what_each_section_has_to_show(
+    lines: int, wanted: list[int], chosen: int, shares: list[int]
+) -> None:
+    """The chosen one has most, and none has lines that stay empty while others want them."""
+    assert shared(lines, wanted, chosen=chosen) == shares
