@@ -14,7 +14,7 @@ from celery.events.state import State as CeleryState
 
 from .broker.capabilities import carries_events
 from .broker.connections import shown
-from .broker.own_events import send_own_event
+from .broker.own_events import BlockedError, send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, SettingsError, UnavailableError
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
 _NAMES_SECONDS = _LEARN_SECONDS + 2.0  # connecting included: what is not named by then never is
+_COMES_BACK_SECONDS = 1.0  # within which our own event comes, if the durable queue is ours
 _PATIENCE_SECONDS = 1.0  # how long the second answer waits for the first
 
 
@@ -88,6 +89,8 @@ class Pipeline:
         self._learner = Learner(self._learn, ask=ask)
         self._namer = Learner(self._learn_names, ask=ask, is_logged=False)
         self._has_names = threading.Event()
+        self._own_sent_at: float | None = None  # when the broker took an event of our own
+        self._own_trouble: str | None = None  # why it did not, if so
 
     def open(self) -> None:
         """Begin to ask broker and workers.
@@ -129,7 +132,11 @@ class Pipeline:
             on_events = staticmethod(pipeline.on_events)
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
-            on_reading = staticmethod(pipeline.state.note_reading)
+            on_reading = staticmethod(
+                pipeline.state.note_reading
+                if pipeline._exactly_once is None
+                else pipeline._on_reading_durably
+            )
             on_blocked = staticmethod(pipeline.on_blocked)
             on_stop = staticmethod(pipeline._leave)
             enable_events = pipeline._settings.enable_events
@@ -153,7 +160,7 @@ class Pipeline:
 
     def on_events(self, events: Sequence[Event], token: AckToken | None) -> None:
         """Count them; the first on a durable queue prove that it is ours to read."""
-        if events and self.state.link is BrokerLink.STANDBY:
+        if events and self.state.link.awaits_queue:
             self._begin_to_listen()
         self.state.observe(events, token)
         exactly_once = self._exactly_once
@@ -169,10 +176,25 @@ class Pipeline:
         if not connected:
             self.state.change_link(self.state.link.lost())
         elif self._exactly_once is not None:
-            self.state.change_link(BrokerLink.STANDBY)
+            self.state.change_link(BrokerLink.SUBSCRIBED)
+            self._own_sent_at = None
             self._send_own_event()
         else:
             self._begin_to_listen()
+
+    def _on_reading_durably(self) -> None:
+        """Note that the receiver runs, and when an event of our own should have come and has not.
+
+        While the broker takes none, as when its memory is short, nobody knows whose the queue is.
+        """
+        self.state.note_reading()
+        sent_at = self._own_sent_at
+        if (
+            self.state.link is BrokerLink.SUBSCRIBED
+            and sent_at is not None
+            and self._clock.monotonic() - sent_at >= _COMES_BACK_SECONDS
+        ):
+            self.state.change_link(BrokerLink.STANDBY)
 
     def on_blocked(self, is_blocked: bool) -> None:
         """Note that nothing can come, as when the broker takes messages from nobody; or again."""
@@ -200,13 +222,27 @@ class Pipeline:
 
     def _send_own_event(self) -> None:
         """Make sure that something comes once the queue is ours, though no worker may be there."""
-        send_own_event(self._app).add_done_callback(_log_failure)
+        send_own_event(self._app).add_done_callback(self._note_own_event)
+
+    def _note_own_event(self, sent: Future[None]) -> None:
+        """Remember that the broker took it, or say once why not; in the thread that sent it."""
+        error = sent.exception()
+        if error is None:
+            self._own_trouble = None
+            self._own_sent_at = self._own_sent_at or self._clock.monotonic()
+            return
+        trouble = one_line(error)
+        if isinstance(error, BlockedError):
+            trouble = f"it takes messages from nobody: {trouble}"
+        if trouble != self._own_trouble:
+            self._own_trouble = trouble
+            log.warning("the broker does not take an event to myself: %s", trouble)
 
     # -- out -----------------------------------------------------------------------------------
 
     def complete(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what broker and workers last answered."""
-        if self.state.link is BrokerLink.STANDBY:
+        if self.state.link.awaits_queue:
             self._send_own_event()
         survey = self._prober.survey()
         if survey.workers is not None and survey.workers_age_seconds is not None:
@@ -227,12 +263,6 @@ def _task_event(settings: Settings) -> type[TaskEvent]:
     if settings.decodes_details:
         return DetailedTaskEvent
     return RelatedTaskEvent if settings.history else TaskEvent
-
-
-def _log_failure(sent: Future[None]) -> None:
-    error = sent.exception()
-    if error is not None:
-        log.warning("could not send an event to myself: %s", one_line(error))
 
 
 def _without_state(

@@ -373,14 +373,20 @@ class BrokerLink(Enum):
     """Whether the events of the workers reach us. Workers are judged only while LISTENING."""
 
     CONNECTING = "connecting"  # nothing was received yet, and of workers nothing is known
-    STANDBY = "standby"  # connected, but another monitor reads the durable queue
+    SUBSCRIBED = "subscribed"  # connected, but nothing has come from the durable queue yet
+    STANDBY = "standby"  # the same, though our own event is there: another monitor reads it
     LISTENING = "listening"  # connected, and events come to us
     AWAY = "away"  # the broker was lost; what was known of the workers gets older
 
     @property
     def is_connected(self) -> bool:
         """Return whether there is a connection."""
-        return self in (BrokerLink.STANDBY, BrokerLink.LISTENING)
+        return self.awaits_queue or self is BrokerLink.LISTENING
+
+    @property
+    def awaits_queue(self) -> bool:
+        """Return whether nothing has come from the durable queue since we are connected."""
+        return self in (BrokerLink.SUBSCRIBED, BrokerLink.STANDBY)
 
     @property
     def has_listened(self) -> bool:

@@ -15,6 +15,7 @@ _ALWAYS = ("succeeded", "failed")
 _IF_ANY = ("retried", "revoked", "rejected")
 _LINKS = {
     BrokerLink.CONNECTING: "no broker yet",
+    BrokerLink.SUBSCRIBED: "nothing from the durable queue yet",
     BrokerLink.STANDBY: "standby",
     BrokerLink.AWAY: "the broker is away",
 }

@@ -28,6 +28,7 @@ __all__ = ["verdict_of"]
 
 _LINKS = {
     BrokerLink.CONNECTING: "the monitor has not reached the broker yet",
+    BrokerLink.SUBSCRIBED: "nothing has come from the durable queue yet",
     BrokerLink.STANDBY: "another monitor reads the durable queue",
     BrokerLink.AWAY: "the broker is away",
 }

@@ -26,6 +26,8 @@ from .conftest import Mount, StartMonitor, fill
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
 KILLS = 5
+STANDS_BY = "standby: another monitor reads the durable queue"
+TAKES_OVER = "takes over: the events of the durable queue come to this monitor now"
 
 pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
@@ -223,6 +225,7 @@ def test_a_standby_takes_over_and_publishes_nothing_of_workers_before(
     first = start_monitor(dimensions="Monitor=first", **settings)
     settings["state_dir"] = str(tmp_path / "elsewhere")
     second = start_monitor(dimensions="Monitor=second", **settings)
+    second.wait_for_output(STANDS_BY)
     with load(worker):
         wait_until(
             lambda: cloudwatch.sum("TasksStarted", Monitor="first") > 100, 30, "the first counts"
@@ -240,6 +243,7 @@ def test_a_standby_takes_over_and_publishes_nothing_of_workers_before(
         wait_until(
             lambda: cloudwatch.sum("TasksStarted", Monitor="second") > 100, 30, "the other counts"
         )
+        second.wait_for_output(TAKES_OVER)
         assert cloudwatch.sum("WorkersOnline", Monitor="second") > 0
 
     def both(name: str) -> float:
@@ -247,6 +251,8 @@ def test_a_standby_takes_over_and_publishes_nothing_of_workers_before(
 
     wait_until(lambda: both("TasksSucceeded") >= worker.processed, 60, "all are counted")
     assert second.stop() == 0
+    assert (second.output.count(STANDS_BY), second.output.count(TAKES_OVER)) == (1, 1)
+    assert STANDS_BY not in first.output
     assert {name: both(name) for name in COUNTS} == truth(worker)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -12,6 +13,7 @@ from event_monitor import events as ev
 from event_monitor.receiver import Receiver
 from event_monitor.snapshot import AckToken
 
+from ..support.processes import PROJECT, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
@@ -72,14 +74,28 @@ def test_an_exchange_that_was_deleted_and_declared_again_is_noticed(
 
 
 def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
-    client: Celery, listening: Listening, server: Callable[[str], Server]
+    client: Celery,
+    listening: Listening,
+    processes: Processes,
+    server: Callable[[str], Server],
+    tmp_path: Path,
 ) -> None:
-    """The server's alarm for its disk: the subscription is well, and nobody can send."""
+    """The server's alarm for its disk: the subscription is well, and nobody can send.
+
+    A monitor with a durable queue that starts meanwhile is no standby.
+    """
+    durable = {"DURABLE_QUEUE": "durable", "STATE_DIR": str(tmp_path), "INTERVAL": "1"}
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     rabbitmq.control("set_disk_free_limit", "900000000000000")
     try:
+        monitor = processes.start(
+            ["event-monitor", "run", "-A", PROJECT, "--sink", "console"],
+            {f"EVENT_MONITOR_{name}": value for name, value in durable.items()},
+        )
+        monitor.wait_for_output("does not take an event to myself: it takes messages from nobody")
         wait_until(lambda: listening.blocked == [True], 60, "an event of our own is blocked")
+        monitor.wait_for_output("nothing from the durable queue yet")
     finally:
         rabbitmq.control("set_disk_free_limit", "50MB")
 
@@ -87,6 +103,10 @@ def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
         dispatcher.send("worker-heartbeat", freq=2.0)
     wait_until(lambda: listening.blocked == [True, False], 60, "events come again")
     assert listening.links == [True]
+    monitor.wait_for_output(" 0 lost · 1 worker")
+    monitor.stop()
+    assert "another monitor" not in monitor.output
+    assert monitor.output.count("takes messages from nobody") == 1
 
 
 def test_a_quiet_subscription_that_works_stays(listening: Listening) -> None:

@@ -62,7 +62,10 @@ def test_all_sections_are_there_at_once(site: Site, size: tuple[int, int]) -> No
         assert shown.rows("queues")[1].split()[:3] == ["!pay", "1,204", "6m"]
         rows = [row.split() for row in shown.rows("workers")]
         assert rows[1][:5] == ["!celery@z-lost", "lost", "–", "3", "unfinished"]
-        assert [row[:2] for row in rows[2:4]] == [["~celery@a", "online"], ["~celery@b", "draining"]]
+        assert [row[:2] for row in rows[2:4]] == [
+            ["~celery@a", "online"],
+            ["~celery@b", "draining"],
+        ]
         assert shown.lines[-2] == " 1 worker sends no task events (-E)"
         running = shown.rows("running")[1]
         assert running.split()[:2] == ["~shop.pay", "r1"]

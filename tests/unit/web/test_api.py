@@ -136,6 +136,7 @@ def test_the_status_is_that_of_the_command(api: Api) -> None:
     [
         (BrokerLink.AWAY, "the broker is away"),
         (BrokerLink.CONNECTING, "the monitor has not reached the broker yet"),
+        (BrokerLink.SUBSCRIBED, "nothing has come from the durable queue yet"),
         (BrokerLink.STANDBY, "another monitor reads the durable queue"),
     ],
 )
