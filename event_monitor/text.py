@@ -14,6 +14,7 @@ from .redaction import without_secrets
 __all__ = ["aligned", "encodable", "error_line", "markdown", "one_line", "printable"]
 
 _GAP = "  "
+_INDENT = "    "
 _NARROWEST = 24  # characters; a wrapped last column thinner than this is harder to read than none
 
 
@@ -59,6 +60,8 @@ def aligned(
 ) -> str:
     """Return a table in columns; the last column wraps at ``width`` characters.
 
+    Where there is no room for it beside the others, its text stands below them, indented.
+
     ``sides`` has a letter for each column, ``l`` or ``r``: where its cells are aligned. Columns
     without one are aligned to the left.
     """
@@ -67,6 +70,8 @@ def aligned(
     sides = sides.ljust(len(header), "l")
     before = sum(widths[:-1]) + len(_GAP) * (len(header) - 1)
     last = max(_NARROWEST, width - before)
+    if sides[-1] == "l" and width - before < min(_NARROWEST, widths[-1]):
+        return _two_storeyed(table, widths, sides=sides, width=width)
     lines: list[str] = []
     for row in table:
         cells = [
@@ -77,6 +82,26 @@ def aligned(
         ending = cells[-1] if sides[-1] == "r" else first
         lines.append(_GAP.join([*cells[:-1], ending]).rstrip())
         lines.extend(" " * before + line for line in rest)
+    return "\n".join(lines)
+
+
+def _two_storeyed(
+    table: Sequence[Sequence[str]], widths: Sequence[int], *, sides: str, width: int
+) -> str:
+    lines = []
+    for row in table:
+        cells = [
+            text.rjust(room) if side == "r" else text.ljust(room)
+            for text, room, side in zip(row[:-1], widths, sides, strict=False)
+        ]
+        lines.append(_GAP.join(cells).rstrip())
+        lines += textwrap.wrap(
+            row[-1],
+            max(_NARROWEST, width),
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT,
+            break_on_hyphens=False,
+        )
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ _WORDS: dict[Status, str] = {
 }
 _NAME_COLUMN = 9  # characters, after the longest word and a gap
 _TEXT_COLUMN = 25
+_GAP = re.compile(" {2,}")
 
 
 def paragraph(finding: Finding, *, width: int) -> str:
@@ -38,11 +40,15 @@ def paragraph(finding: Finding, *, width: int) -> str:
         )
     ]
     for step in finding.remedy.splitlines():
-        wrapped = textwrap.wrap(
-            printable(step), width - _TEXT_COLUMN, break_long_words=False, break_on_hyphens=False
-        )
-        lines += [f"{indent}{line}" for line in wrapped]
+        lines += [f"{indent}{line}" for line in _wrapped(printable(step), width - _TEXT_COLUMN)]
     return "\n".join(lines)
+
+
+def _wrapped(step: str, width: int) -> list[str]:
+    """Return the lines of a step; a second column goes below the first where it has no room."""
+    first, *second = _GAP.split(step, maxsplit=1) if len(step) > width else [step]
+    lines = textwrap.wrap(first, width, break_long_words=False, break_on_hyphens=False)
+    return [*lines, *(f"  {column}" for column in second)]  # a command, to be copied as it is
 
 
 def passed(findings: Sequence[Finding]) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from ..errors import EXIT_CHECK_FAILED, EXIT_OK
-from ..settings import wants_colours
 from .app import has_configuration, load_app_and_settings
 from .options import Command, formats, loglevel, watching
-from .terminal import width
+from .terminal import coloured, width
 
 __all__ = ["check"]
 
@@ -62,6 +61,6 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
         if form == "text":
             colour = {"failed": "red", "warning": "yellow"}.get(finding.status)
             shown = paragraph(finding, width=width())
-            click.secho(shown, fg=colour if wants_colours() else None)
+            click.echo(coloured(shown, colour))
     click.echo(json_report(findings) if form == "json" else f"\n{summary(findings)}")
     ctx.exit(EXIT_OK if passed(findings) else EXIT_CHECK_FAILED)

@@ -14,6 +14,7 @@ from ..settings import Settings
 from .app import load_named_app
 from .app_names import names_in
 from .options import Command, loglevel, number_of, watching
+from .terminal import width
 
 __all__ = ["cost"]
 
@@ -117,7 +118,7 @@ def cost(
         f"Task names: {task_count:,} ({tasks_from}). Queues: {queue_count:,} ({queues_from}). "
         f"Workers: {workers:,}.\n"
     )
-    click.echo(bill(settings, cluster, provisioned_by=provisioned_by))
+    click.echo(bill(settings, cluster, provisioned_by=provisioned_by, width=width()))
 
 
 def _counted(given: int | None, in_app: int | None, *, assumed: int) -> tuple[int, str]:

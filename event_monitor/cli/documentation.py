@@ -100,7 +100,8 @@ def settings_text(settings: Settings, sources: Mapping[str, Source], *, width: i
     table = aligned(("Setting", "From", "Value"), rows, width=width)
     return (
         f"{table}\n\nEach can be a flag (--interval 30), a variable ({ENV_PREFIX}INTERVAL=30) or\n"
-        'a key of the app (app.conf.event_monitor = {"interval": 30}); the first of these wins.'
+        'a key of the app (app.conf.event_monitor = {"interval": 30}).\n'
+        "The first of these wins."
     )
 
 

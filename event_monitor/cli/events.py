@@ -8,10 +8,10 @@ import threading
 import click
 
 from ..clock import SYSTEM_CLOCK
-from ..settings import wants_colours
 from ..text import printable
 from .app import load_app_and_settings
 from .options import Command, loglevel, watching
+from .terminal import coloured
 
 __all__ = ["show_events"]
 
@@ -91,8 +91,7 @@ def show_events(
 
     def write(text: str) -> None:
         event_type = text.split(" ", 2)[1] if not json_wanted else ""
-        colour = _COLOURS.get(event_type) if wants_colours() else None
-        click.secho(text, fg=colour)
+        click.echo(coloured(text, _COLOURS.get(event_type)))
 
     dump = Dump(
         app,

@@ -10,11 +10,10 @@ import click
 
 from ..clock import SYSTEM_CLOCK
 from ..errors import EventMonitorError
-from ..settings import wants_colours
 from ..text import error_line
 from .app import load_app_and_settings
 from .options import loglevel, number_of, watching
-from .terminal import width
+from .terminal import coloured, width
 from .verdict import VerdictCommand
 
 __all__ = ["status"]
@@ -126,5 +125,5 @@ def status(
 def _print(text: str, *, colour: str) -> None:
     """Print it; on a terminal with the verdict in its colour."""
     first, colon, rest = text.partition(":")
-    shown = click.style(first, fg=colour, bold=True) if wants_colours() else first
+    shown = coloured(first, colour, bold=True)
     click.echo(f"{shown}{colon}{rest}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from ..settings import Settings
@@ -13,7 +14,11 @@ __all__ = ["bill"]
 
 
 def bill(
-    settings: Settings, cluster: Cluster, *, provisioned_by: ProvisionedBy = nothing_provisioned
+    settings: Settings,
+    cluster: Cluster,
+    *,
+    provisioned_by: ProvisionedBy = nothing_provisioned,
+    width: int = 100,
 ) -> str:
     """Return the estimate as text: what it is made of, what would lower it, and the sum."""
     found = estimate(settings, cluster, provisioned_by=provisioned_by)
@@ -35,7 +40,10 @@ def bill(
     if cheaper:
         lines += ["", "What would save most:"]
         lines.append(aligned(("flag", "dollars"), cheaper, sides="lr"))
-    return "\n".join([*lines, "", *_remarks(settings, found), "", f"A{found.about[1:]}."])
+    lines.append("")
+    for remark in _remarks(settings, found):
+        lines += textwrap.wrap(remark, width)
+    return "\n".join([*lines, "", f"A{found.about[1:]}."])
 
 
 def _remarks(settings: Settings, found: Estimate) -> Iterator[str]:
@@ -54,8 +62,10 @@ def _remarks(settings: Settings, found: Estimate) -> Iterator[str]:
         )
     if settings.sink == "emf":
         yield "Not included: the log lines, at $0.50 a GB."
-    yield "Not included: alarms of autoscaling, and the rest of the free tier: 10 metrics,"
-    yield "10 alarm metrics, 1,000,000 requests."
+    yield (
+        "Not included: alarms of autoscaling, and the rest of the free tier: 10 metrics, "
+        "10 alarm metrics, 1,000,000 requests."
+    )
 
 
 def _dollars(amount: float) -> str:

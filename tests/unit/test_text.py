@@ -12,7 +12,7 @@ def test_aligned_columns_wrap_the_last_one() -> None:
     table = aligned(
         ("name", "n", "meaning"),
         [("a", "1", "short"), ("bcdef", "100", "one two three four five six")],
-        width=35,
+        width=36,
         sides="lrl",
     )
 
@@ -21,6 +21,20 @@ def test_aligned_columns_wrap_the_last_one() -> None:
         "a        1  short\n"
         "bcdef  100  one two three four five\n"
         "            six"
+    )
+
+
+def test_a_last_column_without_room_stands_below() -> None:
+    """Half a dozen letters to a line are hard to read, and no id could be copied."""
+    table = aligned(
+        ("name", "n", "what"),
+        [("abcdefghij", "1", "one two three four five six seven")],
+        width=30,
+        sides="lrl",
+    )
+
+    assert table == (
+        "name        n\n    what\nabcdefghij  1\n    one two three four five\n    six seven"
     )
 
 

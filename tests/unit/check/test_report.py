@@ -19,6 +19,17 @@ def test_a_finding_is_a_paragraph() -> None:
     )
 
 
+def test_a_command_that_has_no_room_beside_its_text_stands_below() -> None:
+    """Whole, so that it can be copied."""
+    remedy = "Use -E:    celery -A proj worker -E -n one"
+    finding = Finding("task events", "warning", "none", remedy)
+    assert paragraph(finding, width=100).splitlines()[1:] == [" " * 25 + remedy]
+    assert paragraph(finding, width=60).splitlines()[1:] == [
+        " " * 25 + "Use -E:",
+        " " * 25 + "  celery -A proj worker -E -n one",
+    ]
+
+
 def test_the_last_line_counts() -> None:
     """Failures first; warnings do not fail."""
     ok = Finding("a", "ok", "fine")

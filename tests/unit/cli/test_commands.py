@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from event_monitor.catalog import CATALOG
+from event_monitor.cli import main
 
 from .terminal import typed
 
@@ -109,3 +111,24 @@ def test_check_as_json_is_json_and_nothing_else() -> None:
         "cloudwatch",
     ]
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["check", "status"])
+@pytest.mark.parametrize("no_color", ["1", ""], ids=["without colours", "in colours"])
+def test_without_colours_nothing_steers_the_terminal(command: str, no_color: str) -> None:
+    """Not even a reset of colours that were never set."""
+    result = CliRunner().invoke(
+        main,
+        [command, "-b", "redis://127.0.0.1:1/0"],
+        prog_name="event-monitor",
+        env={"NO_COLOR": no_color, "TERM": "xterm"},
+        color=True,
+    )
+    assert result.stdout.count("\n") >= 1
+    assert ("\x1b" in result.stdout) == (not no_color)
+
+
+def test_the_bill_fits_the_terminal() -> None:
+    """Whatever it remarks."""
+    lines = typed("cost", environ={"COLUMNS": "80"}).output.splitlines()
+    assert max(map(len, lines)) <= 80
