@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -34,7 +35,7 @@ def test_what_happens_is_on_the_screen(processes: Processes, client: Celery) -> 
         "EVENT_MONITOR_PROBE_SECONDS": "1",
     }
     processes.monitor("run", environ=environ)
-    processes.worker("w1@top")
+    worker = processes.worker("w1@top")
     client.send_task("proj.fail")
     long = client.send_task("proj.sleep_for", [600])
     monitor = Monitor(f"http://{address}")
@@ -61,3 +62,13 @@ def test_what_happens_is_on_the_screen(processes: Processes, client: Celery) -> 
         assert shown.rows("failures")[1].strip() == "not known"
 
     play(Broker("redis", lambda: take_report(client, settings), settings), script_without)
+
+    # When the worker is asked to end, and waits for its task
+    worker.send(signal.SIGTERM)
+
+    async def script_while_it_drains(shown: Shown) -> None:
+        await shown.until(lambda: "draining" in "".join(shown.rows("workers")))
+        await shown.press("4", "enter")
+        await shown.until(lambda: "draining, 1 task left" in shown.text)
+
+    play(monitor, script_while_it_drains)

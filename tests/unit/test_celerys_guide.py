@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pprint import pformat
 from typing import Any
 
@@ -224,6 +225,19 @@ def test_what_code_of_ones_own_raises_is_logged_and_stops_nothing(
         f"{name}.<locals>.Cam.on_shutter failed (LookupError: the database is away){rest}",
         f"{name}.<locals>.Cam.on_snapshot failed (OSError: the disk is full){rest}",
     ]
+
+
+def test_a_camera_may_clean_up_now_and_then(app: Celery) -> None:
+    """Celery's other hook; its faults are told as well."""
+    cleaned = threading.Event()
+
+    class Cam(CloudWatchCam):
+        def on_cleanup(self) -> None:
+            cleaned.set()
+
+    settings = replace(SETTINGS, interval=1)
+    with Cam(app.events.State(), app=app, settings=settings, cleanup_freq=0.1):
+        assert cleaned.wait(30)
 
 
 @pytest.mark.parametrize("name", ["tasks", "workers", "task_count", "tasks_by_type"])
