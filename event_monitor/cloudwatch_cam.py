@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from celery.bin.events import events as celery_events
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
 from click.core import ParameterSource
@@ -139,8 +140,12 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def _consume(self, snapshot: Snapshot) -> None:
         if has_own_shutter(self):
-            self._guard.call(self.on_shutter, shown_to(self, self._made_with))
+            self._guard.call(self._show)
         self._guard.call(self.on_snapshot, snapshot)
+
+    def _show(self) -> None:
+        """Show the state, which may be of the user's own making, too."""
+        self._guard.call(self.on_shutter, shown_to(self, self._made_with))
 
 
 def _speak_up() -> None:
@@ -157,4 +162,5 @@ def _speak_up() -> None:
 
 def _under_celery_events() -> bool:
     """Return whether the process is ours, and not that of a program that uses this class."""
-    return click.get_current_context(silent=True) is not None
+    context = click.get_current_context(silent=True)
+    return context is not None and context.command is celery_events

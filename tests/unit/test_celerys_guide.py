@@ -10,6 +10,7 @@ from dataclasses import replace
 from pprint import pformat
 from typing import Any
 
+import click
 import pytest
 from celery import Celery
 from celery.events.state import State as CeleryState
@@ -159,8 +160,8 @@ def test_handlers_of_ones_own_beside_our_camera_find_the_task_that_failed(
         "*": state.event,
     }
 
-    # When
-    with app.connection() as connection:
+    # When, in a command of one's own
+    with click.Context(click.Command("monitor")), app.connection() as connection:
         if receiver_first:
             with Cam(state, freq=3_600, app=app, settings=SETTINGS):
                 received_by(app, handlers)
