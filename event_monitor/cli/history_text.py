@@ -7,14 +7,13 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 
 from ..history import FailureGroup, Incident, Kept, Page, Reader, Run, RunFilter
-from ..status.phrases import duration
+from ..quantities import UNKNOWN, duration, took
 from ..text import aligned, printable
 from .terminal import width
 
 __all__ = ["HistoryText"]
 
 _Answer = tuple[dict[str, object], list[str]]
-_UNKNOWN = "?"
 _TIMES = ("sent", "received", "started", "ended")
 
 
@@ -88,14 +87,13 @@ def _document(run: Run) -> dict[str, object]:
 
 def _short(run: Run) -> Iterator[str]:
     """Yield a line for a run, and one for what it raised."""
-    took = _UNKNOWN if run.runtime is None else _seconds(run.runtime)
     cells = (
         _time(run.ended if run.ended is not None else run.at),
         f"{run.state:<9}",
-        f"{took:>8}",
+        f"{took(run.runtime):>8}",
         run.id,
-        run.name or _UNKNOWN,
-        f"on {run.worker or _UNKNOWN}",
+        run.name or UNKNOWN,
+        f"on {run.worker or UNKNOWN}",
     )
     yield printable(" ".join(cells))
     if run.exception is not None:
@@ -103,17 +101,17 @@ def _short(run: Run) -> Iterator[str]:
 
 
 def _raised(run: Run | FailureGroup) -> str:
-    what = run.message if run.message is not None else run.exception or _UNKNOWN
+    what = run.message if run.message is not None else run.exception or UNKNOWN
     return f"{what} at {run.place}" if run.place else what
 
 
 def _long(run: Run) -> Iterator[str]:
     """Yield all that is known of a run."""
-    yield printable(f"{run.name or _UNKNOWN} {run.id}")
+    yield printable(f"{run.name or UNKNOWN} {run.id}")
     facts: list[tuple[str, str]] = [("state", run.state)]
-    facts += [("worker", run.worker or _UNKNOWN), ("queue", run.queue or _UNKNOWN)]
+    facts += [("worker", run.worker or UNKNOWN), ("queue", run.queue or UNKNOWN)]
     facts += [(name, _time(getattr(run, name))) for name in _TIMES]
-    facts.append(("took", _UNKNOWN if run.runtime is None else _seconds(run.runtime)))
+    facts.append(("took", took(run.runtime)))
     facts.append(("retries", str(run.retries)))
     facts += [
         (name, relative)
@@ -121,7 +119,7 @@ def _long(run: Run) -> Iterator[str]:
         if relative is not None
     ]
     if run.exception is not None:
-        facts += [("exception", run.exception), ("place", run.place or _UNKNOWN)]
+        facts += [("exception", run.exception), ("place", run.place or UNKNOWN)]
     if run.message is not None:
         facts.append(("message", run.message))
     if run.weight != 1:
@@ -144,7 +142,7 @@ def _incident_row(incident: Incident) -> tuple[str, ...]:
     if incident.ended is None:
         lasted = f"{duration(incident.seen - incident.began)}, still"
     else:
-        lasted = duration(incident.ended - incident.began) if incident.ended else _UNKNOWN
+        lasted = duration(incident.ended - incident.began) if incident.ended else UNKNOWN
     what = " ".join(filter(None, (incident.kind, incident.subject)))
     if incident.tasks:
         what += f" ({incident.tasks:,})"
@@ -171,9 +169,5 @@ def _coverage(kept: Iterable[Kept]) -> str:
 
 def _time(moment: float | None) -> str:
     if moment is None:
-        return _UNKNOWN
+        return UNKNOWN
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3f}s" if seconds < 60 else duration(seconds)

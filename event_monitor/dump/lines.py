@@ -16,6 +16,7 @@ from ..events import (
     WorkerEvent,
     exception_type,
 )
+from ..quantities import UNKNOWN
 from ..redaction import without_secrets
 from ..state.place import place_of
 from ..text import printable
@@ -23,7 +24,6 @@ from .known_tasks import KnownTask
 
 __all__ = ["as_json", "as_text"]
 
-_UNKNOWN = "?"
 _RAISED = ("task-failed", "task-retried")
 _DETAILS = ("args", "kwargs", "result")
 
@@ -41,7 +41,7 @@ def as_text(event: Event, known: KnownTask, *, at: float, with_details: bool) ->
         return f"{_local(event.timestamp)} {printable(said)}"
     by = "by" if event.type == "task-sent" else "on"
     facts = ", ".join(_task_facts(event, known))
-    said = f"{event.type:<14} {known.name or _UNKNOWN}[{event.uuid}] {by} {event.hostname}"
+    said = f"{event.type:<14} {known.name or UNKNOWN}[{event.uuid}] {by} {event.hostname}"
     line = f"{_local(event.timestamp)} {printable(said)}{f': {printable(facts)}' if facts else ''}"
     details = _details(event) if with_details else {}
     return "\n".join([line, *_detail_lines(details)])

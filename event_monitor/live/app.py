@@ -16,9 +16,9 @@ from textual.widgets import Input, Static
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import EventMonitorError
-from ..status.phrases import duration
+from ..quantities import duration, took
 from ..text import error_line, one_line
-from ..web.words import count, took
+from ..web.words import count
 from .details import facts_of, runs_text, task_of, title_of, verdict_text
 from .look import Look, Source
 from .poller import Poller

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..history import FailureGroup, Run
-from ..status.phrases import UNKNOWN, duration
+from ..quantities import UNKNOWN, duration, size, took
 from ..web.overview import Change
 from ..web.rows import QueueRow, WorkerRow
-from ..web.words import count, raised, size, took
+from ..web.words import count, raised
 from .look import Look, RunningRow
 from .words import bar, clock, safe, spark
 

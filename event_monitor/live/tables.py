@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..history import FailureGroup
-from ..status.phrases import duration
+from ..quantities import duration, size, took
 from ..web.overview import Change
 from ..web.rows import QueueRow, Tone, WorkerRow
-from ..web.words import count, place, short, size, took
+from ..web.words import count, place, short
 from .look import Look, RunningRow
 from .words import bar, clock, fitted, safe, spark
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 
-from ..status.phrases import UNKNOWN
+from ..quantities import UNKNOWN
 from ..text import printable
 
 __all__ = ["bar", "clock", "fitted", "safe", "shared", "spark"]

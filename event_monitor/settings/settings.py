@@ -84,6 +84,9 @@ class Settings:
         FILE,
         "File that the sink `emf` appends its lines to; empty means standard output.",
     )
+    console_zeros: bool = _setting(
+        False, FLAG, "Whether the sink `console` prints the series whose value is 0, too."
+    )
     on_ambiguous_send: str = _setting(
         "retry",
         choice("retry", "drop"),

@@ -10,6 +10,7 @@ from typing import TextIO
 from ..clock import SYSTEM_CLOCK, Clock
 from ..distribution import Distribution
 from ..metrics.metric import Metric
+from ..quantities import size, took
 from ..settings import Settings
 from ..text import encodable, one_line, printable
 from .sink import Outcome, SinkFinding
@@ -20,7 +21,7 @@ __all__ = ["ConsoleSink", "render"]
 class ConsoleSink:
     """Writes plain text to a stream, standard output unless given another.
 
-    It needs neither settings nor a clock; the registry hands both to every sink.
+    It needs no clock; the registry hands one to every sink.
     """
 
     destination = "standard output"
@@ -32,7 +33,8 @@ class ConsoleSink:
         clock: Clock = SYSTEM_CLOCK,
         stream: TextIO | None = None,
     ) -> None:
-        del settings, clock
+        del clock
+        self._has_zeros = settings is None or settings.console_zeros
         self._stream = stream
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
@@ -41,7 +43,7 @@ class ConsoleSink:
         try:
             if stream is None:
                 raise OSError("standard output is closed")
-            stream.write(encodable(render(metrics), stream.encoding))
+            stream.write(encodable(render(metrics, has_zeros=self._has_zeros), stream.encoding))
             stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             return Outcome(
@@ -59,23 +61,31 @@ class ConsoleSink:
         """Do nothing: the stream is not ours."""
 
 
-def render(metrics: Iterable[Metric]) -> str:
-    """Return the tables as text: one per window, oldest first; in each, totals before splits."""
+def render(metrics: Iterable[Metric], *, has_zeros: bool = True) -> str:
+    """Return the tables as text: one per window, oldest first; in each, totals before splits.
+
+    Without ``has_zeros`` the series whose value is 0 are counted, and no more.
+    """
     windows: dict[float, list[Metric]] = {}
     for metric in metrics:
         windows.setdefault(metric.timestamp, []).append(metric)
-    return "".join(_table(timestamp, windows[timestamp]) for timestamp in sorted(windows))
+    tables = (_table(at, windows[at], has_zeros=has_zeros) for at in sorted(windows))
+    return "".join(tables)
 
 
-def _table(timestamp: float, metrics: list[Metric]) -> str:
-    metrics.sort(key=lambda metric: len(metric.dimensions))  # stable: keeps the sender's order
+def _table(timestamp: float, metrics: list[Metric], *, has_zeros: bool) -> str:
+    shown = [metric for metric in metrics if has_zeros or metric.value]
+    # What belongs to one task, worker or queue stands together, in the sender's order.
+    shown.sort(key=lambda metric: (len(metric.dimensions), metric.dimensions))
     rows = [("METRIC", "DIMENSIONS", "VALUE")]
-    rows += [(metric.name, _dimensions(metric), _value(metric)) for metric in metrics]
+    rows += [(metric.name, _dimensions(metric), _value(metric)) for metric in shown]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [
         f"{name:<{widths[0]}}  {dimensions:<{widths[1]}}  {value}"
         for name, dimensions, value in rows
     ]
+    if zeros := len(metrics) - len(shown):
+        lines.append(f"and {zeros:,} of value 0")
     return "\n".join([f"Window of {_local_time(timestamp)}", *lines, "", ""])
 
 
@@ -94,7 +104,7 @@ def _dimensions(metric: Metric) -> str:
 def _value(metric: Metric) -> str:
     if isinstance(metric.value, Distribution):
         return _distribution(metric.value, metric.unit)
-    return f"{metric.value:,.10g}{_suffix(metric.unit)}"
+    return _quantity(metric.value, metric.unit)
 
 
 def _distribution(values: Distribution, unit: str) -> str:
@@ -104,9 +114,13 @@ def _distribution(values: Distribution, unit: str) -> str:
         "p95": values.percentile(95),
         "max": values.values[-1],
     }
-    shown = " ".join(f"{name}={number:.4g}{_suffix(unit)}" for name, number in numbers.items())
-    return f"n={values.count:,} {shown}"
+    shown = ", ".join(f"{name} {_quantity(number, unit)}" for name, number in numbers.items())
+    return f"{values.count:,} × {shown}"
 
 
-def _suffix(unit: str) -> str:
-    return {"Seconds": "s", "Percent": "%", "Bytes": " bytes"}.get(unit, "")
+def _quantity(value: float, unit: str) -> str:
+    if unit == "Seconds":
+        return took(value)
+    if unit == "Bytes":
+        return size(value)
+    return f"{value:,.10g}{' %' if unit == 'Percent' else ''}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from ..liveness import SignOfLife
+from ..quantities import UNKNOWN, duration
 
-__all__ = ["UNKNOWN", "cut", "duration", "monitor_facts", "number", "workers_answer"]
-
-UNKNOWN = "?"
+__all__ = ["cut", "monitor_facts", "number", "workers_answer"]
 
 
 def number(value: float | None) -> str:
@@ -16,18 +15,6 @@ def number(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return two units at most, such as ``2h 01m``."""
-    if seconds is None:
-        return UNKNOWN
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3_600:
-        return f"{whole // 60}m {whole % 60:02}s"
-    return f"{whole // 3_600:,}h {whole % 3_600 // 60:02}m"
 
 
 def workers_answer(workers: Sized) -> str:

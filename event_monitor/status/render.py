@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from ..liveness import SignOfLife
+from ..quantities import UNKNOWN, duration
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import aligned, printable
-from .phrases import UNKNOWN, cut, duration, monitor_facts, number, workers_answer
+from .phrases import cut, monitor_facts, number, workers_answer
 from .report import FailureKind, Level, Recent, Report, Verdict
 
 __all__ = ["as_json", "as_text"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from ..history import Incident, LongRun
 from ..liveness import SignOfLife
 from ..metrics.levels import Level, level_of
+from ..quantities import UNKNOWN, duration
 from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
-from .phrases import UNKNOWN, duration, number, workers_answer
+from .phrases import number, workers_answer
 from .sentences import About, sentence_of
 
 __all__ = [

@@ -17,9 +17,9 @@ from ..history import (
     TaskPoint,
     long_runs,
 )
+from ..quantities import duration
 from ..settings import Settings
 from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerState
-from ..status.phrases import duration
 from ..status.report import Level, Problem
 from ..status.sentences import Sentence, sentence_of
 from .rows import QueueRow, Tone, WorkerRow, queue_rows, worker_rows

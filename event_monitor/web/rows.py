@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..metrics.levels import Level, level_of
+from ..quantities import duration
 from ..settings import Settings
 from ..snapshot import Snapshot, Window, WorkerState, WorkerStatus
-from ..status.phrases import duration
 from ..survey import QueueDepth, WorkerAnswer
 
 __all__ = [

@@ -9,11 +9,9 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from ..history import FailureGroup, Run
-from ..status.phrases import duration
+from ..quantities import UNKNOWN, duration, size, took
 
-__all__ = ["FILTERS", "UNKNOWN", "count", "ended_links", "took", "url_maker"]
-
-UNKNOWN = "?"
+__all__ = ["FILTERS", "count", "ended_links", "url_maker"]
 
 _FORMATS = {"clock": "%H:%M", "second": "%H:%M:%S", "full": "%Y-%m-%d %H:%M:%S"}
 
@@ -25,28 +23,6 @@ def count(value: float | None) -> str:
     if isinstance(value, int) or value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2g}"
-
-
-def took(seconds: float | None) -> str:
-    """Return how long something ran or waited, such as ``312 ms``, ``2.41 s`` or ``6m 12s``."""
-    if seconds is None:
-        return UNKNOWN
-    if seconds < 0.001:
-        return "< 1 ms" if seconds > 0 else "0 ms"
-    if seconds < 1:
-        return f"{seconds * 1_000:.0f} ms"
-    return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
-
-
-def size(value: float | None) -> str:
-    """Return bytes, such as ``212 MB``."""
-    if value is None:
-        return UNKNOWN
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1_000 or unit == "GB":
-            return f"{value:,.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1_000
-    raise AssertionError
 
 
 def moment(at: float | None, how: str = "clock") -> str:

@@ -15,7 +15,7 @@ from ..support.house import PACKAGE, arrows, floors, imports, stations
 
 # What each station may import from this package; a new one has to be listed here.
 VALUES = {"distribution", "snapshot", "survey"}
-GROUND = {"clock", "errors", "exchange", "redaction", "text"}
+GROUND = {"clock", "errors", "exchange", "quantities", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
     "aws": {"exchange"},
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "own_code": set(),
     "pool": {"exchange"},
     "survey": set(),
+    "quantities": set(),
     "redaction": set(),
     "process": {"errors", "redaction", "snapshot", "text"},
     "text": {"redaction"},

@@ -48,7 +48,7 @@ def test_the_list_shows_what_failed_and_where(tmp_path: Path) -> None:
     )
     assert shown(tmp_path) == (
         "2023-11-14T22:13:20Z succeeded   1m 30s u2 shop.pay on celery@one\n"
-        "2023-11-14T22:13:20Z failed      2.500s u1 shop.pay on celery@one\n"
+        "2023-11-14T22:13:20Z failed       2.5 s u1 shop.pay on celery@one\n"
         "    ValueError at /app/shop.py:3 in pay\n"
         "\n"
         "kept: all 1 succeeded, all 1 failed\n"

@@ -12,6 +12,7 @@ import pytest
 
 from event_monitor.distribution import Distribution
 from event_monitor.metrics import Metric
+from event_monitor.settings import Settings
 from event_monitor.sinks import Outcome, Sink, SinkFinding
 from event_monitor.sinks.console import ConsoleSink, render
 from event_monitor.testing import MemorySink
@@ -95,15 +96,47 @@ def test_a_window_is_a_table_of_local_time_with_totals_first() -> None:
     assert text == (
         "Window of 2023-11-15 07:12:20 +0900\n"
         "METRIC       DIMENSIONS  VALUE\n"
-        "TaskRuntime  -           n=4 mean=0.4375s p50=0.25s p95=1s max=1s\n"
+        "TaskRuntime  -           4 × mean 438 ms, p50 250 ms, p95 1 s, max 1 s\n"
         "\n"
         "Window of 2023-11-15 07:13:20 +0900\n"
         "METRIC                DIMENSIONS         VALUE\n"
         "TasksSucceeded        -                  12,345\n"
-        "OldestRunningTaskAge  -                  1.5s\n"
+        "OldestRunningTaskAge  -                  1.5 s\n"
         "TasksSucceeded        TaskName=proj.add  2\n"
         "\n"
     )
+
+
+def test_zeros_are_counted_and_shown_to_who_asks(stream: io.StringIO) -> None:
+    """Of a hundred series most say that nothing happened."""
+    metrics = (count("TasksFailed", 0.0), count("TasksSent", 1.0), count("TasksSucceeded", 0.0))
+    ConsoleSink(Settings(), stream=stream).send(metrics)
+    shown = stream.getvalue()
+    assert "TasksSent" in shown
+    assert "TasksFailed" not in shown
+    assert shown.endswith("and 2 of value 0\n\n")
+
+    ConsoleSink(Settings(console_zeros=True), stream=stream).send(metrics)
+    assert "TasksFailed" in stream.getvalue()
+    assert stream.getvalue().count("of value 0") == 1
+
+
+def test_what_belongs_to_one_series_stands_together() -> None:
+    """And numbers are in units that people read."""
+    text = render(
+        (
+            count("TasksSent", 1.0, TaskName="b"),
+            count("TasksSent", 2.0, TaskName="a"),
+            Metric("WorkerMemory", "Bytes", NOW, 212_400_000.0, (("TaskName", "a"),)),
+            Metric("WorkerUtilization", "Percent", NOW, 12.5, (("TaskName", "b"),)),
+        )
+    )
+    assert [line.split(maxsplit=2) for line in text.splitlines()[2:-1]] == [
+        ["TasksSent", "TaskName=a", "2"],
+        ["WorkerMemory", "TaskName=a", "212 MB"],
+        ["TasksSent", "TaskName=b", "1"],
+        ["WorkerUtilization", "TaskName=b", "12.5 %"],
+    ]
 
 
 def test_a_task_name_cannot_write_to_the_terminal() -> None:

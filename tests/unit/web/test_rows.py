@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from event_monitor.quantities import size, took
 from event_monitor.settings import Settings
 from event_monitor.snapshot import TaskCounts, WorkerState
 from event_monitor.survey import QueueDepth, Survey
 from event_monitor.web.rows import queue_rows, worker_rows
 from event_monitor.web.tracebacks import parts_of
-from event_monitor.web.words import count, ended_links, moment, size, took, url_maker
+from event_monitor.web.words import count, ended_links, moment, url_maker
 
 from .making import snapshot, worker
 
