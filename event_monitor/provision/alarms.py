@@ -164,7 +164,7 @@ def _critical_limit(name: str, limits: tuple[tuple[str, tuple[float, float]], ..
 
 
 def _is_glob(text: str) -> bool:
-    return any(character in text for character in "*?[")
+    return text.startswith("!") or any(character in text for character in "*?[")
 
 
 # -- of one task -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .did_you_mean import did_you_mean
 from .globs import matches
+from .only import Only, Whence
 from .options import Option, options
 from .parsers import text_of
 from .settings import Settings, interval_of
@@ -14,9 +15,11 @@ __all__ = [
     "ENV_PREFIX",
     "Address",
     "Credentials",
+    "Only",
     "Option",
     "Settings",
     "Source",
+    "Whence",
     "address_of",
     "conf_of",
     "credentials_of",

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalog import CATALOG, DIMENSIONS
 from .did_you_mean import did_you_mean
+from .globs import what_is_wrong
 from .parsers import NotAllowedError, Parser, is_printable_ascii, number_from, text_of
 
 __all__ = [
     "DIMENSION_PAIRS",
+    "GLOBS",
     "GROUPS",
     "LIMITS",
     "LINKS",
@@ -47,7 +49,19 @@ def _texts(raw: object) -> list[str]:
     return parts
 
 
-NAMES = Parser("A,B", "names or globs separated by commas", _names)
+NAMES = Parser("A,B", "names separated by commas", _names)
+
+
+def _globs(raw: object) -> tuple[str, ...]:
+    globs = _names(raw)
+    for glob in globs:
+        problem = what_is_wrong(glob)
+        if problem is not None:
+            raise NotAllowedError(problem)
+    return globs
+
+
+GLOBS = Parser("A,B", "names or globs separated by commas, `!` before what to leave out", _globs)
 
 
 def metric_names(split: str = "") -> Parser[tuple[str, ...]]:
@@ -149,7 +163,7 @@ DIMENSION_PAIRS = Parser(
 def _groups(raw: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
     groups: dict[str, tuple[str, ...]] = {}
     for name, written in _pairs(raw):
-        globs = _names(written.replace("|", ",") if isinstance(written, str) else written)
+        globs = _globs(written.replace("|", ",") if isinstance(written, str) else written)
         if not is_printable_ascii(name, 255) or not globs:
             raise NotAllowedError(f"{name!r} is not well-formed")
         groups[name] = tuple(dict.fromkeys(groups.get(name, ()) + globs))

@@ -15,6 +15,7 @@ from ..catalog import CATALOG
 from ..errors import SettingsError
 from .list_parsers import (
     DIMENSION_PAIRS,
+    GLOBS,
     GROUPS,
     LIMITS,
     LINKS,
@@ -25,6 +26,7 @@ from .list_parsers import (
     words,
 )
 from .objectives import OBJECTIVES, Objective, objectives_of
+from .only import Only
 from .parsers import FILE, FLAG, NAMESPACE, PATH, QUEUE, REGION, URL, Parser, choice, number, whole
 from .sinks import SINK
 from .sources import Parsers, Source, parse, read
@@ -92,15 +94,29 @@ class Settings:
         choice("retry", "drop"),
         "After a send that may have been applied: `retry` may count twice, `drop` may lose.",
     )
+    # which service
+    only_tasks: tuple[str, ...] = _setting(
+        (),
+        GLOBS,
+        "Globs of task names: only these are counted and shown. `!celery.*` is all but those.",
+    )
+    only_queues: tuple[str, ...] = _setting(
+        (),
+        GLOBS,
+        "The same of queues: also limits tasks to these, and workers to those that read one.",
+    )
+    only_workers: tuple[str, ...] = _setting(
+        (), GLOBS, "The same of whole nodenames of workers; also limits tasks to theirs."
+    )
     # which series
     include_tasks: tuple[str, ...] = _setting(
-        (), NAMES, "Globs of task names that get series of their own; empty means all."
+        (), GLOBS, "Globs of task names that get series of their own; empty means all."
     )
     exclude_tasks: tuple[str, ...] = _setting(
-        (), NAMES, "Globs of task names without series of their own; totals still count them."
+        (), GLOBS, "Globs of task names without series of their own; totals still count them."
     )
     may_fail: tuple[str, ...] = _setting(
-        (), NAMES, "Globs of task names that TaskNamesFailing leaves out."
+        (), GLOBS, "Globs of task names that TaskNamesFailing leaves out."
     )
     groups: tuple[tuple[str, tuple[str, ...]], ...] = _setting(
         (),
@@ -350,6 +366,11 @@ class Settings:
     def objectives(self) -> tuple[Objective, ...]:
         """Return the service levels."""
         return objectives_of(self.slo)
+
+    @property
+    def only(self) -> Only:
+        """Return what belongs to the service that is watched."""
+        return Only(tasks=self.only_tasks, queues=self.only_queues, workers=self.only_workers)
 
     @property
     def survey_seconds(self) -> float:
