@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ...metrics.totals import RETRIES_TO_WAIT
 from ...settings import Settings, address_of
 from ..options import ProvisionOptions
 from ..quantities import TooMany
@@ -94,10 +95,12 @@ def rules_of(options: ProvisionOptions) -> Iterator[Rule]:
 def _too_many(alert: str, what: str, limit: TooMany, least: int, severity: str) -> Iterator[Rule]:
     """Yield the alert on tasks of one name of which too many failed, or were retried."""
     by = "sum by (job, name)"
+    waits_by_retrying = f'{{job="{JOB}", name!="{RETRIES_TO_WAIT}"}}'
+    selected = waits_by_retrying if what == "retried" else _OF_JOB
 
     def increase(counter: str, window: str) -> str:
         # It is estimated between the scrapes, and so no whole number.
-        return f"{by} (round(increase(celery_task_{counter}_total{_OF_JOB}[{window}])))"
+        return f"{by} (round(increase(celery_task_{counter}_total{selected}[{window}])))"
 
     task = f"{{{{ $labels.name }}}}: {_VALUE}"
     count, percent = limit.count, limit.percent

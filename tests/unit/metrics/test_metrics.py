@@ -107,6 +107,20 @@ def test_totals_add_up_all_tasks() -> None:
     assert busy["TaskRuntime",] == Distribution((0.5, 2.0), (1, 2))
 
 
+def test_the_total_of_retries_leaves_out_the_task_that_waits_by_retrying() -> None:
+    """Else each chord would raise the alarm on retries; by task they are told all the same."""
+    window = replace(
+        WINDOW,
+        tasks=(
+            ("proj.add", TaskCounts(retried=2)),
+            ("celery.chord_unlock", TaskCounts(retried=50)),
+        ),
+    )
+    series = published(Snapshot(window=window))
+    assert series["TasksRetried",] == 2
+    assert series["TasksRetried", "celery.chord_unlock"] == 50
+
+
 def test_only_what_pays_for_itself_is_published_per_task() -> None:
     """The rest is totals, until asked for."""
     split = {key: value for key, value in published(BUSY).items() if len(key) == 2}

@@ -53,6 +53,16 @@ def test_too_many_may_be_a_count() -> None:
     assert rule.expr.endswith('_total{job="celery"}[10m]))) >= 5')
 
 
+def test_the_alert_on_retries_leaves_out_the_task_that_waits_by_retrying() -> None:
+    """As the total that CloudWatch's alarm watches; failures of that task alert like any other."""
+    selected = {
+        rule.alert: "celery.chord_unlock" in rule.expr
+        for rule in rules_of(ProvisionOptions())
+        if rule.alert in ("CeleryTasksFail", "CeleryTasksRetried")
+    }
+    assert selected == {"CeleryTasksFail": False, "CeleryTasksRetried": True}
+
+
 def test_the_job_scrapes_what_the_settings_serve() -> None:
     """Where, under which prefix, and with the secret that is asked for."""
     settings = Settings(http="[::1]:99", http_prefix="/celery", http_auth="bearer:/run/token")
