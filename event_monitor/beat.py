@@ -161,7 +161,7 @@ def gauges_from(
     and counts once if it does. Pure.
     """
     answers = {answer.hostname: answer for answer in survey.workers or ()}
-    online = {**dict.fromkeys([own] if own else []), **answers}
+    online = {**dict.fromkeys([own] if own and settings.only.has_node(own) else []), **answers}
     workers = tuple(
         WorkerStatus(hostname, WorkerState.ONLINE, 0.0, active=answer.active if answer else None)
         for hostname, answer in online.items()

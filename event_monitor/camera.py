@@ -22,7 +22,7 @@ from .objectives import ErrorBudgets
 from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot, Window
-from .state import FailingTasks, State, copy_of
+from .state import FailingTasks, Limit, State, copy_of
 
 __all__ = [
     "CELERY_DEFAULT_FREQ",
@@ -67,11 +67,6 @@ class Latest:
         """Keep this one."""
         window = Window(snapshot.window.opened_at, snapshot.window.closed_at)
         self.snapshot = replace(snapshot, window=window, in_flight=(), ack_tokens=())
-
-    def online(self) -> tuple[str, ...]:
-        """Return the nodenames of the workers that were online at the last shot."""
-        snapshot = self.snapshot
-        return tuple(worker.hostname for worker in snapshot.online) if snapshot else ()
 
 
 class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
@@ -133,8 +128,11 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._on_crash = on_crash
         self._patience_seconds = patience_seconds
         self._failing = FailingTasks(self.settings.may_fail)
+        only = self.settings.only
+        self._limit = Limit(only)
+        expected = expected_tasks(self.app, self.settings, clock=clock)
         self._overdue = OverdueTasks(
-            expected_tasks(self.app, self.settings, clock=clock),
+            tuple(task for task in expected if only.has_task(task.name)),
             interval_seconds=self.interval,
             grace_seconds=self.settings.schedule_grace_seconds,
             last_seen=LastSeen(state_dir),
@@ -188,6 +186,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             snapshot = self._develop()
             if self._complete is not None:
                 snapshot = self._complete(snapshot)
+            snapshot = self._limit.after(snapshot)
             for consume in self._consumers:
                 consume(snapshot)
             self.shutter_signal.send(sender=self.state)

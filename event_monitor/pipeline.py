@@ -59,7 +59,6 @@ class Pipeline:
         settings: Settings,
         state: State,
         *,
-        online: Callable[[], Sequence[str]],
         hurry: Callable[[], None],
         before_leaving: Callable[[], None],
         on_first_answers: OnFirst | None = None,
@@ -74,10 +73,11 @@ class Pipeline:
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._clock = clock
+        self._online: tuple[str, ...] = ()  # at the last shot; replaced, never changed
         self._prober = Prober(
             app,
             settings,
-            online=online,
+            online=lambda: self._online,
             has_connected=lambda: state.link is not BrokerLink.CONNECTING,
             sent=state,
             on_first=on_first_answers,
@@ -247,6 +247,7 @@ class Pipeline:
         survey = self._prober.survey()
         if survey.workers is not None and survey.workers_age_seconds is not None:
             self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
+        self._online = tuple(worker.hostname for worker in snapshot.online)
         snapshot = join_survey(snapshot, survey)
         now = self._clock.monotonic()
         stalled = self._stalled.judge(snapshot.workers, snapshot.survey, now=now)

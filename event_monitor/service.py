@@ -154,7 +154,6 @@ class Service:
             app,
             settings,
             own_state,
-            online=latest.online,
             hurry=self.camera.hurry,
             before_leaving=self.shoot_last,
             on_first_answers=log_found,

@@ -60,7 +60,7 @@ TASK_METRICS: tuple[MetricSpec, ...] = (
         kind="count",
         unit="Count",
         source="retried",
-        meaning="Runs that ended in a retry. The total leaves out celery.chord_unlock, which waits by "
+        meaning="Runs that ended in a retry; in total without celery.chord_unlock, which waits by "
         "retrying.",
         splits=("TaskName", "QueueName", "WorkerName", "ExceptionType"),
         by_task=True,

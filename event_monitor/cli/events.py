@@ -23,7 +23,7 @@ def _globs(name: str, variable: str, help_text: str) -> click.Option:
         [name, variable],
         metavar="GLOB",
         multiple=True,
-        help=f"{help_text}; may be repeated.",
+        help=f"{help_text}; may be repeated, and `!` leaves out.",
     )
 
 
@@ -35,7 +35,9 @@ def _globs(name: str, variable: str, help_text: str) -> click.Option:
         "event-monitor events -A proj --failed --details",
         "event-monitor events -A proj --task 'shop.*' --worker 'w?@*' --json",
         "event-monitor events -b redis://localhost:6379/0 --type 'worker-*' --seconds 60",
+        "event-monitor events -A proj --task '!celery.*'",
     ),
+    settings=("only_tasks", "only_queues", "only_workers"),
     params=[
         _globs("--type", "types", "Only events of this type, such as task-failed or failed"),
         _globs("--task", "tasks", "Only of tasks of this name"),
@@ -84,9 +86,10 @@ def show_events(
     What `celery events --dump` shows, with the name of each task, filters, and reconnecting when
     the broker was away. The queue of a task is known if its producer sends task-sent, and a name
     if the task was received meanwhile or a worker has it still. Heartbeats are shown only with
-    --type. At its end it says on stderr how many there were.
+    --type. The settings only_... leave out what is not of their service. At its end it says on
+    stderr how many there were.
     """
-    app, _ = load_app_and_settings(ctx, values)
+    app, settings = load_app_and_settings(ctx, values)
     from ..dump import Dump, EventFilter
 
     def write(text: str) -> None:
@@ -101,6 +104,7 @@ def show_events(
             workers=workers,
             queues=queue_globs,
             ids=ids,
+            only=settings.only,
         ),
         write=write,
         as_documents=json_wanted,

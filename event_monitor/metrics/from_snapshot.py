@@ -15,6 +15,9 @@ from .totals import totals_of
 
 __all__ = ["metrics_from"]
 
+# Not known of a part of the workers: which of them will get a task, or reads a queue besides.
+_OF_ALL_WORKERS = frozenset({"sent", "backlog_per_worker"})
+
 
 def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     """Turn a snapshot into metrics: totals first, then the splits, within the series budget.
@@ -24,7 +27,12 @@ def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     """
     window = snapshot.window
     timestamp = min(window.opened_at, window.closed_at)  # a clock stepped back must not be future
-    published = [metric for metric in CATALOG if metric.name not in settings.without]
+    unknown = _OF_ALL_WORKERS if settings.only_workers else ()
+    published = [
+        metric
+        for metric in CATALOG
+        if metric.name not in settings.without and metric.source not in unknown
+    ]
     pairs = by_task_and_exception(snapshot, settings)
     splits = splits_of(snapshot, settings, taken=len(published) + 2 * len(pairs.values))
     folded = pairs.folded + sum(split.folded for split in splits.values())

@@ -50,7 +50,8 @@ def queue_totals(snapshot: Snapshot, settings: Settings) -> SourceValues:
     """Return the gauges of all queues: lengths and rates are added up, the highest age counts.
 
     Where the broker reports no rates they are computed: deliveries are the tasks that workers
-    received in the window, and arrivals are these plus the growth of what waits.
+    received in the window, and arrivals are these plus the growth of what waits. Unless only some
+    of the tasks in these queues are counted.
     """
     queues, window = snapshot.survey.queues, snapshot.window
     if queues is None:
@@ -59,7 +60,8 @@ def queue_totals(snapshot: Snapshot, settings: Settings) -> SourceValues:
     totals |= known({"queues_unread": _sum((_is_in_vain(queue) for queue in queues), 0)})
     seconds = window.closed_at - window.opened_at
     is_reported = any(queue.deliveries_per_second is not None for queue in queues)
-    if is_reported or seconds <= 0 or not snapshot.link.has_listened:
+    is_part = bool(settings.only_tasks or settings.only_workers)
+    if is_reported or is_part or seconds <= 0 or not snapshot.link.has_listened:
         return totals
     drain = sum(counts.received for _, counts in window.tasks) / seconds
     growth = snapshot.survey.ready_growth_per_second

@@ -202,8 +202,10 @@ def _by_worker(snapshot: Snapshot, settings: Settings) -> Split[str]:
         values = labelled.setdefault(loss.hostname, {})
         values["lost"] = number_of(values, "lost") + int(not loss.said_goodbye)
         values["orphaned"] = number_of(values, "orphaned") + len(loss.orphans)
+    is_limited = bool(settings.only)  # to some of the workers; the total is of all
     for hostname, events_lost in snapshot.window.events_lost:
-        labelled.setdefault(hostname, {})["events_lost"] = events_lost
+        if hostname in labelled or not is_limited:
+            labelled.setdefault(hostname, {})["events_lost"] = events_lost
     for hostname, counts in snapshot.window.by_worker:
         labelled.setdefault(hostname, {}).update(values_of_counts(counts))
     most = settings.series_budget // 2 // len(settings.by_worker)

@@ -20,6 +20,7 @@ NoticeKind = Literal[
     "worker-gone",
     "nothing-heard",
     "no-events",
+    "nothing-belongs",
     "standby",
     "takeover",
     "worker-lost",
@@ -48,6 +49,8 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "virtual host that the workers use? `event-monitor check` looks at the others",
     "no-events": "no event for {seconds:.0f} s, though workers answer; `event-monitor check` looks "
     "for the reason. It is {workers}",
+    "nothing-belongs": "events come, but for {seconds:.0f} s none of a worker or a task of this "
+    "service: do only_tasks, only_queues and only_workers match their names?",
     "standby": "standby: another monitor reads the durable queue, and this one takes over when "
     "that one has gone",
     "takeover": "takes over: the events of the durable queue come to this monitor now",

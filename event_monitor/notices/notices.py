@@ -90,6 +90,8 @@ class Notices:
             return
         answering = tuple(worker.hostname for worker in snapshot.survey.workers or ())
         kind: NoticeKind = "no-events" if answering else "nothing-heard"
+        if window.events_received > sum(count for _, count in window.custom_events):
+            kind = "nothing-belongs"
         if self._is_due("", kind):
             yield Notice(kind=kind, seconds=listened, workers=answering)
 

@@ -106,6 +106,7 @@ class Prober:
         self._make_queue_probe = make_queue_probe
         self._on_first = on_first
         self._clock = clock
+        self._only = settings.only
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = settings.survey_seconds
         self._asks_workers = settings.probe_workers and answers_remote_control(
@@ -158,8 +159,11 @@ class Prober:
             self._try("ask the workers for their rate limits", self._probe_start_intervals)
         if self._on_first is not None and (workers_answered or broker_answered):
             tell, self._on_first = self._on_first, None
+            found = tuple(
+                w for w in self._latest.workers if self._only.has_worker(w.hostname, w.queues)
+            )
             tell(
-                self._latest.workers if workers_answered else None,
+                found if workers_answered else None,
                 self._latest.depths if broker_answered else None,
             )
 
@@ -213,11 +217,12 @@ class Prober:
         reads = self._reads | {w.hostname: w.queues for w in answers if w.queues is not None}
         self._reads = {name: queues for name, queues in reads.items() if name in self._alive}
         for queues in self._reads.values():
-            self._known_queues.note(queues, now=now)
+            self._known_queues.note(filter(self._only.has_queue, queues), now=now)
         absent = tuple(
             AbsentWorker(name, self._reads.get(name)) for name in sorted(online - answered)
         )
-        self._silent_workers.note(absent, alive=self._alive)
+        ours = (worker for worker in absent if self._only.has_node(worker.hostname))
+        self._silent_workers.note(ours, alive=self._alive)
         answers = self._start_intervals.complete(answers)
         self._latest.note_workers(answers, absent=absent, now=now)
 
@@ -225,10 +230,12 @@ class Prober:
         """Ask for the queues of app and settings, and those that workers or producers use."""
         now = self._clock.monotonic()
         sent = {} if self._sent is None else self._sent.unreceived()
-        self._known_queues.note((name for name, tasks in sent.items() if tasks.count), now=now)
+        used = (name for name, tasks in sent.items() if tasks.count)
+        self._known_queues.note(filter(self._only.has_queue, used), now=now)
         named = self._queue_names(self._app, self._settings)
         known = self._known_queues.names(workers=self._alive, now=now)
-        queues = dict.fromkeys((*named, *known))  # a set that keeps the order
+        # A set that keeps the order. Of what belongs to others nothing is shown, so nobody asks.
+        queues = dict.fromkeys(filter(self._only.has_queue, (*named, *known)))
         if self._queue_probe is None:
             self._queue_probe = self._make_queue_probe(self._app, self._settings, clock=self._clock)
         depths = self._queue_probe.read(tuple(queues))

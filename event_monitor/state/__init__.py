@@ -6,6 +6,7 @@ from .celerys import copy_of
 from .ended import WeighSuccess
 from .exposure import Exposure
 from .failing_tasks import FailingTasks
+from .limit import Limit
 from .state import State, TaskConsumer
 
-__all__ = ["Exposure", "FailingTasks", "State", "TaskConsumer", "WeighSuccess", "copy_of"]
+__all__ = ["Exposure", "FailingTasks", "Limit", "State", "TaskConsumer", "WeighSuccess", "copy_of"]

@@ -6,8 +6,9 @@ senders. Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from .. import events as ev
@@ -18,6 +19,7 @@ from .cells import Route
 from .ended import WeighSuccess
 from .in_flight import ANY_OWNER, InFlightTask
 from .loss_meter import LossMeter
+from .others import Others
 from .process import Process
 from .roster import Roster
 from .sender import Sender
@@ -85,8 +87,28 @@ class Aggregator:
         self._from_workers: set[str] = set()  # names of which a worker has sent an event
         self._uncompacted = 0  # events observed since times were last counted in bulk
         self._idle_seconds = settings.idle_series_seconds
+        only, observers = settings.only, self.tasks.observers
+        # After the roster and the loss meters, which see all: what is not counted is no loss.
+        self._others = (
+            Others(
+                only,
+                self.in_flight,
+                self.cells,
+                learn=lambda task, now: self.tasks.learn((task,), now=now, wall=now),
+                max_tasks=settings.max_tasks_in_flight,
+                max_names=settings.max_task_names,
+                idle_seconds=settings.idle_series_seconds,
+            )
+            if only
+            else None
+        )
+        if self._others is not None:
+            observers = {
+                type_: partial(self._unless_theirs, self._others, observe)
+                for type_, observe in observers.items()
+            }
         self._at_once: dict[str, Observer] = {
-            **self.tasks.observers,
+            **observers,
             "worker-online": self._on_heartbeat,
             "worker-heartbeat": self._on_heartbeat,
             "worker-offline": self._on_goodbye,
@@ -125,6 +147,8 @@ class Aggregator:
             observe: Observer = self._unless_unnamed.get(event.type, self._on_custom)
             observe(event, now)
         self.in_flight.trim()
+        if self._others is not None:
+            self._others.in_flight.trim()
         self._uncompacted += len(events)
         if self._uncompacted >= _COMPACT_EVENTS:
             self._uncompacted = 0
@@ -132,8 +156,19 @@ class Aggregator:
 
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
         """Put tasks in flight that workers hold, or a checkpoint kept; see ``Runs.learn``."""
+        if self._others is not None:
+            tasks = self._others.without_theirs(tasks, now=now)
         self.tasks.learn(tasks, now=now, wall=wall)
         self.stop_awaiting_names()
+
+    def learn_names(self, tasks: Iterable[TaskInFlight]) -> None:
+        """Remember the names of tasks that workers held before we listened; they may have ended."""
+        self.tasks.learn_names(tasks if self._others is None else self._others.note_names(tasks))
+
+    def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
+        """Return every task in flight for a checkpoint, those of others as well."""
+        theirs = () if self._others is None else self._others.in_flight.export(wall_of)
+        return (*self.in_flight.export(wall_of), *theirs)
 
     def await_names(self, until: float) -> None:
         """Let events of tasks never seen wait for their names until ``learn`` is called.
@@ -154,15 +189,25 @@ class Aggregator:
         """Find out who died and what vanished; ``now`` is our monotonic clock."""
         if self._unnamed.until is not None and now > self._unnamed.until:
             self.stop_awaiting_names()
-        in_flight = self.in_flight
+        in_flight, others = self.in_flight, self._others
         busy = {hostname for hostname, running in in_flight.running_on.items() if running}
+        if others is not None:
+            busy |= others.busy()
         for departure in self.roster.sweep(now=now, busy=busy):
             self.losses.append(self._loss(departure, now))
+            if others is not None:
+                others.leave(departure)
         for hostname, said_at, owner in self.roster.idle():
-            if hostname in busy and in_flight.running_on.get(hostname):
+            if hostname not in busy:
+                continue
+            if in_flight.running_on.get(hostname):
                 for task in in_flight.drop_idle(hostname, said_at, owner):
                     self.tasks.count_vanished(task)
+            if others is not None:
+                others.in_flight.drop_idle(hostname, said_at, owner)
         in_flight.forget_workers(self.roster)
+        if others is not None:
+            others.in_flight.forget_workers(self.roster)
         self._senders.clear()
 
     def _loss(self, departure: Departure, now: float) -> Loss:
@@ -186,6 +231,8 @@ class Aggregator:
         self.roster.note_answers(answers, at=at, sends_events=self._sends_events)
         reads = {answer.hostname: answer.queues for answer in answers if answer.queues}
         self.cells.note_readers(reads, known=self.roster)
+        if self._others is not None:
+            self._others.note_readers()
         self._senders.clear()
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:
@@ -194,6 +241,8 @@ class Aggregator:
         self._senders.clear()
         window.events_lost = self.roster.take_lost_events(now=now)
         window.workers_refused = self.roster.take_refused()
+        if self._others is not None:
+            self._others.forget_idle(now)
         self._types = {
             type_: counted_at
             for type_, counted_at in self._types.items()
@@ -260,10 +309,20 @@ class Aggregator:
             self._types[type_] = now
         counts[type_] = counts.get(type_, 0) + 1
 
+    def _unless_theirs(
+        self, others: Others, observe: Observer, event: ev.TaskEvent, now: float
+    ) -> None:
+        """Count an event, unless it is about a task of another service."""
+        if not others.has(event, now):
+            observe(event, now)
+        elif event.type == "task-started":
+            self.tasks.sender.meter.started(event.timestamp, event.pid)
+
     def _keep_unnamed(self, event: ev.TaskEvent, now: float) -> None:
         """Let an event wait that concerns a task never seen; count any other at once."""
         uuid, unnamed = event.uuid, self._unnamed
         is_known = uuid in self.in_flight or self.in_flight.recently_ended.find(uuid) is not None
+        is_known = is_known or (self._others is not None and self._others.knows(uuid))
         if uuid not in unnamed and (is_known or unnamed.is_full):
             self._at_once[event.type](event, now)
             return
@@ -298,4 +357,7 @@ class Aggregator:
 
         It is not known of those that are counted together.
         """
-        return name in self._from_workers or OTHER in self._from_workers
+        theirs = () if self._others is None else self._others.names
+        return any(
+            known in names for names in (self._from_workers, theirs) for known in (name, OTHER)
+        )

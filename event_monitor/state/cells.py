@@ -7,10 +7,11 @@ Not thread-safe; the state's lock protects all of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from sys import intern
 from typing import TypeAlias
 
+from ..settings import Whence
 from ..settings.objectives import Objective
 from ..snapshot import OTHER, UNKNOWN
 from .window import OpenWindow, TaskCounters
@@ -24,11 +25,8 @@ _MAX_PAIRS = 20_000  # of task name and queue; a producer may send any task to a
 #: Returns the queue to which the app sends tasks of a name; None if that is not known.
 Route: TypeAlias = Callable[[str], "str | None"]
 
-# What is known of a task's queue: its name, those of which it is one, or nothing.
-_From: TypeAlias = "str | tuple[str, ...] | None"
-
 _NO_CELLS: Mapping[str, Cell] = {}
-_NO_PLACES: Mapping[_From, Mapping[str, Cell]] = {}
+_NO_PLACES: Mapping[Whence, Mapping[str, Cell]] = {}
 
 
 class Cell:
@@ -70,13 +68,14 @@ class Cells:
         self._idle_seconds = idle_seconds
         self._by_worker = by_worker
         self._route = route or (lambda _name: None)
-        self._reads: dict[str, _From] = {}  # nodename → the queues it reads
+        self._reads: dict[str, Whence] = {}  # nodename → the queues it reads
+        self._readers: dict[str, list[str]] = {}  # the same the other way round
         self.names: dict[str, float] = {}  # known name → our clock when last counted
         self._queues: dict[str, float] = {}  # the same of queues
         self._closed_at = 0.0  # our clock at the last shot
         self._pairs: set[tuple[str, str]] = set()  # name and queue of all cells
         # Worker, None if all are counted together → what is known of the queue → name → cell.
-        self._places: dict[str | None, dict[_From, dict[str, Cell]]] = {None: {}}
+        self._places: dict[str | None, dict[Whence, dict[str, Cell]]] = {None: {}}
         self._open: list[Cell] = []  # those with counters in the open window
 
     def note_readers(self, reads: Mapping[str, tuple[str, ...]], *, known: Container[str]) -> None:
@@ -84,6 +83,10 @@ class Cells:
         for hostname, queues in reads.items():
             self._reads[hostname] = queues[0] if len(queues) == 1 else queues
         self._reads = {name: queues for name, queues in self._reads.items() if name in known}
+        self._readers = {}
+        for hostname, queues_read in self._reads.items():
+            for queue in (queues_read,) if isinstance(queues_read, str) else queues_read or ():
+                self._readers.setdefault(queue, []).append(hostname)
         # With `worker_direct` no two workers read the same, and they come and go.
         readable = set(self._reads.values())
         for places in self._places.values():
@@ -112,6 +115,18 @@ class Cells:
             label = self._label(hostname) if self._by_worker else None
             cell = self._places.get(label, _NO_PLACES).get(queue, _NO_CELLS).get(name)
         return cell or self._make(name, hostname, window, queue)
+
+    def whence(self, name: str, hostname: str | None) -> Whence:
+        """Return what is known of the queue from which the worker gets such tasks."""
+        known = self._reads.get(hostname or "")
+        if isinstance(known, str):
+            return known
+        queue = self._routed(name, known)
+        return known if queue == UNKNOWN else queue
+
+    def readers_of(self, queue: str) -> Collection[str]:
+        """Return the nodenames of the workers that read this queue, as far as they said so."""
+        return self._readers.get(queue, ())
 
     def is_at(self, cell: Cell, queue: str | None) -> bool:
         """Return whether this stays the cell of a task that goes to another worker."""
@@ -169,7 +184,7 @@ class Cells:
                 if not kept:
                     del places[known]
 
-    def _at(self, hostname: str | None, known: _From) -> dict[str, Cell]:
+    def _at(self, hostname: str | None, known: Whence) -> dict[str, Cell]:
         label = self._label(hostname) if self._by_worker else None
         places = self._places.get(label)
         if places is None:

@@ -33,6 +33,7 @@ __all__ = [
     "first_start",
     "oldest_of",
     "relatives_of",
+    "value_of",
 ]
 
 _EVICT_FRACTION = 64  # evict 1/64 at once: finding the oldest costs a scan
@@ -351,7 +352,7 @@ class InFlightTasks(dict[str, InFlightTask]):
 
     def export(self, wall_of: Callable[[float], float]) -> tuple[TaskInFlight, ...]:
         """Return every task as a value; ``wall_of`` turns our monotonic clock into wall time."""
-        return tuple(_value(task, wall_of) for task in self.values())
+        return tuple(value_of(task, wall_of) for task in self.values())
 
     def _unindex(self, task: InFlightTask) -> None:
         running = self.running_on.get(task.worker) if task.worker is not None else None
@@ -391,7 +392,8 @@ def oldest_of(groups: Sequence[Mapping[str, InFlightTask]], most: int) -> list[I
     return oldest
 
 
-def _value(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:
+def value_of(task: InFlightTask, wall_of: Callable[[float], float]) -> TaskInFlight:
+    """Return the task as a value; ``wall_of`` turns our monotonic clock into wall time."""
     details = task.details or NO_DETAILS
     is_fresh = task.started_at is None
     return TaskInFlight(

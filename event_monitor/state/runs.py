@@ -60,7 +60,8 @@ class Runs:
         self._time_total = settings.time_total
         self._weigh = weigh if keep_ended and weigh is not takes_no_success else None
         wants_all = keep_ended and weigh is None
-        self._asks_more = wants_all or settings.time_total  # of each task that succeeds
+        # Of each task that succeeds; it may do so on the worker of another service, too.
+        self._asks_more = wants_all or settings.time_total or settings.only.limits_workers
         self._overtaken = Overtaken()
         self._ran_twice: dict[str, str] = {}  # tasks that ended, and ran twice → on which worker
 

@@ -274,7 +274,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
     def learn_names(self, tasks: Iterable[TaskInFlight]) -> None:
         """Remember the names of tasks that workers held before we listened; they may have ended."""
         with self._mutex:
-            self._aggregator.tasks.learn_names(tasks)
+            self._aggregator.learn_names(tasks)
 
     def await_names(self, seconds: float) -> None:
         """Let events of tasks never seen wait that long for ``learn``, which knows their names."""
@@ -318,7 +318,7 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             running=self._running_by_name,
             give_up=self._give_up,
             note_names=self._note_names,
-            in_flight=in_flight.export(lambda at: wall - (now - at))
+            in_flight=aggregator.export(lambda at: wall - (now - at))
             if self._has_checkpoints
             else (),
         )

@@ -63,7 +63,9 @@ class TaskEvents(Runs):
         if keep_ended and {"args", "kwargs"}.intersection(settings.history_details):
             for type_ in ("task-sent", "task-received"):
                 self.observers[type_] = partial(self._with_arguments, self.observers[type_])
-        self._has_plain_receipts = self.observers["task-received"] == self._on_received
+        # Where tasks of others come, too, each receipt is looked at.
+        is_plain = self.observers["task-received"] == self._on_received
+        self._has_plain_receipts = is_plain and not settings.only
 
     def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
         """Count in this window from now on; return the one before."""

@@ -13,7 +13,7 @@ from ..probes.bound_queues import bound_queues
 from ..probes.inspect import look_at_workers
 from ..probes.join import with_consumers
 from ..probes.queues import queue_names, queue_probe_to
-from ..settings import Settings
+from ..settings import Only, Settings
 from ..snapshot import TaskInFlight
 from ..survey import AbsentWorker, QueueDepth, WorkerAnswer
 from .heartbeats import sends_heartbeats
@@ -78,6 +78,7 @@ def take_report(
             )
         except ConnectionError as error:
             unknown.append(str(error))
+    workers, running = _limited(settings.only, workers, running)
     identity = Identity(
         broker=address_of(app.connection_for_read()),
         namespace=settings.namespace,
@@ -112,10 +113,33 @@ def _look_at_queues(
     consumed = {name for worker in workers or () for name in worker.queues or ()}
     named = {*queue_names(app, settings), *consumed}
     others = bound_queues(app, settings, clock=clock) if look_further else ()
+    names = tuple(sorted(filter(settings.only.has_queue, {*named, *others})))
     return tuple(
         with_known_consumers(depth, workers, absent)
-        for depth in read_queues(app, settings, tuple(sorted({*named, *others})))
+        for depth in read_queues(app, settings, names)
         if depth.ready or depth.name in named
+    )
+
+
+def _limited(
+    only: Only, workers: tuple[WorkerAnswer, ...] | None, running: tuple[TaskInFlight, ...]
+) -> tuple[tuple[WorkerAnswer, ...] | None, tuple[TaskInFlight, ...]]:
+    """Return the workers that belong to the service, and what runs of it.
+
+    From which of its queues a worker got a task is not told.
+    """
+    if not only:
+        return workers, running
+    reads = {worker.hostname: worker.queues for worker in workers or ()}
+    return (
+        workers and tuple(w for w in workers if only.has_worker(w.hostname, w.queues)),
+        tuple(
+            task
+            for task in running
+            if only.has_task(task.name)
+            and only.has_node(task.worker or "")
+            and only.has_whence(task.queue or reads.get(task.worker or ""))
+        ),
     )
 
 
