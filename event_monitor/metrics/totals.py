@@ -21,15 +21,19 @@ def totals_of(snapshot: Snapshot, settings: Settings, *, series_folded: int) -> 
     tasks = snapshot.window.tasks
     totals = values_of_counts(total(counts for _, counts in tasks))
     totals["retried"] = sum(counts.retried for name, counts in tasks if name != RETRIES_TO_WAIT)
-    totals |= _from_events(snapshot)
+    totals |= _from_events(snapshot, settings)
     totals |= _of_monitor(snapshot, series_folded=series_folded)
     totals |= queue_totals(snapshot, settings)
     totals |= worker_totals(snapshot.survey)
     return totals
 
 
-def _from_events(snapshot: Snapshot) -> SourceValues:
+def _from_events(snapshot: Snapshot, settings: Settings) -> SourceValues:
     online, slos = snapshot.online, snapshot.objectives
+    offline = sum(worker.state is WorkerState.OFFLINE for worker in snapshot.workers)
+    # Which workers read these queues only they can say.
+    are_told = bool(snapshot.workers) or snapshot.survey.workers is not None
+    is_known = are_told or not settings.only_queues
     actives = [worker.active for worker in online if worker.active is not None]
     loads = [worker.load_average for worker in online if worker.load_average is not None]
     values: SourceValues = {
@@ -42,15 +46,15 @@ def _from_events(snapshot: Snapshot) -> SourceValues:
         "draining": snapshot.draining,
         "names_failing": len(snapshot.failing),
         "orphaned": sum(len(loss.orphans) for loss in snapshot.losses),
-        "online": sum(worker.processes for worker in online),
-        "offline": sum(worker.state is WorkerState.OFFLINE for worker in snapshot.workers),
         "lost": sum(not loss.said_goodbye for loss in snapshot.losses),
     }
     # That no worker says what it runs is unknown, not zero; without workers it is zero.
     return values | known(
         {
+            "online": sum(worker.processes for worker in online) if is_known else None,
+            "offline": offline if is_known else None,
             "missing": None if snapshot.missing is None else snapshot.missing.count,
-            "active": sum(actives) if actives or not online else None,
+            "active": sum(actives) if actives or (is_known and not online) else None,
             "load_average": max(loads, default=None),
             "slo_good": sum(slo.good for slo in slos) if slos else None,
             "slo_total": sum(slo.total for slo in slos) if slos else None,
