@@ -7,6 +7,9 @@ import signal
 import pytest
 from celery import Celery
 
+from event_monitor.settings import Settings
+from event_monitor.status.ask import take_report
+
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import LISTENS, PROJECT, Processes
 from ..support.proj import RETRIES
@@ -77,6 +80,7 @@ def test_each_namespace_holds_its_own_service_exactly(
         PATIENCE,
         "all have ended",
     )
+    report = take_report(client, Settings(only_queues=("shop*",), probe_seconds=1.0))
     workers["mail"].send(signal.SIGTERM)
     wait_until(
         lambda: cloudwatch.last("WorkersOffline", namespace="mail") == 1, PATIENCE, "one is offline"
@@ -85,7 +89,9 @@ def test_each_namespace_holds_its_own_service_exactly(
         monitor.send(signal.SIGTERM)
     assert [monitor.wait() for monitor in monitors.values()] == [0, 0]
 
-    # Then each has what is its own, and no more
+    # Then each has what is its own, and no more; so has a report
+    assert [worker.hostname for worker in report.workers or ()] == ["shop@host1"]
+    assert [queue.name for queue in report.queues or ()] == ["shop", "shop-later"]
     assert {
         service: {name: cloudwatch.sum(name, namespace=service) for name in truth}
         for service, truth in TRUTH.items()

@@ -15,6 +15,7 @@ from event_monitor.dump import Dump, EventFilter
 from event_monitor.dump.known_tasks import KnownTask, KnownTasks
 from event_monitor.dump.lines import as_json, as_text
 from event_monitor.errors import UnavailableError
+from event_monitor.settings import Only
 from event_monitor.snapshot import TaskInFlight
 
 from ...support.making import W1, W2, beat, online, task
@@ -52,6 +53,12 @@ def text(event: ev.Event, known: KnownTask = PAY, *, with_details: bool = False)
         ({"queues": ("mail",)}, "failed"),
         ({"ids": ("u2",)}, "started"),
         ({"tasks": ("shop.*",), "types": ("started",)}, ""),
+        ({"tasks": ("!shop.*",)}, "started"),
+        ({"workers": ("!*@two",)}, "failed online custom"),
+        ({"only": Only(tasks=("shop.*",))}, "failed online custom"),
+        ({"only": Only(tasks=("!shop.*",))}, "started online custom"),
+        ({"only": Only(queues=("mail",))}, "failed online custom"),
+        ({"only": Only(workers=("*@two",))}, "started custom"),
     ],
 )
 def test_an_event_has_to_be_all_that_is_asked_for(wanted: dict[str, Any], shown: str) -> None:

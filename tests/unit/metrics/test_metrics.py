@@ -121,6 +121,35 @@ def test_the_total_of_retries_leaves_out_the_task_that_waits_by_retrying() -> No
     assert series["TasksRetried", "celery.chord_unlock"] == 50
 
 
+def test_of_some_of_the_workers_nothing_is_told_that_only_all_of_them_know() -> None:
+    """Which of them gets a task that was sent, and how many read a queue."""
+    survey = Survey(queues=(QueueDepth("celery", ready=3),), workers=())
+    seen = replace(BUSY, survey=replace(survey, ready_growth_per_second=1.0))
+    gone = {key[0] for key in published(seen)} - {
+        key[0] for key in published(seen, Settings(only_workers=("shop-*",)))
+    }
+    assert gone == {"TasksSent", "BacklogPerWorker", "ArrivalRate", "DrainRate"}
+
+
+def test_before_the_workers_said_what_they_read_it_is_unknown_how_many_are_ours() -> None:
+    """With a limit to queues; a zero would fire an alarm at every start."""
+    of_queues = Settings(only_queues=("shop",))
+    assert "WorkersOnline" not in {key[0] for key in published(QUIET, of_queues)}
+    told = replace(QUIET, survey=Survey(workers=()))
+    assert published(told, of_queues)["WorkersOnline",] == 0
+
+
+def test_events_that_others_lose_count_in_total_and_have_no_series() -> None:
+    """The loss meter sees all workers; only ours are named."""
+    snapshot = Snapshot(
+        window=replace(WINDOW, events_lost=((W1, 2), (W2, 3))),
+        workers=(WorkerStatus(W1, WorkerState.ONLINE, silent_seconds=0.0),),
+    )
+    limited = Settings(only_workers=(W1,), by_worker=("EventsLost",))
+    lost = {key: value for key, value in published(snapshot, limited).items() if "Lost" in key[0]}
+    assert lost == {("WorkersLost",): 0, ("EventsLost",): 5, ("EventsLost", W1): 2}
+
+
 def test_only_what_pays_for_itself_is_published_per_task() -> None:
     """The rest is totals, until asked for."""
     split = {key: value for key, value in published(BUSY).items() if len(key) == 2}

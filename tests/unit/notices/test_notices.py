@@ -334,6 +334,21 @@ def test_workers_that_answer_and_send_nothing_are_another_matter(notices: Notice
     )
 
 
+def test_events_of_others_alone_are_a_sign_that_the_service_is_named_wrongly(
+    notices: Notices,
+) -> None:
+    """A glob that matches nothing looks like a quiet night, too. Events of an app's own do not."""
+    window = Window(0.0, 60.0, events_received=3, custom_events=(("opened", 3),))
+    (notice,) = notices.find(shot(window=window))
+    assert notice.kind == "nothing-heard"
+
+    (notice,) = notices.find(shot(window=replace(window, events_received=4)))
+    assert notice.text == (
+        "events come, but for 60 s none of a worker or a task of this service: do only_tasks, "
+        "only_queues and only_workers match their names?"
+    )
+
+
 def test_a_standby_says_so_and_says_when_it_takes_over(
     notices: Notices, caplog: pytest.LogCaptureFixture
 ) -> None:
