@@ -32,7 +32,10 @@ _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
         "event-monitor top --url http://10.0.3.7:9808 --http-auth basic:/run/secrets/page",
         "event-monitor top -A proj",
     ),
-    settings=("http", "http_auth", "http_prefix", "queue_length_limits", "queue_age_limits"),
+    settings=(
+        *("http", "http_auth", "http_prefix", "queue_length_limits", "queue_age_limits"),
+        *("only_tasks", "only_queues", "only_workers"),
+    ),
     exit_codes={3: "no monitor answers, and no broker that is named"},
 )
 @click.option(

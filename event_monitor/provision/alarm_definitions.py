@@ -25,6 +25,7 @@ _NO_DATA_FROM_MONITOR = NoData(
 _FAILURE_PERCENT = "IF(m0>={min_failures}, 100*m0/(m0+m1), 0)"
 _RETRY_PERCENT = "IF(m0>={min_failures}, 100*m0/(m0+m1+m2), 0)"
 _FAILED = ("TasksFailed", "TasksSucceeded")
+# In total TasksRetried is without celery.chord_unlock, see there (`metrics/totals.py`).
 _RETRIED = ("TasksRetried", "TasksFailed", "TasksSucceeded")
 
 # A rate is that of three minutes, three times: a small shop has some failures in these, and a
