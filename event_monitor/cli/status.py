@@ -42,7 +42,7 @@ class _StatusCommand(VerdictCommand):
     settings=(
         *("queue_length_limits", "queue_age_limits", "queues", "management_url"),
         *("probe_workers", "probe_queues", "probe_seconds", "state_dir", "long_run_seconds"),
-        *("only_tasks", "only_queues", "only_workers"),
+        "only_queues",
     ),
     exit_codes={0: "ok", 1: "warning", 2: "critical", 3: "unknown, or a flag or setting is wrong"},
 )
