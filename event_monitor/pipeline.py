@@ -31,6 +31,7 @@ from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot, TaskInFlight
 from .state import State
+from .survey import QueueDepth, WorkerAnswer
 from .text import one_line
 
 __all__ = ["Pipeline", "require_events"]
@@ -72,6 +73,7 @@ class Pipeline:
         self._exactly_once = exactly_once
         self._hurry = hurry
         self._before_leaving = before_leaving
+        self._on_first_answers = on_first_answers
         self._clock = clock
         self._online: tuple[str, ...] = ()  # at the last shot; replaced, never changed
         self._prober = Prober(
@@ -80,7 +82,7 @@ class Pipeline:
             online=lambda: self._online,
             has_connected=lambda: state.link is not BrokerLink.CONNECTING,
             sent=state,
-            on_first=on_first_answers,
+            on_first=self._note_first_answers,
             clock=clock,
         )
         self._stalled = StalledWorkers(settings.worker_stalled_seconds)
@@ -237,6 +239,17 @@ class Pipeline:
         if trouble != self._own_trouble:
             self._own_trouble = trouble
             log.warning("the broker does not take an event to myself: %s", trouble)
+
+    def _note_first_answers(
+        self, workers: Sequence[WorkerAnswer] | None, queues: Sequence[QueueDepth] | None
+    ) -> None:
+        """Tell of what was found; where a monitor is limited, whose the workers are."""
+        only = self._settings.only
+        if only and workers is not None:
+            self.state.note_answers(workers, age_seconds=0.0)  # sooner than at the first shot
+            workers = tuple(w for w in workers if only.has_worker(w.hostname, w.queues))
+        if self._on_first_answers is not None:
+            self._on_first_answers(workers, queues)
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -159,11 +159,8 @@ class Prober:
             self._try("ask the workers for their rate limits", self._probe_start_intervals)
         if self._on_first is not None and (workers_answered or broker_answered):
             tell, self._on_first = self._on_first, None
-            found = tuple(
-                w for w in self._latest.workers if self._only.has_worker(w.hostname, w.queues)
-            )
             tell(
-                found if workers_answered else None,
+                self._latest.workers if workers_answered else None,
                 self._latest.depths if broker_answered else None,
             )
 

@@ -157,7 +157,7 @@ class Aggregator:
     def learn(self, tasks: Iterable[TaskInFlight], *, now: float, wall: float) -> None:
         """Put tasks in flight that workers hold, or a checkpoint kept; see ``Runs.learn``."""
         if self._others is not None:
-            tasks = self._others.without_theirs(tasks, now=now)
+            tasks = self._others.without_theirs(tasks, now=now, wall=wall)
         self.tasks.learn(tasks, now=now, wall=wall)
         self.stop_awaiting_names()
 
@@ -232,7 +232,7 @@ class Aggregator:
         reads = {answer.hostname: answer.queues for answer in answers if answer.queues}
         self.cells.note_readers(reads, known=self.roster)
         if self._others is not None:
-            self._others.note_readers()
+            self._others.note_readers(at)
         self._senders.clear()
 
     def swap(self, *, now: float, wall: float) -> OpenWindow:

@@ -19,6 +19,7 @@ from .verdicts import Departure
 __all__ = ["Others"]
 
 _MOST_DECIDED = 10_000  # names, queues and workers, and names of cells; they are decided anew then
+_MOST_UNDECIDED = 1_000  # tasks decided anew while the lock is held: a few milliseconds
 _ENDINGS = frozenset({"task-succeeded", "task-failed", "task-revoked", "task-rejected"})
 
 
@@ -52,6 +53,7 @@ class Others:
         self._idle_seconds = idle_seconds
         # Name, queue, worker → whether such a task is ours.
         self._decided: dict[tuple[str, str | None, str | None], bool] = {}
+        self._undecided: dict[str, None] = {}  # theirs, as their worker has not said what it reads
         self._cell_of: dict[str, Cell] = {}  # where nothing is counted; they keep the names
 
     def has(self, event: ev.TaskEvent, now: float) -> bool:
@@ -83,26 +85,29 @@ class Others:
         return True
 
     def without_theirs(
-        self, tasks: Iterable[TaskInFlight], *, now: float
+        self, tasks: Iterable[TaskInFlight], *, now: float, wall: float
     ) -> Iterator[TaskInFlight]:
         """Yield those of the tasks that workers hold, or a checkpoint kept, that are ours."""
         for known in tasks:
-            uuid, task = known.uuid, self.in_flight.get(known.uuid)
-            if self._is_ours(known.name or UNKNOWN, known.queue, known.worker):
-                if task is None or task.name is None:  # it was theirs for want of a name
-                    if task is not None:
-                        self.in_flight.give_up(task)
-                    yield known
+            uuid = known.uuid
+            own, task = self._own.get(uuid), self.in_flight.get(uuid)
+            if own is not None and own.name is not None:
+                yield known  # it was decided by what is known better
+            elif task is not None and task.name is not None:
                 continue
-            own = self._own.get(uuid)
-            if own is not None:
-                self._own.give_up(own)
-            elif task is not None or _has_ended(self.in_flight.recently_ended.find(uuid)):
-                continue
-            task = self._enter(uuid, known.name, known.queue)
-            task.worker = known.worker
-            if known.running_since is not None:
-                self.in_flight.start(task, now=now)
+            elif self._is_ours(known.name or UNKNOWN, known.queue, known.worker):
+                if task is not None:
+                    self.in_flight.give_up(task)
+                yield known
+            elif not _has_ended(self.in_flight.recently_ended.find(uuid)):
+                if own is not None:
+                    self._own.give_up(own)
+                task = self._enter(uuid, known.name, known.queue)
+                task.worker = known.worker
+                if known.running_since is not None:
+                    since = now - max(0.0, wall - known.running_since)
+                    self.in_flight.start(task, now=since)
+                self._note_undecided(task)
 
     def note_names(self, tasks: Iterable[TaskInFlight]) -> Iterator[TaskInFlight]:
         """Yield the tasks that are ours, and remember the names of theirs; they may have ended."""
@@ -127,9 +132,16 @@ class Others:
         if departure.runs is None and departure.owner is ANY_OWNER:
             self.in_flight.abandon(departure.hostname)
 
-    def note_readers(self) -> None:
+    def note_readers(self, now: float) -> None:
         """Note that it may have changed which queues the workers read."""
         self._decided.clear()
+        undecided, self._undecided = self._undecided, {}
+        for uuid in undecided:
+            task = self.in_flight.get(uuid)
+            if task is not None and self._is_ours(task.name or UNKNOWN, None, task.worker):
+                self._release(task, now)
+            elif task is not None:
+                self._note_undecided(task)
 
     def forget_idle(self, now: float) -> None:
         """Forget names of which no event has come for long; to be called at each shot."""
@@ -193,6 +205,7 @@ class Others:
             task.cell = self._cell(name)
         task.worker, task.pid, task.received_at = hostname, event.pid, event.timestamp
         self._note_name(name, now)
+        self._note_undecided(task)
         return True
 
     def _follow(self, task: InFlightTask, event: ev.TaskEvent, now: float) -> None:
@@ -205,6 +218,7 @@ class Others:
             self._note_name(task.cell.name, now)
         elif event.type in _ENDINGS and not event.requeue:
             in_flight.pop(task.uuid, None)
+            self._undecided.pop(task.uuid, None)
             in_flight.recently_ended.note(task.uuid, task.name, event.type)
 
     # -- what they share -----------------------------------------------------------------------
@@ -244,6 +258,17 @@ class Others:
             own = self._own.get(task.uuid)
             if own is not None:
                 own.received_at, own.started_at = task.received_at, task.started_at
+
+    def _note_undecided(self, task: InFlightTask) -> None:
+        """Remember a task that is theirs only until its worker says from which queues it reads."""
+        if (
+            len(self._undecided) < _MOST_UNDECIDED
+            and self._only.has_task(task.name)
+            and (task.details is None or task.details.queue is None)
+            and self._is_on_our_node(task)
+            and self._cells.whence(task.cell.name, task.worker) is None
+        ):
+            self._undecided[task.uuid] = None
 
     def _is_on_our_node(self, task: InFlightTask) -> bool:
         return task.worker is None or self._only.has_node(task.worker)

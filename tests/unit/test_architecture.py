@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"catalog", "history", "metrics", "moments", "own_code", "settings", "status"},
     # composition, and the doors
     "pipeline": GROUND
-    | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
+    | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state", "survey"},
     "service": GROUND
     | {"broker", "camera", "history", "liveness", "notices", "pipeline", "process"}
     | {"publisher", "receiver", "schedules", "settings", "sinks", "snapshot", "state"}

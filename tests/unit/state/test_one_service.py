@@ -332,3 +332,33 @@ def test_a_task_that_goes_to_a_worker_of_others_is_theirs() -> None:
     assert (snapshot.tasks_in_flight, snapshot.running) == (0, ())
     scene.state.observe([task("succeeded", "u1", on="two@h"), beat("two@h")])
     assert sum(of.succeeded for _, of in scene.shoot().window.tasks) == 0
+
+
+def test_a_task_that_ran_before_its_worker_said_what_it_reads_is_ours_from_then_on() -> None:
+    """A monitor that starts learns of a long task before it knows whose the worker is."""
+    scene = Scene(only_queues=("shop",))
+    long_ago = scene.clock.wall() - 500.0
+    scene.state.learn(
+        [
+            TaskInFlight("s1", "pay", "one@h", running_since=long_ago),
+            TaskInFlight("m1", "pay", "two@h", running_since=long_ago),
+        ]
+    )
+    assert scene.shoot().running == ()
+
+    scene.answer(WorkerAnswer("one@h", queues=("shop",)), WorkerAnswer("two@h", queues=("mail",)))
+    (running,) = scene.shoot().running
+    assert (running.count, round(running.oldest_seconds)) == (1, 500)
+    scene.state.observe([task("succeeded", "s1", on="one@h"), task("succeeded", "m1", on="two@h")])
+    assert counted(scene.shoot()) == {"pay": (0, 1)}
+
+
+def test_what_a_task_sent_has_told_of_the_queue_outweighs_what_workers_hold() -> None:
+    """They say no queue, and this worker reads those of two services."""
+    scene = Scene(only_queues=("shop",))
+    scene.answer(WorkerAnswer("one@h", queues=("shop", "mail")))
+    scene.state.observe([task("sent", "s1", on="gen@web", queue="shop", name="pay")])
+    scene.state.observe([task("received", "s1", on="one@h", name="pay")])
+    scene.state.learn([TaskInFlight("s1", "pay", "one@h")])
+    scene.state.observe([task("succeeded", "s1", on="one@h")])
+    assert counted(scene.shoot()) == {"pay": (1, 1)}
