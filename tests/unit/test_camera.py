@@ -257,3 +257,24 @@ def test_peek_names_the_two_hundred_oldest(app: Celery) -> None:
     live = camera.peek()
     assert live.running_count == 300
     assert [task.id for task in live.running] == [f"u{number}" for number in range(200)]
+
+
+def test_a_camera_of_one_service_shows_its_workers_and_expects_its_periodic_tasks(
+    app: Celery,
+) -> None:
+    """A periodic task of another service would be one that was never seen."""
+    every_minute = {"schedule": 60.0}
+    app.conf.beat_schedule = {
+        name: {"task": name, **every_minute} for name in ("shop.poll", "mail.poll")
+    }
+    settings = Settings(only_tasks=("shop.*",), only_workers=(W1,))
+    state = State(settings)
+    camera = Camera(state, app=app, settings=settings, consumers=())
+    state.observe([online(W1), online("other@h")])
+    state.observe([task("received", name, name=name) for name in ("shop.poll", "mail.poll")])
+
+    shot = camera.cut()
+
+    assert [worker.hostname for worker in shot.workers] == [W1]
+    assert [expected.name for expected in shot.scheduled] == ["shop.poll"]
+    assert shot.window.events_received == 4
