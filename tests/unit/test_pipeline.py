@@ -31,7 +31,6 @@ class Connected:
             app,
             settings,
             self.state,
-            online=tuple,
             hurry=lambda: None,
             before_leaving=lambda: None,
             exactly_once=ExactlyOnce(settings),
