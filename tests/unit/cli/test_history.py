@@ -34,7 +34,8 @@ def keep(state_dir: Path, *tasks: EndedTask, details: tuple[str, ...] = ()) -> N
 
 def shown(state_dir: Path, *arguments: str) -> str:
     """Return what the command prints."""
-    result = typed("history", *arguments, "--state-dir", str(state_dir))
+    wide = {"COLUMNS": "120"}
+    result = typed("history", *arguments, "--state-dir", str(state_dir), environ=wide)
     assert result.exit_code == 0, result.output
     return result.stdout
 
