@@ -34,6 +34,7 @@ __all__ = [
 #: Headers and body. RabbitMQ's API sends less than 1 MB for a page, AWS a few kB for what we ask.
 MAX_ANSWER_BYTES = 16_000_000
 
+_SLICE_SECONDS = 0.5  # of a deadline; how much of it a stop of the whole process may take away
 _MOST_HANGING = 100  # threads that were left behind; each looks up a name, which nothing ends
 
 T = TypeVar("T")
@@ -103,13 +104,24 @@ class Exchange:
             self.begun = False
             raise NoThreadError(str(error)) from error
         try:
-            thread.join(self._seconds)
+            self._wait_for(thread)
             if not future.done():
                 _hanging.append(thread)
                 raise LateError(f"no end within {self._seconds:g} s")
         finally:  # also when a signal interrupts the waiting
             self._end(give_up=not future.done())
         return future.result()
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Wait until the thread has ended, or has run for so long.
+
+        The clock goes on while the process is stopped (SIGSTOP, ``docker pause``), and an answer
+        that came meanwhile is not late. A slice ends at once then, and the next one waits for it.
+        """
+        seconds = self._seconds
+        while thread.is_alive() and seconds > 0:
+            thread.join(min(_SLICE_SECONDS, seconds))
+            seconds -= _SLICE_SECONDS
 
     def await_request(self) -> None:
         """Note that what is sent from now on is not the request yet."""
@@ -257,6 +269,7 @@ class BoundedConnection(http.client.HTTPConnection):
     """Mixed into a connection of urllib3's: it obeys the exchange of the thread that uses it."""
 
     response_class = _BoundedResponse
+    debuglevel = 0  # whatever the app has set for all: it prints headers, and so keys
     _connecting = False
 
     def connect(self) -> None:

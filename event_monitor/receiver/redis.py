@@ -24,6 +24,8 @@ from .subscription import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInva
 
 __all__ = ["RedisSubscription"]
 
+_ANSWER_SECONDS = SILENT_SECONDS - QUIET_SECONDS
+
 
 class _RedisConnection(Protocol):
     """``redis.Connection``: one connection of redis-py's, outside its pool."""
@@ -68,6 +70,7 @@ class RedisSubscription:
         self._clock = clock
         self._redis: _RedisConnection | None = None
         self._received_at = self._pinged_at = 0.0
+        self._asked_at: float | None = None  # when the first PING without an answer was sent
 
     def open(self) -> None:
         """Connect and subscribe; return when the server has confirmed it."""
@@ -83,7 +86,7 @@ class RedisSubscription:
         self._messages = Messages(topic.encode(), on_invalid=self._on_invalid)
         while not self._messages.are_promised(reader.buffer, reader.read(CONNECT_SECONDS)):
             pass
-        self._received_at = self._clock.monotonic()
+        self._received_at, self._asked_at = self._clock.monotonic(), None
 
     def read(self, timeout_seconds: float) -> Reading:
         """Return all messages that have arrived; none after ``timeout_seconds`` of silence."""
@@ -92,7 +95,7 @@ class RedisSubscription:
         except TimeoutError:
             self._examine_silence()
             return Reading()
-        self._received_at = self._clock.monotonic()
+        self._received_at, self._asked_at = self._clock.monotonic(), None
         return Reading(self._messages.feed(self._reader.buffer, received))
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
@@ -106,13 +109,16 @@ class RedisSubscription:
             self.connection.release()
 
     def _examine_silence(self) -> None:
-        """Send a quiet server a PING; raise if one has not answered for too long."""
+        """Send a quiet server a PING; raise if one has not answered for too long.
+
+        Silence alone proves nothing: we may have been stopped, and asked nothing meanwhile.
+        """
         now = self._clock.monotonic()
-        silent_seconds = now - self._received_at
-        if silent_seconds >= SILENT_SECONDS:
-            raise ConnectionResetError(f"no answer for {silent_seconds:.0f} s")
+        if self._asked_at is not None and now - self._asked_at >= _ANSWER_SECONDS:
+            raise ConnectionResetError(f"no answer for {now - self._received_at:.0f} s")
         quiet_seconds = now - max(self._received_at, self._pinged_at)
         if quiet_seconds >= QUIET_SECONDS and self._redis is not None:
             self._pinged_at = now
+            self._asked_at = now if self._asked_at is None else self._asked_at
             with self._reader.writing(CONNECT_SECONDS):
                 self._redis.send_command("PING", check_health=False)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
+import time
 
 import pytest
 import urllib3
@@ -61,6 +66,36 @@ def test_what_hangs_is_left_behind() -> None:
         gate.set()
 
 
+STOPPED = """
+import sys
+from event_monitor.exchange import Exchange
+
+def ask():
+    print("asking", flush=True)
+    return sys.stdin.readline()
+
+for _ in range(2):
+    print("answer:", Exchange(1).run(ask), end="", flush=True)
+"""
+
+
+def test_an_answer_that_comes_while_the_process_is_stopped_is_not_late() -> None:
+    """SIGSTOP, `docker pause`: else a request that was answered in time would be sent twice."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(2):
+            assert process.stdout.readline() == b"asking\n"
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            time.sleep(1.1)  # longer than its deadline
+            process.stdin.write(b"yes\n")
+            process.send_signal(signal.SIGCONT)
+            assert process.stdout.readline() == b"answer: yes\n"
+
+
 def test_a_hundred_calls_that_hang_are_enough() -> None:
     """A look-up of a name cannot be ended: each keeps its thread, for ever perhaps."""
     gate = threading.Event()
@@ -105,6 +140,18 @@ def test_an_answer_without_end_is_cut() -> None:
         pytest.raises(urllib3.exceptions.HTTPError, match="longer than 16,000,000 bytes"),
     ):
         get(server, Exchange(DEADLINE))
+
+
+def test_the_debug_output_of_http_client_shows_no_header(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app may set it for all connections; it prints tokens and passwords."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+
+    with Answering(lambda peer, _: peer.sendall(OK + b"Content-Length: 2\r\n\r\nok")) as server:
+        assert get(server, Exchange(DEADLINE)) == b"ok"
+
+    assert capsys.readouterr().out == ""
 
 
 def test_odd_headers_fill_no_log_with_tracebacks(caplog: pytest.LogCaptureFixture) -> None:

@@ -112,13 +112,25 @@ def test_a_quiet_redis_is_sent_one_ping(
 def test_a_redis_that_does_not_answer_is_gone(
     on_redis: RedisSubscription, clock: FakeClock
 ) -> None:
-    """After eight seconds."""
-    clock.advance(7.9)
-    assert on_redis.read(WAIT_SECONDS) == Reading()
+    """After eight seconds, five of them after the PING."""
+    for seconds in (3.0, 4.9):
+        clock.advance(seconds)
+        assert on_redis.read(WAIT_SECONDS) == Reading()
 
     clock.advance(0.2)
     with pytest.raises(on_redis.gone, match="no answer for 8 s"):
         on_redis.read(WAIT_SECONDS)
+
+
+def test_a_redis_that_was_asked_nothing_is_not_gone(
+    on_redis: RedisSubscription, sockets: tuple[socket.socket, socket.socket], clock: FakeClock
+) -> None:
+    """Where we were stopped meanwhile: to subscribe anew would lose events."""
+    clock.advance(60.0)
+
+    assert on_redis.read(WAIT_SECONDS) == Reading()
+    sockets[0].sendall(b"+PONG\r\n")
+    assert on_redis.read(WAIT_SECONDS) == Reading([])
 
 
 def test_a_redis_that_answers_is_not_gone(
