@@ -9,6 +9,7 @@ So nothing of it is shown that is not certainly no part of a password.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ __all__ = [
     "ACCESS_KEY",
     "MASK",
     "is_parsable",
+    "log_no_keys",
     "mistake_in",
     "password_in",
     "remember_keys",
@@ -191,6 +193,18 @@ def _forms_of(secret: str) -> set[str]:
     """Return how others may write it: as it is, as Python's, as JSON, in a URL."""
     in_url = quote(secret, safe="", errors="replace")  # a variable may hold lone surrogates
     return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], in_url}
+
+
+def log_no_keys() -> None:
+    """Let nothing below INFO be logged by botocore and urllib3: what is signed, tokens, keys.
+
+    Each logger below theirs may have been given a level of its own.
+    """
+    roots = ("botocore", "urllib3")
+    below = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in roots]
+    for name in (*roots, *below):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
 
 
 def without_secrets(text: str) -> str:

@@ -21,7 +21,7 @@ from ..text import one_line
 from .broker_url import require_broker, require_named
 from .celery_settings import CelerySettings, celery_settings_of, configure_from
 from .failure import described, place, raised_by_celery
-from .logs import log_to_stderr, stay_audible
+from .logs import log_to_stderr, show_no_headers, stay_audible
 from .options import given_flags
 
 if TYPE_CHECKING:  # every `celery` command loads this
@@ -170,6 +170,7 @@ def _load(wanted: _Wanted) -> CeleryApp:
             app = _configured(app)
     wanted.celery.apply(app)
     stay_audible()
+    show_no_headers()
     return app
 
 

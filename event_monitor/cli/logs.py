@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import sys
@@ -13,13 +14,14 @@ from types import MappingProxyType
 import click
 
 from ..process.log_queue import settled
+from ..redaction import log_no_keys
 from ..settings import wants_colours
 from ..text import printable
 from .terminal import width
 
 __all__ = [
     *("FORMATS", "LEVELS", "JsonLines", "ScreenLines", "TextLines"),
-    *("log_to_stderr", "stay_audible"),
+    *("log_to_stderr", "show_no_headers", "stay_audible"),
 ]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -59,6 +61,15 @@ def stay_audible() -> None:
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger) and name.split(".")[0] == _PACKAGE:
             logger.disabled = False
+
+
+def show_no_headers() -> None:
+    """Take back what the user's app may have set to see its own requests: ours have keys in them.
+
+    Call it after the app was imported, where the process is ours.
+    """
+    log_no_keys()
+    http.client.HTTPConnection.debuglevel = 0
 
 
 class TextLines(logging.Formatter):

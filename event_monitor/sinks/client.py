@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from ..exchange import Exchange
-from ..redaction import without_keys
+from ..redaction import log_no_keys, without_keys
 from ..text import one_line
 from .acknowledgement import require_aws, require_cloudwatch
 from .credentials import Credentials
@@ -109,7 +109,7 @@ def session_of() -> Session:
 
     for name in ("botocore.credentials", "botocore.tokens"):
         logging.getLogger(name).addFilter(_without_traceback)
-    _log_no_secrets()
+    log_no_keys()
     session: Session = BoundedSession()
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
         services = partition["services"]
@@ -122,18 +122,6 @@ def shared_credentials_file() -> Path:
     from ..aws import BoundedSession
 
     return Path(str(BoundedSession().get_config_variable("credentials_file"))).expanduser()
-
-
-def _log_no_secrets() -> None:
-    """Let nothing below INFO be logged by botocore and urllib3: what is signed, tokens, keys.
-
-    Each logger below theirs may have been given a level of its own.
-    """
-    roots = ("botocore", "urllib3")
-    below = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in roots]
-    for name in (*roots, *below):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -381,3 +383,23 @@ def loaded(*arguments: str) -> tuple[Settings, Any]:
     result = CliRunner().invoke(look, list(arguments))
     assert result.exit_code == 0, result.output
     return taken[0]
+
+
+def test_what_the_app_has_set_to_see_its_own_requests_shows_none_of_ours(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever sends them: kombu's requests to SQS have the session token in them, too."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 0)
+    seen = logging.getLogger("botocore.seen")
+    source = (
+        "import http.client, logging\n"
+        "http.client.HTTPConnection.debuglevel = 1\n"
+        "logging.getLogger('botocore.seen').setLevel('DEBUG')\n"
+        "from celery import Celery\n"
+        "app = Celery(broker='redis://127.0.0.1:1')\n"
+    )
+
+    typed("settings", "-A", module(desk, "sees", source=source))
+
+    assert http.client.HTTPConnection.debuglevel == 0
+    assert not seen.isEnabledFor(logging.DEBUG)
