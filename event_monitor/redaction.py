@@ -53,6 +53,12 @@ _NAMED_SECRET = re.compile(
 )
 # As long as a secret key of AWS's, or longer as a session token, and no path or hash.
 _LOOKS_RANDOM = re.compile(r"(?<![\w/+=-])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[\w/+=-]{40,}", re.ASCII)
+# What a command says may be a secret of any length: letters and digits mixed, but for paths.
+_PROCESS = "custom-process: "
+_MIXED = re.compile(
+    r"(?<!\S)(?![~/])(?!\S*:/)\S*?(?:(?<![^\W_])(?=[^\W\d_]*\d)(?=\d*[^\W\d_])[^\W_]{6,})\S*"
+)
+_BAD_VALUE = re.compile(r"(\bvalue: ).*?(, (?:type|valid))", re.DOTALL)  # botocore quotes it
 _BAD_HEADER = re.compile(r"(Invalid header value ).*", re.DOTALL)  # http.client quotes a token
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
 _MOST_CHARACTERS = 100_000  # looked through; an answer of a stranger may have millions
@@ -231,6 +237,9 @@ def without_keys(text: str) -> str:
 
     Nobody has told us the keys yet: a script may trace itself, or print what it was to give.
     """
+    text, process, said = text.partition(_PROCESS)
+    text = f"{text}{process}{_MIXED.sub(MASK, said)}"
+    text = _BAD_VALUE.sub(rf"\1{MASK}\2", text)
     text = _BAD_HEADER.sub(rf"\1{MASK}", without_named_secrets(text))
     return _LOOKS_RANDOM.sub(MASK, text)
 

@@ -133,7 +133,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
         said = one_line(without_keys(str(record.exc_info[1])))
         record.msg, record.args = f"{record.getMessage()} {said}", ()
         record.exc_info = None
-    return "mandatory refresh" not in record.getMessage()
+    said = record.getMessage()
+    return not any(words in said for words in ("mandatory refresh", "are still expired"))
 
 
 def client_of(session: Session, region: str, *, read_seconds: float = READ_SECONDS) -> Client:

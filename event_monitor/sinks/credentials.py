@@ -15,6 +15,18 @@ __all__ = ["CREDENTIALS_SECONDS", "Credentials", "CredentialsError", "keys_check
 
 CREDENTIALS_SECONDS = 60.0  # a credential_process may be slow, and one role come by way of another
 
+# By botocore's names; single sign-on has words of its own.
+_PROVIDERS = {
+    "custom-process": "credential_process",
+    "container-role": "the container's endpoint for credentials",
+    "iam-role": "the instance's metadata service",
+    "assume-role": "assuming the role",
+    "assume-role-with-web-identity": "assuming the role with a web identity",
+    "sso": "single sign-on",
+    "login": "`aws login`",
+}
+_TIME_WORDS = ("offset-naive", "Parser must be a string")  # of datetime, of dateutil
+
 T = TypeVar("T")
 
 
@@ -50,7 +62,7 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
             "No AWS credentials are found: give the process a role, or set AWS_PROFILE or "
             "AWS_ACCESS_KEY_ID as for any AWS tool"
         )
-    keys = credentials.get_frozen_credentials()
+    keys = _fetched(credentials)
     # They may be anything that JSON can say.
     remember_keys(*(key for key in (keys.secret_key, keys.token) if isinstance(key, str)))
     if isinstance(keys.access_key, str) and not ACCESS_KEY.fullmatch(keys.access_key):
@@ -70,6 +82,19 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
                 "has a blank, a line break or another character that none has"
             )
     return credentials
+
+
+def _fetched(credentials: Credentials) -> Keys:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from ..aws import ProviderError, TokenFileError
+
+    try:
+        return credentials.get_frozen_credentials()
+    except (BotoCoreError, ClientError, OSError, ProviderError, TokenFileError):
+        raise
+    except Exception as error:
+        raise ProviderError(credentials.method, error) from error
 
 
 def wait_for(ask: Callable[[], T], *, seconds: float = CREDENTIALS_SECONDS) -> T:
@@ -97,15 +122,37 @@ def _cause(error: Exception) -> str:
         TokenRetrievalError,
     )
 
+    from ..aws import ProviderError, TokenFileError
+
     if isinstance(error, ClientError):
         return refusal(cast("AnsweredError", error))
+    if isinstance(error, TokenFileError):
+        return one_line(error)
     if isinstance(
         error, (SSOTokenLoadError, TokenRetrievalError)
     ):  # of single sign-on; others say so themselves
         return f"{one_line(error)}; sign in again with `aws sso login`"
-    if isinstance(error, json.JSONDecodeError):
-        return f"what their provider (credential_process?) gives is not JSON: {one_line(error)}"
+    if isinstance(error, ProviderError):
+        who = _PROVIDERS.get(error.method, f"their provider ({error.method})")
+        return f"{who} failed: {_flaw(error.cause)}"
     said = one_line(without_keys(str(error)) or error)
     if isinstance(error, (BotoCoreError, OSError)):
         return said
     return f"their provider failed with {type(error).__name__}: {said}"
+
+
+def _flaw(error: Exception) -> str:
+    """Return what is wrong with what a provider gives, with no more of it than is safe."""
+    said = one_line(without_keys(str(error)) or error)
+    if isinstance(error, json.JSONDecodeError):
+        return f"what it gives is not JSON: {said}"
+    if isinstance(error, KeyError):
+        return f"what it gives has no {one_line(error)}"
+    if type(error).__name__ == "ParserError" or any(words in said for words in _TIME_WORDS):
+        return (
+            "the keys' expiration is not a time with a time zone"  # dateutil quotes whatever it is
+        )
+    if isinstance(error, (TypeError, AttributeError)):
+        form = f"{type(error).__name__}: {said}"
+        return f"what it gives has not the expected form ({form})"
+    return said if isinstance(error, RuntimeError) else f"{type(error).__name__}: {said}"

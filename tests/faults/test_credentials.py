@@ -68,7 +68,7 @@ def moments(identity: Identity, root: Path) -> dict[str, Moment]:
         ),
         "process": Moment(
             process,
-            "what their provider (credential_process?) gives is not JSON",
+            "credential_process failed: what it gives is not JSON",
             {},
             partial(script, process / "give", f"echo '{json.dumps(KEYS)}'"),
         ),
@@ -213,5 +213,8 @@ def test_check_and_provision_say_it_in_a_sentence(
         assert found["credentials"]["status"] == "failed"
         assert found["credentials"]["message"].startswith("No AWS credentials: ")
         assert provision.wait() == 3
-        assert "No AWS credentials: their provider failed with AttributeError" in provision.output
+        assert (
+            "No AWS credentials: credential_process failed: what it gives has not"
+            in provision.output
+        )
         assert "Traceback" not in check.output + provision.output

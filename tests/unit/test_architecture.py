@@ -18,7 +18,7 @@ VALUES = {"distribution", "snapshot", "survey"}
 GROUND = {"clock", "errors", "exchange", "quantities", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
-    "aws": {"exchange"},
+    "aws": {"exchange", "redaction"},
     "catalog": set(),
     "clock": set(),
     "distribution": set(),

@@ -5,6 +5,10 @@ from __future__ import annotations
 import http.server
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -20,12 +24,15 @@ from event_monitor.testing import FakeClock, StrictCloudWatch
 from event_monitor.text import one_line
 
 from ...contracts.sink import count
+from ...support.answering import OK, Answering
 from ...support.waiting import wait_until
 from .conftest import MakeSink
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "very-secret"}
 RANDOM_KEY = "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"
 EXPIRES_AT_A_KEY = f"echo '{json.dumps(KEYS | {'Expiration': f'soon {RANDOM_KEY}'})}'"
+EXPIRES_NOWHERE = f"echo '{json.dumps(KEYS | {'Expiration': '2120-01-01T00:00:00'})}'"
+EXPIRED = f"echo '{json.dumps(KEYS | {'Expiration': '2020-01-01T00:00:00Z'})}'"
 GOOD = f"echo '{json.dumps(KEYS)}'"
 
 SetProcess = Callable[[str], None]
@@ -92,12 +99,14 @@ def test_credentials_that_come_later_are_found(
     [
         ("exit 7", "Error when retrieving credentials from custom-process"),
         ("echo 'not logged in' >&2; exit 1", "from custom-process: not logged in"),
-        ("echo hello", "is not JSON"),
+        ("echo the key is hunter2 >&2; exit 1", "from custom-process: the key is **"),
+        ("echo /bin/get2go: denied >&2; exit 1", "from custom-process: /bin/get2go: denied"),
+        ("echo hello", "credential_process failed: what it gives is not JSON"),
         ("true", "is not JSON"),
-        ("echo '[]'", "failed with AttributeError"),
+        ("echo '[]'", "what it gives has not the expected form (AttributeError"),
         ("echo '{}'", "Unsupported version"),
         ("echo '{\"Version\": 1}'", "Missing required key in response: 'AccessKeyId'"),
-        ("printf '\\377'", "failed with UnicodeDecodeError"),
+        ("printf '\\377'", "failed: UnicodeDecodeError"),
         (GOOD.replace("very-secret", "very secret"), "the secret key is empty, or has a blank"),
         (
             GOOD.replace('"very-secret"', "[1, 2, 3, 4, 5]"),
@@ -109,7 +118,9 @@ def test_credentials_that_come_later_are_found(
         ("echo AWS_SECRET_ACCESS_KEY=very-secret >&2; exit 1", "AWS_SECRET_ACCESS_KEY=**"),
         (f"set -x; {GOOD}; exit 1", '"SecretAccessKey": **'),
         (f"echo denied {RANDOM_KEY} >&2; exit 1", "denied **"),
-        (EXPIRES_AT_A_KEY, "failed with ParserError: Unknown string format: soon **"),
+        (EXPIRES_AT_A_KEY, "failed: the keys' expiration is not a time with a time zone"),
+        (EXPIRED, "failed: Credentials were refreshed, but the refreshed credentials are still"),
+        (EXPIRES_NOWHERE, "failed: the keys' expiration is not a time with a time zone"),
         ("yes", "credential_process wrote more than 16,000,000 bytes"),
     ],
 )
@@ -394,35 +405,191 @@ def test_the_loggers_of_botocore_show_no_session_token_at_any_level(
     assert "very-secret-token" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        json.dumps({"accessToken": "very-secret\r\nX: 1", "expiresAt": "2120-01-01T00:00:00Z"}),
-        '{"accessToken": "very-secret',
-    ],
-)
-def test_a_damaged_sign_on_token_is_neither_shown_nor_a_traceback(
-    token: str,
-    make_sink: MakeSink,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
-) -> None:
-    """http.client quotes the header it does not take; a file may be written only in part."""
+LATER = "2120-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def token_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let credentials come from single sign-on; return where its token is cached."""
     (tmp_path / "config").write_text(
         "[default]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Monitor\n"
         "[sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = eu-west-1\n"
     )
-    (tmp_path / f"{sha1(b'corp').hexdigest()}.json").write_text(token)
     monkeypatch.setattr("botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    return tmp_path / f"{sha1(b'corp').hexdigest()}.json"
+
+
+@pytest.mark.parametrize(
+    ("token", "flaw"),
+    [
+        ("", "it is not a JSON object"),
+        ("[]", "it is not a JSON object"),
+        ('{"accessToken": "hush', "it is not a JSON object"),
+        ("[" * 100_000, "it is not a JSON object"),
+        (json.dumps({"expiresAt": LATER}), "it has no accessToken"),
+        (json.dumps({"accessToken": "hush"}), "it has no expiresAt"),
+        (json.dumps({"accessToken": ["hush"], "expiresAt": LATER}), "its accessToken is not a"),
+        *(
+            (json.dumps({"accessToken": "hush", "expiresAt": at}), "its expiresAt is not a time")
+            for at in (7, None, [LATER], "", "hush", "2120-01-01T00:00:00")
+        ),
+        (
+            json.dumps({"accessToken": "hush", "expiresAt": LATER, "refreshToken": ["hush"]}),
+            "its refreshToken is not a string",
+        ),
+    ],
+)
+def test_a_damaged_sign_on_token_is_named_with_its_file_and_what_to_do(
+    token: str,
+    flaw: str,
+    make_sink: MakeSink,
+    token_file: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing of it is shown, and no traceback: it may be a secret in the wrong place."""
+    token_file.write_text(token)
 
     error = make_sink().send((count(),)).error
 
     assert error is not None
-    assert "very-secret" not in error
-    assert "very-secret" not in caplog.text
+    assert error.startswith(
+        f"No AWS credentials: the sign-on token in {token_file} is damaged ({flaw}"
+    )
+    assert error.endswith("); sign in again with `aws sso login`.")
+    assert "hush" not in error + caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_a_sign_on_token_that_http_client_refuses_as_a_header_is_not_shown(
+    make_sink: MakeSink, token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It quotes the header that it does not take."""
+    token_file.write_text(json.dumps({"accessToken": "hush\r\nX: 1", "expiresAt": LATER}))
+
+    error = make_sink().send((count(),)).error
+
+    assert error is not None
+    assert "hush" not in error + caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def make_long_file(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10_000_000_000)
+
+
+NO_FILES = [
+    (os.mkfifo, "is not a regular file"),
+    (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+    (make_directory, "Is a directory"),
+    (make_long_file, "is longer than 1,000,000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("make", "flaw"), NO_FILES)
+def test_what_stands_in_the_place_of_a_sign_on_token_is_not_read_without_end(
+    make: Callable[[Path], object], flaw: str, make_sink: MakeSink, token_file: Path
+) -> None:
+    """Neither time nor memory is given to it."""
+    make(token_file)
+
+    error = make_sink().send((count(),)).error or ""
+
+    assert str(token_file) in error
+    assert flaw in error
+
+
+@pytest.mark.parametrize(("make", "flaw"), NO_FILES)
+@pytest.mark.parametrize(
+    "variable", ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+)
+def test_what_stands_in_the_place_of_a_token_is_not_read_without_end(
+    variable: str,
+    make: Callable[[Path], object],
+    flaw: str,
+    make_sink: MakeSink,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Of a role for a web identity, or of a container."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv(variable, str(tmp_path / "token"))
+    if "CONTAINER" in variable:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
+    else:
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/monitor")
+    make(tmp_path / "token")
+
+    error = make_sink().send((count(),)).error or ""
+
+    assert str(tmp_path / "token") in error
+    assert flaw in error
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"[]", "failed: what it gives has not the expected form (TypeError"),
+        (b"{}", "failed: what it gives has no AccessKeyId"),
+        (
+            b'{"AccessKeyId": "A", "SecretAccessKey": "s", "Token": "t", "Expiration": "hush"}',
+            "failed: the keys' expiration is not a time with a time zone",
+        ),
+    ],
+)
+def test_what_a_container_gives_is_told_as_its_fault(
+    answer: bytes, cause: str, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as the name of an exception of Python's; nothing of the answer is shown."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    whole = OK + b"Content-Length: %d\r\n\r\n%s" % (len(answer), answer)
+
+    with Answering(lambda peer, _: peer.sendall(whole)) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        error = make_sink().send((count(),)).error or ""
+
+    assert f"No AWS credentials: the container's endpoint for credentials {cause}" in error
+    assert "hush" not in error
+
+
+def test_a_process_that_a_credential_process_leaves_behind_is_not_waited_for(
+    make_sink: MakeSink, credential_process: SetProcess, tmp_path: Path
+) -> None:
+    """An agent that it has started keeps its output open for ever."""
+    credential_process(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' & {GOOD}")
+
+    assert make_sink().prepare() is None
+
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("cloudwatch")
+def test_a_credential_process_that_hangs_ends_with_the_process_that_has_started_it(
+    credential_process: SetProcess, tmp_path: Path
+) -> None:
+    """With its children; each start of the monitor would leave some behind."""
+    credential_process(f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000")
+    script = (
+        "import threading, time, pathlib\n"
+        "from event_monitor.sinks.credentials import wait_for\n"
+        "from event_monitor.sinks.client import session_of\n"
+        "ask = lambda: wait_for(session_of().get_credentials, seconds=60)\n"
+        "threading.Thread(target=ask, daemon=True).start()\n"
+        f"while not pathlib.Path({str(tmp_path / 'pid')!r}).exists(): time.sleep(0.01)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+    pid = (tmp_path / "pid").read_text().strip()
+    wait_until(lambda: is_gone(pid), 10, "the child was killed")
