@@ -15,7 +15,7 @@ from ..events import OWN_EVENT, CustomEvent, Event
 from .connections import connect, socket_deadline
 from .protocols import CeleryApp
 
-__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event"]
+__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event", "takes_nothing"]
 
 _SECONDS = 5.0  # to connect, and for each answer of Redis
 
@@ -82,3 +82,20 @@ def send_own_event(app: CeleryApp) -> Future[None]:
     except RuntimeError as error:  # the system has no more threads now
         sent.set_exception(error)
     return sent
+
+
+def takes_nothing(app: CeleryApp) -> bool:
+    """Return whether RabbitMQ takes messages from nobody, so that no worker can answer.
+
+    Sends it an event of our own to find out, which takes five seconds if so.
+    """
+    if app.connection_for_write().get_transport_cls().driver_type != "amqp":
+        return False  # Redis, when it is full, still passes events and questions on
+    try:
+        with own_events(app) as send_one:
+            send_one()
+    except BlockedError:
+        return True
+    except Exception:  # noqa: BLE001  such as a user who may not publish: nothing is known of others
+        return False
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..broker.own_events import is_own_event, own_events
+from ..broker.own_events import BlockedError, is_own_event, own_events
 from ..broker.protocols import CeleryApp, Errors
 from ..clock import SYSTEM_CLOCK, Clock
 from ..text import one_line
@@ -26,6 +26,13 @@ def examine_subscription(
     error = subscription_error(app, clock=clock)
     if error is None:
         return None
+    if isinstance(error, BlockedError):
+        return Finding(
+            "events",
+            "failed",
+            "the broker takes messages from nobody, so that neither events nor answers can come",
+            "Give the node memory or disk space, or drain its queues.",
+        )
     right = missing_right(error, needs.events)
     return Finding(
         "events",

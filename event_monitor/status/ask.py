@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..broker.management import why_unusable
+from ..broker.own_events import takes_nothing
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
@@ -18,7 +19,7 @@ from ..snapshot import TaskInFlight
 from ..survey import AbsentWorker, QueueDepth, WorkerAnswer
 from .heartbeats import sends_heartbeats
 from .monitor_health import monitors_of, sign_of_monitor
-from .readable import PICKLED, SILENT, why_nobody_answers
+from .readable import BLOCKED, PICKLED, SILENT, why_nobody_answers
 from .report import Report
 from .too_long import find_too_long
 
@@ -34,8 +35,8 @@ def take_report(
     """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away.
 
     ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
-    three seconds more where no worker answers, to find out whether there are any, and twice
-    ``probe_seconds`` where the management API hangs.
+    three seconds more where no worker answers, to find out whether there are any, five more where
+    the broker takes no answers, and twice ``probe_seconds`` where the management API hangs.
     """
     unknown: list[str] = []
     workers, queues = None, None
@@ -54,12 +55,11 @@ def take_report(
             unknown.append(str(error))
         if pickled:  # partly known is unknown
             workers, running, unreadable = None, (), PICKLED
-        elif (
-            workers == ()
-            and own is None
-            and sends_heartbeats(app, seconds=_BEAT_SECONDS, clock=clock)
-        ):
-            workers, unreadable = None, SILENT
+        elif workers == () and own is None:
+            if sends_heartbeats(app, seconds=_BEAT_SECONDS, clock=clock):
+                workers, unreadable = None, SILENT
+            elif takes_nothing(app):
+                workers, unreadable = None, BLOCKED
     management = ""
     if settings.probe_queues:
         if settings.management_url and own is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp
 
-__all__ = ["PICKLED", "SILENT", "why_nobody_answers"]
+__all__ = ["BLOCKED", "PICKLED", "SILENT", "why_nobody_answers"]
 
+BLOCKED = "the broker takes messages from nobody, as its memory or disk is short"
 PICKLED = "workers answer in pickle (task_serializer), which is never read"
 SILENT = (
     "heartbeats come and no answer does, as with worker_enable_remote_control off or an app that "

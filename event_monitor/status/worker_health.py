@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..broker.own_events import takes_nothing
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError
@@ -19,7 +20,7 @@ from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
 from .ask import read_queues
 from .heartbeats import sends_heartbeats
-from .readable import PICKLED, SILENT, why_nobody_answers
+from .readable import BLOCKED, PICKLED, SILENT, why_nobody_answers
 
 __all__ = ["IdleNote", "WorkerHealth", "examine_worker", "look_at", "nodename"]
 
@@ -60,8 +61,9 @@ def examine_worker(
 
     A healthy worker answers, and has not been idle for longer than ``worker_stalled_seconds``
     while work waits in its queues. What was seen is noted in a small file, for the next look.
-    One that does not answer and yet sends heartbeats is alive. Takes ``probe_seconds``, and five
-    seconds more, where it does not answer. Raises ``ConnectionError`` if the broker is away.
+    One that does not answer and yet sends heartbeats is alive, and nothing is known where the
+    broker takes no answers. Takes ``probe_seconds``, and ten seconds more, where it does not
+    answer. Raises ``ConnectionError`` if the broker is away.
     """
     reason = why_nobody_answers(app)
     if reason is not None:
@@ -81,6 +83,8 @@ def examine_worker(
         return _unknown(name, PICKLED)
     if sends_heartbeats(app, name, seconds=_BEATS_SECONDS, clock=clock):
         return _unknown(name, SILENT)
+    if takes_nothing(app):
+        return _unknown(name, BLOCKED)
     return WorkerHealth(
         "unhealthy",
         f"{printable(name)} does not answer within {settings.probe_seconds:g} s, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,16 @@ from celery import Celery
 
 from event_monitor import events as ev
 from event_monitor.receiver import Receiver
+from event_monitor.settings import Settings
 from event_monitor.snapshot import AckToken
+from event_monitor.status.ask import take_report
+from event_monitor.status.worker_health import WorkerHealth, examine_worker
 
 from ..support.processes import PROJECT, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
+
+SETTINGS = Settings(probe_seconds=0.5)
 
 pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
@@ -82,20 +88,32 @@ def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
 ) -> None:
     """The server's alarm for its disk: the subscription is well, and nobody can send.
 
-    A monitor with a durable queue that starts meanwhile is no standby.
+    A monitor with a durable queue that starts meanwhile is no standby. And nothing is known of
+    workers, which cannot answer: they would be restarted for no reason.
     """
     durable = {"DURABLE_QUEUE": "durable", "STATE_DIR": str(tmp_path), "INTERVAL": "1"}
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     rabbitmq.control("set_disk_free_limit", "900000000000000")
     try:
-        monitor = processes.start(
-            ["event-monitor", "run", "-A", PROJECT, "--sink", "console"],
-            {f"EVENT_MONITOR_{name}": value for name, value in durable.items()},
+        with ThreadPoolExecutor() as pool:
+            health = pool.submit(examine_worker, client, SETTINGS, "w1@dead")
+            report = pool.submit(take_report, client, SETTINGS)
+            monitor = processes.start(
+                ["event-monitor", "run", "-A", PROJECT, "--sink", "console"],
+                {f"EVENT_MONITOR_{name}": value for name, value in durable.items()},
+            )
+            monitor.wait_for_output(
+                "does not take an event to myself: it takes messages from nobody"
+            )
+            wait_until(lambda: listening.blocked == [True], 60, "an event of our own is blocked")
+            monitor.wait_for_output("nothing from the durable queue yet")
+        assert health.result() == WorkerHealth(
+            "unknown",
+            "nothing is known of w1@dead: the broker takes messages from nobody, as its memory or "
+            "disk is short.",
         )
-        monitor.wait_for_output("does not take an event to myself: it takes messages from nobody")
-        wait_until(lambda: listening.blocked == [True], 60, "an event of our own is blocked")
-        monitor.wait_for_output("nothing from the durable queue yet")
+        assert report.result().workers is None
     finally:
         rabbitmq.control("set_disk_free_limit", "50MB")
 
