@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 from ..events import OWN_EVENT, CustomEvent, Event
 from .connections import connect, socket_deadline
 from .protocols import CeleryApp
 
-__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event", "takes_nothing"]
+__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event", "was_blocked"]
 
 _SECONDS = 5.0  # to connect, and for each answer of Redis
 
@@ -84,18 +84,10 @@ def send_own_event(app: CeleryApp) -> Future[None]:
     return sent
 
 
-def takes_nothing(app: CeleryApp) -> bool:
-    """Return whether RabbitMQ takes messages from nobody, so that no worker can answer.
+def was_blocked(sent: Future[None]) -> bool:
+    """Return whether the broker takes messages from nobody, by an event that was to be sent.
 
-    Sends it an event of our own to find out, which takes five seconds if so.
+    Waits until that is known, for twice as long as it may take at most.
     """
-    if app.connection_for_write().get_transport_cls().driver_type != "amqp":
-        return False  # Redis, when it is full, still passes events and questions on
-    try:
-        with own_events(app) as send_one:
-            send_one()
-    except BlockedError:
-        return True
-    except Exception:  # noqa: BLE001  such as a user who may not publish: nothing is known of others
-        return False
-    return False
+    wait([sent], timeout=2 * _SECONDS)
+    return sent.done() and isinstance(sent.exception(), BlockedError)

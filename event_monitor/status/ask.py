@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..broker.management import why_unusable
-from ..broker.own_events import takes_nothing
+from ..broker.own_events import send_own_event, was_blocked
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
@@ -35,7 +35,7 @@ def take_report(
     """Ask once, within about twice ``probe_seconds``. Never raises for a broker that is away.
 
     ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
-    three seconds more where no worker answers, to find out whether there are any, five more where
+    three seconds more where no worker answers, to find out whether there are any, two more where
     the broker takes no answers, and twice ``probe_seconds`` where the management API hangs.
     """
     unknown: list[str] = []
@@ -56,9 +56,10 @@ def take_report(
         if pickled:  # partly known is unknown
             workers, running, unreadable = None, (), PICKLED
         elif workers == () and own is None:
+            sent = send_own_event(app)  # while we listen
             if sends_heartbeats(app, seconds=_BEAT_SECONDS, clock=clock):
                 workers, unreadable = None, SILENT
-            elif takes_nothing(app):
+            elif was_blocked(sent):
                 workers, unreadable = None, BLOCKED
     management = ""
     if settings.probe_queues:

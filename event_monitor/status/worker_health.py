@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..broker.own_events import takes_nothing
+from ..broker.own_events import send_own_event, was_blocked
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError
@@ -62,7 +62,7 @@ def examine_worker(
     A healthy worker answers, and has not been idle for longer than ``worker_stalled_seconds``
     while work waits in its queues. What was seen is noted in a small file, for the next look.
     One that does not answer and yet sends heartbeats is alive, and nothing is known where the
-    broker takes no answers. Takes ``probe_seconds``, and ten seconds more, where it does not
+    broker takes no answers. Takes ``probe_seconds``, and five seconds more, where it does not
     answer. Raises ``ConnectionError`` if the broker is away.
     """
     reason = why_nobody_answers(app)
@@ -81,9 +81,10 @@ def examine_worker(
         return _judge(app, settings, answer, clock=clock)
     if unreadable:
         return _unknown(name, PICKLED)
+    sent = send_own_event(app)  # it takes as long as listening
     if sends_heartbeats(app, name, seconds=_BEATS_SECONDS, clock=clock):
         return _unknown(name, SILENT)
-    if takes_nothing(app):
+    if was_blocked(sent):
         return _unknown(name, BLOCKED)
     return WorkerHealth(
         "unhealthy",
