@@ -43,6 +43,7 @@ _UNSTAMPED = (
     "its messages do not say when they were sent: call event_monitor.stamp_tasks(app) in producers "
     "and workers"
 )
+_LARGE_UNACKED = "they have more than 1 MB on average, too much to look into them"
 _LARGE = (
     "its messages have more than 1 MB on average, too much to read one; pass large data to tasks "
     "by reference"
@@ -64,6 +65,7 @@ _decode_waiting = msgspec.json.Decoder(_Waiting).decode
 class _Pipeline(Protocol):
     """``redis.client.Pipeline``."""
 
+    def hlen(self, name: str) -> object: ...
     def llen(self, name: str) -> object: ...
     def lindex(self, name: str, index: int) -> object: ...
     def memory_usage(self, key: str, samples: int) -> object: ...
@@ -94,7 +96,8 @@ class RedisProbe:
     """Reads queues on Redis, also through Sentinel. Redis does not know who consumes.
 
     An access control list may allow some keys only. What is refused is logged once, and costs no
-    more than itself. Where messages are large on average, their age is unknown: none is read.
+    more than itself. Where messages are large on average none is read: age and unacknowledged are
+    unknown then.
     """
 
     gone = GONE
@@ -104,6 +107,7 @@ class RedisProbe:
         self, connection: Connection, *, timeout_seconds: float, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._clock = clock
+        self._large_is_told = False
         self._refused: set[str] = set()  # as far as the log knows
         self.refusal: Exception | None = None
         limits: dict[str, object] = {
@@ -212,7 +216,20 @@ class RedisProbe:
     def _read_unacked(
         self, client: _Client, channel: RedisChannel, names: tuple[str, ...]
     ) -> Unacked | None:
-        """Return what is unacknowledged; None if that may not be read, or is something else."""
+        """Return what is unacknowledged; None if that may not be read, or is something else.
+
+        As none of it is read where it is large; that is logged once.
+        """
+        key = channel.global_keyprefix + channel.unacked_key
+        pipeline = client.pipeline(transaction=False)
+        pipeline.hlen(key)
+        pipeline.memory_usage(key, samples=_SAMPLES)
+        length, size = pipeline.execute(raise_on_error=False)
+        if _is_large(length, size):
+            if not self._large_is_told:
+                self._large_is_told = True
+                log.warning("how many messages are unacknowledged is unknown: %s", _LARGE_UNACKED)
+            return None
         try:
             return scan_unacked(client, channel, names)
         except ResponseError as error:
@@ -238,7 +255,7 @@ class RedisProbe:
 
 
 def _is_large(length: object, size: object) -> bool:
-    """Return whether a message of a list of that many, and that many bytes, may be too large."""
+    """Return whether a message of a key of that many, and that many bytes, may be too large."""
     if not (isinstance(length, int) and isinstance(size, int) and length):
         return False  # as where MEMORY USAGE is not allowed
     return size > _SMALL_LIST_BYTES and size > length * _LARGE_MESSAGE_BYTES

@@ -113,15 +113,17 @@ def test_redis_reports_nothing_of_a_key_that_is_no_queue(make: Make) -> None:
 
 
 def test_redis_is_asked_for_no_message_where_they_are_large(make: Make) -> None:
-    """Each question would cost the broker, and us, hundreds of MB; the age is unknown then."""
+    """Each question would cost the broker, and us, hundreds of MB; what it tells is unknown."""
     # Given ten that wait for their eta, of 10 MB each, and one in another queue
     cluster = make("redis")
     client = redis.Redis.from_url(cluster.url)
     now = time.time()
     cluster.publish("small", headers={HEADER: now - 100})
     headers = {HEADER: now - 100, "eta": "2120-01-01T00:00:00+00:00"}
-    for _ in range(10):
-        client.lpush("large", json.dumps({"body": "x" * 10_000_000, "headers": headers}))
+    message = {"body": "x" * 10_000_000, "headers": headers}
+    for number in range(10):
+        client.lpush("large", json.dumps(message))
+        client.hset("unacked", f"tag{number}", json.dumps([message, "", "large"]))
     sent = client.info("stats")["total_net_output_bytes"]
 
     # When
@@ -130,9 +132,9 @@ def test_redis_is_asked_for_no_message_where_they_are_large(make: Make) -> None:
 
     # Then
     sent = client.info("stats")["total_net_output_bytes"] - sent
-    client.delete("large")
+    client.delete("large", "unacked")
     client.close()
-    assert (large.ready, large.oldest_seconds) == (10, None)
+    assert (large.ready, large.oldest_seconds, large.unacked) == (10, None, None)
     assert small.oldest_seconds == pytest.approx(100, abs=20)
     assert sent < 100_000
     assert "more than 1 MB on average" in probe.age_hint
