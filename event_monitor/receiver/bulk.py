@@ -1,7 +1,7 @@
 """Bulk: a connected socket that is read seldom, and as much as there is at a time.
 
-What a read costs besides its bytes is paid a hundred times a second at most. And each call to the
-kernel gives the interpreter away: while another thread computes it takes milliseconds to get it
+What a read costs besides its bytes is paid some hundred times a second at most. And each call to
+the kernel gives the interpreter away: while another thread computes it takes milliseconds to get it
 back, so that who asks the kernel three times for every few bytes falls behind with an idle core.
 """
 
@@ -18,7 +18,10 @@ from ..clock import SYSTEM_CLOCK, Clock
 __all__ = ["BulkReader"]
 
 _READ_BYTES = 1 << 18
-_GATHER_SECONDS = 0.01  # nobody waits for an event; brokers keep megabytes for a slow reader
+# After a read of a few bytes, more of them gather: nobody waits for an event. After one of many
+# there may be as many again, in a kernel that keeps no more for us than a moment's worth of them.
+_FEW_BYTES = 1 << 14
+_GATHER_SECONDS = 0.005
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -33,7 +36,7 @@ class BulkReader:
         self._readable = select.poll()
         self._readable.register(connected, select.POLLIN)
         self._read_at = float("-inf")
-        self._may_have_more = True  # TLS may have read ahead, what no poll would tell
+        self._expects_more = True  # TLS may have read ahead, what no poll would tell
         connected.settimeout(0)
 
     def read(self, timeout_seconds: float) -> int:
@@ -41,17 +44,18 @@ class BulkReader:
 
         Raises ``TimeoutError`` if nothing comes in time, ``ConnectionResetError`` at the end.
         """
-        received = self._take() if self._may_have_more else 0
+        received = self._take() if self._expects_more else 0
         if not received:
             if not self._readable.poll(1_000 * timeout_seconds):
                 raise TimeoutError(f"nothing received in {timeout_seconds:g} s")
             early_seconds = self._read_at + _GATHER_SECONDS - self._clock.monotonic()
-            if early_seconds > 0:
+            if early_seconds > 0 and not self._expects_more:
                 self._clock.sleep(early_seconds)
             received = self._take()
         if not received:
             raise TimeoutError("what came is part of a TLS record, or none of its data")
         self._read_at = self._clock.monotonic()
+        self._expects_more = received >= _FEW_BYTES
         return received
 
     @contextmanager
@@ -65,7 +69,6 @@ class BulkReader:
 
     def _take(self) -> int:
         received, size = 0, len(self.buffer)
-        self._may_have_more = True
         try:
             while received < size:  # TLS returns one record at a time
                 portion = self._socket.recv_into(self._view[received:])
@@ -73,7 +76,6 @@ class BulkReader:
                     break
                 received += portion
         except _NOTHING_YET:
-            self._may_have_more = False
             return received
         except OSError:
             if not received:
