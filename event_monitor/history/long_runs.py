@@ -51,10 +51,11 @@ def long_runs(running: Sequence[RunningTask], *, at: float, reader: Points) -> l
     That is beyond the 99th percentile of each hour, or beyond ten times the median.
     """
     found = []
+    running = [task for task in running if at - task.since >= _LEAST_SECONDS]
     known = _points_of(running, at=at, reader=reader)
     for task in running:
         seconds = at - task.since
-        if seconds < _LEAST_SECONDS or task.name not in known:
+        if task.name not in known:
             continue
         hours = known[task.name]
         run = _run(task, seconds, hours)

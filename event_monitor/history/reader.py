@@ -215,7 +215,9 @@ class Reader:
             wanted = {"queue": ""}
         elif queue is None:
             wanted = {"name": ""}
-        points = self._points("task_point", span, wanted, since, until, TaskPoint)
+        points = self._points(
+            "task_point", _TASK_COLUMNS, _make_task_point, span, wanted, since, until
+        )
         is_each = name is None or queue is None
         return tuple(point for point in points if not is_each or point.name or point.queue)
 
@@ -224,7 +226,9 @@ class Reader:
     ) -> tuple[QueuePoint, ...]:
         """Return the minutes or hours of one queue, or of each, oldest first."""
         wanted = {} if name is None else {"name": name}
-        return self._points("queue_point", span, wanted, since, until, QueuePoint)
+        return self._points(
+            "queue_point", _QUEUE_COLUMNS, _make_queue_point, span, wanted, since, until
+        )
 
     def incidents(
         self, *, since: float = 0.0, only_open: bool = False, limit: int = 100
@@ -243,19 +247,19 @@ class Reader:
     def _points(
         self,
         table: str,
+        columns: str,
+        make: Callable[[Cells], Point],
         span: Span,
         wanted: Mapping[str, str | None],
         since: float,
         until: float,
-        make: type[Point],
     ) -> tuple[Point, ...]:
         are_wanted = "".join(f" AND {column} = ?" for column in wanted)
-        columns = ", ".join(field.name for field in fields(make))
         return self._rows(
             f"SELECT {columns} FROM {table} "  # noqa: S608
             f"WHERE span = ?{are_wanted} AND at >= ? AND at < ? ORDER BY at, name LIMIT ?",
             (span, *wanted.values(), since // span * span, until, _MOST_ROWS),
-            _maker(make),
+            make,
         )
 
     def _rows(
@@ -341,7 +345,14 @@ def _maker(make: type[Value]) -> Callable[[Cells], Value]:
     return lambda row: make(**dict(zip(names, row, strict=True)))
 
 
+def _columns(make: type[TaskPoint | QueuePoint]) -> str:
+    return ", ".join(field.name for field in fields(make))
+
+
+# Made once: a page reads hundreds of rows.
 _make_run, _make_incident = _maker(Run), _maker(Incident)
+_make_task_point, _make_queue_point = _maker(TaskPoint), _maker(QueuePoint)
+_TASK_COLUMNS, _QUEUE_COLUMNS = _columns(TaskPoint), _columns(QueuePoint)
 
 
 # -- the file -------------------------------------------------------------------------------------
