@@ -1,7 +1,7 @@
 """Viewers: people at pages and a Prometheus, as a process: ``python -m tests.bench.viewers URL``.
 
 Each viewer holds the stream of live numbers open, as the page's script does, and asks for his page
-again after a new number, every three seconds at most. When stdin is closed, it prints what each
+again after a new number, every five seconds at most. When stdin is closed, it prints what each
 path took, in milliseconds, as JSON.
 """
 
@@ -23,7 +23,7 @@ PAGES = (
     *("/incidents", "/api/v1/status", "/api/v1/failures"),
 )
 LIVE, SCRAPED = "/api/v1/live", "/metrics"
-_PAGE_SECONDS, _SCRAPE_SECONDS = 3.0, 5.0
+_PAGE_SECONDS, _SCRAPE_SECONDS = 5.0, 5.0
 _ANSWER_SECONDS = 30.0
 
 

@@ -23,7 +23,7 @@ const Clock = (() => {
 })();
 
 (() => {
-  const SOONEST = 3000; // milliseconds between two looks at a page that changes
+  const SOONEST = 5000; // milliseconds between two looks at a page that changes
   const LATEST = 30000; // and at one that does not
   const STALE = 8000; // without a live number for so long, it is said
   const find = (id) => document.getElementById(id);
