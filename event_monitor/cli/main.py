@@ -37,7 +37,7 @@ from .top import top
 
 __all__ = ["celery_command", "main"]
 
-_HELP = """Celery events in, CloudWatch metrics out: one process that counts every event exactly.
+_HELP = """Celery events in, CloudWatch metrics out: one process that counts each event once.
 
 \b
 Examples:
