@@ -105,7 +105,7 @@ def _path(path: str) -> str:
 
 def _install(monitor: Monitor) -> tuple[str, tuple[str, ...]]:
     """Return the lines that install app and monitor, and what is left to do."""
-    ours = "celery-event-monitor[web]" if monitor.settings.http else "celery-event-monitor"
+    ours = "celery-event-monitor[web]"  # the settings of the app may say `http`
     if not monitor.app:
         return _pip(ours), ()
     if (monitor.project / "requirements.txt").is_file():

@@ -124,6 +124,10 @@ class Cells:
         queue = self._routed(name, known)
         return known if queue == UNKNOWN else queue
 
+    def has_answered(self, hostname: str) -> bool:
+        """Return whether this worker has said which queues it reads."""
+        return hostname in self._reads
+
     def readers_of(self, queue: str) -> Collection[str]:
         """Return the nodenames of the workers that read this queue, as far as they said so."""
         return self._readers.get(queue, ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from .. import events as ev
-from ..settings import Only
+from ..settings import Only, Whence
 from ..snapshot import OTHER, UNKNOWN, TaskInFlight
 from .cells import Cell, Cells
 from .in_flight import ANY_OWNER, InFlightTask, InFlightTasks, value_of
@@ -232,12 +232,20 @@ class Others:
             is_ours = (
                 only.has_task(name)
                 and (hostname is None or only.has_node(hostname))
-                and only.has_whence(queue or self._cells.whence(name, hostname))
+                and only.has_whence(queue or self._whence(name, hostname))
             )
             if len(self._decided) >= _MOST_DECIDED:
                 self._decided.clear()
             self._decided[key] = is_ours
         return is_ours
+
+    def _whence(self, name: str, hostname: str | None) -> Whence:
+        """Return what is known of the queue; None of a worker that has not said what it reads.
+
+        Our app's routes, of which the last is its default queue, say nothing of others' tasks.
+        """
+        is_known = hostname is not None and self._cells.has_answered(hostname)
+        return self._cells.whence(name, hostname) if is_known else None
 
     def _take_over(self, own: InFlightTask) -> InFlightTask:
         """Make a task theirs that was ours; nothing that happens to it counts from now on."""
@@ -266,7 +274,7 @@ class Others:
             and self._only.has_task(task.name)
             and (task.details is None or task.details.queue is None)
             and self._is_on_our_node(task)
-            and self._cells.whence(task.cell.name, task.worker) is None
+            and self._whence(task.cell.name, task.worker) is None
         ):
             self._undecided[task.uuid] = None
 

@@ -153,7 +153,7 @@ def test_pip_installs_what_the_project_names(
 
     found = instructions(made.files["Dockerfile"])
     command = next(json.loads(text) for keyword, text in found if keyword == "RUN")
-    assert command == ["pip", "install", "--no-cache-dir", *pip, "celery-event-monitor"]
+    assert command == ["pip", "install", "--no-cache-dir", *pip, "celery-event-monitor[web]"]
     assert ("COPY", ". .") in found
     assert bool(pip) is not any("requirements.txt" in note for note in made.notes)
 

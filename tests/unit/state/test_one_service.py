@@ -362,3 +362,22 @@ def test_what_a_task_sent_has_told_of_the_queue_outweighs_what_workers_hold() ->
     scene.state.learn([TaskInFlight("s1", "pay", "one@h")])
     scene.state.observe([task("succeeded", "s1", on="one@h")])
     assert counted(scene.shoot()) == {"pay": (1, 1)}
+
+
+def test_the_routes_of_our_app_say_nothing_of_a_worker_that_has_not_answered() -> None:
+    """Its default queue is that of every name it does not know, as those of other services."""
+    scene = Scene(only_queues=("shop",))
+    scene.state = State(
+        Settings(only_queues=("shop",)), clock=scene.clock, route=lambda _name: "shop"
+    )
+    run = ("received", "started", "succeeded")
+    scene.state.observe([task(what, "m1", on="mail@h", name="mail.send") for what in run])
+    assert counted(scene.shoot()) == {}
+
+    # Once the workers have answered, the routes choose among the queues that one reads
+    scene.answer(
+        WorkerAnswer("shop@h", queues=("shop", "mail")), WorkerAnswer("mail@h", queues=("mail",))
+    )
+    for worker in ("shop@h", "mail@h"):
+        scene.state.observe([task(what, worker, on=worker, name="pay") for what in run])
+    assert counted(scene.shoot()) == {"pay": (1, 1)}
