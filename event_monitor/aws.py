@@ -7,16 +7,13 @@ connections; in a botocore that keeps them elsewhere, requests go out as they wo
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import selectors
 import signal
-import stat
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -28,19 +25,15 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.utils import FileWebIdentityTokenLoader, JSONFileCache
-from dateutil.parser import parse as parse_time  # type: ignore[import-untyped]
+from botocore.utils import JSONFileCache
 
+from .aws_tokens import TokenFile, TokenFileError, TokenFiles, require_short_file
 from .exchange import MAX_ANSWER_BYTES, AnswerTooLongError, BoundedConnection, Exchange
-from .redaction import remember_keys
 
-__all__ = ["BoundedSession", "ProviderError", "TokenFileError", "bound"]
+__all__ = ["BoundedSession", "ProviderError", "bound"]
 
 _PIPE_BYTES = 65_536  # at a time
 _PIPE_SECONDS = 1.0  # how long a child's child may keep the pipes open when the child has ended
-_MOST_FILE_BYTES = 1_000_000  # of a token; a long one has a few kB
-_TOKEN_TEXTS = ("refreshToken", "clientId", "clientSecret")
-_TOKEN_TIMES = ("expiresAt", "registrationExpiresAt")
 _BUILDERS = tuple(
     f"_create_{name}_provider" for name in ("process", "sso", "login", "web_identity", "config")
 )
@@ -55,10 +48,6 @@ class ProviderError(Exception):
         super().__init__(f"{method}: {cause}")
         self.method = method
         self.cause = cause
-
-
-class TokenFileError(Exception):
-    """A cached token of single sign-on is damaged; its text names the file, and what to do."""
 
 
 class _Connection(BoundedConnection, AWSHTTPConnection):  # type: ignore[misc]
@@ -141,7 +130,7 @@ def _bound_provider(provider: Any) -> Any:
     if hasattr(provider, "_popen"):
         provider._popen = _Process  # noqa: SLF001
     if hasattr(provider, "_token_loader_cls"):
-        provider._token_loader_cls = _TokenFile  # noqa: SLF001
+        provider._token_loader_cls = TokenFile  # noqa: SLF001
     if hasattr(provider, "_build_headers"):
         provider._build_headers = partial(_headers, provider, provider._build_headers)  # noqa: SLF001
     tokens = getattr(provider, "_token_provider", None)  # of single sign-on
@@ -149,7 +138,7 @@ def _bound_provider(provider: Any) -> Any:
         for name in ("_token_cache", "_cache"):
             cache = getattr(owner, name, None)
             if isinstance(cache, JSONFileCache):
-                setattr(owner, name, _TokenFiles(cache, method=provider.METHOD))
+                setattr(owner, name, TokenFiles(cache, method=provider.METHOD))
     for name in ("_fetcher", "_role_fetcher"):  # of the container, of the instance
         _bound_http(getattr(getattr(provider, name, None), "_session", None))
     # A role that is assumed makes the providers of its source profile when it needs them.
@@ -179,78 +168,8 @@ def _headers(provider: Any, build: Callable[[], Any]) -> Any:
     """Return the headers of a request to the container's endpoint, which hold a token."""
     path = provider._environ.get(provider.ENV_VAR_AUTH_TOKEN_FILE)  # noqa: SLF001
     if path:
-        _require_short_file(path)
+        require_short_file(path)
     return build()
-
-
-class _TokenFile(FileWebIdentityTokenLoader):  # type: ignore[misc]
-    """The file with a web identity, which somebody else writes."""
-
-    def __call__(self) -> Any:
-        _require_short_file(self._web_identity_token_path)
-        return super().__call__()
-
-
-class _TokenFiles(JSONFileCache):  # type: ignore[misc]
-    """The cached tokens of single sign-on, of which a damaged one is told by its name."""
-
-    def __init__(self, former: Any, *, method: str) -> None:
-        super().__init__(former._working_dir, dumps_func=former._dumps)  # noqa: SLF001
-        self._command = f"aws {method} login" if method == "sso" else f"aws {method}"
-        self._required = ("accessToken", "expiresAt") if method == "sso" else ()
-
-    def __contains__(self, cache_key: str) -> bool:
-        return os.path.lexists(self._convert_cache_key(cache_key))
-
-    def __getitem__(self, cache_key: str) -> Any:
-        path = self._convert_cache_key(cache_key)
-        _require_short_file(path)
-        try:
-            token = json.loads(Path(path).read_text("utf-8"))
-        except (ValueError, RecursionError):
-            token = None
-        flaw = _flaw_of(token, self._required)
-        if flaw is not None:
-            raise TokenFileError(
-                f"the sign-on token in {path} is damaged ({flaw}); "
-                f"sign in again with `{self._command}`"
-            )
-        secrets = (token.get(name) for name in ("accessToken", *_TOKEN_TEXTS))
-        remember_keys(*(secret for secret in secrets if isinstance(secret, str)))
-        return token
-
-
-def _flaw_of(token: object, required: Sequence[str]) -> str | None:
-    """Return why a cached token is none, without anything of it."""
-    if not isinstance(token, dict):
-        return "it is not a JSON object"
-    missing = [name for name in required if name not in token]
-    if missing:
-        return f"it has no {missing[0]}"
-    if not isinstance(token.get("accessToken", ""), (str, dict)):
-        return "its accessToken is not a string"
-    for name in _TOKEN_TEXTS:
-        if not isinstance(token.get(name, ""), str):
-            return f"its {name} is not a string"
-    for name in _TOKEN_TIMES:
-        try:
-            is_time = name not in token or parse_time(token[name]).tzinfo is not None
-        except (ValueError, TypeError, OverflowError):
-            is_time = False
-        if not is_time:
-            return f"its {name} is not a time with a time zone"
-    return None
-
-
-def _require_short_file(path: str) -> None:
-    """Raise ``OSError`` for what would be read for ever, or fill the memory: a pipe, a device."""
-    found = Path(path).stat()
-    if stat.S_ISDIR(found.st_mode):
-        return  # whoever opens it says so
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{path} is not a regular file")
-    if found.st_size > _MOST_FILE_BYTES:
-        raise OSError(f"{path} is longer than {_MOST_FILE_BYTES:,} bytes")
 
 
 @atexit.register

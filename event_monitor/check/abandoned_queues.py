@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..broker.management import Management
+from ..broker.management import Management, why_unusable
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
@@ -34,14 +34,10 @@ def examine_abandoned_queues(
 ) -> Iterator[Finding]:
     """Yield a finding on event queues without a consumer; RabbitMQ only."""
     connection = app.connection_for_read()
-    driver = connection.transport.driver_type
-    if driver != "amqp":
+    if connection.transport.driver_type != "amqp":
         if settings.management_url:
-            yield Finding(
-                "event queues",
-                "warning",
-                f"management_url is of no use: the broker is {driver}, not RabbitMQ",
-            )
+            problem = why_unusable(connection, settings.management_url, timeout_seconds=_SECONDS)
+            yield Finding("event queues", "warning", problem)
         return
     if not settings.management_url:
         yield Finding("event queues", "skipped", "set management_url to look for abandoned ones")

@@ -87,7 +87,8 @@ def keys_checked(credentials: Credentials | None) -> Credentials:
 def _fetched(credentials: Credentials) -> Keys:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from ..aws import ProviderError, TokenFileError
+    from ..aws import ProviderError
+    from ..aws_tokens import TokenFileError
 
     try:
         return credentials.get_frozen_credentials()
@@ -122,7 +123,8 @@ def _cause(error: Exception) -> str:
         TokenRetrievalError,
     )
 
-    from ..aws import ProviderError, TokenFileError
+    from ..aws import ProviderError
+    from ..aws_tokens import TokenFileError
 
     if isinstance(error, ClientError):
         return refusal(cast("AnsweredError", error))

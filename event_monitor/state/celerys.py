@@ -14,7 +14,7 @@ from kombu.utils.functional import LRUCache
 
 from ..events import CustomEvent, Event
 
-__all__ = ["copy_of", "keeper_of"]
+__all__ = ["CountingState", "copy_of", "keeper_of"]
 
 # What is not checked when an event is decoded, and what Celery sends as a text.
 _TEXTS = {"args", "kwargs", "result", "exception", "traceback", "expires", "exchange"} | {
@@ -24,8 +24,35 @@ _LONGEST = 16_384  # characters of one: Celery cuts most at 1,024, a traceback h
 _MOST_NAMES = 10_000  # as many as tasks are kept
 _COUNTED_ONLY = {"type": "-"}  # Celery's State counts an event of this type and keeps nothing
 
+# What Celery's State has and ours does not, though code may ask ours for it; all else follows.
+_CELERYS = {"tasks", "workers", "tasks_by_type", "tasks_by_worker", "_taskheap", "_seen_types"}
+
 #: Gives one valid event to Celery's State, whose lock the caller holds.
 Keep = Callable[[Event, Mapping[str, Any], float], Any]
+
+
+class CountingState(CeleryState):  # type: ignore[misc]  # Celery ships no types
+    """Celery's State without tasks and workers; it says so, and what to do, where they are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in _CELERYS:
+            delattr(self, name)
+
+    @property
+    def task_count(self) -> int:  # Celery's has a 0 for the class
+        """Raise an error that says what to do instead."""
+        raise AttributeError
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do instead where Celery's State would have tasks and workers."""
+        if name in _CELERYS or name == "task_count":
+            raise AttributeError(
+                f"event_monitor's State has no `{name}`: it counts, and keeps no task that ended. "
+                "Make the state with app.events.State() and hand it to the camera, whose "
+                "on_shutter(self, state) gets what Celery keeps; or override on_snapshot."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def keeper_of(state: CeleryState) -> Keep:

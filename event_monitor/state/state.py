@@ -35,7 +35,7 @@ from ..snapshot import (
 from ..survey import WorkerAnswer
 from ..text import printable
 from .aggregator import Aggregator, Loss
-from .celerys import keeper_of
+from .celerys import CountingState, keeper_of
 from .cells import Route
 from .ended import Ending, WeighSuccess, ended_task, takes_no_success
 from .exposure import Exposure
@@ -54,15 +54,12 @@ _MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is
 _MAX_COPIED = 20  # cells copied while the lock is held
 _MAX_LIVE_TASKS = 200  # running tasks that a peek shows
 
-# What Celery's State has and ours does not, though code may ask ours for it; all else follows.
-_CELERYS = {"tasks", "workers", "tasks_by_type", "tasks_by_worker", "_taskheap", "_seen_types"}
-
 #: Gets tasks that ended, and runs that are retried, in the receiving thread: it must neither wait
 #: nor raise.
 TaskConsumer = Callable[[Sequence[EndedTask]], None]
 
 
-class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
+class State(CountingState):
     """Counters, tasks in flight and roster: an ``Aggregator`` with a lock and a clock.
 
     Any thread may call any method: each takes the lock, but for ``expose``, which must be called
@@ -90,8 +87,6 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
         failures_per_second: int | None = None,
     ) -> None:
         super().__init__()
-        for name in _CELERYS:
-            delattr(self, name)
         settings = settings or Settings()
         self._clock = clock
         self._task_consumers = tuple(task_consumers)
@@ -201,23 +196,8 @@ class State(CeleryState):  # type: ignore[misc]  # Celery ships no types
             self.observe([event])
         return event
 
-    @property
-    def task_count(self) -> int:  # Celery's has a 0 for the class
-        """Raise an error that says what to do instead."""
-        raise AttributeError
-
     def __repr__(self) -> str:
         return f"<State: {self.event_count} events>"
-
-    def __getattr__(self, name: str) -> Any:
-        """Say what to do instead where Celery's State would have tasks and workers."""
-        if name in _CELERYS or name == "task_count":
-            raise AttributeError(
-                f"event_monitor's State has no `{name}`: it counts, and keeps no task that ended. "
-                "Make the state with app.events.State() and hand it to the camera, whose "
-                "on_shutter(self, state) gets what Celery keeps; or override on_snapshot."
-            )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def learn(self, tasks: Iterable[TaskInFlight]) -> None:
         """Put tasks in flight that workers hold, or a checkpoint kept.

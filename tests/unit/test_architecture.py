@@ -18,7 +18,8 @@ VALUES = {"distribution", "snapshot", "survey"}
 GROUND = {"clock", "errors", "exchange", "quantities", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
-    "aws": {"exchange", "redaction"},
+    "aws_tokens": {"redaction"},
+    "aws": {"aws_tokens", "exchange"},
     "catalog": set(),
     "clock": set(),
     "distribution": set(),
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "camera": {"broker", "clock", "notices", "objectives", "schedules", "settings", "snapshot"}
     | {"state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
-    "sinks": GROUND | VALUES | {"aws", "catalog", "metrics", "settings"},
+    "sinks": GROUND | VALUES | {"aws", "aws_tokens", "catalog", "metrics", "settings"},
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
     "history": GROUND | VALUES | {"metrics", "settings"},
@@ -123,7 +124,7 @@ CELERY_STATIONS = {
     "state",
     "status",
 }
-BOTO3_STATIONS = {"aws", "probes", "provision", "sinks"}
+BOTO3_STATIONS = {"aws", "aws_tokens", "probes", "provision", "sinks"}
 
 
 def test_every_station_is_listed_here() -> None:

@@ -107,13 +107,14 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, folder: str, settings: Sett
             assert found.stderr == ""
 
 
-@pytest.mark.parametrize("home", ["/home/ann/shop", "/root/shop"])
+@pytest.mark.parametrize("home", ["/home/ann", "/root", "/run/user/1000"])
 def test_a_project_at_somebodys_home_can_be_seen(home: str) -> None:
     """A note says who has to be able to read it."""
-    made = systemd_files(monitor(project=Path(home)), program=PROGRAM)
+    project = Path(home, "shop")
+    made = systemd_files(monitor(project=project), program=PROGRAM)
 
     assert unit_of(made.files)["ProtectHome"] == ["read-only"]
-    assert f"the unit's user has to be able to read {home}." in made.notes
+    assert f"the unit's user has to be able to read {project}." in made.notes
 
 
 def test_a_group_that_reads_the_history_needs_a_user_that_stays() -> None:
