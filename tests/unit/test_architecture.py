@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
     "history": GROUND | VALUES | {"metrics", "settings"},
+    "over_sqs": {"errors"},
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
