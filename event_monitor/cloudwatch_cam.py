@@ -20,6 +20,7 @@ from .clock import SYSTEM_CLOCK
 from .errors import EventMonitorError
 from .process.ending import end_output
 from .process.log_queue import LogQueue
+from .process.memory import share_one_arena
 from .receiver import Receiver
 from .receiver.guard import Guard
 from .service import Service
@@ -55,6 +56,7 @@ class CloudWatchCam(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._log_queue = LogQueue() if _under_celery_events() else None
         if self._log_queue is not None:
             _speak_up()
+            share_one_arena()
             self._log_queue.open()
         with self._one_sentence():
             require_configuration(self.app)

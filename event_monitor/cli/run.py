@@ -51,8 +51,10 @@ def run(ctx: click.Context, /, *, dry_run: bool, **values: object) -> None:
     app, settings = load_app_and_settings(ctx, values)
     from ..process.ending import end_output
     from ..process.log_queue import LogQueue
+    from ..process.memory import share_one_arena
     from ..service import Service
 
+    share_one_arena()
     log_queue = LogQueue()
     log_queue.open()
     code = EXIT_CRASHED
