@@ -58,6 +58,10 @@ _PROCESS = "custom-process: "
 _MIXED = re.compile(
     r"(?<!\S)(?![~/])(?!\S*:/)\S*?(?:(?<![^\W_])(?=[^\W\d_]*\d)(?=\d*[^\W\d_])[^\W_]{6,})\S*"
 )
+# Or letters alone, and too many for a word, or for one of a program's, such as ExpiredTokenError.
+_NO_NAME = re.compile(
+    r"(?<![\w/.])(?!(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*)(?![A-Za-z]))[A-Za-z]{16,}|[A-Za-z]{32,}"
+)
 _BAD_VALUE = re.compile(r"(\bvalue: ).*?(, (?:type|valid))", re.DOTALL)  # botocore quotes it
 _BAD_HEADER = re.compile(r"(Invalid header value ).*", re.DOTALL)  # http.client quotes a token
 _PUNCTUATION = "'\"`.,;:!)]}>"  # what may follow a URL in a sentence
@@ -238,7 +242,7 @@ def without_keys(text: str) -> str:
     Nobody has told us the keys yet: a script may trace itself, or print what it was to give.
     """
     text, process, said = text.partition(_PROCESS)
-    text = f"{text}{process}{_MIXED.sub(MASK, said)}"
+    text = f"{text}{process}{_NO_NAME.sub(MASK, _MIXED.sub(MASK, said))}"
     text = _BAD_VALUE.sub(rf"\1{MASK}\2", text)
     text = _BAD_HEADER.sub(rf"\1{MASK}", without_named_secrets(text))
     return _LOOKS_RANDOM.sub(MASK, text)
