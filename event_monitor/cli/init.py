@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ _KUBERNETES_ONLY = ("image", "role", "persistent")
         "event-monitor init django --namespace Shop",
         "event-monitor init docker -A proj --out .",
         "event-monitor init kubernetes -A proj --image shop:1.2 --persistent -o deploy",
+        "event-monitor init kubernetes --name shop-monitor --only-queues 'shop*' --namespace Shop",
         "event-monitor init systemd -A proj --history -o deploy",
         "event-monitor init ecs -A proj -o infra",
     ),
@@ -52,6 +54,12 @@ _KUBERNETES_ONLY = ("image", "role", "persistent")
     help="Write files there instead of printing; lists them.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files of --out, but no secrets.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="What everything of it is called, so that several can stand side by side; on ECS the "
+    "--prefix.  [default: event-monitor]",
+)
 @click.option("--image", metavar="NAME", help="Kubernetes: the image.  [default: event-monitor:1]")
 @click.option("--role", metavar="ARN", help="Kubernetes: the role of its service account (IRSA).")
 @click.option(
@@ -68,6 +76,7 @@ def init(
     app: str | None,
     out: Path | None,
     force: bool,
+    name: str | None,
     image: str | None,
     role: str | None,
     persistent: bool,
@@ -84,16 +93,17 @@ def init(
     log_to_stderr(values["loglevel"], values["log_format"])
     given = {"image": image, "role": role, "persistent": persistent}
     if platform != "kubernetes":
-        for name in _KUBERNETES_ONLY:
-            if given[name]:
-                raise SettingsError(f"--{name} is for kubernetes, not for {platform}.")
+        for flag in _KUBERNETES_ONLY:
+            if given[flag]:
+                raise SettingsError(f"--{flag} is for kubernetes, not for {platform}.")
+    if name is not None and platform == "django":
+        raise SettingsError("--name is for platforms; Django's monitor is told by its --namespace.")
     if force and out is None:
         raise SettingsError("--force is for --out DIR.")
-    made = _made(
-        platform,
-        _monitor(_app_of(ctx, app), Settings.load(flags=given_flags(values)), out),
-        {name: value for name, value in given.items() if value},
+    monitor = _monitor(
+        _app_of(ctx, app), Settings.load(flags=given_flags(values)), name=name, out=out
     )
+    made = _made(platform, monitor, {flag: value for flag, value in given.items() if value})
     if out is None:
         print_headed(made.files)
     else:
@@ -111,12 +121,17 @@ def _app_of(ctx: click.Context, app: str | None) -> str:
     return app or ""
 
 
-def _monitor(app: str, settings: Settings, out: Path | None) -> Monitor:
-    from ..platforms.monitor import Monitor, require_app
+def _monitor(app: str, settings: Settings, *, name: str | None, out: Path | None) -> Monitor:
+    from ..platforms.monitor import DEFAULT_NAME, Monitor, require_app, require_name
 
     if app:
         require_app(app)
-    return Monitor(app=app, settings=settings, project=Path.cwd(), out=out or Path.cwd())
+    if name is not None:
+        require_name(name)
+    here = Path.cwd()
+    return Monitor(
+        app=app, name=name or DEFAULT_NAME, settings=settings, project=here, out=out or here
+    )
 
 
 def _made(platform: str, monitor: Monitor, choices: Mapping[str, Any]) -> PlatformFiles:
@@ -141,12 +156,15 @@ def _made(platform: str, monitor: Monitor, choices: Mapping[str, Any]) -> Platfo
 
 def _ecs(monitor: Monitor) -> PlatformFiles:
     """Return what `provision ecs` writes."""
-    from ..platforms.monitor import PlatformFiles
+    from ..platforms.monitor import DEFAULT_NAME, PlatformFiles
     from ..provision.options import ProvisionOptions
     from ..provision.stack import build_stack
     from .provision import files_of
 
-    stack = build_stack(("ecs",), monitor.settings, ProvisionOptions(app=monitor.app))
+    options = ProvisionOptions(app=monitor.app)
+    if monitor.name != DEFAULT_NAME:
+        options = replace(options, prefix=monitor.name)
+    stack = build_stack(("ecs",), monitor.settings, options)
     more = "`event-monitor provision ecs --help` has other formats, and more to choose."
     return PlatformFiles(files_of(stack, "terraform"), (*stack.notes, more))
 

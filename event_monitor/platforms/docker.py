@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from ..provision.inputs import USER
@@ -22,9 +21,9 @@ from .container import (
     yaml_map,
 )
 from .monitor import (
+    DEFAULT_NAME,
     HEALTH_CHECK,
     RUN,
-    SECRETS_FILE,
     Monitor,
     PlatformFiles,
     secrets_file,
@@ -45,7 +44,7 @@ def docker_files(monitor: Monitor) -> PlatformFiles:
 
     Raises ``SettingsError`` for settings that a container cannot have.
     """
-    monitor = replace(monitor, settings=with_state(monitor.settings))
+    monitor = with_state(monitor)
     require_mountable(monitor.settings)
     install, notes = _install(monitor)
     variables = dict(monitor.variables)
@@ -69,7 +68,7 @@ def docker_files(monitor: Monitor) -> PlatformFiles:
             run=exec_form(RUN),
         ),
         "compose.yaml": _compose(monitor, variables),
-        SECRETS_FILE: secrets_file(monitor),
+        monitor.secrets_file: secrets_file(monitor),
     }
     if app and not (monitor.project / ".dockerignore").exists():
         files["Dockerfile.dockerignore"] = "\n".join(_IGNORED) + "\n"
@@ -78,7 +77,7 @@ def docker_files(monitor: Monitor) -> PlatformFiles:
         (
             *notes,
             *container_notes(monitor),
-            f"fill in {SECRETS_FILE}, then: docker compose up --build -d",
+            f"fill in {monitor.secrets_file}, then: docker compose up --build -d",
         ),
     )
 
@@ -90,6 +89,9 @@ def _compose(monitor: Monitor, variables: dict[str, str]) -> str:
     port = monitor.port
     return template(
         "compose.yaml",
+        # Without a name Compose takes that of the folder.
+        project="" if monitor.name == DEFAULT_NAME else f"name: {quoted(monitor.name)}\n",
+        secrets=quoted(monitor.secrets_file),
         context=_path(str(context)),
         dockerfile=_path(dockerfile),
         variables=yaml_map(variables, indent=6),

@@ -14,7 +14,6 @@ from .container import container_notes, exec_form, quoted, require_mountable, st
 from .monitor import (
     HEALTH_CHECK,
     RUN,
-    SECRETS_FILE,
     Monitor,
     PlatformFiles,
     secrets_file,
@@ -39,19 +38,21 @@ def kubernetes_files(
     ``role`` is the ARN of the role that its service account takes (IRSA). ``persistent`` keeps the
     state on a volume that outlives the pod. Raises ``SettingsError`` for what no pod can have.
     """
-    settings = with_state(monitor.settings)
-    require_mountable(settings)
-    mount = settings.state_dir
+    monitor = with_state(monitor)
+    require_mountable(monitor.settings)
+    mount = monitor.settings.state_dir
     # Kubernetes gives a volume to root, and lets all of its group write: a folder in it is ours.
-    monitor = replace(monitor, settings=replace(settings, state_dir=f"{mount}/state"))
+    monitor = replace(monitor, settings=replace(monitor.settings, state_dir=f"{mount}/state"))
+    name, file = quoted(monitor.name), f"{monitor.name}.yaml"
     _require(_IMAGE, "--image", image, such_as="registry.example.com/proj:1.2")
     if role:
         _require(_ROLE, "--role", role, such_as="arn:aws:iam::123456789012:role/monitor")
     megabytes = _megabytes(monitor.settings)
     manifests = template(
         "event-monitor.yaml",
+        name=name,
         annotations=_annotations(role),
-        claim=template("claim.yaml", megabytes=megabytes) if persistent else "",
+        claim=template("claim.yaml", name=name, megabytes=megabytes) if persistent else "",
         stop=stop_seconds(monitor.settings),
         user=USER,
         image=quoted(image),
@@ -65,16 +66,16 @@ def kubernetes_files(
         start=ECS_CHECK["startPeriod"],
         retries=ECS_CHECK["retries"],
         mount=quoted(mount),
-        state=_volume(megabytes, persistent=persistent),
+        state=_volume(name, megabytes, persistent=persistent),
     )
     return PlatformFiles(
-        {"event-monitor.yaml": manifests, SECRETS_FILE: secrets_file(monitor)},
+        {file: manifests, monitor.secrets_file: secrets_file(monitor)},
         (
             *container_notes(monitor),
             *_notes(image=image, role=role, persistent=persistent),
-            f"fill in {SECRETS_FILE}, then: "
-            f"kubectl create secret generic event-monitor --from-env-file={SECRETS_FILE} "
-            "&& kubectl apply -f event-monitor.yaml",
+            f"fill in {monitor.secrets_file}, then: "
+            f"kubectl create secret generic {monitor.name} --from-env-file={monitor.secrets_file} "
+            f"&& kubectl apply -f {file}",
         ),
     )
 
@@ -131,9 +132,9 @@ def _readiness(monitor: Monitor) -> str:
     return f"            httpGet:\n              path: {path}\n              port: http"
 
 
-def _volume(megabytes: int, *, persistent: bool) -> str:
+def _volume(name: str, megabytes: int, *, persistent: bool) -> str:
     if persistent:
-        return "          persistentVolumeClaim:\n            claimName: event-monitor"
+        return f"          persistentVolumeClaim:\n            claimName: {name}"
     return f"          emptyDir:\n            sizeLimit: {megabytes}Mi"
 
 

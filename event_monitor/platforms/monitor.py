@@ -18,13 +18,13 @@ from ..settings.web import address_of, is_loopback
 from ..text import printable
 
 __all__ = [
+    "DEFAULT_NAME",
     "HEALTH_CHECK",
     "RUN",
-    "SECRETS_FILE",
-    "STATE_DIR",
     "Monitor",
     "PlatformFiles",
     "require_app",
+    "require_name",
     "require_printable",
     "secrets_file",
     "template",
@@ -33,11 +33,12 @@ __all__ = [
 
 RUN = ("event-monitor", "run")
 HEALTH_CHECK = ("event-monitor", "healthcheck", "--monitor")
-SECRETS_FILE = "event-monitor.env"
-STATE_DIR = "/var/lib/event-monitor"
+DEFAULT_NAME = "event-monitor"
 
 _PART = r"[^\W\d]\w*"
 _APP = re.compile(rf"{_PART}(\.{_PART})*(:{_PART}(\.{_PART})*)?")
+# What Kubernetes, Compose, systemd and `--prefix` all take; a user's name has 31 characters.
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _BROKER, _MANAGEMENT_URL = "EVENT_MONITOR_BROKER", "EVENT_MONITOR_MANAGEMENT_URL"
 
@@ -46,11 +47,13 @@ _BROKER, _MANAGEMENT_URL = "EVENT_MONITOR_BROKER", "EVENT_MONITOR_MANAGEMENT_URL
 class Monitor:
     """The monitor of one broker.
 
-    ``app`` is as in ``celery -A``; empty where only a broker is known. ``project`` is the folder in
-    which it can be imported, and ``out`` the one that the files are for.
+    ``app`` is as in ``celery -A``; empty where only a broker is known. ``name`` is what everything
+    of it is called on the platform. ``project`` is the folder in which the app can be imported, and
+    ``out`` the one that the files are for.
     """
 
     app: str = ""
+    name: str = DEFAULT_NAME
     settings: Settings = field(default_factory=Settings)
     project: Path = Path()
     out: Path = Path()
@@ -86,6 +89,11 @@ class Monitor:
         )
 
     @property
+    def secrets_file(self) -> str:
+        """Return the name of the file that the reader writes the secrets into."""
+        return f"{self.name}.env"
+
+    @property
     def port(self) -> int | None:
         """Return the port at which other machines can reach its page; None if they cannot."""
         if not self.settings.http:
@@ -111,6 +119,15 @@ def require_app(name: str) -> None:
         )
 
 
+def require_name(name: str) -> None:
+    """Raise ``SettingsError`` if a platform would refuse to call something so."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"--name is {printable(name)!r}; it must be 1 to 31 small letters, digits and -, begin "
+            "with a letter and not end with a -."
+        )
+
+
 def require_printable(name: str, value: str) -> None:
     """Raise ``SettingsError`` if a value would break a line, or the encoding of a file."""
     if not value.isprintable():
@@ -119,24 +136,25 @@ def require_printable(name: str, value: str) -> None:
         )
 
 
-def with_state(settings: Settings, *, state_dir: str = STATE_DIR) -> Settings:
-    """Return the settings with a ``state_dir``, the only place that may be written to.
+def with_state(monitor: Monitor) -> Monitor:
+    """Return the monitor with a ``state_dir``, the only place that may be written to.
 
     Raises ``SettingsError`` where the settings name another one.
     """
-    chosen = replace(settings, state_dir=settings.state_dir or state_dir)
+    usual = f"/var/lib/{monitor.name}"
+    chosen = replace(monitor.settings, state_dir=monitor.settings.state_dir or usual)
     place = PurePosixPath(chosen.state_dir)
     if not place.is_absolute() or ".." in place.parts or len(place.parts) < 3:
         raise SettingsError(
             f"state_dir is {printable(chosen.state_dir)!r}; it must be a whole path such as "
-            f"{STATE_DIR}."
+            f"{usual}."
         )
     if chosen.emf_file and place not in PurePosixPath(chosen.emf_file).parents:
         raise SettingsError(
             f"emf_file is {printable(chosen.emf_file)!r}; it must be in {place}, since nothing "
             "else can be written to."
         )
-    return chosen
+    return replace(monitor, settings=chosen)
 
 
 def secrets_file(monitor: Monitor) -> str:
@@ -155,7 +173,7 @@ def secrets_file(monitor: Monitor) -> str:
     return template("event-monitor.env", secrets="\n".join(lines))
 
 
-def template(name: str, **values: object) -> str:
+def template(name: str, /, **values: object) -> str:
     """Return the text of that template with these values in it."""
     text = files(__package__).joinpath("templates", f"{name}.template").read_text("utf-8")
     return Template(text).substitute(values)

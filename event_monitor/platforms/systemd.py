@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ..errors import SettingsError
 from ..text import printable
 from .container import stop_seconds
-from .monitor import SECRETS_FILE, Monitor, PlatformFiles, secrets_file, template, with_state
+from .monitor import Monitor, PlatformFiles, secrets_file, template, with_state
 
-__all__ = ["UNIT", "systemd_files"]
-
-UNIT = "event-monitor.service"
+__all__ = ["systemd_files"]
 
 _STATE = PurePosixPath("/var/lib")  # where systemd makes a StateDirectory
 _HOMES = tuple(map(PurePosixPath, ("/home", "/root", "/run/user")))
@@ -25,8 +22,8 @@ def systemd_files(monitor: Monitor, *, program: tuple[str, ...]) -> PlatformFile
     ``program`` is the command ``event-monitor`` by its whole path. Raises ``SettingsError`` for a
     path that a unit cannot hold.
     """
-    settings = with_state(monitor.settings)
-    monitor = replace(monitor, settings=settings)
+    monitor = with_state(monitor)
+    settings, name = monitor.settings, f"{monitor.name}.service"
     state = PurePosixPath(settings.state_dir)
     if _STATE not in state.parents or " " in settings.state_dir:
         raise SettingsError(
@@ -36,24 +33,26 @@ def systemd_files(monitor: Monitor, *, program: tuple[str, ...]) -> PlatformFile
     project = str(monitor.project.absolute())
     at_home = [path for path in (program[0], project) if _is_at_home(path)]
     unit = template(
-        UNIT,
+        "event-monitor.service",
         of_app=f" of {monitor.app}" if monitor.app else "",
         run=" ".join(map(_argument, (*program, "run"))),
         stop=stop_seconds(settings),
         directory=f"WorkingDirectory={_path(project)}\n" if monitor.app else "",
+        secrets=monitor.secrets_file,
         variables="\n".join(_environment(monitor.variables)),
-        identity=_identity(settings.state_group),
+        identity=_identity(monitor.name, settings.state_group),
         state=_path(str(state.relative_to(_STATE))),
         protect_home="read-only" if at_home else "yes",
     )
     return PlatformFiles(
-        {UNIT: unit, SECRETS_FILE: secrets_file(monitor)},
+        {name: unit, monitor.secrets_file: secrets_file(monitor)},
         (
             *(f"the unit's user has to be able to read {path}." for path in at_home),
-            *_group_notes(settings.state_group),
-            f"fill in {SECRETS_FILE}, then, as root: install -m 600 {SECRETS_FILE} /etc/ && "
-            f"install -m 644 {UNIT} /etc/systemd/system/ && systemctl daemon-reload && "
-            "systemctl enable --now event-monitor",
+            *_group_notes(monitor.name, settings.state_group),
+            f"fill in {monitor.secrets_file}, then, as root: "
+            f"install -m 600 {monitor.secrets_file} /etc/ && "
+            f"install -m 644 {name} /etc/systemd/system/ && systemctl daemon-reload && "
+            f"systemctl enable --now {monitor.name}",
         ),
     )
 
@@ -62,20 +61,20 @@ def _is_at_home(path: str) -> bool:
     return any(home in PurePosixPath(path).parents for home in _HOMES)
 
 
-def _identity(group: str) -> str:
+def _identity(name: str, group: str) -> str:
     """Return whom it runs as: a user made for it, unless others of a group read its state.
 
     systemd keeps the state of a user that it makes where nobody else can get at it.
     """
     if not group:
         return "DynamicUser=yes"
-    return f"User=event-monitor\nSupplementaryGroups={_path(group)}"
+    return f"User={name}\nSupplementaryGroups={_path(group)}"
 
 
-def _group_notes(group: str) -> tuple[str, ...]:
+def _group_notes(name: str, group: str) -> tuple[str, ...]:
     if not group:
         return ()
-    return ("make its user first: useradd --system --user-group event-monitor",)
+    return (f"make its user first: useradd --system --user-group {name}",)
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

@@ -101,6 +101,14 @@ def test_ecs_is_what_provision_writes(tmp_path: Path) -> None:
         assert contents(tmp_path)[name].endswith(text)
 
 
+def test_a_name_on_ecs_is_the_prefix(tmp_path: Path) -> None:
+    typed("init", "ecs", "--name", "shop", "-o", str(tmp_path))
+
+    stack = build_stack(("ecs",), Settings(), ProvisionOptions(prefix="shop"))
+    for name, text in files_of(stack, "terraform").items():
+        assert contents(tmp_path)[name].endswith(text)
+
+
 def test_the_app_is_taken_from_where_celery_takes_it() -> None:
     """Flag, group's flag or variable."""
     for arguments, environ in (
@@ -118,6 +126,9 @@ def test_the_app_is_taken_from_where_celery_takes_it() -> None:
         (("docker", "-A", "p\nUSER root"), r"-A is 'p\\nUSER root'; it must be"),
         (("docker", "--force"), "--force is for --out DIR."),
         (("systemd", "--role", "x"), "--role is for kubernetes, not for systemd."),
+        (("systemd", "--name", "Shop"), "--name is 'Shop'; it must be 1 to 31 small letters"),
+        (("docker", "--name", "shop-"), "--name is 'shop-'; it must be 1 to 31 small letters"),
+        (("django", "--name", "shop"), "--name is for platforms"),
         (("ecs", "--persistent"), "--persistent is for kubernetes, not for ecs."),
         (("kubernetes", "--image", "a b"), "--image is 'a b'; it is like registry.example.com"),
         (("docker", "--state-dir", "state"), "state_dir is 'state'; it must be a whole path"),

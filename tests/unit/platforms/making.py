@@ -35,10 +35,14 @@ SECRETS = ["EVENT_MONITOR_BROKER", "EVENT_MONITOR_MANAGEMENT_URL", "PAGE_PASSWOR
 
 
 def monitor(
-    settings: Settings = HARD, *, app: str = "proj.celery:app", project: Path = Path("/srv/shop")
+    settings: Settings = HARD,
+    *,
+    app: str = "proj.celery:app",
+    name: str = "event-monitor",
+    project: Path = Path("/srv/shop"),
 ) -> Monitor:
     """Return the monitor of a project in that folder, which need not exist."""
-    return Monitor(app=app, settings=settings, project=project, out=project)
+    return Monitor(app=app, name=name, settings=settings, project=project, out=project)
 
 
 def without_secrets(settings: Settings, *, state_dir: str) -> Settings:

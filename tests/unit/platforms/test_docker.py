@@ -176,6 +176,16 @@ def test_the_projects_own_list_of_what_is_ignored_counts(tmp_path: Path) -> None
     assert "Dockerfile.dockerignore" not in docker_files(project).files
 
 
+def test_two_monitors_of_one_machine_are_two_projects() -> None:
+    """Compose would take the folder's name, which may be the same for both."""
+    files = docker_files(monitor(name="shop")).files
+    document = yaml.safe_load(files["compose.yaml"])
+
+    assert document["name"] == "shop"
+    assert document["services"]["event-monitor"]["env_file"] == "shop.env"
+    assert set(files) >= {"compose.yaml", "shop.env"}
+
+
 def test_a_path_that_cannot_be_mounted_is_refused() -> None:
     with pytest.raises(SettingsError, match="no volume can be mounted"):
         docker_files(monitor(Settings(state_dir="/data/a:b")))

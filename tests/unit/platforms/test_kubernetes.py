@@ -207,6 +207,25 @@ def test_the_state_is_the_pods_or_outlives_it() -> None:
     assert state["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
 
 
+@pytest.mark.parametrize("name", ["shop-monitor", "no"])
+def test_two_monitors_of_one_namespace_share_nothing(name: str) -> None:
+    """No object, label or secret; YAML reads `no` as a name, too."""
+    made = kubernetes_files(monitor(name=name), persistent=True)
+    assert set(made.files) == {f"{name}.yaml", f"{name}.env"}
+
+    found = {
+        document["kind"]: document for document in yaml.safe_load_all(made.files[f"{name}.yaml"])
+    }
+    assert {document["metadata"]["name"] for document in found.values()} == {name}
+    pod = pod_of(found)
+    labels = found["Deployment"]["spec"]["selector"]["matchLabels"]
+    assert labels == {"app.kubernetes.io/name": name}
+    assert pod["serviceAccountName"] == name
+    assert container_of(pod)["envFrom"] == [{"secretRef": {"name": name}}]
+    assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": name}
+    assert f"create secret generic {name} --from-env-file={name}.env" in made.notes[-1]
+
+
 @pytest.mark.parametrize("image", ["", "my image", "shop:1\nkind: Pod", '"', "SHOP", "$(id)"])
 def test_an_image_that_cannot_be_is_refused(image: str) -> None:
     with pytest.raises(SettingsError, match=r"^--image is .*; it is like registry"):

@@ -74,11 +74,11 @@ def test_a_variable_that_no_file_can_set_is_refused() -> None:
 def test_a_state_dir_is_a_whole_path_of_its_own(state_dir: str) -> None:
     """A volume over it hides what was there."""
     with pytest.raises(SettingsError, match="must be a whole path such as /var/lib/event-monitor"):
-        with_state(Settings(state_dir=state_dir))
+        with_state(monitor(Settings(state_dir=state_dir)))
 
 
 def test_nothing_is_written_outside_the_state_dir() -> None:
     with pytest.raises(SettingsError, match="it must be in /var/lib/event-monitor"):
-        with_state(Settings(sink="emf", emf_file="/var/log/metrics.json"))
-    inside = Settings(sink="emf", emf_file="/data/em/metrics.json", state_dir="/data/em")
+        with_state(monitor(Settings(sink="emf", emf_file="/var/log/metrics.json")))
+    inside = monitor(Settings(sink="emf", emf_file="/data/em/metrics.json", state_dir="/data/em"))
     assert with_state(inside) == inside

@@ -12,11 +12,12 @@ import pytest
 
 from event_monitor.errors import SettingsError
 from event_monitor.platforms.monitor import Monitor
-from event_monitor.platforms.systemd import UNIT, systemd_files
+from event_monitor.platforms.systemd import systemd_files
 from event_monitor.settings import Settings
 
 from .making import HARD, monitor, require_accepted, without_secrets
 
+UNIT = "event-monitor.service"
 PROGRAM = ("/opt/shop/bin/event-monitor",)
 HERE = (str(Path(sys.executable).with_name("event-monitor")),)
 STATE = "/var/lib/event-monitor"
@@ -125,6 +126,18 @@ def test_a_group_that_reads_the_history_needs_a_user_that_stays() -> None:
     assert "DynamicUser" not in unit
     assert (unit["User"], unit["SupplementaryGroups"]) == (["event-monitor"], ["ops"])
     assert any("useradd --system" in note for note in made.notes)
+
+
+def test_two_monitors_of_one_machine_share_nothing() -> None:
+    """Neither unit, state, file of secrets nor user."""
+    made = systemd_files(monitor(Settings(state_group="ops"), name="shop"), program=PROGRAM)
+    unit = unit_of({UNIT: made.files["shop.service"]})
+
+    assert set(made.files) == {"shop.service", "shop.env"}
+    assert (unit["StateDirectory"], unit["User"]) == (["shop"], ["shop"])
+    assert unit["EnvironmentFile"] == ["/etc/shop.env"]
+    assert "event-monitor.env" not in made.notes[-1]
+    assert made.notes[-1].endswith("systemctl enable --now shop")
 
 
 def test_without_an_app_it_runs_anywhere() -> None:
