@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ..broker.capabilities import answers_remote_control
 from ..broker.control import Question
@@ -12,14 +13,18 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..probes.inspect import replies_of
 from ..probes.replies import with_reply
+from ..settings import Only
 from ..survey import WorkerAnswer
 from ..text import one_line
 from .configuration import Configuration, configuration_of
+from .evidence import WorkerEvidence
 from .finding import Finding
 from .held import HeldTask, held_tasks
 from .rights import Needs, missing_right
 
-__all__ = ["Answers", "ask_workers"]
+__all__ = ["Answers", "ask_workers", "of_service"]
+
+Value = TypeVar("Value")
 
 _REPLY_SECONDS = 2.0
 _HOLDING = ("active", "reserved", "scheduled", "stats", "active_queues")
@@ -116,3 +121,28 @@ def _ask(app: CeleryApp, *, enable_events: bool, clock: Clock) -> Answers:
         workers=workers,
         tasks=tuple(tasks),
     )
+
+
+def of_service(
+    workers: Sequence[WorkerEvidence], answers: Answers, only: Only
+) -> tuple[tuple[WorkerEvidence, ...], Answers]:
+    """Return the workers of one service, as its monitor counts them, and their answers."""
+
+    def reads(hostname: str) -> tuple[str, ...] | None:
+        answer = answers.workers.get(hostname)
+        return None if answer is None else answer.queues
+
+    ours = tuple(each for each in workers if only.has_worker(each.hostname, reads(each.hostname)))
+    names = {worker.hostname for worker in ours}
+    return ours, replace(
+        answers,
+        configurations=_of(names, answers.configurations),
+        workers=_of(names, answers.workers),
+        tasks=tuple(
+            task for task in answers.tasks if task.worker in names and only.has_task(task.name)
+        ),
+    )
+
+
+def _of(names: Collection[str], by_hostname: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in by_hostname.items() if name in names}

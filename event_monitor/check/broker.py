@@ -13,7 +13,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from ..text import one_line
 from .advice import Known, advise
-from .answers import ask_workers
+from .answers import ask_workers, of_service
 from .configuration import Configuration, app_configuration
 from .echo import examine_echo, examine_subscription
 from .elsewhere import find_workers_elsewhere
@@ -81,7 +81,11 @@ def examine_broker(
             answers.configurations, received, until=until, replies=answers.replies
         )
     listened_seconds = until - started_at
-    if not workers:
+    everybody = len(workers)
+    if settings.only and everybody:
+        workers, answers = of_service(workers, answers, settings.only)
+        yield _judge_service(len(workers), everybody=everybody)
+    if not everybody:
         yield _judge_absence(app, settings, listened_seconds=listened_seconds, clock=clock)
     yield from judge_workers(
         workers,
@@ -112,6 +116,19 @@ def _by_their_own_clocks(
 ) -> list[HeldTask]:
     skews = {worker.hostname: worker.skew_seconds for worker in workers}
     return [by_its_own_clock(task, skews.get(task.worker)) for task in tasks]
+
+
+def _judge_service(number: int, *, everybody: int) -> Finding:
+    """Return how many workers belong to the service that the settings are limited to."""
+    if number:
+        return Finding("service", "ok", f"workers that belong to it: {number} of {everybody}")
+    return Finding(
+        "service",
+        "failed",
+        f"workers that belong to it: none of {everybody}",
+        "Do only_workers match their names, and only_queues queues that they read? A worker that "
+        "cannot be asked tells no queue.",
+    )
 
 
 def _judge_absence(

@@ -30,7 +30,8 @@ def examine_queues(
     """Read all queues once as the monitor will; ``consumed`` are those that workers read."""
     if not settings.probe_queues:
         return
-    names = tuple(sorted({*queue_names(app, settings), *consumed}))
+    found = {*queue_names(app, settings), *consumed}
+    names = tuple(sorted(filter(settings.only.has_queue, found)))
     probe = make_queue_probe(app, settings, clock=clock)
     try:
         depths = probe.read(names)

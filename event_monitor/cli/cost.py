@@ -96,9 +96,12 @@ def cost(
 
     names = names_in(app, settings)
     check_names(options, settings, tasks=names.tasks, queues=names.declared_queues)
-    labels = {label_for(name, settings) for name in names.tasks} - {None}
+    # Which queue a task goes to is not known here: with `only_queues` alone all of them count.
+    tasks_of_it = filter(settings.only.has_task, names.tasks)
+    queues_of_it = tuple(filter(settings.only.has_queue, names.queues))
+    labels = {label_for(name, settings) for name in tasks_of_it} - {None}
     task_count, tasks_from = _counted(tasks, len(labels) if names.tasks else None, assumed=_TASKS)
-    queue_count, queues_from = _counted(queues_watched, len(names.queues) or None, assumed=_QUEUES)
+    queue_count, queues_from = _counted(queues_watched, len(queues_of_it) or None, assumed=_QUEUES)
     cluster = Cluster(
         tasks=task_count,
         workers=workers,

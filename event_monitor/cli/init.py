@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,13 +156,13 @@ def _made(platform: str, monitor: Monitor, choices: Mapping[str, Any]) -> Platfo
 def _ecs(monitor: Monitor) -> PlatformFiles:
     """Return what `provision ecs` writes."""
     from ..platforms.monitor import DEFAULT_NAME, PlatformFiles
-    from ..provision.options import ProvisionOptions
+    from ..provision.options import ProvisionOptions, prefix_of
     from ..provision.stack import build_stack
     from .provision import files_of
 
-    options = ProvisionOptions(app=monitor.app)
-    if monitor.name != DEFAULT_NAME:
-        options = replace(options, prefix=monitor.name)
+    is_named = monitor.name != DEFAULT_NAME
+    prefix = monitor.name if is_named else prefix_of(monitor.settings.namespace)
+    options = ProvisionOptions(app=monitor.app, prefix=prefix)
     stack = build_stack(("ecs",), monitor.settings, options)
     more = "`event-monitor provision ecs --help` has other formats, and more to choose."
     return PlatformFiles(files_of(stack, "terraform"), (*stack.notes, more))

@@ -22,6 +22,7 @@ from ..provision.options import (
     parse_scale,
     parse_secret,
     parse_task_limits,
+    prefix_of,
 )
 from ..provision.quantities import parse_too_many
 from ..settings import Settings
@@ -109,7 +110,9 @@ def _seconds(flag: str, text: str) -> float:
 @click.option("--delete", "delete", is_flag=True, help="Remove what --apply has made.")
 @click.option("--yes", is_flag=True, help="Do not ask before something is changed.")
 @click.option(
-    "--prefix", default=_DEFAULTS.prefix, show_default=True, help="Beginning of every name."
+    "--prefix",
+    metavar="NAME",
+    help="Beginning of every name.  [default: the namespace in small letters, such as celery]",
 )
 @click.option("--topic", "topics", multiple=True, metavar="ARN", help="Notified by every alarm.")
 @click.option(
@@ -228,6 +231,8 @@ def provision(
     to date, and what it has not made itself.
     """
     app, settings = load_named_app(ctx, values)
+    if values["prefix"] is None:
+        values["prefix"] = prefix_of(settings.namespace)
     options = _options_from(values, has_schedules=_has_schedules(settings, app))
     from ..provision.known_names import check_names
     from ..provision.stack import PIECES, build_stack

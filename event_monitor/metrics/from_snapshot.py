@@ -13,10 +13,16 @@ from .source_values import SourceValues
 from .splits import by_task_and_exception, is_split, splits_of
 from .totals import totals_of
 
-__all__ = ["metrics_from"]
+__all__ = ["is_of_all_workers", "metrics_from"]
 
-# Not known of a part of the workers: which of them will get a task, or reads a queue besides.
-_OF_ALL_WORKERS = frozenset({"sent", "backlog_per_worker"})
+# Not known of a part of the workers: which of them will get a task, would have got one that is
+# gone, or reads a queue besides.
+_OF_ALL_WORKERS = frozenset({"sent", "missing", "backlog_per_worker"})
+
+
+def is_of_all_workers(metric: MetricSpec) -> bool:
+    """Return whether the metric is not known where ``only_workers`` takes a part of them."""
+    return metric.source in _OF_ALL_WORKERS
 
 
 def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
@@ -27,11 +33,11 @@ def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     """
     window = snapshot.window
     timestamp = min(window.opened_at, window.closed_at)  # a clock stepped back must not be future
-    unknown = _OF_ALL_WORKERS if settings.only_workers else ()
     published = [
         metric
         for metric in CATALOG
-        if metric.name not in settings.without and metric.source not in unknown
+        if metric.name not in settings.without
+        and not (settings.only_workers and is_of_all_workers(metric))
     ]
     pairs = by_task_and_exception(snapshot, settings)
     splits = splits_of(snapshot, settings, taken=len(published) + 2 * len(pairs.values))

@@ -139,7 +139,9 @@ def _known_queues(settings: Settings, options: ProvisionOptions) -> Iterator[Que
     """
     asked_for = {queue.name: queue for queue in options.queues}
     in_settings = (
-        name for name in (*settings.queues, *_limit_globs(settings)) if not _is_glob(name)
+        name
+        for name in (*settings.queues, *_limit_globs(settings))
+        if not _is_glob(name) and settings.only.has_queue(name)
     )
     for name in dict.fromkeys((*asked_for, *in_settings)):
         own = asked_for.get(name, QueueLimits(name))

@@ -23,10 +23,14 @@ __all__ = [
     "parse_scale",
     "parse_secret",
     "parse_task_limits",
+    "prefix_of",
 ]
 
 # Safe in alarm rules, and in the names of dashboards and of every kind of resource.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_PREFIX_OF_CELERY = "celery"
+_NOT_IN_PREFIX = re.compile(r"[^a-z0-9_-]+")
+_LONGEST_PREFIX = 40  # characters
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}")  # as ECS allows
@@ -71,7 +75,7 @@ class ProvisionOptions:
     Raises ``SettingsError`` for what cannot be a name, an ARN or a number.
     """
 
-    prefix: str = "celery"
+    prefix: str = _PREFIX_OF_CELERY
     topics: tuple[str, ...] = ()  # ARNs that every alarm notifies
     pages: tuple[str, ...] = ()  # ARNs that those notify, too, which mean that work stops
     app: str = ""  # as in `celery -A`: for the commands that the alarms' descriptions name
@@ -136,6 +140,12 @@ class ProvisionOptions:
         _check_services(self.services)
         _check_unique("--queue", [queue.name for queue in self.queues])
         _check_unique("--task", [task.name for task in self.tasks])
+
+
+def prefix_of(namespace: str) -> str:
+    """Return the prefix of what belongs to a namespace: two services of an account then differ."""
+    words = _NOT_IN_PREFIX.sub("-", namespace.lower()).lstrip("-_0123456789")
+    return words[:_LONGEST_PREFIX].rstrip("-") or _PREFIX_OF_CELERY
 
 
 def parse_queue_limits(text: str) -> QueueLimits:

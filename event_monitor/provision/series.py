@@ -6,7 +6,7 @@ from math import ceil
 
 from ..catalog import SPLIT_SETTINGS, spec
 from ..errors import SettingsError
-from ..metrics import Metric, is_split, label_for
+from ..metrics import Metric, is_of_all_workers, is_split, label_for
 from ..settings import Settings
 from ..sinks.cloudwatch import encode
 from .model import Dimensions, Series
@@ -30,6 +30,8 @@ def unpublished_reason(metric: str, settings: Settings, *, split: str = "") -> s
     """
     if metric in settings.without:
         return f"`without` has {metric}"
+    if settings.only_workers and is_of_all_workers(spec(metric)):
+        return f"{metric} is not known of a part of the workers, which `only_workers` takes"
     for need in spec(metric).needs:
         if not getattr(settings, need):
             return f"{metric} needs `{need}`"

@@ -22,10 +22,11 @@ class Probe:
 
     def __init__(self, depths: Iterable[QueueDepth], *, age_hint: str) -> None:
         self.age_hint = age_hint
+        self.asked: list[str] = []
         self._depths = tuple(depths)
 
     def read(self, names: Collection[str]) -> tuple[QueueDepth, ...]:
-        del names
+        self.asked += names
         return self._depths
 
     def close(self) -> None:
@@ -69,3 +70,21 @@ def test_where_messages_have_no_age_the_way_to_one_is_told() -> None:
 )
 def test_else_nothing_is_said(depth: QueueDepth, hint: str) -> None:
     assert [finding.status for finding in found(depth, age_hint=hint)] == ["ok"]
+
+
+def test_only_the_services_own_queues_are_read() -> None:
+    """Whoever else reads from this broker."""
+    probe = Probe([], age_hint="")
+    app = Celery("proj", broker="memory://", set_as_current=False)
+
+    list(
+        queues.examine_queues(
+            app,
+            Settings(only_queues=("shop*",)),
+            Needs(),
+            consumed=("shop", "mail"),
+            make_queue_probe=lambda *_, **__: probe,
+        )
+    )
+
+    assert probe.asked == ["shop"]

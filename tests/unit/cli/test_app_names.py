@@ -105,6 +105,14 @@ def test_cost_counts_the_tasks_and_queues_of_the_app(desk: Path) -> None:
     assert "series, by QueueName 2 0.60" in words
 
 
+def test_cost_counts_what_belongs_to_the_service(desk: Path) -> None:
+    name = module(desk, "shop_of_two_services", source=SHOP + DECLARED)
+
+    output = typed("cost", "-A", name, "--only-tasks", "shop.pay", "--only-queues", "mail").output
+
+    assert output.startswith("Task names: 1 (of the app). Queues: 1 (of the app).")
+
+
 def test_cost_counts_the_alarms_that_are_asked_for(desk: Path) -> None:
     """And knows a task that is none."""
     name = module(desk, "shop_with_alarms", source=SHOP)

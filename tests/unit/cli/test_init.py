@@ -96,7 +96,8 @@ def test_no_broker_of_the_desk_is_written() -> None:
 def test_ecs_is_what_provision_writes(tmp_path: Path) -> None:
     typed("init", "ecs", "-A", "proj", "--namespace", "Shop", "-o", str(tmp_path))
 
-    stack = build_stack(("ecs",), Settings(namespace="Shop"), ProvisionOptions(app="proj"))
+    options = ProvisionOptions(app="proj", prefix="shop")  # the namespace's
+    stack = build_stack(("ecs",), Settings(namespace="Shop"), options)
     for name, text in files_of(stack, "terraform").items():
         assert contents(tmp_path)[name].endswith(text)
 

@@ -154,6 +154,26 @@ def test_the_readers_of_a_queue_are_watched_where_their_number_is_published() ->
     assert alarms["celery-queue-workers-mail"].series[0].statistic == "Minimum"
 
 
+def test_only_the_services_own_queues_are_watched() -> None:
+    """Of others its monitor publishes nothing; nor what no part of the workers can tell."""
+    settings = replace(
+        PLAIN,
+        queues=("shop", "mail"),
+        queue_length_limits=(("mail", (1.0, 2.0)),),
+        only_queues=("shop*",),
+        only_workers=("shop@*",),
+    )
+    alarms = {alarm.name for alarm in build_alarms(settings, ProvisionOptions())}
+
+    assert "celery-queue-length-shop" in alarms
+    assert not [name for name in alarms if name.endswith("-mail")]
+    assert "celery-tasks-missing" not in alarms
+    assert (
+        "No alarm celery-tasks-missing: TasksMissing is not known of a part of the workers, which "
+        "`only_workers` takes." in alarm_notes(settings, ProvisionOptions())
+    )
+
+
 def test_a_second_monitor_is_not_told_by_shots_that_a_durable_queue_hurries() -> None:
     """One that catches up takes more than one in an interval."""
     durable = replace(PLAIN, durable_queue="events", state_dir="/state")

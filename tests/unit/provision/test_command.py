@@ -61,6 +61,17 @@ def test_one_piece_is_printed() -> None:
     assert "note: The alarms notify nobody: add --topic ARN." in result.stderr
 
 
+def test_two_namespaces_of_one_account_have_names_of_their_own() -> None:
+    """Unless a prefix is given."""
+
+    def first(*flags: str) -> object:
+        printed = typed("alarms", "--format", "json", *flags).stdout
+        return json.loads(printed)["put_metric_alarm"][0]["AlarmName"]
+
+    assert first("--namespace", "Shop/EU") == "shop-eu-monitor-dead"
+    assert first("--namespace", "Shop/EU", "--prefix", "eu") == "eu-monitor-dead"
+
+
 @pytest.mark.parametrize(
     ("beat_seconds", "flags", "has_alarm"),
     [

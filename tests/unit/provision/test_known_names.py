@@ -44,6 +44,34 @@ def test_a_name_that_the_app_does_not_have_is_refused(
         check_names(options, SETTINGS, tasks=TASKS, queues=QUEUES)
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ProvisionOptions(tasks=(TaskLimits("mail.send", p95=30),)),
+            "--task mail.send: `only_tasks` leaves it out.",
+        ),
+        (
+            ProvisionOptions(queues=(QueueLimits("mail", max_age=60),)),
+            "--queue mail: `only_queues` leaves it out.",
+        ),
+        (ProvisionOptions(scale_queue="mail"), "--scale-queue mail: `only_queues` leaves it out."),
+        (
+            ProvisionOptions(services=(("celery", "workers"), ("mail", "mailers"))),
+            "--scale mail: `only_queues` leaves it out.",
+        ),
+    ],
+)
+def test_what_belongs_to_another_service_is_refused(
+    options: ProvisionOptions, sentence: str
+) -> None:
+    """Its monitor publishes nothing of it, so the alarm would never go off."""
+    limited = Settings(only_tasks=("shop.*",), only_queues=("celery",))
+    with pytest.raises(SettingsError) as refused:
+        check_names(options, limited, tasks=(), queues=())
+    assert str(refused.value) == sentence
+
+
 def test_names_of_the_app_pass_however_strange() -> None:
     """And so do groups, and what is published for the rest."""
     check_names(OPTIONS, SETTINGS, tasks=TASKS, queues=QUEUES)

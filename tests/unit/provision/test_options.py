@@ -14,8 +14,25 @@ from event_monitor.provision.options import (
     parse_queue_limits,
     parse_scale,
     parse_task_limits,
+    prefix_of,
 )
 from event_monitor.provision.quantities import TooMany, parse_too_many, shown_seconds
+
+
+@pytest.mark.parametrize(
+    ("namespace", "prefix"),
+    [
+        ("Celery", "celery"),
+        ("Shop", "shop"),
+        ("Team A/Shop #1", "team-a-shop-1"),
+        ("1st", "st"),
+        ("42", "celery"),
+        ("S" * 255, "s" * 40),
+    ],
+)
+def test_a_namespace_gives_a_prefix_that_is_allowed(namespace: str, prefix: str) -> None:
+    assert prefix_of(namespace) == prefix
+    assert ProvisionOptions(prefix=prefix).prefix == prefix
 
 
 @pytest.mark.parametrize(
