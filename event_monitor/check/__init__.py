@@ -9,6 +9,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from .abandoned_queues import examine_abandoned_queues
 from .broker import examine_broker
+from .durable_queue import examine_durable_queue
 from .finding import Finding, Status
 from .publishing import examine_publishing
 from .report import json_report, paragraph, passed, summary
@@ -30,7 +31,7 @@ def check(
 
     Changes nothing, but for three traces: one custom event on the broker, one datum named
     ``MonitorCheck`` in the namespace, and, only if the settings say ``enable_events``, workers
-    that send task events from now on.
+    that send task events from now on. A durable queue that was not there is made and deleted.
     """
     broker_works = True
     for finding in examine_broker(
@@ -45,4 +46,7 @@ def check(
         yield finding
     if broker_works:
         yield from examine_abandoned_queues(app, settings, clock=clock)
+        durable_queue = examine_durable_queue(app, settings, clock=clock)
+        if durable_queue is not None:
+            yield durable_queue
     yield from examine_publishing(settings)

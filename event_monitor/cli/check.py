@@ -17,7 +17,7 @@ __all__ = ["check"]
     examples=(
         "event-monitor check -A proj",
         "event-monitor check -A proj --enable-events",
-        "event-monitor check -b amqp://guest@localhost// --sink console --format json",
+        "event-monitor check -b amqp://guest@localhost// --dry-run --format json",
         "event-monitor check -b redis://cache/3 --transport-option global_keyprefix=prod:",
     ),
     settings=("namespace", "region", "sink", "enable_events", "management_url"),
@@ -33,9 +33,12 @@ __all__ = ["check"]
     metavar="SECONDS",
     help="How long to listen for events of the workers.",
 )
+@click.option("--dry-run", is_flag=True, help="Look at the broker only, as for `run --dry-run`.")
 @formats("text", "json")
 @click.pass_context
-def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) -> None:
+def check(
+    ctx: click.Context, /, *, listen: float, dry_run: bool, form: str, **values: object
+) -> None:
     """Prove that events arrive and CloudWatch takes data.
 
     It sends one event to itself and puts one datum, MonitorCheck. With --enable-events it also
@@ -46,6 +49,8 @@ def check(ctx: click.Context, /, *, listen: float, form: str, **values: object) 
     hosts. A user of the broker who may only read is ready; what is missing then is a warning.
     Advice on risky configuration is a note or a warning, and names where it is documented.
     """
+    if dry_run:
+        values["sink"] = "console"
     app, settings = load_app_and_settings(ctx, values)
     from ..check import check as examine
     from ..check import json_report, paragraph, passed, summary

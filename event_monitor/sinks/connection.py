@@ -142,7 +142,7 @@ def _session_with_target(region: str) -> Session | None:
                 "region",
                 "failed",
                 "no AWS region is set",
-                "Set AWS_REGION, such as AWS_REGION=eu-west-1.",
+                "Set AWS_REGION, such as AWS_REGION=eu-west-1. Without AWS: --dry-run.",
             ),
         ) from None
     except (BotoCoreError, OSError, ValueError) as error:

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from amqp.exceptions import NotFound
 from celery import Celery
 from celery.events.event import get_exchange
 from kombu import Queue
+
+from event_monitor.check.durable_queue import examine_durable_queue
+from event_monitor.settings import Settings
 
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import BIN, PROJECT, ROOT, Process, Processes
@@ -414,6 +418,41 @@ def test_a_redis_user_who_may_not_receive_events_is_not_ready(
 
     assert code == 1, output
     assert found["events"] == [("failed", "cannot be received: " + right.format(channel=channel))]
+
+
+@on_rabbitmq
+@pytest.mark.parametrize(
+    ("queues", "message"),
+    [
+        ("^(celeryev|monitor)", "'monitor' can be made, bound and read"),
+        (
+            r"^celeryev",
+            "'monitor' cannot be used: "
+            "this user may not configure the queue 'monitor' on vhost '{vhost}'",
+        ),
+    ],
+)
+def test_the_rights_of_a_durable_queue_are_tried_and_nothing_stays(
+    queues: str, message: str, broker: str, server: Callable[[str], Server]
+) -> None:
+    """Counting alone needs fewer."""
+    # Given
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    vhost = broker.rpartition("/")[2]
+    rabbitmq.management("PUT", "users/keeper", {"password": "geheim", "tags": ""})
+    rights = dict.fromkeys(("configure", "write", "read"), queues)
+    rabbitmq.management("PUT", f"permissions/{vhost}/keeper", rights)
+    app = Celery("proj", broker=broker.replace("guest:guest@", "keeper:geheim@"))
+
+    # When
+    found = examine_durable_queue(app, Settings(durable_queue="monitor", state_dir="/state"))
+
+    # Then
+    assert found is not None
+    assert found.message == message.format(vhost=vhost)
+    with Celery("proj", broker=broker).connection_for_read() as connection, pytest.raises(NotFound):
+        connection.default_channel.queue_declare("monitor", passive=True)
 
 
 @on_rabbitmq

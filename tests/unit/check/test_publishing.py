@@ -121,7 +121,7 @@ def test_no_region_is_reported(aws: pytest.MonkeyPatch) -> None:
             "region",
             "failed",
             "no AWS region is set",
-            "Set AWS_REGION, such as AWS_REGION=eu-west-1.",
+            "Set AWS_REGION, such as AWS_REGION=eu-west-1. Without AWS: --dry-run.",
         )
     ]
 
