@@ -13,6 +13,7 @@ __all__ = ["recent_in"]
 
 _SECONDS = 600.0
 _MAX_KINDS = 10  # the counts are of all of them
+_MAX_GROUPS = 1_000  # that fail within one minute
 _LATE_SECONDS = 10.0  # after a shot, until it is written
 
 
@@ -29,13 +30,16 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
         with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
             points = reader.task_points(MINUTE, since=since, until=until)
             groups = reader.failures(since=since, until=until, limit=_MAX_KINDS)
+            now_on = reader.failures(since=until, limit=_MAX_GROUPS)
             incidents = reader.incidents(only_open=True)
     except UnavailableError:
         return None
+    since_then = {group.number: group.recent for group in now_on}
     return Recent(
         seconds=_SECONDS,
         succeeded=sum(point.succeeded for point in points),
         failed=sum(point.failed for point in points),
+        failed_since_then=sum(since_then.values()),
         kinds=tuple(
             FailureKind(
                 name=group.name,
@@ -43,6 +47,7 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
                 place=group.place,
                 count=group.recent,
                 last_id=group.last_id,
+                since_then=since_then.get(group.number, 0),
             )
             for group in groups
         ),

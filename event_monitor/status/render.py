@@ -130,6 +130,8 @@ def _recent(recent: Recent, *, width: int) -> str:
         f"last {recent.seconds / 60:.0f} minutes: {number(recent.succeeded)} succeeded, "
         f"{number(recent.failed)} failed{share}"
     )
+    if recent.failed_since_then:
+        line = f"{line}; in the minute that goes on {number(recent.failed_since_then)} failed"
     if not recent.kinds:
         return line
     header = ("failed", "task", "what, and the last of them")
@@ -139,7 +141,8 @@ def _recent(recent: Recent, *, width: int) -> str:
 def _kind_row(kind: FailureKind) -> tuple[str, ...]:
     where = f" at {kind.place}" if kind.place else ""
     what = f"{kind.exception}{where}: {kind.last_id[:_LONGEST_UUID]}"
-    return number(kind.count) if kind.count else "new", printable(kind.name), printable(what)
+    times = number(kind.count) if kind.count else f"{number(kind.since_then)} new"
+    return times, printable(kind.name), printable(what)
 
 
 # -- tables ---------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ _WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
 class FailureKind:
     """Tasks of one name that failed lately with one exception class in one place.
 
-    ``count`` is 0 if the first of them failed in the minute that goes on.
+    ``count`` are those of the whole minutes, ``since_then`` those of the minute that goes on.
     """
 
     name: str
@@ -52,18 +52,21 @@ class FailureKind:
     place: str  # empty if no frame is the app's
     count: int
     last_id: str
+    since_then: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recent:
     """What ended in the last ``seconds`` of whole minutes; the kind that failed last first.
 
+    ``failed_since_then`` are those of the minute that goes on, whose successes are not known yet.
     ``incidents`` are what the monitor says is wrong now.
     """
 
     seconds: float
     succeeded: int = 0
     failed: int = 0
+    failed_since_then: int = 0
     kinds: tuple[FailureKind, ...] = ()
     incidents: tuple[Incident, ...] = ()
 

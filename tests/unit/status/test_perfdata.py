@@ -67,6 +67,15 @@ def test_a_history_tells_what_failed_lately() -> None:
         "failed  task      what, and the last of them\n"
         "     3  shop.pay  GatewayTimeout at shop/pay.py:88 in charge: u9"
     )
+    new = FailureKind(
+        name="shop.new", exception="KeyError", place="", count=0, last_id="u10", since_then=1
+    )
+    first = replace(report(), recent=Recent(seconds=600.0, failed_since_then=1, kinds=(new,)))
+    assert as_text(first, judged(first)).split("\n\n")[-1] == (
+        "last 10 minutes: 0 succeeded, 0 failed; in the minute that goes on 1 failed\n"
+        "failed  task      what, and the last of them\n"
+        " 1 new  shop.new  KeyError: u10"
+    )
     quiet = replace(report(), recent=Recent(seconds=600.0))
     assert as_text(quiet, judged(quiet)).endswith("\n\nlast 10 minutes: 0 succeeded, 0 failed")
     document = as_json(found, judged(found))["recent"]

@@ -27,7 +27,7 @@ def failed(uuid: str, *, at: float, name: str = "shop.pay") -> EndedTask:
 
 
 def test_what_ended_in_the_last_ten_minutes_is_counted_and_grouped(tmp_path: Path) -> None:
-    """What was before is not. A kind of this minute is named, and counted with the minute."""
+    """What was before is not. Those of this minute are counted apart."""
     # Given a failure an hour ago, others since, and some in the minute that goes on
     clock = FakeClock()
     settings = Settings(state_dir=str(tmp_path), history=True)
@@ -52,8 +52,9 @@ def test_what_ended_in_the_last_ten_minutes_is_counted_and_grouped(tmp_path: Pat
     # Then
     assert recent is not None
     assert (recent.succeeded, recent.failed, recent.success_rate) == (38, 2, 95.0)
-    kinds = [(kind.name, kind.exception, kind.count, kind.last_id) for kind in recent.kinds]
-    assert kinds == [("shop.new", "KeyError", 0, "u5"), ("shop.pay", "KeyError", 2, "u4")]
+    assert recent.failed_since_then == 2
+    kinds = [(kind.name, kind.count, kind.since_then, kind.last_id) for kind in recent.kinds]
+    assert kinds == [("shop.new", 0, 1, "u5"), ("shop.pay", 2, 1, "u4")]
 
 
 def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
