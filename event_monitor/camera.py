@@ -213,7 +213,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         with self._peek_lock:
             now = self.clock.monotonic()
             if self._live is None or now - self._live[0] >= _PEEK_SECONDS:
-                self._live = now, self.state.peek()
+                self._live = now, self._limit.during(self.state.peek())
             return self._live[1]
 
     def hurry(self) -> None:

@@ -479,6 +479,8 @@ class Live:
 
     ``tasks`` and the three that follow are as those of a window, but that ``tasks`` have no times;
     ``running`` the 200 tasks that have been running longest, oldest first, of ``running_count``.
+    ``silent`` are up to 50 workers, and for how many seconds, that the next shot will find lost,
+    unless they are heard of before.
     """
 
     taken_at: float  # wall-clock seconds since the epoch, as ``opened_at``
@@ -491,3 +493,4 @@ class Live:
     running_count: int = 0
     tasks_in_flight: int = 0
     link: BrokerLink = BrokerLink.LISTENING
+    silent: tuple[tuple[str, float], ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from ..settings import Only
-from ..snapshot import Snapshot, WorkerLoss
+from ..snapshot import Live, Snapshot, WorkerLoss
 from ..survey import Survey
 
 __all__ = ["Limit"]
@@ -39,6 +39,15 @@ class Limit:
             # What was sent and is gone had no worker yet.
             missing=None if only.limits_workers else snapshot.missing,
         )
+
+    def during(self, live: Live) -> Live:
+        """Return the look without the workers of others, as far as the last snapshot told.
+
+        Any thread may call it.
+        """
+        if not self._only or not live.silent:
+            return live
+        return replace(live, silent=tuple(pair for pair in live.silent if self._has(pair[0])))
 
     def _note_readers(self, snapshot: Snapshot) -> None:
         survey = snapshot.survey

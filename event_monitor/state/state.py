@@ -364,6 +364,10 @@ class State(CountingState):
             aggregator = self._aggregator
             link = self.link
             tasks_in_flight = len(aggregator.in_flight)
+            silent: tuple[tuple[str, float], ...] = ()
+            listening_since = self._listening.since(now)
+            if listening_since is not None:
+                silent = aggregator.roster.silent(now=now, listening_since=listening_since)
             groups = tuple(aggregator.in_flight.running_on.values())
         running = self._oldest_running(groups, now)
         window = self._copied_window()
@@ -381,6 +385,7 @@ class State(CountingState):
             running_count=sum(map(len, groups)),
             tasks_in_flight=tasks_in_flight,
             link=link,
+            silent=silent,
         )
 
     # -- after a look or a shot, a little at a time so that no event has to wait ---------------

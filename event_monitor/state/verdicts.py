@@ -92,7 +92,7 @@ class Verdicts:
             if not drains and now - worker.current.changed_at > self._limits.forget:
                 return False
         elif any(process.beats for process in online):
-            if silent > max(self.grace(process) for process in online):
+            if self._is_beyond_grace(online, silent):
                 for process in online:
                     self._note_death(worker, process, now, silent, is_counted=process.is_certain)
         elif self._has_stopped_answering(worker, silent, is_busy=is_busy):
@@ -124,6 +124,19 @@ class Verdicts:
             elif silent >= (self.grace(process) if worker.falls_silent else process.late_seconds):
                 self._judge_replaced(worker, process, processes[place + 1 :], now, silent)
         worker.choose_current()
+
+    def silence(self, worker: Worker, now: float, *, listening_since: float) -> float | None:
+        """Return for how long a worker that beats has been silent, if ``judge`` would find it dead.
+
+        None if it would not. Changes nothing.
+        """
+        silent = now - max(worker.evidence_at, listening_since)
+        online = worker.online
+        has_beaten = any(process.beats for process in online)
+        return silent if has_beaten and self._is_beyond_grace(online, silent) else None
+
+    def _is_beyond_grace(self, online: Sequence[Process], silent: float) -> bool:
+        return silent > max(self.grace(process) for process in online)
 
     def grace(self, process: Process) -> float:
         """Return the silence after which a process that beats is dead, in seconds."""

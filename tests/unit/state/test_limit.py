@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from event_monitor.settings import Only
 from event_monitor.snapshot import (
+    Live,
     MissingTasks,
     OrphanedTask,
     Snapshot,
@@ -121,3 +122,13 @@ def test_who_ran_a_task_of_ours_is_a_worker_of_ours() -> None:
     loss = WorkerLoss("new@h", 90.0, orphans=(OrphanedTask("u1", "pay"),))
     dead = Snapshot(Window(0.0, 60.0), losses=(loss, WorkerLoss("other@h", 90.0)))
     assert Limit(QUEUES).after(dead).losses == (loss,)
+
+
+def test_of_those_that_are_silent_the_services_own_are_told() -> None:
+    """By what the last snapshot told of their queues."""
+    limit = Limit(QUEUES)
+    limit.after(WHOLE)
+    look = Live(0.0, 0.0, silent=(("mail-1@h", 61.0), ("new@h", 62.0), ("shop-1@h", 63.0)))
+
+    assert limit.during(look).silent == (("shop-1@h", 63.0),)
+    assert Limit(Only()).during(look) is look

@@ -50,6 +50,41 @@ def test_a_worker_that_beat_and_fell_silent_is_lost_with_its_task() -> None:
     assert (scene.deaths, scene.orphans) == (1, ["u1"])
 
 
+def test_a_look_tells_between_two_shots_who_is_silent_beyond_its_grace() -> None:
+    """It judges nobody: that is for the shot, which finds the same."""
+    scene = Scene()
+    scene.worker().hello()
+    scene.clock.advance(60)
+    assert scene.state.peek().silent == ()  # the grace, and not longer
+    scene.clock.advance(1)
+    assert scene.state.peek().silent == ((W1, 61.0),)
+    assert scene.deaths == 0
+    scene.shoot()
+    assert scene.deaths == 1
+    assert scene.state.peek().silent == ()  # it is lost now
+
+
+def test_a_look_names_some_of_very_many_that_are_silent() -> None:
+    """It holds the lock as long as few take."""
+    scene = Scene()
+    for number in range(120):
+        scene.worker(f"w{number}@h", pid=number).hello()
+    scene.clock.advance(61)
+    assert len(scene.state.peek().silent) == 50
+
+
+def test_our_own_absence_makes_nobody_silent_in_a_look() -> None:
+    """As in a shot."""
+    scene = Scene()
+    scene.worker().hello()
+    scene.state.change_link(BrokerLink.AWAY)
+    scene.clock.advance(600)
+    assert scene.state.peek().silent == ()
+    scene.state.change_link(BrokerLink.LISTENING)
+    scene.clock.advance(59)
+    assert scene.state.peek().silent == ()
+
+
 def test_a_worker_without_heartbeats_is_online_while_it_answers() -> None:
     """It is never forgotten, however idle it is."""
     scene = Scene()
