@@ -79,7 +79,8 @@ def status(
 
     The first line and the exit code are those of a Nagios plugin. Critical is a queue at its
     upper limit, by --queue-length-limits or --queue-age-limits, and too few workers that answer; a
-    warning is a queue at its lower limit, a task that has been running far too long, and a
+    warning is a queue at its lower limit, a task that has been running far too long, a task name
+    of which more than a tenth of at least 50 failed in the last ten minutes, and a
     --management-url that is of no use. Unknown are a broker that cannot be asked, workers that
     cannot (on SQS, with worker_enable_remote_control off, or with answers in pickle), and a
     mistake in flags or settings. Too long is three times as long as 99 % of its name took in any

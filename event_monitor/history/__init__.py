@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .long_runs import LongRun, long_runs, too_long_runs
+from .long_runs import LongRun, Points, long_runs, too_long_runs
 from .prune import prune
 from .reader import FILE_NAME, Reader
 from .recorder import Recorder
@@ -35,6 +35,7 @@ __all__ = [
     "Kept",
     "LongRun",
     "Page",
+    "Points",
     "QueuePoint",
     "Reader",
     "Recorder",

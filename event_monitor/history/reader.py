@@ -221,6 +221,16 @@ class Reader:
         is_each = name is None or queue is None
         return tuple(point for point in points if not is_each or point.name or point.queue)
 
+    def ended(self, *, since: float, until: float) -> tuple[tuple[str, int, int], ...]:
+        """Return each name, and how many tasks of it succeeded and failed in these minutes."""
+        return self._rows(
+            "SELECT name, sum(succeeded), sum(failed) FROM task_point "
+            "WHERE span = ? AND at >= ? AND at < ? AND name != '' AND queue = '' "
+            "GROUP BY name ORDER BY name LIMIT ?",
+            (MINUTE, since // MINUTE * MINUTE, until, _MOST_ROWS),
+            lambda row: cast("tuple[str, int, int]", row),
+        )
+
     def queue_points(
         self, span: Span, *, name: str | None = None, since: float, until: float
     ) -> tuple[QueuePoint, ...]:

@@ -116,7 +116,10 @@ class Settings:
         (), GLOBS, "Globs of task names without series of their own; totals still count them."
     )
     may_fail: tuple[str, ...] = _setting(
-        (), GLOBS, "Globs of task names that TaskNamesFailing leaves out."
+        (),
+        GLOBS,
+        "Globs of task names that may fail: TaskNamesFailing leaves them out, and so does the "
+        "warning of `status` and page that too many fail.",
     )
     groups: tuple[tuple[str, tuple[str, ...]], ...] = _setting(
         (),

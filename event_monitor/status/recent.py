@@ -7,11 +7,11 @@ from pathlib import Path
 from ..errors import UnavailableError
 from ..history import FILE_NAME, MINUTE, Reader
 from ..settings import Settings
+from .failing import find_failing, lately
 from .report import RECENT_SECONDS, FailureKind, Recent
 
 __all__ = ["recent_in"]
 
-_SECONDS = 600.0
 _MAX_KINDS = 10  # the counts are of all of them
 _MAX_GROUPS = 1_000  # that fail within one minute
 _LATE_SECONDS = 10.0  # after a shot, until it is written
@@ -24,19 +24,19 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
     """
     if not settings.state_dir:
         return None
-    until = now // MINUTE * MINUTE  # the failures of this minute are there, its successes not yet
-    since = until - _SECONDS
+    since, until = lately(settings, now=now)
     try:
         with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
             points = reader.task_points(MINUTE, since=since, until=until)
             groups = reader.failures(since=since, until=until, limit=_MAX_KINDS)
             now_on = reader.failures(since=until, limit=_MAX_GROUPS)
+            failing = find_failing(reader, settings, now=now)
             incidents = reader.incidents(only_open=True)
     except UnavailableError:
         return None
     since_then = {group.number: group.recent for group in now_on}
     return Recent(
-        seconds=_SECONDS,
+        seconds=until - since,
         succeeded=sum(point.succeeded for point in points),
         failed=sum(point.failed for point in points),
         failed_since_then=sum(since_then.values()),
@@ -51,6 +51,7 @@ def recent_in(settings: Settings, *, now: float) -> Recent | None:
             )
             for group in groups
         ),
+        failing=failing,
         incidents=tuple(
             incident
             for incident in incidents

@@ -13,6 +13,7 @@ from ..settings import Settings
 from ..snapshot import TaskInFlight
 from ..survey import QueueDepth, WorkerAnswer
 from ..text import printable
+from .failing import FailureShare
 from .phrases import number, workers_answer
 from .sentences import About, sentence_of
 
@@ -60,7 +61,8 @@ class Recent:
     """What ended in the last ``seconds`` of whole minutes; the kind that failed last first.
 
     ``failed_since_then`` are those of the minute that goes on, whose successes are not known yet.
-    ``incidents`` are what the monitor says is wrong now.
+    ``failing`` are the names of which too many failed, the worst first, and ``incidents`` what the
+    monitor says is wrong now.
     """
 
     seconds: float
@@ -68,6 +70,7 @@ class Recent:
     failed: int = 0
     failed_since_then: int = 0
     kinds: tuple[FailureKind, ...] = ()
+    failing: tuple[FailureShare, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
     @property
@@ -181,6 +184,8 @@ def _problems(
         yield Problem(Level.WARNING, report.management)
     if report.too_long:
         yield _too_long(report.too_long)
+    if report.recent and report.recent.failing:
+        yield _failing(report.recent.failing, seconds=report.recent.seconds)
     for incident in report.recent.incidents if report.recent else ():
         if incident.kind not in JUDGED_HERE:
             yield problem_of(incident.kind, incident.subject, tasks=incident.tasks)
@@ -206,6 +211,21 @@ def _too_long(runs: tuple[LongRun, ...]) -> Problem:
         f"{printable(name)} has been running for {duration(run.seconds)}{where}{usual}{more}",
         "name",
         name,
+    )
+
+
+def _failing(shares: tuple[FailureShare, ...], *, seconds: float) -> Problem:
+    """Return the problem that is the worst share, and how many other names have such."""
+    worst, others = shares[0], len(shares) - 1
+    what = printable(worst.name) if worst.name else "all tasks"
+    names = "name" if others == 1 else "names"
+    more = f", and too many of {others:,} other {names}" if others else ""
+    return Problem(
+        Level.WARNING,
+        f"{100 * worst.failed / worst.ended:.0f} % of {what} failed in the last "
+        f"{seconds / 60:.0f} minutes ({worst.failed:,} of {worst.ended:,}){more}",
+        "name" if worst.name else "",
+        worst.name,
     )
 
 

@@ -29,7 +29,7 @@ class Sentence:
 
 # What is so and what was, with {} for the subject and {n} for how many.
 _WORDS: dict[str, tuple[About, str, str]] = {
-    "worker-lost": ("worker", "{} is silent", "{} went silent"),
+    "worker-lost": ("worker", "{} is lost", "{} was lost"),
     "worker-stalled": ("worker", "{} does nothing while work waits", "{} did nothing"),
     "tasks-orphaned": ("worker", "{} left {n} unfinished", "{} left {n} unfinished"),
     "broker-away": ("", "the broker is away", "the broker was away"),

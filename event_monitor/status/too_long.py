@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UnavailableError
-from ..history import FILE_NAME, LongRun, Reader, too_long_runs
+from ..history import FILE_NAME, LongRun, Points, Reader, too_long_runs
 from ..settings import Settings
 from ..snapshot import RunningTask, TaskInFlight
 
-__all__ = ["find_too_long"]
+__all__ = ["find_too_long", "too_long_among"]
 
 
 def find_too_long(
@@ -21,18 +21,28 @@ def find_too_long(
     ``now`` is wall-clock seconds. Raises nothing for a history that cannot be read: what is usual
     is unknown then, and ``long_run_seconds`` counts.
     """
-    limit = settings.long_run_seconds
     tasks = [
         RunningTask(task.uuid, task.name, task.worker, task.running_since)
         for task in running
         if task.running_since is not None
     ]
-    if not tasks or not limit:
-        return ()
-    if settings.state_dir:
+    if tasks and settings.state_dir:
         try:
             with Reader.open(Path(settings.state_dir, FILE_NAME)) as reader:
-                return tuple(too_long_runs(tasks, at=now, reader=reader, unknown_seconds=limit))
+                return too_long_among(tasks, settings, at=now, reader=reader)
         except UnavailableError:
             pass
-    return tuple(too_long_runs(tasks, at=now, reader=None, unknown_seconds=limit))
+    return too_long_among(tasks, settings, at=now, reader=None)
+
+
+def too_long_among(
+    tasks: Sequence[RunningTask], settings: Settings, *, at: float, reader: Points | None
+) -> tuple[LongRun, ...]:
+    """Return them, the longest first.
+
+    Without a reader, or if it knows nothing of a name, ``long_run_seconds`` counts; 0 is never.
+    """
+    limit = settings.long_run_seconds
+    if not limit:
+        return ()
+    return tuple(too_long_runs(tasks, at=at, reader=reader, unknown_seconds=limit))

@@ -32,6 +32,7 @@ from .history_documents import (
     task_document,
     tasks_document,
 )
+from .judge import Judge
 from .past import Past
 from .query import limit_of, moment_of, number_of, run_filter_of, span_of
 from .views import View, Views
@@ -45,8 +46,9 @@ _JSON = "application/json"
 class Api:
     """Answers programs. ``routes`` says to what; what may wait is done ``aside``."""
 
-    def __init__(self, views: Views, past: Past, aside: Aside) -> None:
+    def __init__(self, views: Views, past: Past, judge: Judge, aside: Aside) -> None:
         self._views = views
+        self._judge = judge
         self._settings = views.settings
         self._past = past
         self._aside = aside
@@ -92,7 +94,7 @@ class Api:
         return Response(text, media_type=_JSON)
 
     async def _status(self, _request: Request) -> Response:
-        return await self._now(lambda view: status_document(view, self._settings))
+        return await self._now(lambda view: status_document(view, self._judge.judge(view)))
 
     async def _workers(self, request: Request) -> Response:
         after, limit = request.query_params.get("after", ""), limit_of(request.query_params)

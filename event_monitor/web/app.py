@@ -13,6 +13,7 @@ from ..errors import UnavailableError
 from ..text import error_line
 from .api import Api
 from .aside import Aside, Busy
+from .judge import Judge
 from .pages import Pages
 from .past import NoHistoryError, Past
 from .views import Views
@@ -22,9 +23,10 @@ __all__ = ["make_app"]
 
 def make_app(views: Views, past: Past, aside: Aside) -> Starlette:
     """Return the ASGI app; what may wait is done ``aside``, so that the loop never waits."""
-    pages = Pages(views, past, aside)
+    judge = Judge(views.settings, past)
+    pages = Pages(views, past, judge, aside)
     app = Starlette(
-        routes=[*Api(views, past, aside).routes(), *pages.routes()],
+        routes=[*Api(views, past, judge, aside).routes(), *pages.routes()],
         exception_handlers=dict.fromkeys((Busy, HTTPException, UnavailableError), _Refusal(pages)),
     )
     app.router.redirect_slashes = False

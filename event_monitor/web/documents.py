@@ -15,7 +15,7 @@ from ..metrics.levels import Level, level_of
 from ..settings import Settings
 from ..snapshot import RunningTask, TaskCounts, WorkerState, WorkerStatus
 from ..survey import QueueDepth, WorkerAnswer
-from .verdict import verdict_of
+from .judge import Judged
 from .views import View
 
 __all__ = [
@@ -65,14 +65,13 @@ def _plain(value: object) -> object:
     return value
 
 
-def status_document(view: View, settings: Settings) -> Document:
+def status_document(view: View, judged: Judged) -> Document:
     """Return the verdict and the numbers of the whole cluster."""
-    verdict = verdict_of(view.snapshot, settings)
-    snapshot = view.snapshot
+    verdict, snapshot = judged.verdict, view.snapshot
     return {
         "status": _name(verdict.level),
         "problems": verdict.problems,
-        "since": view.since,
+        "since": judged.since,
         "at": view.at,
         "broker": view.live.link.value,
         "shot": None

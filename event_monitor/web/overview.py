@@ -20,10 +20,9 @@ from ..history import (
 from ..quantities import duration
 from ..settings import Settings
 from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerState
-from ..status.report import Level, Problem
+from ..status.report import Level, Problem, Verdict
 from ..status.sentences import Sentence, sentence_of
 from .rows import QueueRow, Tone, WorkerRow, queue_rows, worker_rows
-from .verdict import verdict_of
 from .views import View
 
 __all__ = [
@@ -235,9 +234,8 @@ class Overview:
         )
 
 
-def problems_of(view: View, settings: Settings) -> tuple[Level, tuple[Problem, ...]]:
+def problems_of(view: View, verdict: Verdict) -> tuple[Level, tuple[Problem, ...]]:
     """Return the verdict as it is now: of data that are old it is unknown whether they hold."""
-    verdict = verdict_of(view.snapshot, settings)
     problems = list(verdict.found)
     level = verdict.level
     if view.live.link is BrokerLink.AWAY and (

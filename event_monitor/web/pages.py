@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -20,6 +21,7 @@ from ..history import MINUTE, STATES, Reader, Run, long_runs
 from ..metrics.levels import Level
 from ..text import error_line
 from .aside import Aside
+from .judge import Judge
 from .overview import (
     HOUR_SECONDS,
     LastHour,
@@ -50,8 +52,9 @@ Values = dict[str, Any]
 class Pages:
     """Answers people. ``routes`` says to what; what may wait is done ``aside``."""
 
-    def __init__(self, views: Views, past: Past, aside: Aside) -> None:
+    def __init__(self, views: Views, past: Past, judge: Judge, aside: Aside) -> None:
         self._views = views
+        self._judge = judge
         self._settings = views.settings
         self._past = past
         self._aside = aside
@@ -119,7 +122,9 @@ class Pages:
 
         def render() -> Response:
             view = self._views.view()
-            level, problems = problems_of(view, self._settings)
+            judged = self._judge.judge(view)
+            view = replace(view, since=judged.since)
+            level, problems = problems_of(view, judged.verdict)
             values = {"view": view, "level": level, "problems": problems, "query": query}
             return self._html(f"{name or 'overview'}.html", {**values, **make(view, query)})
 

@@ -1,21 +1,26 @@
 """Verdict: how the cluster is, by the rules of ``event-monitor status``, from a snapshot.
 
-And what only who listens can know: workers that went silent or do nothing, tasks that do nothing
-but fail, schedules that stay away, metrics that cannot be sent.
+And what only who listens can know: workers that are silent, lost or do nothing, tasks that do
+nothing but fail, schedules that stay away, metrics that cannot be sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..history import LongRun
 from ..history.incidents import conditions
+from ..quantities import duration
 from ..settings import Settings
 from ..snapshot import BrokerLink, Snapshot
+from ..status.failing import FailureShare, period_seconds
 from ..status.report import (
     JUDGED_HERE,
     RECENT_SECONDS,
+    Level,
     Problem,
+    Recent,
     Report,
     Verdict,
     judge,
@@ -23,6 +28,7 @@ from ..status.report import (
     worst_first,
 )
 from ..survey import WorkerAnswer
+from ..text import printable
 
 __all__ = ["verdict_of"]
 
@@ -34,8 +40,19 @@ _LINKS = {
 }
 
 
-def verdict_of(snapshot: Snapshot | None, settings: Settings) -> Verdict:
-    """Return the verdict. Before the first shot, and while no events come, it is unknown."""
+def verdict_of(
+    snapshot: Snapshot | None,
+    settings: Settings,
+    *,
+    silent: Sequence[tuple[str, float]] = (),
+    too_long: tuple[LongRun, ...] = (),
+    failing: tuple[FailureShare, ...] = (),
+) -> Verdict:
+    """Return the verdict. Before the first shot, and while no events come, it is unknown.
+
+    ``silent``: who will be lost at the next shot, as ``Live`` has it; the others are as in a
+    ``Report``.
+    """
     if snapshot is None:
         return judge(Report(at=0.0, unknown=("no shot was taken yet",)), settings, min_workers=0)
     away = _LINKS.get(snapshot.link)
@@ -52,11 +69,21 @@ def verdict_of(snapshot: Snapshot | None, settings: Settings) -> Verdict:
         ),
         queues=snapshot.survey.queues,
         unknown=(away,) if away else (),
+        too_long=too_long,
+        recent=Recent(seconds=period_seconds(settings), failing=failing),
     )
     verdict = judge(report, settings, min_workers=1)
-    return replace(
-        verdict, found=worst_first((*verdict.found, *_heard(snapshot, settings, away is not None)))
-    )
+    more = (*_silent(snapshot, silent), *_heard(snapshot, settings, away is not None))
+    return replace(verdict, found=worst_first((*verdict.found, *more)))
+
+
+def _silent(snapshot: Snapshot, silent: Sequence[tuple[str, float]]) -> Iterator[Problem]:
+    """Yield who is not lost yet: that is told by the next shot."""
+    online = {worker.hostname for worker in snapshot.online}
+    for hostname, seconds in silent:
+        if hostname in online:
+            sentence = f"{printable(hostname)} is silent for {duration(seconds)}"
+            yield Problem(Level.WARNING, sentence, "worker", hostname)
 
 
 def _heard(snapshot: Snapshot, settings: Settings, is_away: bool) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ STATES: list[tuple[Callable[[Site], None], str, list[str]]] = [
     (states.all_well, "All is well", ["Nothing has failed in the last hour."]),
     (
         states.worker_lost,
-        "Warning: celery@pay-7f9c is silent",
+        "Warning: celery@pay-7f9c is lost",
         ["celery@pay-7f9c left 3 tasks unfinished", "1 online, 1 lost", "3 tasks unfinished"],
     ),
     (
@@ -31,8 +31,9 @@ STATES: list[tuple[Callable[[Site], None], str, list[str]]] = [
     ),
     (
         states.failures,
-        "Warning: sync-stock is overdue",
-        ["2 kinds, 13 tasks", "GatewayTimeout(7)", "48m 00s", "95 %: 500 ms", "overdue"],
+        "Warning: shop.pay has been running for 48m 00s on celery@pay-1, "
+        "where 99 % take 8s at most",
+        ["sync-stock is overdue", "2 kinds, 13 tasks", "GatewayTimeout(7)", "95 %: 500 ms"],
     ),
     (states.just_started, "Unknown: no shot was taken yet", ["no shot yet"]),
     (states.broker_away, "Unknown: the broker is away", ["the broker is away"]),

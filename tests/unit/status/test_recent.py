@@ -90,11 +90,11 @@ def test_what_the_monitor_says_is_wrong_is_a_warning_while_it_does(tmp_path: Pat
     shoot()
 
     # When / then: as long as it is seen, for half an hour at most, and what a queue is one asks
-    assert sentences() == ["w1 is silent"]
+    assert sentences() == ["w1 is lost"]
     clock.advance(100)
     assert sentences() == []
     shoot()
-    assert sentences() == ["w1 is silent"]
+    assert sentences() == ["w1 is lost"]
     clock.advance(1_800)
     shoot()
     assert sentences() == []

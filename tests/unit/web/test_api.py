@@ -120,7 +120,7 @@ def test_the_status_is_that_of_the_command(api: Api) -> None:
     assert status["status"] == "warning"
     assert status["problems"] == [
         "queue mail: 7 waiting",
-        "celery@two is silent",
+        "celery@two is lost",
         "celery@one does nothing while work waits",
         "nobody reads queue mail",
     ]

@@ -21,10 +21,12 @@ from event_monitor.snapshot import (
     WorkerLoss,
     WorkerState,
 )
+from event_monitor.status.report import Problem
 from event_monitor.survey import QueueDepth, Survey, WorkerAnswer
 from event_monitor.web.app import make_app
 from event_monitor.web.overview import problems_of
 from event_monitor.web.past import Past
+from event_monitor.web.verdict import verdict_of
 
 from ..history.making import NOW, ended, shot
 from .asking import get
@@ -113,7 +115,7 @@ def test_the_first_screen_says_what_matters_at_night(api: Api) -> None:
     fill(api)
     text = shown(api, "/")
     assert "Critical: queue pay: 11 waiting, the oldest for 6m 12s" in text
-    assert "celery@dead is silent" in text
+    assert "celery@dead is lost" in text
     assert "1 kind, 1 task" in text
     assert "app/shop.py:3 in pay" in text
     assert "celery@dead left 1 task unfinished" in text
@@ -266,17 +268,22 @@ def test_files_of_the_page_may_be_kept_by_the_browser(api: Api) -> None:
 
 def test_what_is_wrong_now_outdoes_the_last_shot(api: Api) -> None:
     """A broker that went away since, and a monitor that is not well."""
+
+    def problems() -> tuple[Level, tuple[Problem, ...]]:
+        view = api.views.view()
+        return problems_of(view, verdict_of(view.snapshot, api.views.settings))
+
     api.views(snapshot(workers=(worker("w@1"),), opened_at=NOW - 60))
-    assert problems_of(api.views.view(), api.views.settings) == (Level.OK, ())
+    assert problems() == (Level.OK, ())
     api.live = live(link=BrokerLink.AWAY)
-    level, problems = problems_of(api.views.view(), api.views.settings)
-    assert (level, [problem.sentence for problem in problems]) == (
+    level, found = problems()
+    assert (level, [problem.sentence for problem in found]) == (
         Level.UNKNOWN,
         ["the broker is away"],
     )
     api.problem = "the last shot was 300 s ago."
-    level, problems = problems_of(api.views.view(), api.views.settings)
-    assert (level, problems[0].sentence) == (Level.UNKNOWN, "the last shot was 300 s ago")
+    level, found = problems()
+    assert (level, found[0].sentence) == (Level.UNKNOWN, "the last shot was 300 s ago")
     assert "Unknown: the last shot was 300 s ago" in shown(api, "/")
 
 
@@ -286,4 +293,36 @@ def test_a_worker_that_was_lost_long_ago_is_no_verdict_any_more(api: Api) -> Non
     api.views(snapshot(workers=(worker("w@1"), gone)))
     assert "All is well" in shown(api, "/")
     api.views(shot(workers=(worker("w@1"), worker("w@2", WorkerState.LOST))))
-    assert "Warning: w@2 is silent" in shown(api, "/")
+    assert "Warning: w@2 is lost" in shown(api, "/")
+
+
+def test_a_worker_that_falls_silent_is_a_warning_before_the_shot_that_finds_it_lost(
+    api: Api,
+) -> None:
+    """With the time since which the page says so; one that is lost is told once."""
+    api.views(snapshot(workers=(worker("w@1"), worker("w@2")), opened_at=NOW - 60))
+    api.live = live(silent=(("w@2", 65.0),))
+    assert "Warning: w@2 is silent for 1m 05s since" in shown(api, "/")
+    api.clock.advance(30)
+    assert "( 30s )" in shown(api, "/")
+    lost = worker("w@2", WorkerState.LOST)
+    api.views(snapshot(workers=(worker("w@1"), lost), opened_at=NOW))
+    text = shown(api, "/")
+    assert "Warning: w@2 is lost" in text
+    assert "is silent" not in text
+
+
+def test_the_rules_of_status_count_here_too(api: Api) -> None:
+    """A task that runs far too long, and failures that are too many."""
+    minute = NOW // 60 * 60 - 120
+    counts = (("shop.pay", TaskCounts(succeeded=84, failed=16, runtime=times(1.0))),)
+    api.recorder.on_snapshot(Snapshot(window=Window(minute, minute + 60, tasks=counts)))
+    api.recorder.flush()
+    api.views(snapshot(workers=(worker("w@1"),), opened_at=NOW - 60))
+    failing = "16 % of shop.pay failed in the last 10 minutes (16 of 100)"
+    assert f"Warning: {failing}" in shown(api, "/")
+
+    running = RunningTask("r1", "shop.pay", "w@1", NOW - 600)
+    api.live = live(opened_at=NOW, taken_at=NOW, running=(running,), running_count=1)
+    too_long = "shop.pay has been running for 10m 00s on w@1, where 99 % take 1s at most"
+    assert api.get("/api/v1/status")["problems"] == [too_long, failing]
