@@ -25,7 +25,7 @@ _WHAT = ("list", "show", "failures", "incidents", "prune")
     examples=(
         "event-monitor history --state-dir /var/lib/monitor",
         "event-monitor history -A proj --state failed --since 2h --text timeout",
-        "event-monitor history show 0e5ccd0b-6b4b-4a5e-a2ff-26e1f2cbb1b1 --state-dir state",
+        "event-monitor history show 0e5ccd0b --state-dir state",
         "event-monitor history failures --since 1d --json --state-dir state",
         "event-monitor history prune --older 7d --state succeeded --state-dir state",
     ),
@@ -77,11 +77,11 @@ def history(
     """Show the tasks that ended, newest first: what failed, where, and when.
 
     It reads what a monitor with the setting history keeps in its state_dir, whether the monitor
-    runs or not; give the same state_dir. `show ID` has all runs of one task, `failures` counts them
-    by task, exception class and place in the app's own code, exactly, and `incidents` has what was
-    wrong with workers, queues, broker and publishing. What succeeds is sampled, and its last line
-    says how much was kept. `prune` lets go of what is older now: by the settings history_*, or
-    with --older. Times are UTC.
+    runs or not; give the same state_dir. `show ID` has all runs of one task (six characters of its
+    id are enough, if no other begins so), `failures` counts them by task, exception class and place
+    in the app's own code, exactly, and `incidents` has what was wrong with workers, queues, broker
+    and publishing. What succeeds is sampled, and its last line says how much was kept. `prune` lets
+    go of what is older now: by the settings history_*, or with --older. Times are UTC.
     """
     if (what == "show") != (task_id is not None):
         raise click.UsageError("say `show ID`, and no ID otherwise.", ctx)
@@ -105,7 +105,9 @@ def history(
         elif what == "failures":
             document, lines = shown.failures(wanted, limit=limit)
         elif what == "incidents":
-            document, lines = shown.incidents(since=began or 0.0, limit=limit)
+            document, lines = shown.incidents(
+                since=began or 0.0, limit=limit, now=now, interval_seconds=settings.interval
+            )
         else:
             document, lines = shown.runs(wanted, before=before, limit=limit)
     click.echo(json.dumps(document, indent=2) if json_wanted else "\n".join(lines))

@@ -14,6 +14,9 @@ from .terminal import width
 __all__ = ["HistoryText"]
 
 _Answer = tuple[dict[str, object], list[str]]
+_LATE_SECONDS = 10.0  # after a shot, until it is written
+_FEWEST_CHARACTERS = 6  # of an id's beginning
+_MOST_IDS = 10  # that begin so
 _TIMES = ("sent", "received", "started", "ended")
 
 
@@ -44,11 +47,22 @@ class HistoryText:
         return document, lines
 
     def task(self, task_id: str) -> _Answer:
-        """Return all runs of one task that were kept, and those of its children."""
-        runs = self._reader.task(task_id)
+        """Return all runs of one task that were kept, and those of its children.
+
+        The beginning of an id is enough, where only one begins so.
+        """
+        runs, others = self._reader.task(task_id), tuple[str, ...]()
+        if not runs and len(task_id) >= _FEWEST_CHARACTERS:
+            others = self._reader.ids(task_id, limit=_MOST_IDS)
+            if len(others) == 1:
+                (task_id,), others = others, ()
+                runs = self._reader.task(task_id)
         children = self._reader.children(task_id)
         lines = [line for run in runs for line in _long(run)]
-        if not runs:
+        if others:
+            lines = [f"several tasks begin with {printable(task_id)}:"]
+            lines += [f"  {printable(other)}" for other in others]
+        elif not runs:
             lines = [f"no run of {printable(task_id)} was kept"]
         if children:
             lines += ["children", *(f"  {line}" for run in children for line in _short(run)), ""]
@@ -72,10 +86,13 @@ class HistoryText:
         shown = table.splitlines() if groups else ["nothing has failed"]
         return {"failures": [asdict(group) for group in groups]}, shown
 
-    def incidents(self, *, since: float, limit: int) -> _Answer:
-        """Return what was wrong."""
+    def incidents(
+        self, *, since: float, limit: int, now: float, interval_seconds: float
+    ) -> _Answer:
+        """Return what was wrong. A monitor that runs writes once an interval what still is."""
         incidents = self._reader.incidents(since=since, limit=limit)
-        rows = map(_incident_row, incidents)
+        fresh_from = now - interval_seconds - _LATE_SECONDS
+        rows = (_incident_row(incident, now, fresh_from=fresh_from) for incident in incidents)
         table = aligned(("began", "lasted", "what"), rows, width=width(most=160))
         shown = table.splitlines() if incidents else ["no incident"]
         return {"incidents": [asdict(incident) for incident in incidents]}, shown
@@ -138,11 +155,13 @@ def _failure_row(group: FailureGroup) -> tuple[str, ...]:
     return (*counts, _time(group.first_at), _time(group.last_at), printable(what))
 
 
-def _incident_row(incident: Incident) -> tuple[str, ...]:
-    if incident.ended is None:
-        lasted = f"{duration(incident.seen - incident.began)}, still"
-    else:
-        lasted = duration(incident.ended - incident.began) if incident.ended else UNKNOWN
+def _incident_row(incident: Incident, now: float, *, fresh_from: float) -> tuple[str, ...]:
+    if incident.ended is not None:
+        lasted = duration(max(0.0, incident.ended - incident.began))
+    elif incident.seen >= fresh_from:
+        lasted = f"{duration(max(0.0, now - incident.began))}, still"
+    else:  # whether it is over nobody has written down since
+        lasted = f"still at {_time(incident.seen)}"
     what = " ".join(filter(None, (incident.kind, incident.subject)))
     if incident.tasks:
         what += f" ({incident.tasks:,})"

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import sqlite3
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,8 @@ _RUN = ", ".join(field.name for field in fields(Run))
 
 # What lower() of SQLite does: it knows no letters but those of ASCII.
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+_LAST_CHARACTER = chr(sys.maxunicode)
 
 Value = TypeVar("Value")
 Point = TypeVar("Point", TaskPoint, QueuePoint)
@@ -127,6 +130,14 @@ class Reader:
             f"SELECT {_RUN} FROM run WHERE id = ? ORDER BY number LIMIT ?",  # noqa: S608
             (task_id, _MOST_OF_A_TASK),
             _run,
+        )
+
+    def ids(self, beginning: str, *, limit: int = 10) -> tuple[str, ...]:
+        """Return the ids of tasks that begin so, in their order."""
+        return self._rows(
+            "SELECT DISTINCT id FROM run WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            (beginning, beginning + _LAST_CHARACTER, limit),
+            lambda row: str(row[0]),
         )
 
     def family(self, root: str, *, limit: int = 200) -> tuple[Run, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from event_monitor.history import FILE_NAME, Recorder
+from event_monitor.cli.history_text import HistoryText
+from event_monitor.history import FILE_NAME, Reader, Recorder
 from event_monitor.settings import Settings
 from event_monitor.snapshot import EndedTask, Snapshot, Window, WorkerState, WorkerStatus
 from event_monitor.testing import FakeClock
@@ -123,9 +124,40 @@ def test_failures_and_incidents_are_listed(tmp_path: Path) -> None:
     (group,) = json.loads(shown(tmp_path, "failures", "--task", "shop.pay", "--json"))["failures"]
     assert (group["count"], group["place"]) == (1_200, "/app/shop.py:3 in pay")
 
+    # Nobody has written since: whether it is over is not known.
     assert shown(tmp_path, "incidents").splitlines()[1].split() == [
-        *("2023-11-14T22:13:20Z", "0s,", "still", "worker-lost", "celery@one")
+        *("2023-11-14T22:13:20Z", "still", "at", "2023-11-14T22:13:20Z"),
+        *("worker-lost", "celery@one"),
     ]
+
+
+def test_what_is_wrong_still_lasts_until_now(tmp_path: Path) -> None:
+    """Not until the shot that has found it."""
+    keep(tmp_path)
+    with Reader.open(tmp_path / FILE_NAME) as reader:
+        _, lines = HistoryText(reader).incidents(
+            since=0.0, limit=9, now=NOW + 42, interval_seconds=60.0
+        )
+    assert lines[1].split()[:3] == ["2023-11-14T22:13:20Z", "42s,", "still"]
+
+
+def test_the_beginning_of_an_id_is_enough_where_one_task_has_it(tmp_path: Path) -> None:
+    """Of several all are named, and fewer than six characters are an id or none."""
+    ids = ("0e5ccd0b-6b4b", "0e5ccd0c-6b4b", "0e5c")
+    keep(tmp_path, *(ended(task_id, "failed") for task_id in ids))
+    assert shown(tmp_path, "show", "0e5ccd0b").startswith("shop.pay 0e5ccd0b-6b4b\n")
+    assert shown(tmp_path, "show", "0e5c").startswith("shop.pay 0e5c\n")
+
+    def refused(beginning: str) -> str:
+        result = typed("history", "show", beginning, "--state-dir", str(tmp_path))
+        assert result.exit_code == 1
+        return result.stdout
+
+    assert refused("0e5ccd") == (
+        "several tasks begin with 0e5ccd:\n  0e5ccd0b-6b4b\n  0e5ccd0c-6b4b\n"
+    )
+    assert refused("0e5cc") == "no run of 0e5cc was kept\n"
+    assert refused("0e5ccd0d") == "no run of 0e5ccd0d was kept\n"
 
 
 def test_prune_lets_go_of_what_is_older(tmp_path: Path) -> None:
