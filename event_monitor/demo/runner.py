@@ -39,14 +39,15 @@ _USUAL_PORT = 9_808  # of the page: see the setting `http`
 BROKERS = {"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel"}
 
 
-def run_in_terminal(*, broker: str | None, clock: Clock = SYSTEM_CLOCK) -> int:
+def run_in_terminal(*, broker: str | None, keep: bool = False, clock: Clock = SYSTEM_CLOCK) -> int:
     """See ``run_demo``."""
     console = Console(highlight=False)
     stack = contextlib.ExitStack()
     started_at = clock.monotonic()
     try:
         with _signals(_interrupt):
-            verdict = _set_up(stack, console, broker=broker, clock=clock).run()
+            scenario = _set_up(stack, console, broker=broker, clock=clock)
+            verdict = scenario.run(keep=_until_interrupted if keep else None)
     except KeyboardInterrupt:
         console.print("\nInterrupted; nothing is left running.")
         return EXIT_CHECK_FAILED
@@ -166,6 +167,14 @@ def _signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers)
     finally:
         for number, previous in zip(numbers, before, strict=True):
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[Callable[[], bool]]:
+    """Yield what returns whether Ctrl-C was pressed meanwhile, which ends nothing by itself."""
+    pressed: list[int] = []
+    with _signals(lambda number, _frame: pressed.append(number)):
+        yield lambda: bool(pressed)
 
 
 def _interrupt(*_: object) -> None:

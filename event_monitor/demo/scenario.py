@@ -7,6 +7,7 @@ gracefully. Each step waits until what it demonstrates has happened.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from celery import Celery
 from kombu.exceptions import KombuError
@@ -30,10 +31,15 @@ SURVIVOR, VICTIM = "east@demo", "west@demo"
 TWO_WORKERS_SECONDS = 8  # of sending tasks while both workers run
 ONE_WORKER_SECONDS = 25  # of sending tasks after the kill, at most: until CloudWatch has the loss
 SEND_SECONDS = 0.1  # between two tasks
+KEEP_SEND_SECONDS = 2.0  # the same while the page is kept up, and between two looks at CloudWatch
 POLL_SECONDS = 0.1  # between two checks of a condition
 READY_SECONDS = 40  # until a process must be ready; imports take long on a busy machine
 END_SECONDS = 20  # until all tasks that were sent must have ended
 ARRIVE_SECONDS = 12  # until what happened must be in CloudWatch: two intervals and a bit
+
+
+#: Yields what returns whether it is over.
+Keep = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
 
 class DemoError(Exception):
@@ -61,13 +67,18 @@ class Scenario:
         self._clock = clock
         self._started_at = clock.monotonic()
 
-    def run(self) -> Verdict:
-        """Run all steps. Raises ``DemoError`` when a process fails or something takes too long."""
+    def run(self, *, keep: Keep | None = None) -> Verdict:
+        """Run all steps. Raises ``DemoError`` when a process fails or something takes too long.
+
+        ``keep`` lasts as long as somebody looks at what is left running after the loss.
+        """
         monitor, survivor, victim = self._start()
         tasks = sample_tasks()
         self._run_two_workers(tasks)
         self._kill(victim)
         self._run_one_worker(tasks)
+        if keep is not None:
+            self._keep_up(tasks, keep)
         self._shut_down(survivor, monitor)
         return compare(ledger.read(self._run.ledger), self._cloudwatch.read(), killed=VICTIM)
 
@@ -120,6 +131,16 @@ class Scenario:
         self._wait_until_counted(
             "The loss has been noticed. The last tasks end and arrive in CloudWatch."
         )
+
+    def _keep_up(self, tasks: Iterator[SampleTask], keep: Keep) -> None:
+        with keep() as is_over:
+            while not is_over():
+                self._send(next(tasks), WORK_QUEUE)
+                self._show(f"{SURVIVOR} and the page stay up until Ctrl-C.")
+                until = self._clock.monotonic() + KEEP_SEND_SECONDS
+                while not is_over() and self._clock.monotonic() < until:
+                    self._clock.sleep(POLL_SECONDS)
+        self._wait_until_counted("The last tasks end and arrive in CloudWatch.")
 
     def _shut_down(self, survivor: Process, monitor: Process) -> None:
         for process, caption in (

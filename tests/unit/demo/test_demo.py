@@ -33,7 +33,10 @@ from event_monitor.testing import FakeClock
 
 from ...support.servers import free_port
 
-DEMO = "import sys; from event_monitor.demo import run_demo; sys.exit(run_demo())"
+DEMO = (
+    "import sys; from event_monitor.demo import run_demo; "
+    "sys.exit(run_demo(keep='--keep' in sys.argv))"
+)
 HERE = str(Path(__file__).parents[3])
 
 
@@ -265,32 +268,44 @@ def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def start_demo(folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    """Start the demo and come back when its workers work."""
+def start_demo(
+    folder: Path, output: Path, *flags: str, until: str = "Both workers work"
+) -> subprocess.Popen[bytes]:
+    """Start the demo and come back when it says so: its workers work, unless said otherwise."""
     environ = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": HERE}
     with output.open("wb") as file:
-        demo = subprocess.Popen([sys.executable, "-c", DEMO], env=environ, stdout=file)
-    wait_for(lambda: "Both workers work" in output.read_text(encoding="utf-8"))
+        demo = subprocess.Popen(
+            [sys.executable, "-c", DEMO, *flags],
+            env=environ,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    wait_for(lambda: until in output.read_text(encoding="utf-8"), seconds=60)
     return demo
 
 
 @pytest.mark.integration
 def test_sent_and_counted_agree_and_nothing_is_left(tmp_path: Path) -> None:
-    """`event-monitor demo` ends within a minute, says that all agrees, and cleans up."""
-    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": HERE}
+    """`event-monitor demo` takes a minute, says that all agrees, and cleans up.
 
+    With --keep it goes on until Ctrl-C, and what is sent meanwhile counts.
+    """
+    output = tmp_path.with_suffix(".out")
     began = time.monotonic()
-    demo = subprocess.run(
-        [sys.executable, "-c", DEMO], env=environ, capture_output=True, text=True, timeout=110
-    )
-
-    assert demo.returncode == 0, demo.stdout + demo.stderr
+    demo = start_demo(tmp_path, output, "--keep", until="stay up until Ctrl-C")
     assert time.monotonic() - began < 60
-    assert "kill -9 west@demo" in demo.stdout
-    assert "WorkersLost: west@demo has died" in demo.stdout
-    assert "numbers agree: what happened is what CloudWatch holds" in demo.stdout
-    assert "✗" not in demo.stdout
-    assert "HTTP/1.1" not in demo.stderr, "the log of the embedded CloudWatch spoils the screen"
+    with pytest.raises(subprocess.TimeoutExpired):
+        demo.wait(timeout=1)
+
+    demo.send_signal(signal.SIGINT)
+
+    assert demo.wait(timeout=50) == 0
+    text = output.read_text(encoding="utf-8")
+    assert "kill -9 west@demo" in text
+    assert "WorkersLost: west@demo has died" in text
+    assert "numbers agree: what happened is what CloudWatch holds" in text
+    assert "✗" not in text
+    assert "HTTP/1.1" not in text, "the log of the embedded CloudWatch spoils the screen"
     assert list(tmp_path.iterdir()) == []
     assert left_running(tmp_path) == []
 
