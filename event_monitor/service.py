@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from celery.events.state import State as CeleryState
@@ -193,6 +194,12 @@ class Service:
         self._signals.install()
         try:
             self._spool.open()
+            state_dir = Path(self.settings.state_dir)
+            if self.settings.state_dir and not state_dir.is_absolute():
+                log.info(
+                    "state_dir is %s; commands in other directories need the whole path",
+                    state_dir.absolute(),
+                )
             if self._exactly_once is not None:
                 checkpoint = Checkpoint.decode(self._spool.checkpoint())
                 self.camera.state.learn(checkpoint.in_flight)

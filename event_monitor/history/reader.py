@@ -388,7 +388,7 @@ def require_file(path: Path) -> None:
             pass
     except FileNotFoundError:
         raise UnavailableError(
-            f"there is no history in {str(path.parent)!r}; run the monitor with the settings "
+            f"there is no history in {str(path.parent.absolute())!r}; run the monitor with the settings "
             "history and state_dir, and give the same state_dir here."
         ) from None
     except OSError as error:

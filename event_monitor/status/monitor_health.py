@@ -106,9 +106,13 @@ def why_doubted(liveness: Liveness, sign: SignOfLife | None, *, whose: str) -> s
         reason = liveness.why_unbelieved()
         if reason is not None:
             return f"the sign of life in {liveness.path} is not believed: {reason}."
+        path = liveness.path
+        whole = (
+            "" if path.is_absolute() else ", as a whole path: the working directories may differ"
+        )
         return (
-            f"no {whose} has left a sign of life in {liveness.path}; "
-            f"give this command the same {liveness.named_by} as the {whose}."
+            f"no {whose} has left a sign of life in {path.absolute()}; "
+            f"give this command the same {liveness.named_by} as the {whose}{whole}."
         )
     if _is_ahead(sign):
         return (

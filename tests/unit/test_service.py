@@ -117,6 +117,21 @@ def test_making_a_service_opens_nothing(app: Celery, tmp_path: Path) -> None:
     del made
 
 
+def test_a_relative_state_dir_is_told_whole(
+    app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A health check in another directory would look elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "event_monitor.service")
+    service, _ = service_of(app, settings={"state_dir": "state"})
+    service.open()
+    service.close()
+
+    assert caplog.messages[0] == (
+        f"state_dir is {tmp_path}/state; commands in other directories need the whole path"
+    )
+
+
 def test_a_start_that_fails_leaves_nothing_open(app: Celery, tmp_path: Path) -> None:
     """A state_dir in use is refused, and free for the next once its owner has gone."""
     with_dir = {"state_dir": str(tmp_path)}

@@ -180,8 +180,8 @@ def test_prune_lets_go_of_what_is_older(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         ((), "state_dir is not set: "),
-        (("--state-dir", "nowhere"), "there is no history in 'nowhere'; "),
-        (("--state-dir", "nowhere", "prune"), "there is no history in 'nowhere'; "),
+        (("--state-dir", "nowhere"), "there is no history in '/"),
+        (("--state-dir", "nowhere", "prune"), "there is no history in '/"),
         (("--state-dir", ".", "--since", "soon"), "--since is 'soon'; say how long ago"),
     ],
 )

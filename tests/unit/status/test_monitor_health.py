@@ -52,6 +52,17 @@ def test_the_monitor_is_healthy_for_three_intervals(tmp_path: Path) -> None:
     )
 
 
+def test_a_relative_state_dir_is_shown_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monitor may have been started elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert examine_monitor(Liveness("state"), now=1_000.0) == (
+        f"no monitor has left a sign of life in {tmp_path}/state/alive; give this command the same "
+        "state_dir as the monitor, as a whole path: the working directories may differ."
+    )
+
+
 def test_a_short_interval_does_not_condemn_a_slow_machine(tmp_path: Path) -> None:
     """Ten seconds are always allowed."""
     write_note(tmp_path / "alive", {"at": 1_000.0, "interval_seconds": 1.0})
