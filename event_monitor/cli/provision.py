@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["files_of", "provision"]
 
+_PIECES: tuple[Piece, ...] = ("alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana")
 _APPLICABLE: tuple[Piece, ...] = ("alarms", "dashboard")
 _DEFAULTS = ProvisionOptions()
 #: Options that are parsed from repeated flags; `queues` of the command line is a setting.
@@ -83,6 +84,7 @@ def _seconds(flag: str, text: str) -> float:
     examples=(
         "event-monitor provision alarms --topic arn:aws:sns:eu-west-1:123456789012:alerts",
         "event-monitor provision all --format cloudformation --out infra",
+        "event-monitor provision all --skip ecs --skip autoscaling --out infra",
         "event-monitor provision alarms --queue celery:max_age=60 --task shop.pay:p95=30",
         "event-monitor provision autoscaling --scale celery=workers --scale mail=mailers",
         "event-monitor provision alarms -A proj --max-failures 5/5m --max-running 30m",
@@ -91,12 +93,17 @@ def _seconds(flag: str, text: str) -> float:
 )
 @click.argument(
     "piece",
-    type=Choice(
-        ["alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana", "prometheus", "all"]
-    ),
+    type=Choice((*_PIECES, "prometheus", "all")),
     default="all",
 )
 @formats("terraform", "cloudformation", "json")
+@click.option(
+    "--skip",
+    type=Choice(_PIECES),
+    multiple=True,
+    metavar="PIECE",
+    help="Leave this piece out of all, such as ecs where the monitor runs elsewhere.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -218,6 +225,7 @@ def provision(
     *,
     piece: str,
     form: str,
+    skip: tuple[str, ...],
     out: Path | None,
     force: bool,
     apply: bool,
@@ -234,8 +242,10 @@ def provision(
     if values["prefix"] is None:
         values["prefix"] = prefix_of(settings.namespace)
     options = _options_from(values, has_schedules=_has_schedules(settings, app))
+    if skip and piece != "all":
+        raise SettingsError(f"--skip is for all; {piece} is one piece.")
     from ..provision.known_names import check_names
-    from ..provision.stack import PIECES, build_stack
+    from ..provision.stack import build_stack
 
     # Without a name to check nothing of the app has to be imported.
     if options.tasks or options.queues or options.scale_queue or options.services:
@@ -249,7 +259,7 @@ def provision(
 
         _write(prometheus_files(settings, options), out, force=force)
         return
-    wanted = tuple(name for name in PIECES if piece in (name, "all"))
+    wanted = tuple(name for name in _PIECES if piece in (name, "all") and name not in skip)
     if apply or delete:
         if apply and delete:
             raise SettingsError("--apply and --delete exclude each other.")
@@ -260,7 +270,12 @@ def provision(
         return
     stack = build_stack(wanted, settings, options)
     _write(files_of(stack, form), out, force=force)
-    for note in (*stack.notes, *_notes_on(stack, form)):
+    notes = [*stack.notes, *_notes_on(stack, form)]
+    if piece == "all" and "ecs" in wanted:
+        notes.append(
+            "The monitor's service on ECS is one of these: --skip ecs if it runs elsewhere."
+        )
+    for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
 
 

@@ -388,8 +388,8 @@ def require_file(path: Path) -> None:
             pass
     except FileNotFoundError:
         raise UnavailableError(
-            f"there is no history in {str(path.parent.absolute())!r}; run the monitor with the settings "
-            "history and state_dir, and give the same state_dir here."
+            f"there is no history in {str(path.parent.absolute())!r}; run the monitor with the "
+            "settings history and state_dir, and give the same state_dir here."
         ) from None
     except OSError as error:
         raise UnavailableError(_why_unreadable(path, error)) from error

@@ -121,6 +121,15 @@ def test_all_is_written_to_a_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_a_piece_may_be_left_out_of_all(tmp_path: Path) -> None:
+    """The monitor may run on Kubernetes; that it was written for ECS is said."""
+    result = typed("all", "--skip", "ecs", "--skip", "autoscaling", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert not {"ecs.tf", "autoscaling.tf"} & {file.name for file in tmp_path.iterdir()}
+    assert "ECS" not in result.stderr
+    assert "--skip ecs if it runs elsewhere" in typed("all", "--out", str(tmp_path)).stderr
+
+
 def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
     """What would be written is listed, and nothing is; --force overwrites."""
     (tmp_path / "alarms.tf").write_text("mine")
@@ -198,6 +207,7 @@ def test_grafana_is_the_same_in_every_form(form: str) -> None:
         (["all", "--apply", "--out", "x"], "--apply writes no files; remove --out."),
         (["all", "--apply", "--force"], "--apply writes no files; remove --force."),
         (["alarms", "--force"], "--force is for --out DIR."),
+        (["iam", "--skip", "ecs"], "--skip is for all; iam is one piece."),
         (["autoscaling", "--scale", "mail"], "--scale is 'mail'; it must be QUEUE=SERVICE"),
         (
             ["autoscaling", "--interval", "90"],
