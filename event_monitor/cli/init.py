@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 
@@ -17,11 +21,12 @@ from .options import Choice, Command, given_flags, loglevel, setting_flags
 from .output import print_headed, write_files
 
 if TYPE_CHECKING:
-    from ..platforms.monitor import Monitor, PlatformFiles
+    from ..platforms.monitor import Monitor, Package, PlatformFiles
 
 __all__ = ["init"]
 
 _PLATFORMS = ("django", "docker", "kubernetes", "systemd", "ecs")
+_VOLUMES = ("docker", "kubernetes", "systemd")
 #: Flags that only one platform has a use for.
 _KUBERNETES_ONLY = ("image", "role", "persistent")
 
@@ -99,9 +104,10 @@ def init(
         raise SettingsError("--name is for platforms; Django's monitor is told by its --namespace.")
     if force and out is None:
         raise SettingsError("--force is for --out DIR.")
-    monitor = _monitor(
-        _app_of(ctx, app), Settings.load(flags=given_flags(values)), name=name, out=out
-    )
+    # A volume is written for it there, so that what needs a state_dir may be asked for.
+    defaults = {"state_dir": f"/var/lib/{name or 'event-monitor'}"} if platform in _VOLUMES else {}
+    settings = Settings.load(flags=given_flags(values), defaults=defaults)
+    monitor = _monitor(_app_of(ctx, app), settings, name=name, out=out)
     made = _made(platform, monitor, {flag: value for flag, value in given.items() if value})
     if out is None:
         print_headed(made.files)
@@ -129,7 +135,31 @@ def _monitor(app: str, settings: Settings, *, name: str | None, out: Path | None
         require_name(name)
     here = Path.cwd()
     return Monitor(
-        app=app, name=name or DEFAULT_NAME, settings=settings, project=here, out=out or here
+        app=app,
+        name=name or DEFAULT_NAME,
+        settings=settings,
+        project=here,
+        out=out or here,
+        package=_package(),
+    )
+
+
+def _package() -> Package:
+    """Return where this package was installed from, as pip has noted it."""
+    from ..platforms.monitor import Package
+
+    try:
+        ours = distribution("celery-event-monitor")
+        origin = json.loads(ours.read_text("direct_url.json") or "null")
+    except (PackageNotFoundError, ValueError):
+        return Package()
+    if not isinstance(origin, dict):  # it came from an index
+        return Package()
+    url = urlsplit(str(origin.get("url", "")))
+    is_folder = url.scheme == "file" and "dir_info" in origin
+    return Package(
+        wheel=f"celery_event_monitor-{ours.version}-py3-none-any.whl",
+        source=url2pathname(url.path) if is_folder else "",
     )
 
 

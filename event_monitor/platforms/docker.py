@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from .monitor import (
 
 __all__ = ["docker_files"]
 
+_PACKAGE = "celery-event-monitor"
 _BUILD_SYSTEM = re.compile(r"^\[build-system\]", re.MULTILINE)
 _MOST_CHARACTERS = 1_000_000  # of a pyproject.toml
 #: What belongs into no image, where the project has no list of its own.
@@ -84,7 +86,7 @@ def docker_files(monitor: Monitor) -> PlatformFiles:
 
 def _compose(monitor: Monitor, variables: dict[str, str]) -> str:
     out = monitor.out.absolute()
-    context = Path(os.path.relpath(monitor.project.absolute(), out)) if monitor.app else Path()
+    context = Path(os.path.relpath(_context(monitor), out))
     dockerfile = os.path.relpath(out / "Dockerfile", out / context)
     port = monitor.port
     return template(
@@ -101,22 +103,49 @@ def _compose(monitor: Monitor, variables: dict[str, str]) -> str:
     )
 
 
+def _context(monitor: Monitor) -> Path:
+    """Return the folder that is sent to Docker: the project's, where an app is copied."""
+    return (monitor.project if monitor.app else monitor.out).absolute()
+
+
 def _path(path: str) -> str:
     return quoted(path.replace("$", "$$"))
 
 
 def _install(monitor: Monitor) -> tuple[str, tuple[str, ...]]:
     """Return the lines that install app and monitor, and what is left to do."""
-    ours = "celery-event-monitor[web]"  # the settings of the app may say `http`
+    copied, ours, notes = _ours(monitor)
     if not monitor.app:
-        return _pip(ours), ()
+        return f"{copied}{_pip(ours)}", notes
     if (monitor.project / "requirements.txt").is_file():
-        return f"COPY requirements.txt ./\n{_pip('-r', 'requirements.txt', ours)}\nCOPY . .", ()
+        pip = _pip("-r", "requirements.txt", ours)
+        return f"COPY requirements.txt ./\n{copied}{pip}\nCOPY . .", notes
     if _is_built(monitor.project / "pyproject.toml"):
-        return f"COPY . .\n{_pip('.', ours)}", ()
+        return f"{copied}COPY . .\n{_pip('.', ours)}", notes
     return (
-        f"{_pip(ours)}\nCOPY . .",
-        ("there is no requirements.txt here: add what the app needs to the line with pip.",),
+        f"{copied}{_pip(ours)}\nCOPY . .",
+        (
+            *notes,
+            "there is no requirements.txt here: add what the app needs to the line with pip.",
+        ),
+    )
+
+
+def _ours(monitor: Monitor) -> tuple[str, str, tuple[str, ...]]:
+    """Return the line that copies this package, if any, what pip installs, and what is left to do.
+
+    The extra is for the page: the settings of the app may say `http`.
+    """
+    wheel = monitor.package.wheel
+    if not wheel:
+        return "", f"{_PACKAGE}[web]", ()
+    beside = os.path.relpath(monitor.out.absolute() / wheel, _context(monitor))
+    source = shlex.quote(monitor.package.source or "path/to/its/clone")
+    how = f"pip wheel --no-deps -w {shlex.quote(str(monitor.out))} {source}"
+    return (
+        f"COPY {exec_form((beside, '/wheels/'))}\n",
+        f"/wheels/{wheel}[web]",
+        (f"{wheel} has to be beside the Dockerfile: {how}",),
     )
 
 

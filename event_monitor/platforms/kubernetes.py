@@ -36,9 +36,11 @@ def kubernetes_files(
     """Return the manifests, and the file that the Secret is made from.
 
     ``role`` is the ARN of the role that its service account takes (IRSA). ``persistent`` keeps the
-    state on a volume that outlives the pod. Raises ``SettingsError`` for what no pod can have.
+    state on a volume that outlives the pod, which a ``durable_queue`` needs. Raises
+    ``SettingsError`` for what no pod can have.
     """
     monitor = with_state(monitor)
+    persistent = persistent or bool(monitor.settings.durable_queue)
     require_mountable(monitor.settings)
     mount = monitor.settings.state_dir
     # Kubernetes gives a volume to root, and lets all of its group write: a folder in it is ours.

@@ -22,6 +22,7 @@ __all__ = [
     "HEALTH_CHECK",
     "RUN",
     "Monitor",
+    "Package",
     "PlatformFiles",
     "require_app",
     "require_name",
@@ -44,12 +45,24 @@ _BROKER, _MANAGEMENT_URL = "EVENT_MONITOR_BROKER", "EVENT_MONITOR_MANAGEMENT_URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Where an image gets this package from: an index, unless it was installed from elsewhere.
+
+    ``wheel`` is the name of the file that has to be beside the Dockerfile then, and ``source`` the
+    folder that it is made from; empty if that is not known.
+    """
+
+    wheel: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Monitor:
     """The monitor of one broker.
 
     ``app`` is as in ``celery -A``; empty where only a broker is known. ``name`` is what everything
     of it is called on the platform. ``project`` is the folder in which the app can be imported, and
-    ``out`` the one that the files are for.
+    ``out`` the one that the files are for; ``package`` is where an image gets the monitor from.
     """
 
     app: str = ""
@@ -57,6 +70,7 @@ class Monitor:
     settings: Settings = field(default_factory=Settings)
     project: Path = Path()
     out: Path = Path()
+    package: Package = Package()
 
     @property
     def variables(self) -> dict[str, str]:

@@ -387,13 +387,15 @@ class Settings:
         flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
         conf: Mapping[str, object] | None = None,
+        defaults: Mapping[str, object] | None = None,
     ) -> Settings:
         """Merge the sources, validate once.
 
         ``flags`` holds only what was given; ``conf`` is ``conf_of(app)``; ``environ`` is the
-        process's own unless given. Raises ``SettingsError`` naming key, value and what is allowed.
+        process's own unless given; ``defaults`` are in the place of our own. Raises
+        ``SettingsError`` naming key, value and what is allowed.
         """
-        return cls.load_with_sources(flags=flags, environ=environ, conf=conf)[0]
+        return cls.load_with_sources(flags=flags, environ=environ, conf=conf, defaults=defaults)[0]
 
     @classmethod
     def load_with_sources(
@@ -402,9 +404,10 @@ class Settings:
         flags: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
         conf: Mapping[str, object] | None = None,
+        defaults: Mapping[str, object] | None = None,
     ) -> tuple[Settings, dict[str, Source]]:
         """Do as ``load``, and return besides where each setting came from."""
-        values, sources = read(_PARSERS, flags=flags, environ=environ, conf=conf)
+        values, sources = read(_PARSERS, flags=flags, environ=environ, conf=conf, defaults=defaults)
         settings = cls(**values)  # type: ignore[arg-type]  # each is of its own parser's type
         _check_together(settings)
         check_web(settings)

@@ -48,6 +48,7 @@ def read(
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     conf: Mapping[str, object] | None = None,
+    defaults: Mapping[str, object] | None = None,
 ) -> tuple[dict[str, object], dict[str, Source]]:
     """Return the settings that some source has, and the source of every setting.
 
@@ -56,6 +57,7 @@ def read(
     """
     environ = os.environ if environ is None else environ
     layers: tuple[tuple[Source, Layer], ...] = (  # the last one wins
+        ("default", _from_flags(parsers, defaults or {})),
         ("environment", _region_from(parsers, environ)),
         ("app.conf", _from_conf(parsers, {} if conf is None else conf)),
         ("environment", _from_environ(parsers, environ)),

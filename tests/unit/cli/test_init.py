@@ -102,6 +102,17 @@ def test_ecs_is_what_provision_writes(tmp_path: Path) -> None:
         assert contents(tmp_path)[name].endswith(text)
 
 
+@pytest.mark.parametrize("platform", ["docker", "kubernetes", "systemd"])
+def test_a_durable_queue_has_its_state_where_a_volume_is_written(platform: str) -> None:
+    """It needs no --state-dir there."""
+    result = typed("init", platform, "--name", "shop", "--durable-queue", "events")
+
+    assert result.exit_code == 0, result.output
+    assert "/var/lib/shop" in result.stdout
+    refused = complaint(typed("init", "django", "--durable-queue", "events"), code=2)
+    assert refused.startswith("durable_queue is 'events' but state_dir is not set")
+
+
 def test_a_name_on_ecs_is_the_prefix(tmp_path: Path) -> None:
     typed("init", "ecs", "--name", "shop", "-o", str(tmp_path))
 

@@ -19,7 +19,7 @@ import yaml
 
 from event_monitor.errors import SettingsError
 from event_monitor.platforms.docker import docker_files
-from event_monitor.platforms.monitor import Monitor
+from event_monitor.platforms.monitor import Monitor, Package
 from event_monitor.provision.inputs import USER
 from event_monitor.settings import Settings
 
@@ -156,6 +156,26 @@ def test_pip_installs_what_the_project_names(
     assert command == ["pip", "install", "--no-cache-dir", *pip, "celery-event-monitor[web]"]
     assert ("COPY", ". .") in found
     assert bool(pip) is not any("requirements.txt" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("app", ["proj", ""])
+def test_a_package_that_no_index_has_comes_from_a_wheel_beside_the_dockerfile(
+    tmp_path: Path, app: str
+) -> None:
+    """Copied from where it is in the folder that is sent; a note says how it is made."""
+    package = Package(wheel="celery_event_monitor-0.1.0-py3-none-any.whl", source="/srv/my clone")
+    out = tmp_path / "deploy"
+    made = docker_files(Monitor(app=app, project=tmp_path, out=out, package=package))
+
+    found = instructions(made.files["Dockerfile"])
+    wheel = f"deploy/{package.wheel}" if app else package.wheel
+    assert found[2] == ("COPY", json.dumps([wheel, "/wheels/"]))
+    command = next(json.loads(text) for keyword, text in found if keyword == "RUN")
+    assert command == ["pip", "install", "--no-cache-dir", f"/wheels/{package.wheel}[web]"]
+    assert made.notes[0] == (
+        f"{package.wheel} has to be beside the Dockerfile: "
+        f"pip wheel --no-deps -w {out} '/srv/my clone'"
+    )
 
 
 def test_without_an_app_nothing_of_a_project_is_copied() -> None:

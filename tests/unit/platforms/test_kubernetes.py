@@ -207,6 +207,12 @@ def test_the_state_is_the_pods_or_outlives_it() -> None:
     assert state["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
 
 
+def test_what_was_counted_of_a_durable_queue_outlives_the_pod() -> None:
+    """Else its messages would be acknowledged, and their counts gone."""
+    durable = Settings(durable_queue="events", state_dir=MOUNT)
+    assert "PersistentVolumeClaim" in manifests(durable)
+
+
 @pytest.mark.parametrize("name", ["shop-monitor", "no"])
 def test_two_monitors_of_one_namespace_share_nothing(name: str) -> None:
     """No object, label or secret; YAML reads `no` as a name, too."""
