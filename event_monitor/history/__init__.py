@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from .file import FILE_NAME
 from .long_runs import LongRun, Points, long_runs, too_long_runs
 from .prune import prune
-from .reader import FILE_NAME, Reader
+from .reader import Reader
 from .recorder import Recorder
 from .store import kept_seconds
 from .values import (

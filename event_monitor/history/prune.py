@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from .reader import explained, require_file
+from .file import explained, require_file
 from .schema import require_ours
 from .values import STATES
 

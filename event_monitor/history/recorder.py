@@ -22,7 +22,8 @@ from ..snapshot import UNKNOWN, EndedTask, Snapshot
 from ..text import one_line
 from .access import group_id, let_group_in, let_group_read
 from .batch import Batch, GroupKey, Row, group_of
-from .reader import FILE_NAME, Reader
+from .file import FILE_NAME
+from .reader import Reader
 from .sampling import Budget, SuccessSampler
 from .schema import LaterVersionError
 from .store import Store
