@@ -455,67 +455,61 @@ def test_the_rights_of_a_durable_queue_are_tried_and_nothing_stays(
         connection.default_channel.queue_declare("monitor", passive=True)
 
 
+#: Name → rights of a user, exit code, and what is said of the events.
+RABBITMQ_RIGHTS: dict[str, tuple[dict[str, str], int, str]] = {
+    "least": (
+        {"configure": r"^celeryev\.", "write": r"^celeryev\.", "read": "^celeryev"},
+        0,
+        "may be received, but not sent: "
+        "this user may not configure the exchange 'celeryev' on vhost '{vhost}'",
+    ),
+    "read-only": (
+        {"configure": "^celeryev", "write": r"^celeryev\.", "read": "^celeryev"},
+        0,
+        "may be received, but not sent: "
+        "this user may not write the exchange 'celeryev' on vhost '{vhost}'",
+    ),
+    "no-configure": (
+        {"configure": "^$", "write": ".*", "read": ".*"},
+        1,
+        "cannot be received: this user may not configure the queue 'celeryev.*' on vhost '{vhost}'",
+    ),
+    "no-read": (
+        {"configure": ".*", "write": ".*", "read": "^$"},
+        1,
+        "cannot be received: this user may not read the exchange 'celeryev' on vhost '{vhost}'",
+    ),
+}
+
+
 @on_rabbitmq
-@pytest.mark.parametrize(
-    ("rights", "code", "name", "message"),
-    [
-        (
-            {"configure": r"^celeryev\.", "write": r"^celeryev\.", "read": "^celeryev"},
-            0,
-            "events",
-            "may be received, but not sent: "
-            "this user may not configure the exchange 'celeryev' on vhost '{vhost}'",
-        ),
-        (
-            {"configure": "^celeryev", "write": r"^celeryev\.", "read": "^celeryev"},
-            0,
-            "events",
-            "may be received, but not sent: "
-            "this user may not write the exchange 'celeryev' on vhost '{vhost}'",
-        ),
-        (
-            {"configure": "^$", "write": ".*", "read": ".*"},
-            1,
-            "events",
-            "cannot be received: "
-            "this user may not configure the queue 'celeryev.*' on vhost '{vhost}'",
-        ),
-        (
-            {"configure": ".*", "write": ".*", "read": "^$"},
-            1,
-            "events",
-            "cannot be received: this user may not read the exchange 'celeryev' on vhost '{vhost}'",
-        ),
-    ],
-    ids=["least", "read only", "no configure", "no read"],
-)
 def test_a_right_that_rabbitmq_refuses_is_named(
-    rights: dict[str, str],
-    code: int,
-    name: str,
-    message: str,
-    broker: str,
-    processes: Processes,
-    server: Callable[[str], Server],
+    broker: str, processes: Processes, server: Callable[[str], Server]
 ) -> None:
     """Which of the three, and on what; who may only read is ready."""
-    # Given
+    # Given a worker, and a user for each set of rights
     start_worker(processes).wait_for_output(READY)
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     vhost = broker.rpartition("/")[2]
-    rabbitmq.management("PUT", "users/reader", {"password": "geheim", "tags": ""})
-    rabbitmq.management("PUT", f"permissions/{vhost}/reader", rights)
+    for user, (rights, _, _) in RABBITMQ_RIGHTS.items():
+        rabbitmq.management("PUT", f"users/{user}", {"password": "geheim", "tags": ""})
+        rabbitmq.management("PUT", f"permissions/{vhost}/{user}", rights)
 
     # When
-    ended, found, output = check_broker(processes, broker.replace("guest:guest@", "reader:geheim@"))
+    checks = {
+        user: start_check(processes, broker.replace("guest:guest@", f"{user}:geheim@"))
+        for user in RABBITMQ_RIGHTS
+    }
 
     # Then
-    assert ended == code, output
-    assert fnmatchcase(found[name][0][1], message.format(vhost=vhost))
-    if code == 0:
-        assert found["workers"][0][1] == (
-            f"cannot be asked: this user may not configure the exchange 'reply.celery.pidbox' "
-            f"on vhost {vhost!r}"
-        )
-    assert "geheim" not in output
+    for user, (_, code, message) in RABBITMQ_RIGHTS.items():
+        ended, found, output = result_of(checks[user])
+        assert ended == code, output
+        assert fnmatchcase(found["events"][0][1], message.format(vhost=vhost)), user
+        if code == 0:
+            assert found["workers"][0][1] == (
+                f"cannot be asked: this user may not configure the exchange "
+                f"'reply.celery.pidbox' on vhost {vhost!r}"
+            )
+        assert "geheim" not in output
