@@ -18,23 +18,28 @@ SOON = 60  # seconds; only a broken monitor takes that long
 
 
 class Examine:
-    """Runs commands that end by themselves, as a container's health check does."""
+    """Runs commands that end by themselves, as a container's health check does.
 
-    def __init__(self, processes: Processes, environ: dict[str, str]) -> None:
+    Of the monitors of this machine they look for those of one broker: other tests have some, too.
+    """
+
+    def __init__(self, processes: Processes, broker: str, environ: dict[str, str]) -> None:
         self._processes = processes
+        self._broker = broker
         self._environ = environ
 
     def __call__(self, *arguments: str) -> Process:
         """Run it, and return it when it has ended."""
-        process = self._processes.start(["event-monitor", *arguments], self._environ)
+        command = ["event-monitor", *arguments, "--broker", self._broker]
+        process = self._processes.start(command, self._environ)
         process.wait()
         return process
 
 
 @pytest.fixture
-def examine(processes: Processes, tmp_path: Path) -> Examine:
+def examine(processes: Processes, broker: str, tmp_path: Path) -> Examine:
     """Return a function that runs a command with the temporary files of this test."""
-    return Examine(processes, {"TMPDIR": str(tmp_path)})
+    return Examine(processes, broker, {"TMPDIR": str(tmp_path)})
 
 
 @pytest.fixture
