@@ -13,6 +13,7 @@ from ..support.witness import Witness
 
 PATIENCE = 60
 BY_QUEUE = {
+    "EVENT_MONITOR_PROBE_SECONDS": "2",
     "EVENT_MONITOR_BY_QUEUE": "TasksSent,TasksSucceeded,TasksFailed,TasksRetried,TaskRuntime",
     "EVENT_MONITOR_BY_TASK_AND_EXCEPTION": "true",
     "EVENT_MONITOR_SLO": "queue fast: 90 % start in 60 s, proj.fail: 60 % succeed, "
@@ -41,8 +42,14 @@ def test_counts_and_service_levels_of_queues_are_what_the_script_did(
     client.conf.task_send_sent_event = sends_sent
     monitor = processes.monitor("run", environ=BY_QUEUE)
     slow = ("slow", "celery") if sends_sent else ("slow",)
-    processes.worker("w1@host1", queues=("fast",))
-    processes.worker("w2@host1", queues=slow, environ={"SEND_SENT_EVENT": str(int(sends_sent))})
+    workers = {
+        "w1@host1": processes.worker("w1@host1", queues=("fast",), wait=False),
+        "w2@host1": processes.worker(
+            "w2@host1", queues=slow, environ={"SEND_SENT_EVENT": str(int(sends_sent))}, wait=False
+        ),
+    }
+    for name, worker in workers.items():
+        worker.wait_for_output(f"{name} ready.")
     answered = "the monitor knows which queues the workers read"
     wait_until(lambda: (cloudwatch.last("QueueConsumers") or 0) >= 2, PATIENCE, answered)
 
