@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .broker.enqueued_at import stamp_tasks
     from .camera import Camera
     from .cloudwatch_cam import CloudWatchCam
     from .distribution import Distribution
+    from .enqueued_at import stamp_tasks
     from .errors import EventMonitorError, SettingsError, UnavailableError
     from .metrics import Metric
+    from .over_sqs.line import send_events_over_sqs
     from .settings import Settings
     from .sinks import Outcome, Sink, SinkFinding
     from .snapshot import Snapshot
@@ -35,6 +36,7 @@ __all__ = [
     "State",
     "UnavailableError",
     "__version__",
+    "send_events_over_sqs",
     "stamp_tasks",
 ]
 
@@ -54,7 +56,8 @@ _HOMES = {
     "Snapshot": "snapshot",
     "State": "state",
     "UnavailableError": "errors",
-    "stamp_tasks": "broker.enqueued_at",
+    "send_events_over_sqs": "over_sqs.line",
+    "stamp_tasks": "enqueued_at",
 }
 
 

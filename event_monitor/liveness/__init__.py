@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .kept_note import KeptNote
 from .liveness import Liveness, SignOfLife
-from .names import Identity, address_of, beat_identity
+from .names import Identity, address_of, beat_identity, worker_identity
 from .notes import read_note, runtime_dir, why_unbelieved, write_note
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "read_note",
     "runtime_dir",
     "why_unbelieved",
+    "worker_identity",
     "write_note",
 ]

@@ -32,6 +32,7 @@ __all__ = ["Liveness", "SignOfLife"]
 _NAMED_BY: Mapping[Sign, str] = {
     "alive": "state_dir, broker, namespace and dimensions",
     "beat": "state_dir or broker",
+    "worker": "broker and nodename",
 }
 _LONGEST_SECONDS = 1e11  # three thousand years
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import unquote
 
-__all__ = ["Identity", "Sign", "address_of", "beat_identity", "name_in"]
+__all__ = ["Identity", "Sign", "address_of", "beat_identity", "name_in", "worker_identity"]
 
-Sign = Literal["alive", "beat"]  # of a monitor, or of Celery's beat
+Sign = Literal["alive", "beat", "worker"]  # of a monitor, of Celery's beat, or of a worker
 
 _DIGITS = 12
 _PORTS = {"amqp": "5672", "pyamqp": "5672", "amqps": "5671", "sentinel": "26379"}
@@ -73,6 +73,11 @@ class Identity:
 def beat_identity(broker: str | None) -> Identity:
     """Return that of the beat that sends to this broker; of any if it is not known."""
     return Identity(sign="beat", broker=broker, namespace="", dimensions=())
+
+
+def worker_identity(broker: str, nodename: str) -> Identity:
+    """Return that of the worker of this name on this broker."""
+    return Identity(sign="worker", broker=broker, namespace=nodename, dimensions=())
 
 
 def name_in(state_dir: str, sign: Sign = "alive") -> str:

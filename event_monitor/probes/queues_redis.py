@@ -18,9 +18,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
-from ..broker.enqueued_at import waiting_since
 from ..broker.protocols import Connection, RedisChannel
 from ..clock import SYSTEM_CLOCK, Clock
+from ..enqueued_at import waiting_since
 from ..survey import QueueDepth
 from ..text import one_line
 from .link import GONE, Link

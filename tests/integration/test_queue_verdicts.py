@@ -15,7 +15,7 @@ from celery import Celery
 from celery.events.receiver import EventReceiver
 from celery.signals import before_task_publish
 
-from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
+from event_monitor.enqueued_at import HEADER, stamp_tasks
 from event_monitor.metrics.gauges import queue_totals, values_by_queue, worker_totals
 from event_monitor.metrics.source_values import SourceValues
 from event_monitor.probes.join import join_survey

@@ -13,8 +13,8 @@ import pytest
 from celery import Celery
 from celery.signals import before_task_publish
 
-from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
 from event_monitor.catalog import CATALOG, spec
+from event_monitor.enqueued_at import HEADER, stamp_tasks
 from event_monitor.provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
 from event_monitor.provision.stack import build_stack
 from event_monitor.settings import Settings

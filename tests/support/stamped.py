@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import Task
 
-from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
+from event_monitor.enqueued_at import HEADER, stamp_tasks
 
 from .proj import build
 

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "redaction": set(),
     "process": {"errors", "redaction", "snapshot", "text"},
     "text": {"redaction"},
+    "enqueued_at": {"clock", "events"},
     "events": {"errors"},
     "exchange": set(),
     "settings": {"catalog", "errors", "exchange", "redaction"},
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "broker": GROUND | {"events", "pool"},
     "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "own_code", "settings"},
-    "probes": GROUND | {"aws", "broker", "settings", "snapshot", "survey"},
+    "probes": GROUND | {"aws", "broker", "enqueued_at", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "objectives": {"liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "survey", "text"},
@@ -52,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publisher": GROUND | {"metrics", "msgpack", "settings", "sinks", "snapshot"},
     "liveness": {"clock", "snapshot"},
     "history": GROUND | VALUES | {"metrics", "settings"},
-    "over_sqs": {"errors"},
+    "over_sqs": {"aws", "clock", "enqueued_at", "errors", "events", "exchange", "liveness", "text"},
     # beside the flow
     "check": GROUND
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
@@ -106,7 +107,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"platforms", "probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
-    | {"broker", "camera", "cloudwatch_cam", "errors", "metrics", "settings", "sinks", "state"},
+    | {"camera", "cloudwatch_cam", "enqueued_at", "errors", "metrics", "over_sqs", "settings"}
+    | {"sinks", "state"},
     "__main__": {"cli"},
 }
 CELERY_STATIONS = {
@@ -117,6 +119,8 @@ CELERY_STATIONS = {
     "cli",
     "cloudwatch_cam",
     "demo",
+    "enqueued_at",
+    "over_sqs",
     "pipeline",
     "probes",
     "receiver",
@@ -125,7 +129,7 @@ CELERY_STATIONS = {
     "state",
     "status",
 }
-BOTO3_STATIONS = {"aws", "aws_tokens", "probes", "provision", "sinks"}
+BOTO3_STATIONS = {"aws", "aws_tokens", "over_sqs", "probes", "provision", "sinks"}
 
 
 def test_every_station_is_listed_here() -> None:

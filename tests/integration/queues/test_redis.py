@@ -12,7 +12,7 @@ import pytest
 import redis
 from kombu import Exchange, Producer, Queue
 
-from event_monitor.broker.enqueued_at import HEADER
+from event_monitor.enqueued_at import HEADER
 from event_monitor.survey import QueueDepth
 
 from .cluster import Make

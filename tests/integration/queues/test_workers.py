@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from celery.signals import before_task_publish
 
-from event_monitor.broker.enqueued_at import HEADER, stamp_tasks
+from event_monitor.enqueued_at import HEADER, stamp_tasks
 from event_monitor.probes.queues import queue_probe_to
 
 from ...support.processes import Processes

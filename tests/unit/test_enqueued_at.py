@@ -12,7 +12,7 @@ from celery import Celery
 from celery.signals import before_task_publish
 from kombu import Message
 
-from event_monitor.broker.enqueued_at import (
+from event_monitor.enqueued_at import (
     HEADER,
     stamp_tasks,
     waiting_since,

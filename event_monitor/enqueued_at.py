@@ -1,4 +1,4 @@
-"""Enqueued at: the time a task was published, in a header that producers write and probes read.
+"""Enqueued at: the time a task was published, in a header that producers write and others read.
 
 A broker does not report how old a message is. Redis keeps no time at all, so the producer has to.
 """
@@ -9,10 +9,17 @@ from collections.abc import Mapping
 
 from celery.signals import before_task_publish
 
-from ..clock import SYSTEM_CLOCK
-from ..events import epoch_of
+from .clock import SYSTEM_CLOCK
+from .events import epoch_of
 
-__all__ = ["HEADER", "stamp_tasks", "waiting_since", "write_enqueued_at", "write_timestamp"]
+__all__ = [
+    "HEADER",
+    "enqueued_at",
+    "stamp_tasks",
+    "waiting_since",
+    "write_enqueued_at",
+    "write_timestamp",
+]
 
 HEADER = "event_monitor_sent_at"  # seconds since the epoch, by the producer's clock
 _SENTRY_HEADER = "sentry-task-enqueued-time"  # the same, by sentry-sdk's Celery integration
@@ -37,10 +44,10 @@ def write_enqueued_at(headers: object, *, now: float) -> None:
     if not isinstance(headers, dict):
         return
     nested = headers.get("headers")
-    enqueued_at = _seconds(headers.get(HEADER))
-    if enqueued_at is None and isinstance(nested, Mapping):
-        enqueued_at = _seconds(nested.get(HEADER))
-    headers[HEADER] = now if enqueued_at is None else enqueued_at
+    since = _seconds(headers.get(HEADER))
+    if since is None and isinstance(nested, Mapping):
+        since = _seconds(nested.get(HEADER))
+    headers[HEADER] = now if since is None else since
     if isinstance(nested, Mapping):
         # Where a tracer has put headers within the headers, a retry sends these only
         # (celery/celery#4875). A copy, since the caller may use the mapping again.
@@ -64,10 +71,10 @@ def waiting_since(headers: object) -> float | None:
     """
     if not isinstance(headers, Mapping):
         return None
-    enqueued_at = _enqueued_at(headers)
-    if enqueued_at is None:
+    since = enqueued_at(headers)
+    if since is None:
         return None
-    return max(enqueued_at, epoch_of(headers.get("eta")) or 0.0)
+    return max(since, epoch_of(headers.get("eta")) or 0.0)
 
 
 def _on_publish(headers: object = None, properties: object = None, **_: object) -> None:
@@ -75,7 +82,8 @@ def _on_publish(headers: object = None, properties: object = None, **_: object) 
     write_timestamp(properties, headers)
 
 
-def _enqueued_at(headers: Mapping[object, object]) -> float | None:
+def enqueued_at(headers: Mapping[object, object]) -> float | None:
+    """Return when a message was published, by its headers: wall-clock seconds; None if unsaid."""
     nested = headers.get("headers")
     places = (headers, nested) if isinstance(nested, Mapping) else (headers,)
     for name in (HEADER, _SENTRY_HEADER):

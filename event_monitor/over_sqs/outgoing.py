@@ -1,0 +1,51 @@
+"""Outgoing: which of a dispatcher's events leave, and what a worker adds to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..events import WORKER_TYPES
+from .fields import Fields
+from .sender import sender_of
+from .worker_side import worker_side_of
+
+__all__ = ["Outgoing"]
+
+
+class Outgoing:
+    """The way of one dispatcher's events to the app's sender. One thread at a time."""
+
+    def __init__(self, app: Any, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._sender = sender_of(app)
+        self._side = worker_side_of(app)
+        self._clock = clock
+        self._beat_at: float | None = None
+
+    def hand_over(self, event: list[Fields] | Fields) -> None:
+        """Hand one event over, or a list of those that were buffered."""
+        if isinstance(event, dict):
+            if event["type"] in WORKER_TYPES:
+                self._hand_over_beat(event)
+                return
+            event = [event]
+        if self._side is not None:
+            self._side.add_sent_times(event)
+        self._sender.put(event)
+
+    def _hand_over_beat(self, event: Fields) -> None:
+        """Hand what a worker says of itself over; of heartbeats one each ``beat_seconds``."""
+        seconds, now = self._sender.queue.beat_seconds, self._clock.monotonic()
+        own_seconds = float(event.get("freq") or 0.0)
+        is_beat = event["type"] == "worker-heartbeat"
+        earliest = self._beat_at and self._beat_at + seconds - own_seconds / 2
+        if is_beat and earliest and now < earliest:
+            return
+        self._beat_at = now
+        event["freq"] = max(seconds, own_seconds)
+        if self._side is not None:
+            self._side.complete(event)
+        if is_beat:
+            self._sender.put_heartbeat(event)
+        else:
+            self._sender.put([event], at_once=event["type"] == "worker-online")

@@ -1,0 +1,143 @@
+"""Sender: an app's events on their way to SQS, through forks and to the end of the process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
+
+from ..clock import SYSTEM_CLOCK, Clock
+from . import queue_client
+from .configuration import EventQueue, client_arguments, event_queue_of
+from .fields import Fields, strip
+from .outbox import Counts, Outbox
+from .queue_client import QueueClient
+
+__all__ = ["Sender", "close_senders", "sender_of"]
+
+STOP_SECONDS = 3.0  # how long the end of a process waits for the last events
+
+_ATTRIBUTE = "_event_monitor_sender"  # of the app
+
+_senders: WeakSet[Sender] = WeakSet()
+_forking = threading.local()  # two threads may fork at a time
+
+
+class Sender:
+    """Takes events from any thread, and sends them from one of its own. It survives forks.
+
+    In the child of a fork it is a new one: with another id, no events, and no client. Its thread
+    starts with the first event.
+    """
+
+    def __init__(
+        self, queue: EventQueue, arguments: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.queue = queue
+        self.on_beat: Callable[[], None] = lambda: None  # in its thread, after each heartbeat
+        self._arguments = arguments
+        self._clock = clock
+        self.begin()
+        _senders.add(self)
+
+    def begin(self) -> None:
+        """Begin with nothing."""
+        self._outbox = Outbox(
+            self.queue,
+            QueueClient(self.queue, self._arguments),
+            on_beat=lambda: self.on_beat(),
+            clock=self._clock,
+        )
+
+    def put(self, events: Sequence[Fields], *, at_once: bool = False) -> None:
+        """Take events, which are the sender's from now on. Never raises, never waits."""
+        outbox = self._outbox
+        try:
+            for event in events:
+                strip(event)
+        except Exception:  # noqa: BLE001  the user's thread has nothing to do with it
+            events = self._without_broken(events)
+        outbox.buffer.put(events, at_once=at_once)
+        self._start(outbox)
+
+    def put_heartbeat(self, event: Fields) -> None:
+        """Take a heartbeat, which replaces an older one that was not sent."""
+        outbox = self._outbox
+        outbox.buffer.put_heartbeat(event)
+        self._start(outbox)
+
+    def _without_broken(self, events: Sequence[Fields]) -> list[Fields]:
+        """Return the events that are events; the others are dropped."""
+        good = []
+        for event in events:
+            try:
+                strip(event)
+                good.append(event)
+            except Exception:  # noqa: BLE001
+                self._outbox.buffer.note_dropped(1)
+        return good
+
+    @staticmethod
+    def _start(outbox: Outbox) -> None:
+        if not outbox.is_started:
+            with suppress(RuntimeError):  # no more threads now; they wait for the next event
+                outbox.start()
+
+    def counts(self) -> Counts:
+        """Return what became of this process's events so far."""
+        return self._outbox.counts()
+
+    def close(self) -> None:
+        """Let the rest be sent."""
+        self._outbox.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait until that is done, for so long at most."""
+        self._outbox.join(seconds)
+
+
+def sender_of(app: Any) -> Sender:
+    """Return the app's sender, the same until ``send_events_over_sqs`` says something else."""
+    queue = event_queue_of(app) or EventQueue()
+    sender = getattr(app, _ATTRIBUTE, None)
+    if not isinstance(sender, Sender) or sender.queue != queue:
+        sender = Sender(queue, client_arguments(queue, app.connection_for_write()))
+        setattr(app, _ATTRIBUTE, sender)
+    return sender
+
+
+def close_senders() -> None:
+    """Send what is left, within ``STOP_SECONDS``: the process ends."""
+    clock = SYSTEM_CLOCK
+    until = clock.monotonic() + STOP_SECONDS
+    senders = tuple(_senders)
+    for sender in senders:
+        sender.close()
+    for sender in senders:
+        sender.join(until - clock.monotonic())
+
+
+def _before_fork() -> None:
+    _forking.release = queue_client.hold_for_fork()
+
+
+def _after_fork_in_parent() -> None:
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    queue_client.after_fork()
+    for sender in tuple(_senders):
+        sender.begin()
+
+
+atexit.register(close_senders)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -1,0 +1,85 @@
+"""Worker side: what a worker's main process adds to its events: facts, sent times, and the note."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import ref
+
+from celery import signals
+
+from ..enqueued_at import enqueued_at
+from .fields import Fields
+from .note import WorkerNote
+from .queue_client import prepare
+from .sender import sender_of
+from .worker_facts import worker_facts
+
+__all__ = ["WorkerSide", "observe_worker", "worker_side_of"]
+
+_ATTRIBUTE = "_event_monitor_worker_side"  # of the app
+_MOST_SENT_TIMES = 10_000  # of tasks whose events are off, and so are never asked for
+
+
+class WorkerSide:
+    """One worker, as long as its process lives. For the worker's own loop."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = ref(worker)
+        self._sender = sender_of(worker.app)
+        self._note = WorkerNote(worker.app, worker.hostname)
+        self._sent_times: dict[str, float] = {}
+        self._sender.on_beat = self._leave_note
+
+    def note_receipt(self, request: Any) -> None:
+        """Remember when a task that was just received was published, if its headers say so."""
+        headers = request.request_dict
+        # A retry keeps the time of the first publishing; its own begins with its eta.
+        if headers.get("retries") and not headers.get("eta"):
+            return
+        sent_at = enqueued_at(headers)
+        if sent_at is not None:
+            if len(self._sent_times) >= _MOST_SENT_TIMES:
+                self._sent_times.clear()
+            self._sent_times[request.id] = sent_at
+
+    def add_sent_times(self, events: Sequence[Fields]) -> None:
+        """Add to each task-received when the task was published."""
+        if not self._sent_times:
+            return
+        for event in events:
+            if event["type"] == "task-received":
+                event["sent_at"] = self._sent_times.pop(event["uuid"], None)
+
+    def complete(self, event: Fields) -> None:
+        """Add to an event of the worker what it knows of itself."""
+        worker = self._worker()
+        if worker is not None:
+            event["facts"] = worker_facts(worker)
+        if event["type"] == "worker-offline":
+            self._note.close()
+
+    def _leave_note(self) -> None:
+        self._note.beat(interval_seconds=self._sender.queue.beat_seconds)
+
+
+def observe_worker(worker: Any) -> None:
+    """Begin to observe a worker that is being made, before its pool is.
+
+    What sending needs is imported here, so that the pool's processes share it.
+    """
+    prepare()
+    setattr(worker.app, _ATTRIBUTE, WorkerSide(worker))
+    signals.task_received.connect(_on_received, weak=False, dispatch_uid=_ATTRIBUTE)
+
+
+def worker_side_of(app: Any) -> WorkerSide | None:
+    """Return the worker that this process is, for this app; None if it is none."""
+    found = getattr(app, _ATTRIBUTE, None)
+    return found if isinstance(found, WorkerSide) else None
+
+
+def _on_received(sender: Any, request: Any, **_signal: object) -> None:
+    side = worker_side_of(sender.app)
+    if side is not None:
+        side.note_receipt(request)
