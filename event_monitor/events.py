@@ -122,6 +122,7 @@ class TaskEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     terminated: bool | None = None  # revoked
     expired: bool | None = None  # revoked
     requeue: bool | None = None  # rejected
+    sent_at: Timestamp | None = None  # started: by the producer's clock; only from our dispatcher
     timestamp: Timestamp  # the sender's clock, seconds since the epoch
     type: TaskType
 

@@ -99,9 +99,7 @@ class Buffer:
             self._is_closed = True
             self._changed.notify()
 
-    @property
-    def kept(self) -> int:
-        """Return how many events wait."""
+    def __len__(self) -> int:
         with self._lock:
             return sum(1 for event in self._events if event)
 

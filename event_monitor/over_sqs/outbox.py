@@ -63,6 +63,7 @@ class Outbox:
         self._sent = 0
         self._message: _Message | None = None  # that could not be sent yet
         self._retry_at: float | None = None
+        self._is_failing = False
         self._warned_at: float | None = None
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,7 +84,7 @@ class Outbox:
     def counts(self) -> Counts:
         """Return what became of the events so far; exact while the thread rests."""
         kept = (
-            self.buffer.kept + len(self._packing) + (self._message.events if self._message else 0)
+            len(self.buffer) + len(self._packing) + (self._message.events if self._message else 0)
         )
         return Counts(self._sent, kept, self.buffer.dropped)
 
@@ -107,20 +108,25 @@ class Outbox:
                 if reason == "beat":
                     self._on_beat()
                 else:
-                    self._flush()
+                    self._flush(is_last=reason == "end")
             except Exception:
                 log.exception("events are not sent, by a fault of this package")
                 self._retry_at = self._clock.monotonic() + self._queue.flush_seconds
             if reason == "end":
                 return
 
-    def _flush(self) -> None:
-        """Send all there is, or until something is in the way."""
-        while True:
+    def _flush(self, *, is_last: bool) -> None:
+        """Send what there is now, until something is in the way.
+
+        What is put meanwhile has time until the next flush, or there would be many small messages.
+        """
+        left = len(self.buffer) + len(self._packing)
+        self._retry_at = None
+        while self._message or left > 0 or is_last:
             self._message = self._message or self._next_message()
             if self._message is None:
-                self._retry_at = None
                 return
+            left -= self._message.events
             fault = self._client.send(self._message.body)
             if fault is None:
                 self._sent += self._message.events
@@ -146,6 +152,7 @@ class Outbox:
         return _Message(encode(header, lines), events)
 
     def _warn(self, fault: Fault) -> None:
+        self._is_failing = True
         now = self._clock.monotonic()
         if self._warned_at is None or now - self._warned_at >= _WARN_SECONDS:
             self._warned_at = now
@@ -159,6 +166,6 @@ class Outbox:
             )
 
     def _note_success(self) -> None:
-        if self._retry_at is not None:
-            self._retry_at = None
+        if self._is_failing:
+            self._is_failing = False
             log.info("events reach the SQS queue %s again", self._queue.name)

@@ -18,7 +18,7 @@ from .worker_facts import worker_facts
 __all__ = ["WorkerSide", "observe_worker", "worker_side_of"]
 
 _ATTRIBUTE = "_event_monitor_worker_side"  # of the app
-_MOST_SENT_TIMES = 10_000  # of tasks whose events are off, and so are never asked for
+_MOST_SENT_TIMES = 100_000  # of tasks that wait here for their eta, or whose events are off
 
 
 class WorkerSide:
@@ -40,15 +40,18 @@ class WorkerSide:
         sent_at = enqueued_at(headers)
         if sent_at is not None:
             if len(self._sent_times) >= _MOST_SENT_TIMES:
-                self._sent_times.clear()
+                del self._sent_times[next(iter(self._sent_times))]
             self._sent_times[request.id] = sent_at
 
     def add_sent_times(self, events: Sequence[Fields]) -> None:
-        """Add to each task-received when the task was published."""
+        """Add to each task-started when the task was published.
+
+        Not to task-received: the monitor would have to keep it for each task that waits.
+        """
         if not self._sent_times:
             return
         for event in events:
-            if event["type"] == "task-received":
+            if event["type"] == "task-started":
                 event["sent_at"] = self._sent_times.pop(event["uuid"], None)
 
     def complete(self, event: Fields) -> None:

@@ -214,10 +214,18 @@ class TaskEvents(Runs):
             counters.of("prefetch_time").record(held)
         self.sender.running[uuid] = task
         task.pid, task.started_at, task.running_since = event.pid, timestamp, now
+        # Where task-sent comes it is of this run; the header keeps the time of the first.
+        sent_at = event.sent_at if cell.name not in self._announced else None
+        if sent_at is not None and self._time_total:
+            details = task.detail()
+            details.first_sent_at = details.first_sent_at or sent_at
         if details is None and cell.name not in self._announced:
-            if received_at is not None:
-                counters.of("queue_time").record(max(0.0, timestamp - received_at))
+            since = received_at if sent_at is None else sent_at
+            if since is not None:
+                counters.of("queue_time").record(max(0.0, timestamp - since))
         else:
+            if sent_at is not None and details is not None:
+                details.sent_at = sent_at
             self._start_detailed(task, received_at, counters)
 
     def _start_detailed(

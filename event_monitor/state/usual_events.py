@@ -82,6 +82,7 @@ class UsualEvents(TaskEvents):
                     if (
                         received_at is not None
                         and task.started_at is None
+                        and event.sent_at is None
                         and not (announced and cell.name in announced)
                     ):  # as far as we know it waited since its receipt
                         timestamp, pid = event.timestamp, event.pid
