@@ -30,6 +30,7 @@ class SqsDispatcher(EventDispatcher):  # type: ignore[misc]  # Celery has no typ
 
     def enable(self) -> None:
         """Let events through; what sending needs is imported here, in this thread."""
+        import_module(f"{__package__}.outgoing")
         import_module(f"{__package__}.queue_client").prepare()
         super().enable()
 

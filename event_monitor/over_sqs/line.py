@@ -58,6 +58,7 @@ def send_events_over_sqs(
     signals.worker_init.connect(_on_worker_init, weak=False, dispatch_uid=_UID)
     signals.worker_process_shutdown.connect(_on_process_end, weak=False, dispatch_uid=_UID)
     if producers:  # not in the sender's thread: it would be half done in the child of a fork
+        import_module(f"{_PACKAGE}.outgoing")
         import_module(f"{_PACKAGE}.queue_client").prepare()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -58,7 +58,7 @@ class Outbox:
         self._on_beat = on_beat
         self._clock = clock
         self._packing = Packing()
-        self._id = secrets.token_hex(6)
+        self._id = os.urandom(6).hex()
         self._seq = 0
         self._sent = 0
         self._message: _Message | None = None  # that could not be sent yet

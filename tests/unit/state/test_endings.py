@@ -100,6 +100,31 @@ def test_consumers_of_tasks_get_a_rejected_one_once(clock: FakeClock) -> None:
 # -- times ---------------------------------------------------------------------------------------
 
 
+def test_a_worker_that_knows_when_its_task_was_sent_gives_its_whole_wait(state: State) -> None:
+    """By a header of the message; without it the wait begins with the receipt."""
+    state.observe([task("received", at=1_000.0), task("started", at=1_002.0, sent_at=990.0)])
+    state.observe([task("received", "u2", at=1_000.0), task("started", "u2", at=1_002.0)])
+    counted = only(counts(state))
+    assert counted.queue_time == Distribution((2.0, 12.0), (1, 1))
+    assert counted.prefetch_time == Distribution((2.0,), (2,))
+    assert (counted.started, counted.sent) == (2, 0)
+
+
+def test_a_task_with_an_eta_waits_from_its_eta_on(state: State) -> None:
+    """Also where the worker says when it was sent."""
+    eta = datetime.fromtimestamp(1_030.0, timezone.utc).isoformat()
+    state.observe([task("received", at=1_000.0, eta=eta)])
+    state.observe([task("started", at=1_035.0, sent_at=990.0)])
+    assert only(counts(state)).queue_time == Distribution((5.0,), (1,))
+
+
+def test_what_a_producer_sends_of_its_task_counts_before_the_worker_s_word(state: State) -> None:
+    """A header keeps the time of the first sending through all retries."""
+    state.observe([task("sent", at=1_000.0), task("received", at=1_001.0)])
+    state.observe([task("started", at=1_004.0, sent_at=900.0)])
+    assert only(counts(state)).queue_time == Distribution((4.0,), (1,))
+
+
 def test_the_wait_for_an_eta_is_no_prefetch_time(state: State) -> None:
     """The worker holds it for an hour because it was told to."""
     eta = datetime.fromtimestamp(4_600.0, timezone.utc).isoformat()
