@@ -16,6 +16,7 @@ __all__ = ["send_events_over_sqs"]
 
 _PACKAGE = __package__
 _UID = "event_monitor.over_sqs"
+_POOL_SECONDS = 1.0  # how long the end of a pool's process waits; the worker's own waits after that
 
 
 def send_events_over_sqs(
@@ -76,4 +77,4 @@ def _on_worker_init(sender: Any, **_signal: object) -> None:
 def _on_process_end(**_signal: object) -> None:
     """Send what a pool's process has left: it ends without running what ``atexit`` knows of."""
     if f"{_PACKAGE}.sender" in sys.modules:
-        import_module(f"{_PACKAGE}.sender").close_senders()
+        import_module(f"{_PACKAGE}.sender").close_senders(seconds=_POOL_SECONDS)

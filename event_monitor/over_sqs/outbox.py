@@ -20,6 +20,7 @@ __all__ = ["Counts", "Outbox"]
 log = logging.getLogger(__name__)
 
 _WARN_SECONDS = 300.0  # between two warnings
+_FAILING_SECONDS = 0.5  # the end waits so long where SQS has been away: it may be back
 
 
 class Counts(NamedTuple):
@@ -96,6 +97,8 @@ class Outbox:
         """Wait until the thread has ended, for so long at most."""
         if self._thread is None:
             return
+        if self._is_failing:
+            seconds = min(seconds, _FAILING_SECONDS)
         self._thread.join(max(0.0, seconds))
         left = self.counts().kept
         if left:

@@ -19,7 +19,7 @@ from .queue_client import QueueClient
 
 __all__ = ["Sender", "close_senders", "sender_of"]
 
-STOP_SECONDS = 3.0  # how long the end of a process waits for the last events
+STOP_SECONDS = 2.0  # how long the end of a process waits for the last events; a pool waits before
 
 _ATTRIBUTE = "_event_monitor_sender"  # of the app
 
@@ -110,10 +110,10 @@ def sender_of(app: Any) -> Sender:
     return sender
 
 
-def close_senders() -> None:
-    """Send what is left, within ``STOP_SECONDS``: the process ends."""
+def close_senders(*, seconds: float = STOP_SECONDS) -> None:
+    """Send what is left, within that time: the process ends."""
     clock = SYSTEM_CLOCK
-    until = clock.monotonic() + STOP_SECONDS
+    until = clock.monotonic() + seconds
     senders = tuple(_senders)
     for sender in senders:
         sender.close()

@@ -29,6 +29,7 @@ class WorkerSide:
         self._sender = sender_of(worker.app)
         self._note = WorkerNote(worker.app, worker.hostname)
         self._sent_times: dict[str, float] = {}
+        self._beat_seconds = self._sender.queue.beat_seconds
         self._sender.on_beat = self._leave_note
 
     def note_receipt(self, request: Any) -> None:
@@ -56,6 +57,7 @@ class WorkerSide:
 
     def complete(self, event: Fields) -> None:
         """Add to an event of the worker what it knows of itself."""
+        self._beat_seconds = event["freq"]
         worker = self._worker()
         if worker is not None:
             event["facts"] = worker_facts(worker)
@@ -63,7 +65,7 @@ class WorkerSide:
             self._note.close()
 
     def _leave_note(self) -> None:
-        self._note.beat(interval_seconds=self._sender.queue.beat_seconds)
+        self._note.beat(interval_seconds=self._beat_seconds)
 
 
 def observe_worker(worker: Any) -> None:
