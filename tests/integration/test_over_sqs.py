@@ -46,7 +46,7 @@ def fail(secret):
     raise ValueError(f"text {secret}")
 """
 SECRET = "hunter2"
-TASKS = 40
+TASKS = 20
 
 StartWorker = Callable[..., Process]
 
