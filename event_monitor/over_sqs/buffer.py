@@ -55,8 +55,13 @@ class Buffer:
                 self._heartbeat.clear()  # an empty one is no event
             before = len(self._events)
             self._events.append(event)
-            self._heartbeat, self._has_beaten = event, True
+            self._heartbeat = event
             self._note_growth(before)
+
+    def note_beat(self) -> None:
+        """Let the thread that waits know at once that the worker's loop has come by."""
+        with self._lock:
+            self._has_beaten = True
             self._changed.notify()
 
     def take(self, most: int) -> list[Fields]:
@@ -69,18 +74,18 @@ class Buffer:
         return [event for event in taken if event]
 
     def wait(self, *, retry_at: float | None) -> Reason:
-        """Wait until events have to be sent, a heartbeat has come, or this is closed.
+        """Wait until events have to be sent, a beat was noted, or this is closed.
 
         ``retry_at``: the last ones could not be sent, and are not tried again before that; by the
         monotonic clock.
         """
         with self._lock:
             while True:
-                if self._is_closed:
-                    return "end"
                 if self._has_beaten:
                     self._has_beaten = False
                     return "beat"
+                if self._is_closed:
+                    return "end"
                 if retry_at is None and (self._is_hurried or len(self._events) >= FULL_EVENTS):
                     self._is_hurried = False
                     return "flush"

@@ -37,7 +37,7 @@ class _Message(NamedTuple):
 
 
 class Outbox:
-    """The first event starts the thread. ``on_beat`` is called there after each heartbeat.
+    """The first event starts the thread. ``on_beat`` is called there after ``buffer.note_beat``.
 
     Whatever happens to SQS, the threads that put events do not wait: not for room, not for the
     network. What cannot be sent is tried again every ``flush_seconds``.

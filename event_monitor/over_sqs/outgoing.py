@@ -49,3 +49,4 @@ class Outgoing:
             self._sender.put_heartbeat(event)
         else:
             self._sender.put([event], at_once=event["type"] == "worker-online")
+        self._sender.note_beat()

@@ -38,7 +38,7 @@ class Sender:
         self, queue: EventQueue, arguments: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self.queue = queue
-        self.on_beat: Callable[[], None] = lambda: None  # in its thread, after each heartbeat
+        self.on_beat: Callable[[], None] = lambda: None  # in its thread, after ``note_beat``
         self._arguments = arguments
         self._clock = clock
         self.begin()
@@ -68,6 +68,12 @@ class Sender:
         """Take a heartbeat, which replaces an older one that was not sent."""
         outbox = self._outbox
         outbox.buffer.put_heartbeat(event)
+        self._start(outbox)
+
+    def note_beat(self) -> None:
+        """Call ``on_beat`` soon, in the sender's thread: it may write to a disk."""
+        outbox = self._outbox
+        outbox.buffer.note_beat()
         self._start(outbox)
 
     def _without_broken(self, events: Sequence[Fields]) -> list[Fields]:

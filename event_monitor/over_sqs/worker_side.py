@@ -30,6 +30,7 @@ class WorkerSide:
         self._note = WorkerNote(worker.app, worker.hostname)
         self._sent_times: dict[str, float] = {}
         self._beat_seconds = self._sender.queue.beat_seconds
+        self._is_up = True
         self._sender.on_beat = self._leave_note
 
     def note_receipt(self, request: Any) -> None:
@@ -61,11 +62,14 @@ class WorkerSide:
         worker = self._worker()
         if worker is not None:
             event["facts"] = worker_facts(worker)
-        if event["type"] == "worker-offline":
-            self._note.close()
+        self._is_up = event["type"] != "worker-offline"
 
     def _leave_note(self) -> None:
-        self._note.beat(interval_seconds=self._beat_seconds)
+        """Leave the note, or take it away; in the sender's thread, which may wait for a disk."""
+        if self._is_up:
+            self._note.beat(interval_seconds=self._beat_seconds)
+        else:
+            self._note.close()
 
 
 def observe_worker(worker: Any) -> None:

@@ -85,8 +85,8 @@ def test_after_a_fault_not_even_a_full_buffer_is_tried_before_its_time(
     thread.start()
 
     # When
-    buffer.put_heartbeat(beat(1))
-    wait_until(lambda: reasons, 10, "the heartbeat is noticed")
+    buffer.note_beat()
+    wait_until(lambda: reasons, 10, "the beat is noticed")
 
     # Then
     assert reasons == ["beat"]
@@ -109,6 +109,13 @@ def test_a_heartbeat_that_was_taken_is_not_taken_back(buffer: Buffer) -> None:
     taken = buffer.take(10)
     buffer.put_heartbeat(beat(1))
     assert (taken, buffer.take(10)) == ([beat(0)], [beat(1)])
+
+
+def test_the_last_beat_comes_before_the_end(buffer: Buffer) -> None:
+    """The goodbye of a worker is one."""
+    buffer.note_beat()
+    buffer.close()
+    assert [buffer.wait(retry_at=None) for _ in range(2)] == ["beat", "end"]
 
 
 def test_whoever_waits_wakes_up_at_the_end(buffer: Buffer) -> None:
