@@ -83,10 +83,15 @@ class QueueClient:
             raise OSError(f"{self._client.meta.endpoint_url} answers as SQS does not")
 
     def _make(self) -> Any:
+        from botocore.exceptions import NoCredentialsError
+
         with _making:
             session = _new_session()
-        if "aws_access_key_id" not in self._arguments:
-            _within(_CREDENTIALS_SECONDS, session.get_credentials)  # the client finds them again
+        # The session keeps them, so no provider is asked while forks wait for the lock.
+        find = session.get_credentials
+        has_keys = "aws_access_key_id" in self._arguments
+        if not has_keys and _within(_CREDENTIALS_SECONDS, find) is None:
+            raise NoCredentialsError
         with _making:
             return _new_client(session, self._arguments)
 

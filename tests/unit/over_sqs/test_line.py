@@ -155,6 +155,31 @@ def test_an_event_of_the_application_s_own_asks_nothing_of_the_broker(
     assert sent(app, endpoint) == ["shop-bought"]
 
 
+def test_events_wait_for_credentials(
+    make_app: MakeApp, endpoint: EventEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role may be given late; nobody is asked for longer than that takes."""
+    # Given
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    app = make_app()
+    app.config_from_object(CONFIG)
+    send_events_over_sqs(app, flush_seconds=0.2, producers=True)
+
+    # When
+    publish(app)
+    with monkeypatch.context() as given:
+        assert not endpoint.events
+        given.setenv("AWS_ACCESS_KEY_ID", "testing")
+        given.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        endpoint.wait_for_events(2)
+
+    # Then
+    assert sent(app, endpoint) == ["task-sent", "shop-bought"]
+
+
 WEB = """\
 import sys
 from celery import Celery
