@@ -15,6 +15,7 @@ __all__ = ["resident_bytes", "worker_facts"]
 
 _MOST_QUEUES = 200  # and the most characters of all their names: a heartbeat is one message
 _MOST_CHARACTERS = 10_000
+_LONGEST_INTERVAL = 30 * 86_400.0  # seconds; one task a month is slow enough
 
 
 def worker_facts(worker: Any) -> dict[str, object]:
@@ -31,6 +32,8 @@ def worker_facts(worker: Any) -> dict[str, object]:
         "revoked": lambda: len(_state().revoked),
         "prefetch_count": lambda: int(worker.consumer.qos.value),
         "memory_bytes": lambda: resident_bytes({os.getpid(), *info.get("processes", ())}),
+        "silent": lambda: _silent(worker.app.tasks),
+        "start_interval_seconds": lambda: _start_interval(worker.app.tasks),
         "queues": lambda: _queue_names(worker.consumer.task_consumer.queues),
     }
     facts = {}
@@ -87,6 +90,25 @@ def _scheduled(timer: Any) -> int:
         for entry in waiting
         if not entry.canceled and entry.args and isinstance(entry.args[0], Request)
     )
+
+
+def _silent(tasks: Mapping[str, Any]) -> int:
+    """Return how many of the tasks that were begun send no events on purpose."""
+    begun = dict(_state().total_count)  # of the names that were run, which are few
+    silent = (name for name in begun if name in tasks and not tasks[name].send_events)
+    return sum(begun[name] for name in silent)
+
+
+def _start_interval(tasks: Mapping[str, Any]) -> float:
+    """Return the seconds between two starts at the lowest rate limit; 0 without limits.
+
+    A worker holds tasks of a limit back where neither ``reserved`` nor ``active`` counts them.
+    """
+    from celery.utils.time import rate
+
+    limits = {task.rate_limit for task in tuple(tasks.values()) if task.rate_limit}
+    starts_per_second = [found for found in map(rate, limits) if found > 0]
+    return min(1 / min(starts_per_second), _LONGEST_INTERVAL) if starts_per_second else 0.0
 
 
 def _queue_names(queues: Iterable[Any]) -> list[str] | None:

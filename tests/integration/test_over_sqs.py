@@ -41,6 +41,10 @@ def buy(self, secret):
     self.send_event("shop-bought", secret=secret)
     return f"result {secret}"
 
+@app.task(rate_limit="6/m", send_events=False)
+def seldom():
+    pass
+
 @app.task
 def fail(secret):
     raise ValueError(f"text {secret}")
@@ -116,6 +120,8 @@ def expected_facts(client: Celery) -> dict[str, Any]:
         "is_solo": False,
         **dict.fromkeys(("active", "reserved", "scheduled", "revoked"), 0),
         "prefetch_count": stats["prefetch_count"],
+        "silent": 0,
+        "start_interval_seconds": 10.0,
         "queues": [queue["name"] for queue in inspect.active_queues()["w1@host"]],
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.signals import before_task_publish, task_received, worker_init
+from celery.worker import state as worker_state
 
 from event_monitor import send_events_over_sqs
 from event_monitor.clock import SYSTEM_CLOCK
@@ -103,6 +104,23 @@ def test_what_a_worker_does_not_know_is_left_out() -> None:
     """At its start there is no consumer yet; a pool may be anybody's."""
     facts = worker_facts(SimpleNamespace(pool=None))
     assert set(facts) == {"active", "reserved", "revoked", "memory_bytes"}
+
+
+def test_a_worker_tells_what_sends_no_events_and_what_is_held_back() -> None:
+    """Neither is a loss, nor a stall."""
+    tasks = {
+        "often": SimpleNamespace(send_events=True, rate_limit="100/s"),
+        "seldom": SimpleNamespace(send_events=False, rate_limit="6/m"),
+        "usual": SimpleNamespace(send_events=True, rate_limit=None),
+    }
+    begun = {"often": 5, "seldom": 3, "forgotten": 1}
+    worker_state.total_count.update(begun)
+    facts = worker_facts(SimpleNamespace(app=SimpleNamespace(tasks=tasks)))
+    worker_state.total_count.clear()
+    assert (facts["silent"], facts["start_interval_seconds"]) == (3, 10.0)
+    tasks = {"usual": tasks["usual"]}
+    facts = worker_facts(SimpleNamespace(app=SimpleNamespace(tasks=tasks)))
+    assert (facts["silent"], facts["start_interval_seconds"]) == (0, 0.0)
 
 
 def test_a_worker_that_reads_too_many_queues_does_not_name_them() -> None:
