@@ -18,7 +18,7 @@ from .worker_facts import worker_facts
 __all__ = ["WorkerSide", "observe_worker", "worker_side_of"]
 
 _ATTRIBUTE = "_event_monitor_worker_side"  # of the app
-_MOST_SENT_TIMES = 100_000  # of tasks that wait here for their eta, or whose events are off
+_MOST_SENT_TIMES = 20_000  # 4 MB: of tasks that wait here for their eta, or will never start
 
 
 class WorkerSide:
@@ -90,5 +90,6 @@ def worker_side_of(app: Any) -> WorkerSide | None:
 
 def _on_received(sender: Any, request: Any, **_signal: object) -> None:
     side = worker_side_of(sender.app)
-    if side is not None:
+    groups = sender.event_dispatcher.groups  # of events that are sent; with ``-E`` there are none
+    if side is not None and (not groups or "task" in groups):
         side.note_receipt(request)

@@ -48,10 +48,13 @@ def worker(app: Celery) -> Any:
     return made
 
 
-def receive(worker: Any, headers: dict[str, Any], uuid: str = "u1") -> None:
-    """Let the worker receive a task."""
+def receive(
+    worker: Any, headers: dict[str, Any], uuid: str = "u1", *, groups: frozenset[str] = frozenset()
+) -> None:
+    """Let the worker receive a task; it sends events of these groups only, if there are any."""
     request = SimpleNamespace(id=uuid, request_dict=headers)
-    task_received.send(sender=Made(app=worker.app), request=request)
+    dispatcher = SimpleNamespace(groups=groups)
+    task_received.send(sender=Made(app=worker.app, event_dispatcher=dispatcher), request=request)
 
 
 def started(worker: Any, uuid: str = "u1") -> dict[str, Any]:
@@ -90,6 +93,14 @@ def test_each_run_has_a_time_of_its_own(worker: Any) -> None:
     receive(worker, {})
     receive(worker, {HEADER: 3_000.0}, "u2")
     assert started(worker).get("sent_at") is None
+
+
+def test_a_worker_that_sends_no_task_events_keeps_no_times(worker: Any) -> None:
+    """Nobody would ever ask for them."""
+    receive(worker, {HEADER: 1_000.0}, groups=frozenset({"worker"}))
+    receive(worker, {HEADER: 1_000.0}, "u2", groups=frozenset({"worker", "task"}))
+    assert started(worker).get("sent_at") is None
+    assert started(worker, "u2").get("sent_at") == 1_000.0
 
 
 def test_a_worker_of_another_app_is_not_observed() -> None:
