@@ -141,6 +141,7 @@ class Window:
     event_delay: Distribution = NO_VALUES
     events_received: int = 0
     events_invalid: int = 0
+    events_dropped: int | None = None  # by their senders; None where these do not tell
     tasks_forgotten: int = 0
     vanished: tuple[VanishedTask, ...] = ()  # the first of them; ``TaskCounts`` counts them all
     names_folded: int = 0
@@ -152,12 +153,16 @@ class Window:
 class AckToken:
     """Messages that must be acknowledged: all up to ``tag``, on the connection ``session``.
 
-    ``digests`` tell them apart from all others, should they be delivered again.
+    ``digests`` tell them apart from all others, should they be delivered again. Over SQS their
+    senders do: ``positions`` are, of each sender, its next message and the events it had dropped;
+    ``dropped`` are those that were not told of before.
     """
 
     session: str
     tag: int
-    digests: tuple[bytes, ...]
+    digests: tuple[bytes, ...] = ()
+    positions: tuple[tuple[str, int, int], ...] = ()
+    dropped: int = 0
 
 
 class WorkerState(Enum):
@@ -374,7 +379,9 @@ class BrokerLink(Enum):
 
     CONNECTING = "connecting"  # nothing was received yet, and of workers nothing is known
     SUBSCRIBED = "subscribed"  # connected, but nothing has come from the durable queue yet
-    STANDBY = "standby"  # the same, though our own event is there: another monitor reads it
+    STANDBY = (
+        "standby"  # the same, and another monitor reads it: it has our own event, or the lease
+    )
     LISTENING = "listening"  # connected, and events come to us
     AWAY = "away"  # the broker was lost; what was known of the workers gets older
 

@@ -83,6 +83,7 @@ Source = Literal[
     "connected",
     "events_received",
     "events_invalid",
+    "events_dropped",
     "events_lost",
     "disconnections",
     "event_delay",

@@ -42,6 +42,14 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         meaning="Messages, or parts of them, that were no event; dropped.",
     ),
     MetricSpec(
+        name="EventsDropped",
+        group="monitor",
+        kind="count",
+        unit="Count",
+        source="events_dropped",
+        meaning="Events that their senders could not send, by their own count; over SQS only.",
+    ),
+    MetricSpec(
         name="EventsLost",
         group="monitor",
         kind="count",
@@ -72,7 +80,7 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         kind="gauge",
         unit="Count",
         source="event_queue_length",
-        meaning="Messages that wait in the monitor's own queue; on RabbitMQ only.",
+        meaning="Messages that wait in the monitor's own queue; on RabbitMQ and over SQS only.",
     ),
     MetricSpec(
         name="TasksForgotten",

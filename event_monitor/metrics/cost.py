@@ -190,6 +190,7 @@ def _snapshot(cluster: Cluster, settings: Settings) -> Snapshot:
             exceptions=tuple(_exceptions(cluster, names or [UNKNOWN])),
             custom_events=tuple((f"event-{number}", 1) for number in range(cluster.custom_events)),
             event_delay=times,
+            events_dropped=0,
         ),
         workers=tuple(
             WorkerStatus(host, WorkerState.ONLINE, silent_seconds=0.0, active=1, load_average=1.0)

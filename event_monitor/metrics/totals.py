@@ -87,6 +87,7 @@ def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
     }
     return values | known(
         {
+            "events_dropped": window.events_dropped,
             "event_queue_length": snapshot.survey.event_queue_length,
             "flush_duration": publisher.flush_seconds,
         }

@@ -319,6 +319,7 @@ _SECTIONS: tuple[Section, ...] = (
                 lines=_lines(
                     "Sum",
                     EventsLost="events lost",
+                    EventsDropped="events dropped",
                     EventsInvalid="events invalid",
                     TasksForgotten="tasks forgotten",
                     DatumsDropped="data dropped",

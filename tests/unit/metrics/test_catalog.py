@@ -50,6 +50,7 @@ FULL = Snapshot(
         exceptions=(ExceptionCounts("t", "celery", "ValueError", failed=1, retried=1),),
         custom_events=(("paid", 1),),
         events_lost=((W1, 1),),
+        events_dropped=0,
         event_delay=TIMES,
     ),
     workers=(WorkerStatus(W1, WorkerState.ONLINE, 0.0, active=1, load_average=0.1),),

@@ -22,7 +22,7 @@ def test_an_empty_cluster_still_costs_its_totals() -> None:
     # Given
     settings = Settings()
     idle = Snapshot(
-        window=Window(opened_at=0.0, closed_at=60.0),
+        window=Window(opened_at=0.0, closed_at=60.0, events_dropped=0),
         survey=Survey(queues=(), workers=(), stalled=(), event_queue_length=0),
         missing=MissingTasks(),
         publisher=PublisherReport(flush_seconds=0.1),

@@ -46,7 +46,7 @@ def published(settings: Settings) -> set[tuple[str, tuple[str, ...]]]:
         retries=times,
     )
     snapshot = Snapshot(
-        window=Window(0.0, 60.0, tasks=(("a", counts),), event_delay=times),
+        window=Window(0.0, 60.0, tasks=(("a", counts),), event_delay=times, events_dropped=0),
         workers=(WorkerStatus("celery@a", WorkerState.ONLINE, 0.0, active=1, load_average=1.0),),
         running=(RunningTasks("a", 1, 1.0),),
         scheduled=(ScheduledTask("a", seen_at=0.0, due_at=60.0),),
