@@ -22,6 +22,7 @@ _DEFAULT_FREQ = 2.0  # seconds between heartbeats, Celery's default
 _EARLIEST = 0.9  # of ``freq``: one process sends no heartbeat sooner after its last one
 _LATE_BEATS = 2.0  # heartbeats of a healthy process are not missing for longer, plus:
 _LATE_SECONDS = 1.0
+_LATEST_SECONDS = 300.0  # over SQS an event may come as late, after a crash of ours
 
 
 class Process:
@@ -50,6 +51,7 @@ class Process:
         "load_average",
         "loss_meter",
         "missing",
+        "newest_at",
         "pid",
         "processed",
         "processed_at_first",
@@ -74,6 +76,7 @@ class Process:
         self.beats = 0  # heartbeats of its own, worker-online included; without, no judgement
         self.beat_at = now  # when the last one arrived
         self.sent_at: float | None = None  # the same by the worker's clock
+        self.newest_at = 0.0  # its latest heartbeat, by the worker's clock
         self.is_beating = False  # that was a worker-heartbeat, after which one follows the other
         self.freq = _DEFAULT_FREQ
         self.active: int | None = None
@@ -134,6 +137,13 @@ class Process:
         self.state, self.changed_at = state, now
         self.is_settled = self.is_drained = False
 
+    def is_after(self, goodbye: WorkerEvent) -> bool:
+        """Return whether it lived on: the goodbye is of a process before it, and came late.
+
+        A difference that no message has is that of a clock that was stepped back.
+        """
+        return 0 < self.newest_at - goodbye.timestamp <= _LATEST_SECONDS
+
     def note_beat(self, event: WorkerEvent, now: float) -> None:
         """Take over what a heartbeat of its own says. Without ``processed`` it says nothing."""
         if event.pid is not None:
@@ -142,6 +152,7 @@ class Process:
             return
         self.beats += 1
         self.beat_at, self.sent_at = now, event.timestamp
+        self.newest_at = max(self.newest_at, event.timestamp)
         self.is_beating = event.type == "worker-heartbeat"
         self.processed = event.processed
         self.freq = event.freq or _DEFAULT_FREQ

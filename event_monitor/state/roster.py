@@ -115,7 +115,7 @@ class Roster:
         if process is None:
             return None
         worker.last_seen = now
-        if process.state is _OFFLINE:
+        if process.state is _OFFLINE or process.is_after(event):
             return None
         process.become(_OFFLINE, now)
         self._note_expendable(event.hostname)

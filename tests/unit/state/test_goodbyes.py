@@ -285,3 +285,36 @@ def test_two_that_left_keep_their_tasks_though_two_others_run_nothing() -> None:
     scene.run(150, *new)
 
     assert (scene.vanished, sorted(scene.orphans), scene.deaths) == (0, ["u0", "u1"], 0)
+
+
+@pytest.mark.parametrize("tasks", [0, 3])
+@pytest.mark.parametrize("pid", [1, 2], ids=["pid 1 as in a container", "another pid"])
+def test_a_goodbye_that_comes_after_the_next_ones_hello_is_the_former_ones(
+    pid: int, tasks: int
+) -> None:
+    """Over SQS messages of two processes may overtake each other; a late heartbeat comes, too."""
+    # Given a worker that was restarted, whose last words come late
+    scene = Scene()
+    former = scene.worker().hello()
+    former.begin(*(f"u{number}" for number in range(tasks)))
+    former.end(*(f"u{number}" for number in range(tasks)))
+    scene.run(20, former)
+    following = Worker(scene, pid=pid, clock_off=10.0).hello()
+
+    # When
+    former.beat()
+    former.goodbye()
+    scene.run(200, following)
+
+    # Then
+    assert [(one.hostname, one.processes) for one in scene.shoot().online] == [(W1, 1)]
+    assert scene.deaths == 0
+
+
+def test_a_goodbye_counts_after_a_clock_was_stepped_back() -> None:
+    """By more than any message is late."""
+    scene = Scene()
+    Worker(scene, clock_off=3_600.0).hello()
+    Worker(scene).goodbye()
+    scene.run(200)
+    assert (scene.shoot().online, scene.deaths) == ((), 0)
