@@ -51,9 +51,9 @@ _TEXTS: Mapping[NoticeKind, str] = {
     "for the reason. It is {workers}",
     "nothing-belongs": "events come, but for {seconds:.0f} s none of a worker or a task of this "
     "service: do only_tasks, only_queues and only_workers match their names?",
-    "standby": "standby: another monitor reads the durable queue, and this one takes over when "
+    "standby": "standby: another monitor reads the queue of events, and this one takes over when "
     "that one has gone",
-    "takeover": "takes over: the events of the durable queue come to this monitor now",
+    "takeover": "takes over: the events come to this monitor now",
     "worker-lost": "worker {worker} is lost (silent for {seconds:.0f} s), "
     "unfinished tasks: {tasks}{named}",
     "worker-leaving": "worker {worker} shuts down, still running: {tasks}{named}",

@@ -74,7 +74,7 @@ class Notices:
         )
 
     def _of_link(self, snapshot: Snapshot) -> Iterator[Notice]:
-        """Tell of another monitor that reads the durable queue, and of its end."""
+        """Tell of another monitor that reads the queue of events, and of its end."""
         was_standby, self._is_standby = self._is_standby, snapshot.link is BrokerLink.STANDBY
         if self._is_standby and not was_standby:
             yield Notice(kind="standby")

@@ -35,7 +35,7 @@ __all__ = ["verdict_of"]
 _LINKS = {
     BrokerLink.CONNECTING: "the monitor has not reached the broker yet",
     BrokerLink.SUBSCRIBED: "nothing has come from the durable queue yet",
-    BrokerLink.STANDBY: "another monitor reads the durable queue",
+    BrokerLink.STANDBY: "another monitor reads the queue of events",
     BrokerLink.AWAY: "the broker is away",
 }
 

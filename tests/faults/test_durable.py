@@ -26,8 +26,8 @@ from .conftest import Mount, StartMonitor, fill
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
 KILLS = 5
-STANDS_BY = "standby: another monitor reads the durable queue"
-TAKES_OVER = "takes over: the events of the durable queue come to this monitor now"
+STANDS_BY = "standby: another monitor reads the queue of events"
+TAKES_OVER = "takes over: the events come to this monitor now"
 
 pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 

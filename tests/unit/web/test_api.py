@@ -137,7 +137,7 @@ def test_the_status_is_that_of_the_command(api: Api) -> None:
         (BrokerLink.AWAY, "the broker is away"),
         (BrokerLink.CONNECTING, "the monitor has not reached the broker yet"),
         (BrokerLink.SUBSCRIBED, "nothing has come from the durable queue yet"),
-        (BrokerLink.STANDBY, "another monitor reads the durable queue"),
+        (BrokerLink.STANDBY, "another monitor reads the queue of events"),
     ],
 )
 def test_what_is_not_known_is_not_well(api: Api, link: BrokerLink, sentence: str) -> None:
