@@ -19,6 +19,7 @@ from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, SettingsError, UnavailableError
 from .events import DetailedTaskEvent, Event, RelatedTaskEvent, TaskEvent
+from .over_sqs.configuration import event_queue_of
 from .probes.books import Books
 from .probes.inspect import tasks_in_flight
 from .probes.join import join_survey
@@ -71,6 +72,7 @@ class Pipeline:
         self._app = app
         self._settings = settings
         self._exactly_once = exactly_once
+        self._is_over_sqs = event_queue_of(app) is not None
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._on_first_answers = on_first_answers
@@ -134,9 +136,10 @@ class Pipeline:
             on_events = staticmethod(pipeline.on_events)
             on_invalid = staticmethod(pipeline.on_invalid)
             on_connection = staticmethod(pipeline.on_connection)
+            on_leading = staticmethod(pipeline.on_leading)
             on_reading = staticmethod(
                 pipeline.state.note_reading
-                if pipeline._exactly_once is None
+                if pipeline._exactly_once is None or pipeline._is_over_sqs
                 else pipeline._on_reading_durably
             )
             on_blocked = staticmethod(pipeline.on_blocked)
@@ -155,6 +158,7 @@ class Pipeline:
                 super().__init__(channel, _without_state(handlers, fed), **options)
                 if pipeline._exactly_once is not None:
                     self.durable = pipeline._exactly_once.queue
+                    self.sqs = pipeline._exactly_once.sqs
                 pipeline.receiver = self
                 pipeline.state.await_broker()
 
@@ -177,11 +181,22 @@ class Pipeline:
         """Note that the broker is there, or not. A durable queue may be another monitor's still."""
         if not connected:
             self.state.change_link(self.state.link.lost())
+        elif self._is_over_sqs:
+            self.state.change_link(BrokerLink.SUBSCRIBED)
         elif self._exactly_once is not None:
             self.state.change_link(BrokerLink.SUBSCRIBED)
             self._own_sent_at = None
             self._send_own_event()
         else:
+            self._begin_to_listen()
+
+    def on_leading(self, is_leading: bool) -> None:
+        """Note whether the event queue is ours to read; without SQS nobody tells."""
+        if not self._is_over_sqs:
+            return
+        if not is_leading:
+            self.state.change_link(BrokerLink.STANDBY)
+        elif self.state.link.awaits_queue:
             self._begin_to_listen()
 
     def _on_reading_durably(self) -> None:
@@ -255,8 +270,11 @@ class Pipeline:
 
     def complete(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what broker and workers last answered."""
-        if self.state.link.awaits_queue:
+        if self.state.link.awaits_queue and not self._is_over_sqs:
             self._send_own_event()
+        if self._is_over_sqs:
+            is_shared = self.receiver is not None and self.receiver.is_shared
+            snapshot = _with_losses(snapshot, is_shared=is_shared)
         survey = self._prober.survey()
         if survey.workers is not None and survey.workers_age_seconds is not None:
             self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
@@ -270,6 +288,18 @@ class Pipeline:
             survey=replace(snapshot.survey, stalled=stalled, event_queue_length=waiting),
             missing=self._books.judge(snapshot, survey.queues, now=now),
         )
+
+
+def _with_losses(snapshot: Snapshot, *, is_shared: bool) -> Snapshot:
+    """Return the snapshot with the events that their senders dropped, and say so.
+
+    What another reader of the queue has (``is_shared``) is not lost, and was told of.
+    """
+    dropped = sum(token.dropped for token in snapshot.ack_tokens)
+    if dropped:
+        log.warning("%d events were never sent: their senders could not reach SQS", dropped)
+    window = replace(snapshot.window, events_dropped=dropped)
+    return replace(snapshot, window=replace(window, events_lost=()) if is_shared else window)
 
 
 def _task_event(settings: Settings) -> type[TaskEvent]:
@@ -293,10 +323,21 @@ def _without_state(
 def require_events(settings: Settings, app: CeleryApp) -> None:
     """Raise ``UnavailableError`` where events could never be received. Connects to nothing."""
     connection = app.connection_for_read()
-    if not carries_events(connection):
+    event_queue = event_queue_of(app)
+    if event_queue is None and not carries_events(connection):
         raise UnavailableError(
             f"Celery sends no events over the {connection.transport_cls} transport; "
-            "use Redis or RabbitMQ as the broker to count tasks."
+            "send_events_over_sqs(app) sends them over SQS, or use Redis or RabbitMQ as the broker."
+        )
+    if event_queue is not None and settings.durable_queue:
+        raise UnavailableError(
+            "durable_queue is for events on RabbitMQ, and those of this app go over SQS "
+            "(send_events_over_sqs), which keeps them anyway; leave it out."
+        )
+    if event_queue is not None and event_queue.name in queue_names(app, settings):
+        raise SettingsError(
+            f"the event queue of send_events_over_sqs is {event_queue.name!r}, which is a queue of "
+            "tasks: its messages would be taken for events and be gone. Give it a name of its own."
         )
     if settings.durable_queue and connection.transport.driver_type != "amqp":
         raise UnavailableError(

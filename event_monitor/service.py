@@ -20,6 +20,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
 from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import FirstFailures, Notices, WindowLog, log_found
+from .over_sqs.configuration import event_queue_of
 from .pipeline import Pipeline, require_events
 from .process.log_queue import LogQueue
 from .process.signals import Signals
@@ -100,9 +101,15 @@ class Service:
             self._spool,
             clock=clock,
             on_crash=self.crashed,
-            on_accepted=self._window_log.on_accepted,
+            on_accepted=self._on_accepted,
         )
-        self._exactly_once = ExactlyOnce(settings) if settings.durable_queue else None
+        event_queue = event_queue_of(app)
+        self._exactly_once = (
+            ExactlyOnce(settings, event_queue) if settings.durable_queue or event_queue else None
+        )
+        has_checkpoints = self._exactly_once is not None and bool(settings.state_dir)
+        # Without a disk the events are what is kept: in SQS, until CloudWatch has their counts.
+        self._is_kept_in_queue = self._exactly_once is not None and not has_checkpoints
         identity = Identity(
             broker=address_of(app.connection_for_read()),
             namespace=settings.namespace,
@@ -123,6 +130,15 @@ class Service:
             own_state = self._make_state(task_consumers)
             if state is not None:
                 own_state.adopt(state, is_read=is_state_read)
+        own_state.has_checkpoints = has_checkpoints
+        self._snapshot_publisher = SnapshotPublisher(
+            self._publisher,
+            settings,
+            checkpoint=self._exactly_once.checkpoint
+            if self._exactly_once and has_checkpoints
+            else None,
+            acknowledge=lambda token: self.pipeline.acknowledge(token),
+        )
         self.camera = Camera(
             own_state,
             freq,
@@ -135,12 +151,7 @@ class Service:
             consumers=(
                 latest,
                 self._window_log,  # before its metrics are accepted
-                SnapshotPublisher(
-                    self._publisher,
-                    settings,
-                    checkpoint=self._exactly_once.checkpoint if self._exactly_once else None,
-                    acknowledge=lambda token: self.pipeline.acknowledge(token),
-                ),
+                self._snapshot_publisher,
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
                 self._show_life,
                 *([self._first_failures.on_snapshot] if self._first_failures else []),
@@ -156,13 +167,13 @@ class Service:
             settings,
             own_state,
             hurry=self.camera.hurry,
-            before_leaving=self.shoot_last,
+            before_leaving=self._leave,
             on_first_answers=log_found,
             exactly_once=self._exactly_once,
             clock=clock,
         )
         self._signals = Signals(stop=self.pipeline.stop, dump=self._dump_state)
-        self._stopping = False
+        self._stopping = self._has_drained = False
         self._crash: BaseException | None = None
 
     def run(self) -> int:
@@ -235,6 +246,17 @@ class Service:
             log.exception("the last shot failed")
             self.crashed(error)
 
+    def _leave(self) -> None:
+        """Take the last shot; where only SQS keeps it, send it before its messages are let go."""
+        self.shoot_last()
+        if self._is_kept_in_queue:
+            self._publisher.close(deadline_seconds=self.settings.drain_seconds)
+            self._has_drained = True
+
+    def _on_accepted(self, accepted: int, left: int) -> None:
+        self._window_log.on_accepted(accepted, left)
+        self._snapshot_publisher.note_accepted()
+
     def close(self) -> int:
         """Send what is left, within ``drain_seconds``; return the exit code."""
         if self._web is not None:
@@ -242,7 +264,8 @@ class Service:
         self.pipeline.close()
         if self.history is not None:
             self.history.close()
-        unsent = self._publisher.close(deadline_seconds=self.settings.drain_seconds)
+        drain_seconds = 0.0 if self._has_drained else self.settings.drain_seconds
+        unsent = self._publisher.close(deadline_seconds=drain_seconds)
         self._window_log.close(unsent=unsent)
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
@@ -257,11 +280,13 @@ class Service:
 
     def _fate(self, lost: int) -> str:
         """Return what becomes of the metrics that are unsent at the end."""
+        if self._is_kept_in_queue:
+            return "their events come again"
         if not self.settings.state_dir:
             return "lost: no state_dir is set"
         if not lost:
             return "kept in the spool"
-        if self.settings.durable_queue:
+        if self._exactly_once is not None:
             return f"{lost} of them are not in the spool: their events come again"
         return f"{lost} of them are lost: the spool did not take them"
 

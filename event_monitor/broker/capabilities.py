@@ -16,7 +16,10 @@ _WITHOUT_REMOTE_CONTROL = frozenset({"sqs"})  # even where SNS lends it a fanout
 
 
 def carries_events(connection: Connection) -> bool:
-    """Return whether Celery sends events over the transport of this connection."""
+    """Return whether Celery itself sends events over the transport of this connection.
+
+    Where ``event_queue_of(app)`` is set they go over SQS, whatever the transport.
+    """
     return connection.get_transport_cls().driver_type not in _WITHOUT_EVENTS
 
 

@@ -28,6 +28,13 @@ _REMEDIES = {
     re.compile(r"NOPERM|no permissions to|access to (exchange|queue|topic) .* refused"): (
         "The broker's user lacks a right; `event-monitor check` says which."
     ),
+    re.compile(r"NonExistentQueue|QueueDoesNotExist"): (
+        "The queue is not there, or in another region: `event-monitor provision` makes it."
+    ),
+    re.compile(r"AccessDenied.* operation|not authorized to perform: sqs"): (
+        "The monitor needs sqs:GetQueueUrl, sqs:GetQueueAttributes, sqs:ReceiveMessage, "
+        "sqs:DeleteMessage and sqs:ChangeMessageVisibility on that queue."
+    ),
     re.compile(r"DB index is out of range|invalid DB index"): (
         "This Redis has no database of that number: it is what follows the slash after the host."
     ),

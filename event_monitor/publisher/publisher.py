@@ -129,6 +129,11 @@ class Publisher:
             started_at=self._started_at,
         )
 
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether nothing waits to be sent. Any thread may ask."""
+        return not len(self._spool)
+
     def close(self, deadline_seconds: float) -> int:
         """Try to send what is left, for that long; return how many metrics are still unsent.
 

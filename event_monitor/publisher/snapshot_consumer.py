@@ -16,7 +16,9 @@ class SnapshotPublisher:
     """Publishes each snapshot, as a ``SnapshotConsumer``; waits for no network. One shot at a time.
 
     ``checkpoint`` makes what has to be written with the counts before their messages may be
-    acknowledged, and ``acknowledge`` does that; both only where messages need it.
+    acknowledged, and ``acknowledge`` does that; both only where messages need it. Without
+    ``checkpoint`` nothing is on disk: they are acknowledged when the sink has all that was
+    published, which the publisher's thread tells by ``note_accepted``.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class SnapshotPublisher:
         self._checkpoint = checkpoint
         self._acknowledge = acknowledge
         self._unacknowledged: AckToken | None = None  # counted, but not safe on disk yet
+        self._acknowledged: AckToken | None = None
+        self._published: AckToken | None = None  # the same, where there is no disk
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Turn the snapshot into metrics and keep them until they are sent."""
@@ -40,8 +44,17 @@ class SnapshotPublisher:
             self._unacknowledged = snapshot.ack_tokens[-1]
         if self._checkpoint is None or self._unacknowledged is None:
             self._publisher.publish(metrics)
+            self._published = self._unacknowledged  # not before: it may be asked for at any time
             return
         is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
         # What is not safe the broker keeps for us; the next token acknowledges it too.
         if is_safe and self._acknowledge is not None and self._acknowledge(self._unacknowledged):
             self._unacknowledged = None
+
+    def note_accepted(self) -> None:
+        """Acknowledge what was published, if all of it has arrived. Any thread may call it."""
+        token = self._published  # before the next line: what comes after it is not asked about
+        if token is None or self._acknowledge is None or not self._publisher.has_sent_all:
+            return
+        if token is not self._acknowledged and self._acknowledge(token):
+            self._acknowledged = token

@@ -24,7 +24,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from .amqp_frames import Delivery, Frames, refusal_of
 from .bulk import BulkReader
-from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnInvalid, Reading
+from .subscription import CONNECT_SECONDS, SILENT_SECONDS, OnBroker, OnInvalid, Reading
 
 __all__ = ["AmqpChannel", "AmqpSubscription"]
 
@@ -80,7 +80,7 @@ def _declare_exchange(exchange: Exchange) -> None:
         exchange.declare()
 
 
-class AmqpSubscription:
+class AmqpSubscription(OnBroker):
     """A queue that lives as long as its connection, read without acknowledgement."""
 
     no_ack = True

@@ -6,11 +6,13 @@ Written in one transaction with the counts it belongs to, before their messages 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import msgspec
 
 from ..msgpack import NOT_ENCODABLE, encodable
 from ..snapshot import TaskInFlight
+from .sender_order import Position
 
 __all__ = ["Checkpoint"]
 
@@ -19,10 +21,14 @@ log = logging.getLogger(__name__)
 
 # The names in the file are those of the first version, so that any version reads any file.
 class Checkpoint(msgspec.Struct, frozen=True, rename={"in_flight": "flights"}):
-    """``digests`` of the last messages counted, oldest first; the tasks that were in flight."""
+    """``digests`` of the last messages counted, oldest first; the tasks that were in flight.
+
+    ``senders``: of each sender over SQS, which message comes next, and events it had dropped.
+    """
 
     digests: bytes = b""
     in_flight: tuple[TaskInFlight, ...] = ()
+    senders: Mapping[str, Position] = {}
 
     def encode(self) -> bytes:
         """Return it as bytes for the spool.
@@ -34,7 +40,7 @@ class Checkpoint(msgspec.Struct, frozen=True, rename={"in_flight": "flights"}):
         except NOT_ENCODABLE:
             kept = encodable(self.in_flight)
             log.warning("%d tasks in flight cannot be kept", len(self.in_flight) - len(kept))
-            return msgspec.msgpack.encode(Checkpoint(self.digests, kept))
+            return msgspec.msgpack.encode(msgspec.structs.replace(self, in_flight=kept))
 
     @classmethod
     def decode(cls, data: bytes | None) -> Checkpoint:

@@ -5,11 +5,14 @@ Counts are written down before their messages are acknowledged, with what must b
 
 from __future__ import annotations
 
+from ..over_sqs.configuration import EventQueue
 from ..settings import Settings
 from ..snapshot import AckToken, Snapshot
 from .checkpoint import Checkpoint
 from .durable import DurableQueue
 from .ledger import Ledger
+from .sender_order import MAX_SENDERS, Position
+from .sqs import SqsSource
 
 __all__ = ["ExactlyOnce"]
 
@@ -17,12 +20,13 @@ __all__ = ["ExactlyOnce"]
 class ExactlyOnce:
     """Goes on from a checkpoint, and makes the next ones. ``restore`` it before use.
 
-    ``queue`` is for the subscription. ``should_hurry`` belongs to the receiving thread,
-    ``checkpoint`` to the camera's.
+    ``queue`` is for the subscription, or ``sqs`` where events are in an ``event_queue`` of SQS.
+    ``should_hurry`` belongs to the receiving thread, ``checkpoint`` to the camera's.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, event_queue: EventQueue | None = None) -> None:
         self._settings = settings
+        self._event_queue = event_queue
         self._unsettled = 0  # messages counted since the last hurried shot
         self.restore(Checkpoint())
 
@@ -31,6 +35,15 @@ class ExactlyOnce:
         settings = self._settings
         # The process before us may have been allowed more messages than we are.
         limit = max(settings.durable_prefetch, Ledger.count(checkpoint.digests))
+        self.queue: DurableQueue | None = None
+        self.sqs: SqsSource | None = None
+        # What is on disk must match the windows on disk, so it has its own ledger and positions:
+        # the subscription is already ahead, with what was counted since the last shot.
+        self._counted = Ledger(limit, checkpoint.digests)
+        self._positions = dict(checkpoint.senders)
+        if self._event_queue is not None:
+            self.sqs = SqsSource.after(self._event_queue, checkpoint.senders)
+            return
         self.queue = DurableQueue(
             name=settings.durable_queue,
             prefetch=settings.durable_prefetch,
@@ -38,9 +51,6 @@ class ExactlyOnce:
             expires_seconds=settings.durable_expire_seconds,
             ledger=Ledger(limit, checkpoint.digests),
         )
-        # What is on disk must match the windows on disk, so it has a ledger of its own: the other
-        # is already ahead, with what was counted since the last shot.
-        self._counted = Ledger(limit, checkpoint.digests)
 
     def should_hurry(self, token: AckToken) -> bool:
         """Return whether messages just counted must not wait for the next boundary.
@@ -49,7 +59,7 @@ class ExactlyOnce:
         stop sending.
         """
         self._unsettled += len(token.digests)
-        if self._unsettled < self.queue.prefetch // 2:
+        if self._unsettled < self._settings.durable_prefetch // 2:
             return False
         self._unsettled = 0
         return True
@@ -59,4 +69,10 @@ class ExactlyOnce:
         for token in snapshot.ack_tokens:
             for digest in token.digests:
                 self._counted.add(digest)
-        return Checkpoint(self._counted.to_bytes(), snapshot.in_flight).encode()
+            for sender, next_seq, dropped in token.positions:
+                self._positions.pop(sender, None)
+                self._positions[sender] = Position(next_seq, dropped)
+        too_many = max(0, len(self._positions) - MAX_SENDERS)
+        for sender in tuple(self._positions)[:too_many]:  # who sent last is last
+            del self._positions[sender]
+        return Checkpoint(self._counted.to_bytes(), snapshot.in_flight, self._positions).encode()

@@ -17,7 +17,7 @@ from ..broker.connections import connect, without_decompression
 from ..broker.protocols import Channel, Connection
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
-from .subscription import CONNECT_SECONDS, OnInvalid, Reading
+from .subscription import CONNECT_SECONDS, OnBroker, OnInvalid, Reading
 
 __all__ = ["QueueSubscription"]
 
@@ -33,7 +33,7 @@ class _ReceivedMessage(Protocol):
     body: bytes | str | None
 
 
-class QueueSubscription:
+class QueueSubscription(OnBroker):
     """A queue that lives as long as its connection, read without acknowledgement."""
 
     queue_length: int | None = None  # it is told on RabbitMQ only

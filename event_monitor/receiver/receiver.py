@@ -29,6 +29,7 @@ from .transports import subscription_to
 
 if TYPE_CHECKING:
     from .durable import DurableQueue
+    from .sqs import SqsSource
 
 __all__ = ["Receiver"]
 
@@ -40,9 +41,10 @@ _BROADCAST_SECONDS = 2.0  # between two commands to all workers, however many of
 _REPEAT_REFUSAL_SECONDS = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to connect
 _BLOCKED = "the broker takes messages from nobody: its disk or memory is short"
+_BEHIND = ""  # nothing to tell: it comes soon
 _FULL = (
-    "nothing more comes from the durable queue: no more may be unacknowledged, and what was "
-    "counted cannot be written to state_dir"
+    "nothing more comes from the queue of events: no more may be unacknowledged, and what was "
+    "counted cannot be made safe, in state_dir or at CloudWatch"
 )
 
 
@@ -51,9 +53,10 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
 
     ``on_events`` gets the events of one read, in order, with the ack token of their messages if
     they must be acknowledged; ``on_invalid`` what was not an event; ``on_connection`` whether the
-    broker is connected. The ``handlers`` of Celery's receiver are called after ``on_events``, each
-    with one event that is not our own, as a dictionary of all its fields: only what they are for is
-    decoded whole. What a handler raises is logged. Making a receiver connects to nothing.
+    broker is connected, and ``on_leading`` then whether it is for us to read. The ``handlers`` of
+    Celery's receiver are called after ``on_events``, each with one event that is not our own, as a
+    dictionary of all its fields: only what they are for is decoded whole. What a handler raises is
+    logged. Making a receiver connects to nothing.
 
     ``capture`` and ``consume`` belong to one thread, in which all of these are called; ``stop`` and
     ``acknowledge`` may be called from any.
@@ -63,12 +66,14 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_events: Callable[[Sequence[ev.Event], AckToken | None], None] | None = None
     on_invalid: Callable[[InvalidEvent], None] | None = None
     on_connection: Callable[[bool], None] | None = None
+    on_leading: Callable[[bool], None] | None = None
     on_reading: Callable[[], None] | None = None  # before each read, at least twice a second
     on_blocked: Callable[[bool], None] | None = None  # nothing can come
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
     enable_events = False  # turn task events on in workers that were started without -E
     task_event = ev.TaskEvent  # what events of tasks are decoded to: some have more than others
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
+    sqs: SqsSource | None = None  # the queue that events are in, if they are in SQS
     echo_seconds = 10.0  # of silence, after which an event of our own has to come back
     time_source: Clock = SYSTEM_CLOCK  # `clock` is Celery's logical one
 
@@ -87,12 +92,14 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         super().__init__(None, handlers=handlers, app=self.app, **options)
         self._stop_by: float | None = None
         self._blocked_by: str | None = None  # why nothing can come, if so
-        self._shown_broker = ""  # its URL as it may be printed, once it is connected
+        self._shown_broker = ""  # as it may be printed, once it is connected
+        self._is_leading: bool | None = None  # None: not connected
         self._settled: deque[AckToken] = deque(maxlen=1)  # the latest that may be acknowledged
         self._broadcast_at = 0.0
         self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
         self._queue_length: int | None = None
+        self._is_shared = False
         self._guard = Guard(self.time_source)
         self._refused = "", 0.0  # why, and when that was logged, by our monotonic clock
 
@@ -108,6 +115,11 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         RabbitMQ says it, while it is connected, every few seconds. Safe in any thread.
         """
         return self._queue_length
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether somebody else takes a part of our events, so that what we miss is not lost."""
+        return self._is_shared
 
     def stop(self) -> None:
         """Let ``capture`` return soon. Safe from a signal handler: takes no lock."""
@@ -139,12 +151,13 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                     queue=self.queue,
                     on_invalid=self._invalid,
                     durable=self.durable,
+                    sqs=self.sqs,
                     clock=self.time_source,
                 )
             except OSError as error:  # nothing was opened yet: a lack of descriptors
                 if not self._has_connected:
                     raise
-                self._lost_broker(error, failures)
+                self._lost_broker(error, failures, shown(self._source))
                 failures += 1
                 continue
             # A lack of descriptors, too, may be over soon.
@@ -174,7 +187,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 if not quiet:
                     self._leave(subscription)
             except gone as error:
-                self._lost_broker(error, failures)
+                self._lost_broker(error, failures, subscription.shown)
                 failures += 1
                 continue
             finally:
@@ -199,10 +212,11 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 f"configured: {one_line(error)}; look at broker_transport_options and the like."
             ) from error
         self._has_connected = True
-        self._shown_broker = shown(subscription.connection)
+        self._shown_broker = subscription.shown
         log.info("receiving events from %s", self._shown_broker)
         if self.on_connection is not None:
             self.on_connection(True)
+        self._is_leading = None
         commands = [*(["heartbeat"] * wakeup), *(["enable_events"] * self.enable_events)]
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
             broadcast(self.app, self._source, *commands)
@@ -220,12 +234,16 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         except Exception as error:
             raise _unexpected(error) from error
         self._queue_length = subscription.queue_length
+        self._is_shared = subscription.is_shared
+        self._note_leading(subscription.is_leading)
         is_full = not reading.bodies and subscription.is_full
-        if reading.bodies or is_full:  # an event of our own could not come back either
+        # An event of our own could not come back either.
+        if reading.bodies or is_full or not subscription.echoes:
             echo.note_message()
         else:
             echo.examine_silence()
-        self._note_blocked(_FULL if is_full else _BLOCKED if echo.is_blocked else None)
+        is_behind = _BEHIND if subscription.is_behind else None
+        self._note_blocked(_FULL if is_full else _BLOCKED if echo.is_blocked else is_behind)
         received = ev.decode(reading.bodies, on_invalid=self._invalid, task_event=self.task_event)
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
@@ -237,12 +255,19 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             broadcast(self.app, self._source, "enable_events")
         return received, reading
 
+    def _note_leading(self, is_leading: bool) -> None:
+        """Tell whether it is for us to read, when that is known and when it changes."""
+        if is_leading != self._is_leading:
+            self._is_leading = is_leading
+            if self.on_leading is not None:
+                self.on_leading(is_leading)
+
     def _note_blocked(self, reason: str | None) -> None:
         """Tell why nothing can come, once; None: it can."""
         if reason == self._blocked_by:
             return
         self._blocked_by = reason
-        if reason is not None:
+        if reason:
             log.warning(reason)
         if self.on_blocked is not None:
             self.on_blocked(reason is not None)
@@ -281,7 +306,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if self.on_invalid is not None:
             self.on_invalid(error)
 
-    def _lost_broker(self, error: BaseException, failures: int) -> None:
+    def _lost_broker(self, error: BaseException, failures: int, broker: str) -> None:
         """Log it, and wait a little longer each time, so that not all return at once."""
         if self.on_connection is not None:
             self.on_connection(False)
@@ -289,7 +314,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             return
         ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
         pause = ceiling * (0.5 + random.random() / 2)  # noqa: S311  no secret hangs on it
-        self._tell_lost(self._shown_broker or shown(self._source), one_line(error), pause)
+        self._tell_lost(self._shown_broker or broker, one_line(error), pause)
         until = self.time_source.monotonic() + pause
         while not self.should_stop and self.time_source.monotonic() < until:
             self.time_source.sleep(min(_READ_SECONDS, pause))

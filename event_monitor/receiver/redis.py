@@ -20,7 +20,14 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..snapshot import AckToken
 from .bulk import BulkReader
 from .redis_messages import Messages
-from .subscription import CONNECT_SECONDS, QUIET_SECONDS, SILENT_SECONDS, OnInvalid, Reading
+from .subscription import (
+    CONNECT_SECONDS,
+    QUIET_SECONDS,
+    SILENT_SECONDS,
+    OnBroker,
+    OnInvalid,
+    Reading,
+)
 
 __all__ = ["RedisSubscription"]
 
@@ -37,7 +44,7 @@ class _RedisConnection(Protocol):
     def send_command(self, *command: str, check_health: bool = True) -> object: ...
 
 
-class RedisSubscription:
+class RedisSubscription(OnBroker):
     """A pattern subscription to the fanout channel of the event exchange."""
 
     queue_length: int | None = None  # Redis keeps nothing for us

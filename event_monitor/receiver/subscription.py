@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..broker.connections import shown
 from ..broker.protocols import Connection, Errors
 from ..errors import InvalidEvent
 from ..snapshot import AckToken
@@ -18,6 +19,7 @@ __all__ = [
     "CONNECT_SECONDS",
     "QUIET_SECONDS",
     "SILENT_SECONDS",
+    "OnBroker",
     "OnInvalid",
     "Reading",
     "Subscription",
@@ -38,14 +40,51 @@ class Reading:
     ack_token: AckToken | None = None
 
 
+class OnBroker:
+    """What is the same of all subscriptions to a broker's event exchange."""
+
+    connection: Connection
+    echoes = True
+    is_leading = True
+    is_behind = False
+    is_shared = False
+
+    @property
+    def shown(self) -> str:
+        """Return the broker's URL as it may be printed."""
+        return shown(self.connection)
+
+
 class Subscription(Protocol):
     """The contract of every subscription. Not thread-safe.
 
     ``gone`` are the exceptions that mean that its broker cannot be reached, or not any more.
+    ``echoes``: an event that we send ourselves comes back through it.
     """
 
     gone: Errors
     connection: Connection  # its own, a clone of the one it was made after
+    echoes: bool
+
+    @property
+    def shown(self) -> str:
+        """Return where events come from, as it may be printed."""
+        ...
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether it is for us to read; else another monitor does. A broker does not say: True."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether somebody else takes a part of the messages: what we miss is not lost."""
+        ...
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what was sent a while ago waits to be read, so that silence proves nothing."""
+        ...
 
     @property
     def queue_length(self) -> int | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kombu import Queue
 
     from .durable import DurableQueue
+    from .sqs import SqsSource
 
 __all__ = ["subscription_to"]
 
@@ -28,13 +29,19 @@ def subscription_to(
     queue: Queue,
     on_invalid: OnInvalid,
     durable: DurableQueue | None = None,
+    sqs: SqsSource | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Subscription:
     """Return the subscription that suits the connection's broker. It has connected to nothing yet.
 
     ``queue`` is the kombu queue that Celery's receiver would consume from. ``durable`` describes a
-    queue that keeps events while no monitor runs; RabbitMQ only.
+    queue that keeps events while no monitor runs; RabbitMQ only. ``sqs`` is where the events are if
+    they are in a queue of SQS, whatever the broker.
     """
+    if sqs is not None:
+        from .sqs import SqsSubscription
+
+        return SqsSubscription(connection, source=sqs, on_invalid=on_invalid, clock=clock)
     scheme = connection.transport_cls
     if scheme in _REDIS:
         from .redis import RedisSubscription

@@ -106,7 +106,7 @@ class State(CountingState):
         self._times_by_pair = bool(settings.http)
         self._by_pair = bool(settings.http or settings.objectives)  # nobody else asks for them
         self._by_host = settings.counts_by_host
-        self._has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
+        self.has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class State(CountingState):
             give_up=self._give_up,
             note_names=self._note_names,
             in_flight=aggregator.export(lambda at: wall - (now - at))
-            if self._has_checkpoints
+            if self.has_checkpoints
             else (),
         )
 

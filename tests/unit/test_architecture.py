@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "snapshot": {"distribution", "survey"},
     # the flow
     "broker": GROUND | {"events", "pool"},
-    "receiver": GROUND | {"broker", "events", "msgpack", "settings", "snapshot"},
+    "receiver": GROUND | {"aws", "broker", "events", "msgpack", "over_sqs", "settings", "snapshot"},
     "state": GROUND | VALUES | {"events", "own_code", "settings"},
     "probes": GROUND | {"aws", "broker", "enqueued_at", "settings", "snapshot", "survey"},
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
@@ -81,8 +81,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"catalog", "history", "metrics", "moments", "own_code", "settings", "status"},
     # composition, and the doors
     "pipeline": GROUND
-    | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state", "survey"},
+    | {"broker", "events", "over_sqs", "probes", "receiver", "settings", "snapshot", "state"}
+    | {"survey"},
     "service": GROUND
+    | {"over_sqs"}
     | {"broker", "camera", "history", "liveness", "notices", "pipeline", "process"}
     | {"publisher", "receiver", "schedules", "settings", "sinks", "snapshot", "state"}
     | {"status", "web"},
@@ -129,7 +131,7 @@ CELERY_STATIONS = {
     "state",
     "status",
 }
-BOTO3_STATIONS = {"aws", "aws_tokens", "over_sqs", "probes", "provision", "sinks"}
+BOTO3_STATIONS = {"aws", "aws_tokens", "over_sqs", "probes", "provision", "receiver", "sinks"}
 
 
 def test_every_station_is_listed_here() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from event_monitor.publisher import Publisher, Spool
@@ -58,4 +59,36 @@ def test_without_messages_to_acknowledge_no_checkpoint_is_made(tmp_path: Path) -
     SnapshotPublisher(Publisher(MemorySink(), spool), Settings())(snapshot())
     assert len(spool) > 0
     assert spool.checkpoint() is None
+    spool.close()
+
+
+def test_without_a_disk_messages_are_acknowledged_when_the_sink_has_all() -> None:
+    """As in a container: the queue keeps the messages until then."""
+    # Given
+    spool, acknowledged = Spool(), list[AckToken]()
+    spool.open()
+
+    def acknowledge(token: AckToken) -> bool:
+        acknowledged.append(token)
+        return True
+
+    publishing = SnapshotPublisher(
+        Publisher(MemorySink(), spool), Settings(), acknowledge=acknowledge
+    )
+
+    # When the sink has the first of two windows
+    publishing(snapshot(TOKEN))
+    publishing.note_accepted()
+    publishing(snapshot(replace(TOKEN, tag=8)))
+    publishing.note_accepted()
+    assert acknowledged == []
+
+    # And when it has both
+    while batch := spool.oldest():
+        spool.acknowledge(batch.id)
+        publishing.note_accepted()
+    publishing.note_accepted()
+
+    # Then they are acknowledged, once
+    assert acknowledged == [replace(TOKEN, tag=8)]
     spool.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from event_monitor.receiver.checkpoint import Checkpoint
+from event_monitor.receiver.sender_order import Position
 from event_monitor.snapshot import TaskInFlight
 
 
@@ -32,3 +34,19 @@ def test_what_cannot_be_read_is_an_error_and_an_empty_checkpoint(
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert record.getMessage().startswith("the checkpoint cannot be read: ")
+
+
+def test_any_version_reads_the_checkpoint_of_any_other() -> None:
+    """What one does not know it leaves out, and what is not there is empty."""
+
+    class Before(msgspec.Struct, rename={"in_flight": "flights"}):
+        digests: bytes = b""
+        in_flight: tuple[TaskInFlight, ...] = ()
+
+    tasks = (TaskInFlight("u1", "proj.add"),)
+    written = Checkpoint(b"12345678", tasks, {"0123456789ab": Position(7, 2)})
+
+    assert Checkpoint.decode(written.encode()) == written
+    before = msgspec.msgpack.decode(written.encode(), type=Before)
+    assert (before.digests, before.in_flight) == (written.digests, tasks)
+    assert Checkpoint.decode(msgspec.msgpack.encode(before)) == Checkpoint(b"12345678", tasks)

@@ -38,7 +38,9 @@ def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
     first = resumed(Checkpoint())
     written = Checkpoint.decode(first.checkpoint(snapshot(0, 250)))
 
-    ledger = resumed(written).queue.ledger
+    queue = resumed(written).queue
+    assert queue is not None
+    ledger = queue.ledger
 
     assert all(number.to_bytes(8, "big") in ledger for number in range(150, 250))
     assert (250).to_bytes(8, "big") not in ledger

@@ -1,0 +1,202 @@
+"""SQS stream: what came from the event queue and is not safe yet. Pure: it asks nobody.
+
+A message is deleted only when the window that it was counted in is safe. Until then it stays in the
+queue, out of sight for ``VISIBILITY_SECONDS``, and comes again after that: here it is recognised,
+and its fresh handle is the one that deletes it later. So nothing has to be prolonged, however long
+a window is or CloudWatch is away.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from celery import uuid
+
+from ..errors import InvalidEvent
+from ..over_sqs.wire import decode
+from ..snapshot import AckToken
+from .sender_order import HOLD_SECONDS, Delivery, Position, SenderOrder
+from .sqs_requests import RawMessage
+from .subscription import OnInvalid, Reading
+
+__all__ = ["VISIBILITY_SECONDS", "SqsStream"]
+
+log = logging.getLogger(__name__)
+
+VISIBILITY_SECONDS = 180  # thrice a usual window; as long as a monitor's crash delays its events
+_RETURN_SECONDS = VISIBILITY_SECONDS + 5.0  # by then all has come again that a reader left behind
+_BACKLOG_HOLD_SECONDS = 60.0  # while more waits than is read, the disorder is that of the backlog
+_USUAL_SECONDS = 5.0  # of disorder; less than any worker's silence is judged by
+_MOST_UNSAFE = 100_000  # messages; SQS lets 120,000 be out of sight
+_REPEAT_SECONDS = 300.0
+_FEW, _MISSING_FRACTION = 5, 0.2  # of the last messages; SQS itself loses none
+_LATELY = 400  # messages
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A message, and the handle that it was last handed out with."""
+
+    handle: str
+    lines: Sequence[bytes]
+
+
+class SqsStream:
+    """The messages of one event queue. It outlives every subscription to it. Not thread-safe.
+
+    ``positions`` are those of a checkpoint: each sender's next message, and events it had dropped.
+    """
+
+    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
+        self._positions = dict(positions or {})
+        self._session = uuid()
+        self._order: SenderOrder[_Kept] | None = None
+        self._unsafe: dict[tuple[str, int], _Kept] = {}  # counted; by sender and seq
+        self._tokens: deque[tuple[int, list[tuple[str, int]]]] = deque()
+        self._tag = 0
+        self._spent: list[str] = []  # handles of what is to be deleted at once
+        self._ready: list[Delivery[_Kept]] = []
+        self._told_at = float("-inf")
+        self._came = self._missing = 0  # messages, of late
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether so many messages are missing that another reader must have them."""
+        return self._missing >= max(_FEW, _MISSING_FRACTION * (self._came + self._missing))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be received before something is safe."""
+        return len(self._unsafe) >= _MOST_UNSAFE
+
+    def is_behind(self, now: float) -> bool:
+        """Whether messages wait for others of their senders, longer than usual."""
+        return self._order is not None and self._order.waits_since(now) < now - _USUAL_SECONDS
+
+    def forget(self) -> None:
+        """Forget where the process before us was: another monitor has read on from there."""
+        self._positions = {}
+
+    def begin(self, *, now: float, in_flight: int) -> None:
+        """Note that messages can come from now on, perhaps again after a while.
+
+        ``in_flight``: about how many are with a reader that has gone. These come back behind newer
+        ones of the same senders, and so do those that the process before us had not deleted.
+        """
+        seconds = _RETURN_SECONDS  # an answer that did not arrive may have had messages
+        if self._order is None:
+            seconds = _RETURN_SECONDS if in_flight or self._positions else 0.0
+            self._order = SenderOrder(self._positions, now=now)
+            self._positions = {}
+            if in_flight:
+                log.info(
+                    "a reader before this one has left about %d messages behind; they come back "
+                    "within %.0f s, and later events of the same workers wait for them",
+                    in_flight,
+                    _RETURN_SECONDS,
+                )
+        self._order.wait_until(now + seconds)
+
+    def note_absence(self, now: float) -> None:
+        """Note that nothing could come for a while: what is missing may come yet."""
+        if self._order is not None:
+            self._order.wait_until(now + HOLD_SECONDS)
+
+    def feed(self, messages: Iterable[RawMessage], *, now: float, on_invalid: OnInvalid) -> None:
+        """Take messages as they come."""
+        order = self._order
+        if order is None:
+            raise RuntimeError("it has not begun")
+        for message in messages:
+            handle, body = message["ReceiptHandle"], message["Body"]
+            try:
+                header, lines = decode(body)
+            except InvalidEvent as error:
+                on_invalid(error)
+                self._spent.append(handle)
+                continue
+            known = self._unsafe.get((header.sender, header.seq)) or order.held(header)
+            if known is not None:
+                known.handle = handle
+                continue
+            deliveries = order.add(header, _Kept(handle, lines), size=len(body), now=now)
+            if deliveries is None:  # counted, and safe; or given up
+                self._spent.append(handle)
+            else:
+                self._ready += deliveries
+
+    def read(self, *, now: float, is_backlog: bool = False) -> Reading:
+        """Return the bodies of all messages whose turn it is."""
+        if self._order is None:
+            return Reading()
+        hold_seconds = _BACKLOG_HOLD_SECONDS if is_backlog else HOLD_SECONDS
+        ready = self._ready + self._order.expire(now, hold_seconds=hold_seconds)
+        self._ready = []
+        self._note_missing(len(ready), now)
+        if not ready:
+            return Reading()
+        self._tag += 1
+        bodies: list[bytes] = []
+        keys: list[tuple[str, int]] = []
+        positions: dict[str, Position] = {}
+        for kept, sender, position, _ in ready:
+            bodies += kept.lines
+            kept.lines = ()
+            key = sender, position.next_seq - 1
+            self._unsafe[key] = kept
+            keys.append(key)
+            positions[sender] = position
+        self._tokens.append((self._tag, keys))
+        token = AckToken(
+            self._session,
+            self._tag,
+            positions=tuple((name, *position) for name, position in positions.items()),
+            dropped=sum(delivery.dropped for delivery in ready),
+        )
+        return Reading(bodies, token)
+
+    def settle(self, token: AckToken) -> None:
+        """Note that the messages of this token, and of all before it, are safe."""
+        if token.session != self._session:
+            return
+        while self._tokens and self._tokens[0][0] <= token.tag:
+            _, keys = self._tokens.popleft()
+            self._spent += [self._unsafe.pop(key).handle for key in keys]
+
+    def take_spent(self) -> list[str]:
+        """Return the handles of what is to be deleted."""
+        spent, self._spent = self._spent, []
+        return spent
+
+    def take_rest(self) -> list[str]:
+        """Return the handles of what nobody has counted, which is forgotten here.
+
+        With it all senders are forgotten: somebody else reads what they send from now on.
+        """
+        if self._order is None:
+            return []
+        held = [*(delivery.item for delivery in self._ready), *self._order.take_held()]
+        self._ready, self._order = [], None
+        return [kept.handle for kept in held]
+
+    def unsafe_handles(self) -> list[str]:
+        """Return the handles of what is counted and not safe."""
+        return [kept.handle for kept in self._unsafe.values()]
+
+    def _note_missing(self, came: int, now: float) -> None:
+        """Count what came and what never did; tell of it. EventsLost says what that cost."""
+        missing = 0 if self._order is None else self._order.take_missing()
+        self._came += came
+        self._missing += missing
+        if self._came + self._missing > _LATELY:
+            self._came, self._missing = self._came // 2, self._missing // 2
+        if missing and now - self._told_at >= _REPEAT_SECONDS:
+            self._told_at = now
+            log.warning(
+                "%d messages of the event queue have not come, and are given up; does anybody else "
+                "read that queue?",
+                missing,
+            )

@@ -1,0 +1,247 @@
+"""SQS stream: what is counted once is known when it comes again, and deleted when it is safe."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from typing import Any
+
+import pytest
+
+from event_monitor import events as ev
+from event_monitor.errors import InvalidEvent
+from event_monitor.over_sqs.configuration import EventQueue
+from event_monitor.over_sqs.wire import Header, encode
+from event_monitor.receiver.checkpoint import Checkpoint
+from event_monitor.receiver.exactly_once import ExactlyOnce
+from event_monitor.receiver.sender_order import HOLD_SECONDS, Position
+from event_monitor.receiver.sqs_stream import VISIBILITY_SECONDS, SqsStream
+from event_monitor.settings import Settings
+from event_monitor.snapshot import AckToken, Snapshot, Window
+from event_monitor.state import State
+from event_monitor.testing import FakeClock
+
+from ...support.event_queue import QueueWorker
+
+SENDER = "0123456789ab"
+COMES_BACK_SECONDS = VISIBILITY_SECONDS + 5.0
+
+
+class Reader:
+    """A stream on a clock that a test advances."""
+
+    def __init__(self, stream: SqsStream | None = None, *, in_flight: int = 0) -> None:
+        self.clock = FakeClock()
+        self.stream = stream or SqsStream()
+        self.invalid: list[InvalidEvent] = []
+        self.stream.begin(now=self.clock.monotonic(), in_flight=in_flight)
+
+    def take(self, *seqs: int, copy: int = 1, dropped: int = 0) -> tuple[list[int], Any]:
+        """Receive these messages, of the so-manieth copy; return what is read, and the token."""
+        self.stream.feed(
+            [
+                {
+                    "Body": encode(
+                        Header(sender=SENDER, seq=seq, dropped=dropped), [str(seq).encode()]
+                    ),
+                    "ReceiptHandle": f"{seq}.{copy}",
+                }
+                for seq in seqs
+            ],
+            now=self.clock.monotonic(),
+            on_invalid=self.invalid.append,
+        )
+        reading = self.stream.read(now=self.clock.monotonic())
+        return [int(body) for body in reading.bodies], reading.ack_token
+
+
+def test_a_message_is_deleted_when_it_is_safe_and_not_before() -> None:
+    """All up to the token, and nothing that came later."""
+    reader = Reader()
+    _, first = reader.take(0, 1)
+    reader.take(2)
+    assert reader.stream.take_spent() == []
+    reader.stream.settle(first)
+    assert reader.stream.take_spent() == ["0.1", "1.1"]
+
+
+def test_what_comes_again_before_it_is_safe_is_deleted_by_its_fresh_handle() -> None:
+    """The old one deletes nothing any more; and nothing is counted twice."""
+    reader = Reader()
+    _, token = reader.take(0, 1)
+    assert reader.take(0, copy=2) == ([], None)
+    assert reader.stream.take_spent() == []
+    reader.stream.settle(token)
+    assert reader.stream.take_spent() == ["0.2", "1.1"]
+
+
+def test_what_comes_again_after_it_is_safe_is_deleted_at_once() -> None:
+    """A delete that failed is made up for."""
+    reader = Reader()
+    _, token = reader.take(0)
+    reader.stream.settle(token)
+    reader.stream.take_spent()
+    assert reader.take(0, copy=2) == ([], None)
+    assert reader.stream.take_spent() == ["0.2"]
+
+
+def test_what_waits_for_its_turn_keeps_its_fresh_handle() -> None:
+    """It may wait longer than SQS keeps it out of sight."""
+    reader = Reader(SqsStream({SENDER: Position(0, 0)}))
+    assert reader.take(1) == ([], None)
+    assert reader.take(1, copy=2) == ([], None)
+    read, token = reader.take(0)
+    assert read == [0, 1]
+    reader.stream.settle(token)
+    assert reader.stream.take_spent() == ["0.1", "1.2"]
+
+
+def test_what_nobody_of_ours_sent_is_counted_as_invalid_and_deleted() -> None:
+    """It would come again for ever."""
+    reader = Reader()
+    reader.stream.feed(
+        [{"Body": "hello", "ReceiptHandle": "h"}], now=0.0, on_invalid=reader.invalid.append
+    )
+    assert len(reader.invalid) == 1
+    assert reader.stream.take_spent() == ["h"]
+
+
+def test_after_a_crash_what_was_left_behind_is_waited_for() -> None:
+    """It comes back when SQS shows it again, behind newer messages of the same sender."""
+    # Given a checkpoint, after which 5 and 6 were received by a process that was killed
+    reader = Reader(SqsStream({SENDER: Position(5, 0)}))
+    assert reader.take(7, 8) == ([], None)
+    reader.clock.advance(VISIBILITY_SECONDS)
+    # Then
+    assert reader.take(6) == ([], None)
+    assert reader.take(5)[0] == [5, 6, 7, 8]
+
+
+def test_without_a_checkpoint_the_same_where_sqs_says_that_messages_are_out() -> None:
+    """A killed monitor without a disk, too, has left its messages to the next one."""
+    for in_flight, waits in ((3, True), (0, False)):
+        reader = Reader(in_flight=in_flight)
+        assert reader.take(7) == ([], None)
+        reader.clock.advance(HOLD_SECONDS)
+        assert (reader.take(8)[0] == []) is waits
+        reader.clock.advance(COMES_BACK_SECONDS)
+        assert reader.take(9)[0] == ([7, 8, 9] if waits else [9])
+
+
+def test_silence_proves_nothing_while_messages_wait_for_others() -> None:
+    """Heartbeats may be among them."""
+    reader = Reader(SqsStream({SENDER: Position(0, 0)}))
+    assert not reader.stream.is_behind(reader.clock.monotonic())
+    reader.take(1)
+    reader.clock.advance(6.0)
+    assert reader.stream.is_behind(reader.clock.monotonic())
+    reader.take(0)
+    assert not reader.stream.is_behind(reader.clock.monotonic())
+
+
+def test_what_is_missing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Once in five minutes."""
+    reader = Reader()
+    reader.take(0, 2)
+    reader.clock.advance(HOLD_SECONDS)
+    assert reader.take()[0] == [2]
+    assert [record.getMessage()[:30] for record in caplog.records] == [
+        "1 messages of the event queue "
+    ]
+
+
+def test_who_misses_every_other_message_is_not_the_only_reader() -> None:
+    """SQS loses none; a single one that is missing is no proof."""
+    reader = Reader()
+    reader.take(0, 2)
+    reader.clock.advance(HOLD_SECONDS)
+    reader.take(3)
+    assert not reader.stream.is_shared
+    for seq in range(5, 25, 2):
+        reader.take(seq)
+        reader.clock.advance(HOLD_SECONDS)
+    reader.take()
+    assert reader.stream.is_shared
+    for seq in range(24, 200):
+        reader.take(seq)
+    assert not reader.stream.is_shared
+
+
+def test_without_the_lease_all_is_given_back_that_is_not_counted() -> None:
+    """And nothing of it is known when we lead again; but what we have counted is."""
+    reader = Reader()
+    _, token = reader.take(0)
+    reader.take(2, 3)
+    assert reader.stream.take_rest() == ["2.1", "3.1"]
+    reader.stream.begin(now=reader.clock.monotonic(), in_flight=0)
+    assert reader.take(0, copy=2) == ([], None)
+    reader.stream.settle(token)
+    assert reader.stream.take_spent() == ["0.2"]
+
+
+def test_a_checkpoint_goes_on_where_the_windows_on_disk_end() -> None:
+    """Not where the subscription is by now; and dropped events are told once."""
+    # Given two messages counted in a window, and a third that is not in it yet
+    process = ExactlyOnce(Settings(state_dir="/x"), EventQueue())
+    assert process.sqs is not None
+    reader = Reader(process.sqs.stream)
+    _, token = reader.take(0, 1, dropped=4)
+    reader.take(2, dropped=4)
+    assert token == AckToken(token.session, 1, positions=((SENDER, 2, 4),), dropped=4)
+
+    # When it dies, and the next one goes on from what was written
+    written = process.checkpoint(Snapshot(Window(0.0, 60.0), ack_tokens=(token,)))
+    following = ExactlyOnce(Settings(state_dir="/x"), EventQueue())
+    following.restore(Checkpoint.decode(written))
+
+    # Then
+    assert following.sqs is not None
+    reader = Reader(following.sqs.stream)
+    assert reader.take(1) == ([], None)
+    read, token = reader.take(2, dropped=5)
+    assert (read, token.dropped) == ([2], 1)
+
+
+def test_events_twenty_seconds_apart_are_the_truth_to_the_state() -> None:
+    """Each message late by 0 to 20 s at random: nobody is dead, nothing lost, and 40 tasks run."""
+    # Given
+    clock, tick = FakeClock(), count()
+    chance = random.Random(7)
+    sent: list[tuple[float, str]] = []
+    workers = [
+        QueueWorker(
+            lambda body: sent.append((clock.monotonic() + chance.uniform(0, 20), body)),
+            f"w{number}@synthetic",
+            clock=lambda: clock.wall() + 1e-6 * next(tick),
+        )
+        for number in range(40)
+    ]
+    running = {worker.hostname: worker.start() for worker in workers}
+    state, stream = State(clock=clock), SqsStream()
+    stream.begin(now=clock.monotonic(), in_flight=0)
+
+    # When they work for two minutes
+    for second in range(150):
+        for worker in workers if second < 130 else ():
+            if second < 120:
+                worker.succeed(running[worker.hostname])
+                worker.run(3)
+                running[worker.hostname] = worker.start()
+            worker.worker_event()
+        clock.advance(1.0)
+        due = [one for one in sent if one[0] <= clock.monotonic()]
+        sent = [one for one in sent if one[0] > clock.monotonic()]
+        chance.shuffle(due)
+        messages: Any = [{"Body": body, "ReceiptHandle": ""} for _, body in due]
+        stream.feed(messages, now=clock.monotonic(), on_invalid=state.refuse)
+        reading = stream.read(now=clock.monotonic())
+        state.note_reading()
+        state.observe(ev.decode(reading.bodies, on_invalid=state.refuse), reading.ack_token)
+        if second % 20 == 19:
+            shot = state.freeze_while(state.expose).develop()
+            assert (shot.losses, shot.window.events_lost, shot.window.vanished) == ((), (), ())
+
+    # Then
+    live = state.peek()
+    assert live.running_count == live.tasks_in_flight == 40
+    assert state.event_count == sum(3 * worker.processed - 1 for worker in workers) + 40 * 131

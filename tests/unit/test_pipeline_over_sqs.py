@@ -1,0 +1,120 @@
+"""Pipeline over SQS: the lease says whose the event queue is, and what cannot work says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from celery import Celery
+
+from event_monitor.errors import EventMonitorError, SettingsError, UnavailableError
+from event_monitor.over_sqs.configuration import EventQueue, remember_event_queue
+from event_monitor.pipeline import Pipeline, require_events
+from event_monitor.receiver.exactly_once import ExactlyOnce
+from event_monitor.receiver.sqs import SqsSubscription
+from event_monitor.receiver.transports import subscription_to
+from event_monitor.settings import Settings
+from event_monitor.snapshot import AckToken, BrokerLink, Snapshot, Window
+from event_monitor.state import State
+from event_monitor.testing import FakeClock
+
+SETTINGS = Settings(probe_workers=False, probe_queues=False)
+
+
+def app_over_sqs(broker: str = "memory://localhost", name: str = "celeryev") -> Celery:
+    app = Celery("over-sqs", broker=broker, set_as_current=False)
+    remember_event_queue(app, EventQueue(name=name))
+    return app
+
+
+def pipeline_of(app: Celery) -> Pipeline:
+    clock = FakeClock()
+    return Pipeline(
+        app,
+        SETTINGS,
+        State(SETTINGS, clock=clock),
+        hurry=lambda: None,
+        before_leaving=lambda: None,
+        exactly_once=ExactlyOnce(SETTINGS, EventQueue()),
+        clock=clock,
+    )
+
+
+def test_workers_are_judged_only_while_we_lead() -> None:
+    """Connected is not enough: another monitor may have the lease."""
+    pipeline = pipeline_of(app_over_sqs())
+    links = []
+    pipeline.on_connection(True)
+    links.append(pipeline.state.link)
+    for is_leading in (False, True, False, True):
+        pipeline.on_leading(is_leading)
+        links.append(pipeline.state.link)
+    pipeline.on_connection(False)
+    links.append(pipeline.state.link)
+    assert links == [
+        BrokerLink.SUBSCRIBED,
+        BrokerLink.STANDBY,
+        BrokerLink.LISTENING,
+        BrokerLink.STANDBY,
+        BrokerLink.LISTENING,
+        BrokerLink.AWAY,
+    ]
+
+
+def test_what_senders_dropped_is_told_with_the_window_its_messages_were_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Known and 0 where nothing was dropped."""
+    pipeline = pipeline_of(app_over_sqs())
+    token = AckToken("s", 1, dropped=3)
+    shot = Snapshot(Window(0.0, 60.0), ack_tokens=(token, replace(token, tag=2, dropped=4)))
+    assert pipeline.complete(shot).window.events_dropped == 7
+    assert pipeline.complete(Snapshot(Window(0.0, 60.0))).window.events_dropped == 0
+    assert caplog.text.count("7 events were never sent") == 1
+
+
+def test_the_event_queue_is_read_whatever_the_broker() -> None:
+    """It is the app's line that counts, not the transport."""
+    for broker in ("memory://localhost", "redis://127.0.0.1:1/0", "sqs://key:secret@127.0.0.1:1"):
+        app = app_over_sqs(broker)
+        require_events(SETTINGS, app)
+        receiver = pipeline_of(app).receiver_class()(app.connection_for_read(), app=app)
+        subscription = subscription_to(
+            receiver.connection, queue=receiver.queue, on_invalid=print, sqs=receiver.sqs
+        )
+        assert isinstance(subscription, SqsSubscription)
+        assert subscription.shown == "the SQS queue celeryev"
+
+
+@pytest.mark.parametrize(
+    ("app", "settings", "error", "says"),
+    [
+        pytest.param(
+            Celery("none", broker="sqs://", set_as_current=False),
+            SETTINGS,
+            UnavailableError,
+            "send_events_over_sqs(app) sends them over SQS",
+            id="SQS without the line",
+        ),
+        pytest.param(
+            app_over_sqs(name="celery"),
+            SETTINGS,
+            SettingsError,
+            "which is a queue of tasks",
+            id="a queue of tasks",
+        ),
+        pytest.param(
+            app_over_sqs(),
+            replace(SETTINGS, durable_queue="q", state_dir="/x"),
+            UnavailableError,
+            "leave it out",
+            id="a durable queue besides",
+        ),
+    ],
+)
+def test_what_can_never_work_ends_the_start_with_a_sentence(
+    app: Celery, settings: Settings, error: type[EventMonitorError], says: str
+) -> None:
+    """It names what to change."""
+    with pytest.raises(error, match=".*".join(says.split("(app)"))):
+        require_events(settings, app)
