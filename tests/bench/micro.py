@@ -16,6 +16,10 @@ from celery import Celery
 from event_monitor import Camera, Settings, Snapshot, State
 from event_monitor import events as ev
 from event_monitor.metrics import Metric, metrics_from
+from event_monitor.over_sqs.wire import Header
+from event_monitor.over_sqs.wire import encode as encode_message
+from event_monitor.receiver.sqs_requests import BATCH, RawMessage
+from event_monitor.receiver.sqs_stream import SqsStream
 from event_monitor.sinks.cloudwatch import encode
 
 from .brokers import BATCHES
@@ -23,6 +27,7 @@ from .stream import Spec, messages
 
 EVENTS = 20_000
 SERIES = 10_000
+_LINES = 13  # of one message: of 24 events each, about 60 kB
 WIDE = Settings(series_budget=100_000, max_task_names=SERIES)
 
 T = TypeVar("T")
@@ -105,6 +110,31 @@ def test_record(benchmark: Benchmark, stream: list[bytes]) -> None:
         return int(state.event_count)
 
     assert benchmark.pedantic(observe, setup=fresh, rounds=10) == sum(map(len, batches))
+
+
+def test_over_sqs(benchmark: Benchmark) -> None:
+    """20,000 events from ten messages at a time, as SQS hands them out, into a new state."""
+    lines = bodies(Spec(batch=24))
+    received: list[list[RawMessage]] = []
+    for seq, start in enumerate(range(0, len(lines), _LINES)):
+        body = encode_message(Header(sender="0" * 12, seq=seq, dropped=0), lines[start:][:_LINES])
+        if seq % BATCH == 0:
+            received.append([])
+        received[-1].insert(0, {"Body": body, "ReceiptHandle": str(seq)})  # the last comes first
+
+    def fresh() -> Arguments:
+        stream = SqsStream()
+        stream.begin(now=0.0, in_flight=0)
+        return (State(), stream), {}
+
+    def observe(state: State, stream: SqsStream) -> int:
+        for answer in received:
+            stream.feed(answer, now=0.0, on_invalid=refuse)
+            reading = stream.read(now=0.0)
+            state.observe(ev.decode(reading.bodies, on_invalid=refuse), reading.ack_token)
+        return int(state.event_count)
+
+    assert benchmark.pedantic(observe, setup=fresh, rounds=10) == sum(map(len, decoded(lines)))
 
 
 def test_shot(benchmark: Benchmark) -> None:
