@@ -24,8 +24,7 @@ from .subscription import OnInvalid, Reading
 
 __all__ = ["SqsSource", "SqsSubscription"]
 
-_LAST_SECONDS = 5.0  # for what is deleted last
-_LEAVE_SECONDS = 3.0  # for what is given back
+_LEAVE_SECONDS = 10.0  # for what is deleted last and given back; AWS takes some 10 ms for 10
 _BACKLOG_SECONDS = 20.0  # a burst is read sooner
 _ABSENCE_SECONDS = 5.0  # between two reads: we were stopped, and so were our requests
 
@@ -161,7 +160,7 @@ class SqsSubscription:
         if self._errands is not None:
             self._errands.delete(self._stream.take_spent())
             if last:
-                self._errands.wait(_LAST_SECONDS)
+                self._errands.wait(_LEAVE_SECONDS)
 
     def close(self) -> None:
         """Receive no more. If SQS was there, give back what was not counted, and the lease."""

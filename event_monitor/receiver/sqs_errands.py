@@ -65,7 +65,7 @@ class Errands:
 
     def finish(self, seconds: float, *, leave: bool) -> None:
         """End when all is done, after so long at the latest; ``leave``: release the lease, too."""
-        self._is_left, self._is_finishing = leave, True
+        self._is_left, self._is_finishing = leave and self._lease_queue is not None, True
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -77,7 +77,7 @@ class Errands:
             self._thread.join(0.01)
 
     def _run(self) -> None:
-        while not (self._is_finishing and not self._deleted and not self._returned):
+        while not (self._is_finishing and not (self._deleted or self._returned or self._is_left)):
             self._wake.clear()
             try:
                 self._run_one()
@@ -87,17 +87,16 @@ class Errands:
                     return
             except Exception:
                 log.exception("an errand to SQS failed")
-            if not (self._deleted or self._returned):
+            if not (self._deleted or self._returned or self._is_finishing):
                 self._wake.wait(_LOOK_SECONDS)
-        if self._is_left and self._lease_queue is not None:
-            try:
-                self._lease.release(self._lease_queue)
-            except SqsError as error:
-                log.debug("the lease was not released: %s", error)
 
     def _run_one(self) -> None:
         now = self._clock.monotonic()
-        if self._lease_queue is not None and now >= self._lease_due_at:
+        if self._is_finishing:
+            if self._is_left and self._lease_queue is not None and not self._deleted:
+                self._is_left = False
+                self._lease.release(self._lease_queue)  # who reads on gets what is given back
+        elif self._lease_queue is not None and now >= self._lease_due_at:
             self._lease_due_at = now + _AGAIN_SECONDS
             self._lease.turn(self._lease_queue)
             self._lease_due_at = now + RENEW_SECONDS
