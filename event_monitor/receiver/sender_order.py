@@ -17,6 +17,7 @@ __all__ = ["HOLD_SECONDS", "MAX_SENDERS", "Delivery", "Position", "SenderOrder"]
 HOLD_SECONDS = 25.0  # for a message that others of its sender overtook; nearly always under one
 # Who is met at its thirtieth message has sent for minutes before we came: those are not awaited.
 _OLD_SEQ, _MEET_SECONDS = 30, 5.0
+_LONGEST_SECONDS = 400.0  # though requests fail again and again, so that more may come back yet
 MAX_HELD_BYTES = 64_000_000
 MAX_SENDERS = 20_000  # remembered, the latest; also in each checkpoint, at 25 bytes each
 _FORGET_SECONDS = 3_600.0  # after a sender's last message: a worker sends several a minute
@@ -76,13 +77,17 @@ class SenderOrder(Generic[T]):
             name: _Sender(Position(*position), now) for name, position in (positions or {}).items()
         }
         self._waiting: dict[str, _Sender[T]] = {}  # those of whom messages are held
-        self._not_before = now
+        self._not_before = self._at_least = now
         self._missing = 0
         self.held_bytes = 0
 
-    def wait_until(self, at: float) -> None:
-        """Give up no message before then: those that are missing cannot have come yet."""
+    def wait_until(self, at: float, *, at_least: float) -> None:
+        """Give up no message before then: those that are missing may not have come yet.
+
+        But for those that others have waited for very long; these are given up ``at_least`` then.
+        """
         self._not_before = max(self._not_before, at)
+        self._at_least = max(self._at_least, at_least)
 
     def waits_since(self, now: float) -> float:
         """Return when the message came that has been held longest; ``now`` if none is."""
@@ -148,7 +153,9 @@ class SenderOrder(Generic[T]):
             and min(sender.held) >= _OLD_SEQ
         ):
             hold_seconds = _MEET_SECONDS
-        return max(_waits_since(sender) + hold_seconds, self._not_before)
+        since = _waits_since(sender)
+        not_before = max(min(self._not_before, since + _LONGEST_SECONDS), self._at_least)
+        return max(since + hold_seconds, not_before)
 
     def _give_up(self, name: str, sender: _Sender[T], deliveries: list[Delivery[T]]) -> None:
         """Go on with the earliest message that is held."""

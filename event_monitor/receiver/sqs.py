@@ -144,8 +144,9 @@ class SqsSubscription:
             self._give_back(messages)
             return Reading()
         now = self._clock.monotonic()
-        if now - self._read_at >= _ABSENCE_SECONDS:
-            self._stream.note_absence(now)
+        may_have_missed, polls.may_have_missed = polls.may_have_missed, False
+        if may_have_missed or now - self._read_at >= _ABSENCE_SECONDS:
+            self._stream.note_absence(now, may_have_missed=may_have_missed)
         self._read_at = now
         is_backlog = polls.is_backlog
         self._backlog_since = (self._backlog_since or now) if is_backlog else None

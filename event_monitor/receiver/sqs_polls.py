@@ -50,7 +50,9 @@ class Receives(Protocol):
 class Polls:
     """``start`` it, ``take`` what comes, ``stop`` it. All but its own threads: one thread.
 
-    ``may_read`` is asked before each request; ``on_late`` gets what came after the stop.
+    ``may_read`` is asked before each request; ``on_late`` gets what came after the stop. A request
+    that failed may have had messages, which come again later: ``may_have_missed`` says so until it
+    is set to False.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Polls:
         self._is_backlog = threading.Event()
         self._failure: SqsError | None = None
         self._most = BATCH
+        self.may_have_missed = False
 
     @property
     def is_backlog(self) -> bool:
@@ -119,6 +122,7 @@ class Polls:
                 self._is_backlog.set()
 
     def _help(self) -> None:
+        """Receive while there is a backlog. Whether SQS is there, the first thread finds out."""
         while not self._stopped.is_set():
             if self._is_backlog.wait(_LOOK_SECONDS) and not self._receive(0):
                 self._stopped.wait(_LOOK_SECONDS)
@@ -135,8 +139,9 @@ class Polls:
         except SqsError as error:
             if error.is_too_long and self._most > 1:
                 self._most = 1  # ten of the largest that anybody may send are too much
-            else:
+            elif wait_seconds:
                 self._failure = error
+            self.may_have_missed = True
             return None
         except Exception as error:
             log.exception("receiving from SQS failed")

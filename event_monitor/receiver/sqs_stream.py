@@ -98,12 +98,16 @@ class SqsStream:
                     in_flight,
                     _RETURN_SECONDS,
                 )
-        self._order.wait_until(now + seconds)
+        self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
 
-    def note_absence(self, now: float) -> None:
-        """Note that nothing could come for a while: what is missing may come yet."""
+    def note_absence(self, now: float, *, may_have_missed: bool) -> None:
+        """Note that nothing could come for a while, or that an answer with messages was lost.
+
+        What is missing may come yet.
+        """
         if self._order is not None:
-            self._order.wait_until(now + HOLD_SECONDS)
+            seconds = _RETURN_SECONDS if may_have_missed else HOLD_SECONDS
+            self._order.wait_until(now + seconds, at_least=now + HOLD_SECONDS)
 
     def feed(self, messages: Iterable[RawMessage], *, now: float, on_invalid: OnInvalid) -> None:
         """Take messages as they come."""

@@ -108,11 +108,21 @@ def test_a_hole_is_given_up_after_the_hold() -> None:
 def test_nothing_is_given_up_while_it_may_come_yet() -> None:
     """As after a crash, when a reader's messages come back behind newer ones."""
     queue = Queue({ONE: Position(5, 0)})
-    queue.order.wait_until(185.0)
+    queue.order.wait_until(185.0, at_least=0.0)
     assert queue.arrive(7, at=1.0) == []
     assert queue.arrive(5, at=180.0) == ["5"]
     assert queue.arrive(6, at=181.0) == ["6", "7"]
     assert queue.order.take_missing() == 0
+
+
+def test_no_outages_keep_a_message_for_ever() -> None:
+    """However often more may come back: it is read within minutes."""
+    queue = Queue({ONE: Position(5, 0)})
+    assert queue.arrive(7, at=0.0) == []
+    for at in range(0, 400, 50):
+        queue.order.wait_until(at + 185.0, at_least=at + HOLD_SECONDS)
+        assert queue.arrive(at=float(at)) == []
+    assert queue.arrive(at=400.0) == ["7"]
 
 
 def test_what_another_reader_had_is_not_missing() -> None:
@@ -162,7 +172,7 @@ def test_what_a_sender_dropped_is_told_once() -> None:
 def test_no_more_is_held_than_may_be() -> None:
     """The oldest hole is given up first."""
     order = SenderOrder[str](now=0.0, max_bytes=5_000)
-    order.wait_until(1_000.0)
+    order.wait_until(1_000.0, at_least=1_000.0)
     order.add(header(1, ONE), "one", size=2_000, now=0.0)
     order.add(header(1, TWO), "two", size=2_000, now=1.0)
     assert items(order.expire(1.0)) == ["one"]

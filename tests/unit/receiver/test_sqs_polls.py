@@ -102,6 +102,31 @@ def test_what_came_before_an_error_is_handed_over_before_it() -> None:
     made.stop()
 
 
+def test_a_slow_answer_to_the_other_threads_is_no_outage() -> None:
+    """But what that answer had comes again later."""
+    full = [message(number) for number in range(BATCH)]
+
+    class Slow(Answers):
+        def receive(
+            self, most: int = BATCH, *, wait_seconds: int, visibility_seconds: int
+        ) -> list[RawMessage]:
+            if not wait_seconds:
+                raise SqsError("no end within 8 s")
+            return super().receive(
+                most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds
+            )
+
+    source = Slow(full, full, full)
+    made, _ = polls(source)
+    assert not made.may_have_missed
+    while not made.may_have_missed:
+        source.answers.put(full)
+        received(made, BATCH)
+    source.answers.put([message(99)])
+    wait_until(lambda: "99" in received(made, 1), 30, "the first thread goes on")
+    made.stop()
+
+
 def test_without_the_lease_nothing_is_asked() -> None:
     """Not even once."""
     source = Answers([message(1)])
