@@ -130,15 +130,15 @@ class SqsStream:
             if deliveries is None:  # counted, and safe; or given up
                 self._spent.append(handle)
             else:
-                self._ready += deliveries
+                self._make_ready(deliveries)
 
     def read(self, *, now: float, is_backlog: bool = False) -> Reading:
         """Return the bodies of all messages whose turn it is."""
         if self._order is None:
             return Reading()
         hold_seconds = _BACKLOG_HOLD_SECONDS if is_backlog else HOLD_SECONDS
-        ready = self._ready + self._order.expire(now, hold_seconds=hold_seconds)
-        self._ready = []
+        self._make_ready(self._order.expire(now, hold_seconds=hold_seconds))
+        ready, self._ready = self._ready, []
         self._note_missing(len(ready), now)
         if not ready:
             return Reading()
@@ -149,9 +149,7 @@ class SqsStream:
         for kept, sender, position, _ in ready:
             bodies += kept.lines
             kept.lines = ()
-            key = sender, position.next_seq - 1
-            self._unsafe[key] = kept
-            keys.append(key)
+            keys.append((sender, position.next_seq - 1))
             positions[sender] = position
         self._tokens.append((self._tag, keys))
         token = AckToken(
@@ -182,6 +180,8 @@ class SqsStream:
         """
         if self._order is None:
             return []
+        for _, sender, position, _ in self._ready:
+            del self._unsafe[sender, position.next_seq - 1]
         held = [*(delivery.item for delivery in self._ready), *self._order.take_held()]
         self._ready, self._order = [], None
         return [kept.handle for kept in held]
@@ -189,6 +189,12 @@ class SqsStream:
     def unsafe_handles(self) -> list[str]:
         """Return the handles of what is counted and not safe."""
         return [kept.handle for kept in self._unsafe.values()]
+
+    def _make_ready(self, deliveries: Sequence[Delivery[_Kept]]) -> None:
+        """Have these read next; from now on they are known when they come again."""
+        for kept, sender, position, _ in deliveries:
+            self._unsafe[sender, position.next_seq - 1] = kept
+        self._ready += deliveries
 
     def _note_missing(self, came: int, now: float) -> None:
         """Count what came and what never did; tell of it. EventsLost says what that cost."""

@@ -75,6 +75,16 @@ def test_what_comes_again_before_it_is_safe_is_deleted_by_its_fresh_handle() -> 
     assert reader.stream.take_spent() == ["0.2", "1.1"]
 
 
+def test_what_comes_twice_at_once_is_not_deleted_before_it_is_safe() -> None:
+    """SQS may hand out a message twice in one answer, and in any order."""
+    reader = Reader()
+    read, token = reader.take(1, 0, 1, 0)
+    assert read == [0, 1]
+    assert reader.stream.take_spent() == []
+    reader.stream.settle(token)
+    assert reader.stream.take_spent() == ["0.1", "1.1"]
+
+
 def test_what_comes_again_after_it_is_safe_is_deleted_at_once() -> None:
     """A delete that failed is made up for."""
     reader = Reader()
