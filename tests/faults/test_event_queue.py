@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from celery import Celery
 
 from event_monitor.errors import EXIT_UNSENT
 from event_monitor.receiver.sqs_lease import SqsLease
 from event_monitor.receiver.sqs_requests import SqsQueue
 
-from ..support.cloudwatch import CloudWatch
+from ..support.cloudwatch import REGION, CloudWatch
 from ..support.endpoint import Endpoint
 from ..support.event_queue import QueueWorker, in_flight_in, make_queue, show_again, sqs_client
 from ..support.processes import LISTENS, ROOT, Process, Processes
@@ -37,6 +38,26 @@ from event_monitor.over_sqs.configuration import EventQueue, remember_event_queu
 app = Celery("shop", broker=os.environ["BROKER_URL"])
 app.conf.broker_transport_options = {"region": "us-east-1", "is_secure": False}
 remember_event_queue(app, EventQueue())
+"""
+REAL_APP = """\
+import os
+from celery import Celery
+from event_monitor import send_events_over_sqs
+
+app = Celery("real", broker=os.environ["BROKER_URL"])
+app.conf.broker_transport_options = {
+    "region": "us-east-1", "is_secure": False, "wait_time_seconds": 1, "polling_interval": 0.1
+}
+app.IS_WINDOWS = True  # a worker without kombu's event loop needs no pycurl
+send_events_over_sqs(app, flush_seconds=1, beat_seconds=2)
+
+@app.task
+def add():
+    return 1
+
+@app.task
+def fail():
+    raise ValueError("secret")
 """
 Start = Callable[..., Process]
 
@@ -173,62 +194,24 @@ def test_a_monitor_that_is_killed_in_a_window_has_counted_nothing_twice_or_never
 
 
 def test_without_a_disk_sqs_keeps_what_cloudwatch_has_not_got(
-    send: Callable[[str], object], start: Start, cloudwatch: Endpoint
+    client: Any, send: Callable[[str], object], start: Start, cloudwatch: Endpoint
 ) -> None:
-    """It stops while CloudWatch is away; the next one counts the same messages."""
-    # Given a CloudWatch that is away
+    """A monitor that stops while CloudWatch is away gives the messages back: the next counts."""
+    # Given
     cloudwatch.misbehave("throttle")
     worker = QueueWorker(send)
     worker.run(50)
     worker.worker_event()
+
+    # When
     monitor = start(drain_seconds="0.1")
     wait_until(lambda: len(in_flight_in(QUEUE)) == worker.sent, 60, "it has received all")
     assert monitor.stop() == EXIT_UNSENT
-    assert in_flight_in(QUEUE) == []  # given back, not kept for three minutes
-    worker.run(50)
-    worker.worker_event()
-
-    # When
-    cloudwatch.behave()
-    monitor = start()
 
     # Then
-    wait_for_truth(cloudwatch, worker)
-    assert monitor.stop() == 0
-    assert in_flight_in(QUEUE) == []
-
-
-def test_a_queue_that_comes_late_and_an_sqs_that_is_away_are_waited_for(
-    client: Any, sqs: str, start: Start, cloudwatch: Endpoint, tmp_path: Path
-) -> None:
-    """Under ``celery events``. It says so, tries again, and judges nobody meanwhile."""
-    with Proxy(urlsplit(sqs).port or 0) as proxy:
-        # Given a queue that is made after the monitor has started
-        command = ("celery", "-A", "shop", "events", "-c", "event_monitor.CloudWatchCam")
-        monitor = start(
-            *command,
-            until="refuses us",
-            environ={"BROKER_URL": f"sqs://testing:testing@127.0.0.1:{proxy.port}"},
-            worker_grace_seconds="5",
-            state_dir=str(tmp_path / "state"),
-        )
-        url = make_queue(client, QUEUE)
-        worker = QueueWorker(lambda body: client.send_message(QueueUrl=url, MessageBody=body))
-        worker.run(50)
-        worker.worker_event()
-        wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 50, 60, "they are counted")
-
-        # When SQS is away, and the worker goes on
-        proxy.refuse()
-        worker.run(50)
-        worker.worker_event()
-        monitor.wait_for_output("is away")
-        proxy.forward()
-
-        # Then
-        wait_for_truth(cloudwatch, worker)
-        assert monitor.output.count("refuses us") == 1
-        assert monitor.stop() == 0
+    url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    assert len(found["Messages"]) == worker.sent
 
 
 def test_one_of_two_has_the_lease_and_the_other_gets_it(client: Any, sqs: str) -> None:
@@ -256,3 +239,59 @@ def test_one_of_two_has_the_lease_and_the_other_gets_it(client: Any, sqs: str) -
     show_again(in_flight_in(LEASE))
     leases[0].turn(queues[0])
     assert leases[0].is_held
+
+
+def test_a_line_in_the_app_is_all_that_a_worker_on_sqs_needs(
+    client: Any,
+    sqs: str,
+    broker: str,
+    processes: Processes,
+    start: Start,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+) -> None:
+    """A monitor of ``celery events`` waits for a queue that comes late, and for SQS to be back."""
+    # Given a monitor that is there before the queue is, and then a real worker
+    (tmp_path / "real.py").write_text(REAL_APP)
+    with Proxy(urlsplit(sqs).port or 0) as proxy:
+        monitor = start(
+            *("celery", "-A", "real", "events", "-c", "event_monitor.CloudWatchCam"),
+            until="refuses us",
+            environ={"BROKER_URL": f"sqs://testing:testing@127.0.0.1:{proxy.port}"},
+        )
+        for name in ("celery", QUEUE):
+            make_queue(client, name)
+        worker = processes.start(
+            ["celery", "-A", "real", "worker", "-E", "--pool", "solo", "--loglevel", "INFO"],
+            {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        )
+        app = Celery("producer", broker=broker, set_as_current=False)
+        app.conf.broker_transport_options = {"region": REGION, "is_secure": False}
+        monitor.wait_for_output(LISTENS)
+        for task in ["real.add"] * 20 + ["real.fail"] * 4:
+            app.send_task(task)
+        wait_until(lambda: cloudwatch.sum("TasksFailed") == 4, 60, "all are counted")
+
+        # When SQS is away from the monitor, and the worker does one more, and leaves
+        proxy.refuse()
+        app.send_task("real.fail")
+        app.close()
+        monitor.wait_for_output("is away")
+        worker.wait_for_output("real.fail", times=10)  # received, raised
+        assert worker.stop() == 0
+        proxy.forward()
+
+        # Then all is counted, and no queue was made
+        show_again(in_flight_in(QUEUE))
+        monitor.wait_for_output("has shut down")
+        assert monitor.stop() == 0
+    assert cloudwatch.counts(*COUNTS, "TasksFailed") == {
+        "TasksReceived": 25,
+        "TasksStarted": 25,
+        "TasksSucceeded": 20,
+        "TasksFailed": 5,
+    }
+    assert cloudwatch.counts(*LOSSES) == dict.fromkeys(LOSSES, 0)
+    assert monitor.output.count("refuses us") == 1
+    urls = client.list_queues()["QueueUrls"]
+    assert sorted(url.rpartition("/")[2] for url in urls) == ["celery", QUEUE]
