@@ -147,7 +147,7 @@ def test_a_station_imports_only_what_is_upstream_of_it(station: str) -> None:
 
 def test_no_arrows_form_a_circle() -> None:
     """Not even over several stations."""
-    assert max(floors(arrows()).values()) <= 10
+    assert max(floors(arrows()).values()) <= 11
 
 
 def test_only_the_stations_that_need_it_import_celery_or_boto3() -> None:
