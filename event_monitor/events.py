@@ -28,6 +28,7 @@ __all__ = [
     "RelatedTaskEvent",
     "TaskEvent",
     "WorkerEvent",
+    "WorkerFacts",
     "decode",
     "decode_fields",
     "epoch_of",
@@ -59,6 +60,7 @@ _Eta: TypeAlias = Annotated[str, msgspec.Meta(max_length=100)]  # ISO 8601 has 3
 Counter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _LONGEST_VERSION = 20  # characters
+_MOST_QUEUES = 2_000  # that one worker reads
 
 _NULL = msgspec.Raw(b"null")
 _REJECT = b'"reject requeue=False'  # how the repr of celery.exceptions.Reject begins
@@ -142,11 +144,32 @@ class DetailedTaskEvent(RelatedTaskEvent, frozen=True, gc=False, kw_only=True):
     result: msgspec.Raw = _NULL  # succeeded: its repr
 
 
+class WorkerFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a worker that sends its events over SQS adds to a heartbeat. None: it does not know.
+
+    The fields are as in ``survey.WorkerAnswer``, but for ``memory_bytes``, which is the resident
+    memory of the main process and its pool, and ``silent``: how many of ``processed`` were of tasks
+    that send no events on purpose.
+    """
+
+    active: Counter | None = None
+    reserved: Counter | None = None
+    scheduled: Counter | None = None
+    revoked: Counter | None = None
+    silent: Counter | None = None
+    pool_processes: Counter | None = None
+    memory_bytes: Counter | None = None
+    prefetch_count: Counter | None = None
+    queues: Annotated[tuple[_QueueName, ...], msgspec.Meta(max_length=_MOST_QUEUES)] | None = None
+    is_solo: bool | None = None
+    start_interval_seconds: Seconds | None = None
+
+
 class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a worker reports of itself.
 
     The fields below are decoded, and no others. The reply to a ``heartbeat`` broadcast is a
-    heartbeat without ``active``, ``processed`` and ``loadavg``.
+    heartbeat without ``active``, ``processed`` and ``loadavg``. Wrong ``facts`` are none.
     """
 
     hostname: _Nodename
@@ -156,6 +179,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     processed: Counter | None = None
     loadavg: tuple[float, float, float] | None = None
     sw_ver: msgspec.Raw = _NULL  # raw JSON, not validated; see ``software_version``
+    facts: WorkerFacts | None = None
     timestamp: Timestamp
     type: WorkerType
 
@@ -199,6 +223,9 @@ _DECODERS: Mapping[type[TaskEvent], _Decoders] = {
 _decode_usual = _DECODERS[TaskEvent][1]
 _decode_worker: Callable[[_Body], WorkerEvent] = msgspec.json.Decoder(WorkerEvent).decode
 _decode_custom: Callable[[_Body], CustomEvent] = msgspec.json.Decoder(CustomEvent).decode
+_split_fields: Callable[[_Body], dict[str, msgspec.Raw]] = msgspec.json.Decoder(
+    dict[str, msgspec.Raw]
+).decode
 _split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -287,10 +314,19 @@ def _decode_one(body: _Body, decoders: _Decoders) -> Event:
             except msgspec.ValidationError:  # what is decoded only if asked for costs no event
                 return _decode_usual(body)
         if event.type in WORKER_TYPES:
-            return _decode_worker(body)
+            try:
+                return _decode_worker(body)
+            except msgspec.ValidationError:  # nor does what few workers add
+                return _decode_worker(_without_facts(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
     return event
+
+
+def _without_facts(body: _Body) -> bytes:
+    fields = _split_fields(body)
+    fields.pop("facts", None)
+    return msgspec.json.encode(fields)
 
 
 def event_from_mapping(fields: Mapping[str, object]) -> Event:
@@ -305,7 +341,10 @@ def event_from_mapping(fields: Mapping[str, object]) -> Event:
         for name in kept.keys() & {"exception", "traceback", "sw_ver"}:
             kept[name] = _raw_text(kept[name])
         if kept["type"] in WORKER_TYPES:
-            return msgspec.convert(kept, WorkerEvent)
+            try:
+                return msgspec.convert(kept, WorkerEvent)
+            except msgspec.ValidationError:
+                return msgspec.convert({**kept, "facts": None}, WorkerEvent)
         return msgspec.convert(kept, TaskEvent)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidEvent("wrong field", str(error)) from error

@@ -78,10 +78,12 @@ class Pipeline:
         self._on_first_answers = on_first_answers
         self._clock = clock
         self._online: tuple[str, ...] = ()  # at the last shot; replaced, never changed
+        self._told: tuple[WorkerAnswer, ...] = ()  # what workers said unasked; the same
         self._prober = Prober(
             app,
             settings,
             online=lambda: self._online,
+            told=lambda: self._told,
             has_connected=lambda: state.link is not BrokerLink.CONNECTING,
             sent=state,
             on_first=self._note_first_answers,
@@ -279,6 +281,7 @@ class Pipeline:
         if survey.workers is not None and survey.workers_age_seconds is not None:
             self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
         self._online = tuple(worker.hostname for worker in snapshot.online)
+        self._told = tuple(w.answer for w in snapshot.online if w.answer is not None)
         snapshot = join_survey(snapshot, survey)
         now = self._clock.monotonic()
         stalled = self._stalled.judge(snapshot.workers, snapshot.survey, now=now)

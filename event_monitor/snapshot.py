@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple
 
 from .distribution import NO_VALUES, Distribution
-from .survey import NOT_ASKED, Survey
+from .survey import NOT_ASKED, Survey, WorkerAnswer
 
 __all__ = [
     "OTHER",
@@ -189,6 +189,8 @@ class WorkerStatus:
     is_shared: bool = False  # several live processes have this name
     processes: int = 1  # as far as they can be told apart; more only if the name is shared
     draining: int = 0  # tasks that it runs still, though it said goodbye
+    answer: WorkerAnswer | None = None  # what it says unasked, in its heartbeats, if it does
+    answer_age_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

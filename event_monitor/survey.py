@@ -53,7 +53,8 @@ class WorkerAnswer:
     scheduled: int | None = None  # waiting for their eta or countdown
     revoked: int | None = None  # ids held as revoked
     pool_processes: int | None = None  # tasks it can run at once
-    memory_bytes: int | None = None  # the main process's peak resident memory
+    # The main process's peak resident memory; where it says so unasked, that of its pool as well.
+    memory_bytes: int | None = None
     processed: tuple[tuple[str, int], ...] = ()  # task name → begun since the worker started
     queues: tuple[str, ...] | None = None  # it consumes from these
     prefetch_count: int | None = None  # messages it may hold unacknowledged; 0 is without limit

@@ -136,7 +136,10 @@ WORKER_METRICS: tuple[MetricSpec, ...] = (
         kind="gauge",
         unit="Bytes",
         source="worker_memory",
-        meaning="The largest peak resident memory of a worker's main process: not of its pool.",
+        meaning=(
+            "The largest resident memory of a worker with its pool, if it says that in its "
+            "heartbeats (send_events_over_sqs); else the peak of its main process alone."
+        ),
         splits=("WorkerName",),
         needs=("probe_workers",),
         from_survey=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..snapshot import Snapshot, WorkerState
+from ..snapshot import Snapshot, WorkerState, WorkerStatus
 from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 
 __all__ = ["consumers_of", "join_survey", "with_consumers"]
@@ -17,8 +17,15 @@ def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
     What a worker answered ends with its death or goodbye. One that is online and did not answer is
     ``absent``: the answers are not all. That nobody answered is not taken for "no workers" while
     some may be online. Where the broker does not know who reads a queue, the workers do.
+
+    What a worker says unasked, in its heartbeats, counts instead of what it answered.
     """
     workers, absent = survey.workers, survey.absent
+    age = survey.workers_age_seconds
+    if any(worker.answer is not None for worker in snapshot.workers):  # those gone as well
+        told = [worker for worker in snapshot.online if worker.answer is not None]
+        workers = _with_told(workers or (), told)
+        age = max([age or 0.0, *(worker.answer_age_seconds for worker in told)])
     if workers is not None:
         gone = {w.hostname for w in snapshot.workers if w.state is not WorkerState.ONLINE}
         workers = tuple(worker for worker in workers if worker.hostname not in gone)
@@ -30,7 +37,9 @@ def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
         queues = tuple(with_consumers(queue, workers, absent) for queue in queues)
     return replace(
         snapshot,
-        survey=replace(survey, workers=workers, absent=absent, queues=queues),
+        survey=replace(
+            survey, workers=workers, workers_age_seconds=age, absent=absent, queues=queues
+        ),
         waiting=tuple(
             (queue.name, queue.oldest_seconds)
             for queue in queues or ()
@@ -63,6 +72,15 @@ def consumers_of(
             return None
         consumers += queue in worker.queues
     return consumers
+
+
+def _with_told(
+    answers: Iterable[WorkerAnswer], told: Iterable[WorkerStatus]
+) -> tuple[WorkerAnswer, ...]:
+    """Return the answers with those of workers that say it unasked, sorted by nodename."""
+    known = {answer.hostname: answer for answer in answers}
+    known |= {worker.hostname: worker.answer for worker in told if worker.answer is not None}
+    return tuple(known[hostname] for hostname in sorted(known))
 
 
 def _absent(

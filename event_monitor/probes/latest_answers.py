@@ -69,6 +69,11 @@ class LatestAnswers:
         with self._lock:
             self._workers = _Workers(answers, absent, now)
 
+    def forget_workers(self) -> None:
+        """Forget what workers answered: all that are known say it unasked."""
+        with self._lock:
+            self._workers = None
+
     def complete_workers(self, answers: tuple[WorkerAnswer, ...]) -> None:
         """Put these, of which more is known by now, in the place of the last answers."""
         with self._lock:

@@ -73,6 +73,7 @@ class Prober:
     belong to the thread that made the prober, and ``ask`` to the prober's own.
 
     ``online`` returns the nodenames of the workers known to be alive: nobody waits for others.
+    ``told`` returns what workers say unasked; while that is all that are alive, nobody is asked.
     ``has_connected`` tells whether events ever came: before they do, the receiver says why not.
     ``sent`` are the tasks that producers sent, if their events are received. Both are called in
     the prober's thread, as are ``ask_workers``, ``ask_start_intervals``, ``queue_names`` and
@@ -86,6 +87,7 @@ class Prober:
         settings: Settings,
         *,
         online: Callable[[], Collection[str]] = tuple,
+        told: Callable[[], Collection[WorkerAnswer]] = tuple,
         has_connected: Callable[[], bool] = lambda: True,
         sent: SentTasks | None = None,
         ask_workers: AskWorkers = ask_workers,
@@ -98,6 +100,7 @@ class Prober:
         self._app = app
         self._settings = settings
         self._online = online
+        self._told = told
         self._has_connected = has_connected
         self._sent = sent
         self._ask_workers = ask_workers
@@ -109,7 +112,7 @@ class Prober:
         self._only = settings.only
         # A worker that does not answer takes the whole of `probe_seconds`.
         self._period = settings.survey_seconds
-        self._asks_workers = settings.probe_workers and answers_remote_control(
+        self._may_ask_workers = settings.probe_workers and answers_remote_control(
             app.connection_for_read()
         )
         self._latest = LatestAnswers(stale_seconds=_STALE_PERIODS * self._period)
@@ -151,7 +154,10 @@ class Prober:
 
     def ask(self) -> None:
         """Ask once for all that the settings want. For the prober's thread, or if none runs."""
-        workers_answered = self._asks_workers and self._try("ask the workers", self._probe_workers)
+        self._note_told()
+        workers_answered = self._asks_workers() and self._try(
+            "ask the workers", self._probe_workers
+        )
         broker_answered = self._settings.probe_queues and self._try(
             "ask the broker for its queues", self._probe_queues
         )
@@ -198,6 +204,21 @@ class Prober:
             self._failing.discard(what)
             log.info("can %s again", what)
         return True
+
+    def _note_told(self) -> None:
+        """Note which queues are read by workers that say so unasked."""
+        now = self._clock.monotonic()
+        for answer in self._told():
+            self._known_queues.note(filter(self._only.has_queue, answer.queues or ()), now=now)
+
+    def _asks_workers(self) -> bool:
+        """Return whether there is a worker to ask; if there is none, forget what they answered."""
+        told = {answer.hostname for answer in self._told()}
+        if not told or not told.issuperset(self._online()):
+            return self._may_ask_workers
+        self._alive = frozenset(told)
+        self._latest.forget_workers()
+        return False
 
     def _probe_workers(self) -> None:
         """Ask the workers what they hold, and remember which queues they consume from."""

@@ -280,6 +280,11 @@ class Aggregator:
             if predecessor.runs is None:
                 owner = self.roster.owner_of(hostname, predecessor)
                 predecessor.runs = self.in_flight.runs_of(hostname, owner)
+        queues = event.facts.queues if event.facts is not None else None
+        if queues and self.cells.note_reader(hostname, queues, known=self.roster):
+            if self._others is not None:
+                self._others.note_readers(now)
+            self._senders.clear()
 
     def _on_goodbye(self, event: ev.WorkerEvent, now: float) -> None:
         hostname = event.hostname

@@ -93,6 +93,13 @@ class Cells:
             for queues in [one for one in places if isinstance(one, tuple) and one not in readable]:
                 del places[queues]
 
+    def note_reader(self, hostname: str, queues: tuple[str, ...], *, known: Container[str]) -> bool:
+        """Note which queues this worker reads; return whether that is new."""
+        if self._reads.get(hostname) == (queues[0] if len(queues) == 1 else queues):
+            return False
+        self.note_readers({hostname: queues}, known=known)
+        return True
+
     def of_sender(self, hostname: str | None) -> dict[str, Cell]:
         """Return the cells by name in which this worker's events are counted.
 

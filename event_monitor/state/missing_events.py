@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..events import WorkerEvent
-from .process import Process
+from .process import Process, with_events
 from .worker import Worker
 
 __all__ = ["SETTLE_SECONDS", "MissingEvents"]
@@ -38,7 +38,7 @@ class MissingEvents:
         there is no work that would bring one. Where it is not known whose task events come, nothing
         is missing.
         """
-        processed = event.processed or 0
+        processed = with_events(event.processed or 0, event.facts)
         if process.processed_at_first is None:
             process.processed_at_first = processed
         progress = process.counted is not None and processed > process.counted

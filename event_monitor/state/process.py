@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..events import WorkerEvent
+from ..events import WorkerEvent, WorkerFacts
 from ..snapshot import WorkerState
 from .in_flight import Run
 from .loss_meter import LossMeter
 
-__all__ = ["Process", "sender_of_beat", "sender_of_goodbye"]
+__all__ = ["Process", "sender_of_beat", "sender_of_goodbye", "with_events"]
 
 _BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
 _ONLINE = WorkerState.ONLINE  # looked up once: an enum's members are slow to reach
@@ -39,6 +39,7 @@ class Process:
         "beats_without_task_events",
         "changed_at",
         "counted",
+        "facts",
         "freq",
         "idle_at",
         "idle_beats",
@@ -82,6 +83,7 @@ class Process:
         self.active: int | None = None
         self.idle_at: float | None = None  # when it last said that no task runs
         self.load_average: float | None = None
+        self.facts: WorkerFacts | None = None  # of the last heartbeat
         self.processed: int | None = None
         self.processed_at_first: int | None = None
         self.sends = False  # has sent a task event since its loss meter counts
@@ -159,6 +161,12 @@ class Process:
         self.active = event.active
         self.idle_at = now if event.active == 0 else None
         self.load_average = event.loadavg[0] if event.loadavg else None
+        self.facts = event.facts
+
+
+def with_events(processed: int, facts: WorkerFacts | None) -> int:
+    """Return of how many tasks that it has begun a worker sent events, as far as it says."""
+    return processed if facts is None else max(0, processed - (facts.silent or 0))
 
 
 def sender_of_beat(

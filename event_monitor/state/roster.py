@@ -17,7 +17,7 @@ from ..survey import WorkerAnswer
 from .in_flight import ANY_OWNER, Owner
 from .loss_meter import LossMeter
 from .missing_events import MissingEvents
-from .process import Process, sender_of_beat, sender_of_goodbye
+from .process import Process, sender_of_beat, sender_of_goodbye, with_events
 from .verdicts import Departure, Limits, Verdicts
 from .worker import TaskMeter, Worker
 
@@ -97,6 +97,8 @@ class Roster:
             worker.note_gap(process, event, listening_since=self.verdicts.listening_since)
             worker.note_turn(process, now, hold_seconds=2 * self.verdicts.grace(process))
         process.note_beat(event, now)
+        if event.facts is not None:
+            worker.note_pool(event.facts)
         if event.processed is not None:
             self._missing_events.heartbeat(worker, worker.counting(process), event, now)
         if not predecessors and worker.is_several:
@@ -123,7 +125,8 @@ class Roster:
             process.idle_at = now if event.active == 0 else None
             process.processed = max(event.processed, process.processed or 0)
             if not worker.is_ambiguous:
-                process.missing += process.loss_meter.heartbeat(event.timestamp, event.processed)
+                expected = with_events(event.processed, event.facts or process.facts)
+                process.missing += process.loss_meter.heartbeat(event.timestamp, expected)
         worker.choose_current()
         return process
 

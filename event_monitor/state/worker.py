@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
-from ..events import WorkerEvent
+from ..events import WorkerEvent, WorkerFacts
 from ..snapshot import WorkerState, WorkerStatus
 from ..survey import WorkerAnswer
 from .in_flight import ANY_OWNER, Owner
@@ -186,11 +186,7 @@ class Worker:
         """Note that it answered when it was asked."""
         self.answered_at = max(at, self.answered_at or 0.0)
         self.unanswered = 0
-        if answer.is_solo is not None:
-            self.may_be_solo = answer.is_solo
-            self.falls_silent |= answer.is_solo
-        elif answer.active or (answer.pool_processes or 0) > 1:
-            self.may_be_solo = False
+        self.note_pool(answer)
         current = self.current
         if current.state is WorkerState.LOST and at > current.changed_at:
             current.become(WorkerState.ONLINE, at)
@@ -201,6 +197,14 @@ class Worker:
                 is_new=current.processed_at_first == 0,
                 sends_events=sends_events,
             )
+
+    def note_pool(self, said: WorkerAnswer | WorkerFacts) -> None:
+        """Note what it says of its pool: a solo pool says nothing while a task runs."""
+        if said.is_solo is not None:
+            self.may_be_solo = said.is_solo
+            self.falls_silent |= said.is_solo
+        elif said.active or (said.pool_processes or 0) > 1:
+            self.may_be_solo = False
 
     def choose_current(self) -> None:
         """Choose the current process: the newest that is online, or that said goodbye."""
@@ -293,6 +297,8 @@ class Worker:
                 current.load_average,
                 current.sends_task_events,
                 bool(current.beats) or now - self.joined_at <= grace_seconds,
+                answer=_answer_of(self.hostname, current, now, grace_seconds),
+                answer_age_seconds=now - current.beat_at,
             )
         online = self.online
         shown = online or [current]
@@ -316,6 +322,11 @@ class Worker:
             or now - self.joined_at <= grace_seconds,
             processes=max(1, certain),
             is_shared=self.is_shared(now) and len(online) > 1,
+            # Of several nobody knows whether these are all.
+            answer=_answer_of(self.hostname, shown[0], now, grace_seconds)
+            if len(shown) == 1
+            else None,
+            answer_age_seconds=now - shown[0].beat_at,
         )
 
 
@@ -323,6 +334,31 @@ def _have_own_pids(processes: list[Process]) -> bool:
     """Return whether each has a pid that none of the others can have."""
     pids = {process.pid for process in processes}
     return len(pids) == len(processes) and None not in pids
+
+
+def _answer_of(
+    hostname: str, process: Process, now: float, grace_seconds: float
+) -> WorkerAnswer | None:
+    """Return what the process said of itself in its last heartbeat, as if it had been asked.
+
+    None where it says nothing of the kind, or is online and has not said it for too long.
+    """
+    facts = process.facts
+    if facts is None or (process.is_online and now - process.beat_at > grace_seconds):
+        return None
+    return WorkerAnswer(
+        hostname,
+        active=facts.active if facts.active is not None else process.active,
+        reserved=facts.reserved,
+        scheduled=facts.scheduled,
+        revoked=facts.revoked,
+        pool_processes=facts.pool_processes,
+        memory_bytes=facts.memory_bytes,
+        queues=facts.queues,
+        prefetch_count=facts.prefetch_count,
+        is_solo=facts.is_solo,
+        start_interval_seconds=facts.start_interval_seconds,
+    )
 
 
 def _sum(values: list[int | None]) -> int | None:

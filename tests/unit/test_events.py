@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import tracemalloc
+from typing import Any
 
 import msgspec
 import pytest
@@ -50,6 +51,61 @@ def test_a_workers_version_is_known_however_the_event_comes(said: object, versio
     for event in (decoded, converted):
         assert isinstance(event, ev.WorkerEvent)
         assert ev.software_version(event) == version
+
+
+BEAT = {"type": "worker-heartbeat", "hostname": W1, "timestamp": 1_000.0, "processed": 7}
+FACTS: dict[str, Any] = {
+    "active": 1,
+    "reserved": 2,
+    "scheduled": 3,
+    "revoked": 4,
+    "silent": 5,
+    "pool_processes": 6,
+    "memory_bytes": 7_000_000,
+    "prefetch_count": 8,
+    "queues": ["celery", "mail"],
+    "is_solo": False,
+    "start_interval_seconds": 0.5,
+}
+
+
+def test_a_heartbeat_may_say_what_the_worker_would_answer() -> None:
+    """However the event comes; what is new to us is skipped."""
+    beat = {**BEAT, "facts": {**FACTS, "of tomorrow": [1]}}
+
+    ((decoded,), invalid) = decode(json.dumps(beat).encode())
+    converted = ev.event_from_mapping(beat)
+
+    assert invalid == []
+    for event in (decoded, converted):
+        assert isinstance(event, ev.WorkerEvent)
+        assert event.facts == ev.WorkerFacts(**{**FACTS, "queues": ("celery", "mail")})
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *({**FACTS, name: {}} for name in FACTS),
+        *({**FACTS, name: -1} for name in FACTS),
+        {"queues": ["q"] * 2_001},
+        {"queues": ["q" * 256]},
+        {"memory_bytes": 2**70},
+        {"start_interval_seconds": -0.1},
+        "none",
+        [FACTS],
+    ],
+)
+def test_wrong_facts_cost_the_facts_and_never_the_event(facts: object) -> None:
+    """Whoever may send events may send anything."""
+    beat = {**BEAT, "facts": facts}
+
+    ((decoded,), invalid) = decode(json.dumps(beat).encode())
+
+    assert invalid == []
+    for event in (decoded, ev.event_from_mapping(beat)):
+        assert isinstance(event, ev.WorkerEvent)
+        assert (event.facts, event.processed) == (None, 7)
+    assert decode(json.dumps({**beat, "processed": "x"}).encode()) == ([], ["wrong field"])
 
 
 RECEIVED = {**STARTED, "type": "task-received", "name": "proj.add"}

@@ -125,3 +125,58 @@ def test_the_ages_that_are_known_are_in_the_snapshot() -> None:
     )
     assert join_survey(seen(), Survey(queues=queues)).waiting == (("old", 61.0),)
     assert join_survey(seen(), Survey()).waiting == ()
+
+
+# -- what workers say unasked ----------------------------------------------------------------------
+
+
+def told(hostname: str, answer: WorkerAnswer | None, **fields: float) -> WorkerStatus:
+    """A worker that is online, and what it said in its last heartbeat."""
+    return WorkerStatus(hostname, ONLINE, 0.0, answer=answer, answer_age_seconds=fields["age"])
+
+
+def test_what_workers_say_unasked_are_their_answers() -> None:
+    """As old as the oldest heartbeat, though nobody was asked."""
+    snapshot = Snapshot(
+        Window(0.0, 60.0), workers=(told("w2@h", W2, age=19.0), told("w1@h", W1, age=3.0))
+    )
+
+    found = joined(snapshot, Survey(queues=(QueueDepth("q", ready=1),)))
+
+    assert (found.workers, found.workers_age_seconds, found.absent) == ((W1, W2), 19.0, ())
+    assert found.queues == (QueueDepth("q", ready=1, consumers=2),)
+
+
+def test_one_that_says_nothing_and_was_not_asked_is_absent() -> None:
+    """What only it could tell is unknown: partly known is unknown."""
+    snapshot = Snapshot(
+        Window(0.0, 60.0), workers=(told("w1@h", W1, age=3.0), told("w2@h", None, age=0.0))
+    )
+
+    found = joined(snapshot, Survey(queues=(QueueDepth("q", ready=1),)))
+
+    assert (found.workers, found.absent) == ((W1,), (AbsentWorker("w2@h"),))
+    assert found.queues == (QueueDepth("q", ready=1),)
+
+
+def test_what_a_worker_says_unasked_counts_instead_of_what_it_answered() -> None:
+    """Of the others their answers count; the age is that of the oldest."""
+    said = WorkerAnswer("w1@h", pool_processes=9, queues=("q",))
+    snapshot = Snapshot(
+        Window(0.0, 60.0), workers=(told("w1@h", said, age=3.0), told("w2@h", None, age=0.0))
+    )
+
+    found = joined(snapshot, Survey(workers=(W1, W2), workers_age_seconds=11.0))
+
+    assert (found.workers, found.workers_age_seconds) == ((said, W2), 11.0)
+
+
+def test_when_the_last_of_them_is_gone_nobody_reads_the_queue() -> None:
+    """That is known, as where they are asked and none is left."""
+    gone = WorkerStatus("w1@h", LOST, 90.0, answer=W1, answer_age_seconds=90.0)
+    snapshot = Snapshot(Window(0.0, 60.0), workers=(gone,))
+
+    found = joined(snapshot, Survey(queues=(QueueDepth("q", ready=1),)))
+
+    assert found.workers == ()
+    assert found.queues == (QueueDepth("q", ready=1, consumers=0),)

@@ -64,6 +64,7 @@ class FakeCluster:
         settings: Settings | None = None,
         *,
         online: Callable[[], Collection[str]] = tuple,
+        told: Callable[[], Collection[WorkerAnswer]] = tuple,
         has_connected: Callable[[], bool] = lambda: True,
         on_first: OnFirst | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -73,6 +74,7 @@ class FakeCluster:
             self.app,
             settings or Settings(),
             online=online,
+            told=told,
             has_connected=has_connected,
             on_first=on_first,
             sent=self,
@@ -734,3 +736,34 @@ def test_a_prober_of_one_service_asks_for_its_queues_and_all_workers(cluster: Fa
 
     assert cluster.asked_for == [("mail",)]
     assert [worker.hostname for worker in prober.survey().workers or ()] == ["w1@h", "w2@h"]
+
+
+# -- workers that say it unasked -------------------------------------------------------------------
+
+
+def test_nobody_is_asked_while_all_workers_say_it_unasked() -> None:
+    """What was answered before is forgotten, and the queues that they read are known."""
+    cluster = FakeCluster()
+    told: list[WorkerAnswer] = []
+    prober = cluster.prober(online=lambda: ["w1@h"], told=lambda: tuple(told))
+    prober.ask()
+    assert prober.survey().workers == (LIMITED,)
+
+    cluster.workers_asked.clear()
+    told.append(replace(W1, queues=("reports",)))
+    prober.ask()
+
+    assert not cluster.workers_asked.is_set()
+    assert prober.survey().workers is None
+    assert "reports" in cluster.asked_for[-1]
+
+
+def test_all_are_asked_while_one_of_them_says_nothing_unasked() -> None:
+    """A question reaches all workers; whoever waits for an answer knows who is online."""
+    cluster = FakeCluster()
+    prober = cluster.prober(online=lambda: ["w1@h", "w2@h"], told=lambda: (W1,))
+
+    prober.ask()
+
+    assert cluster.expected == {"w1@h", "w2@h"}
+    assert prober.survey().workers == (LIMITED,)
