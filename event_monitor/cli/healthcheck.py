@@ -92,10 +92,10 @@ def healthcheck(
 ) -> None:
     """Exit with 0 if a worker, the monitor or Celery's beat is healthy, else 1.
 
-    A worker of which nothing can be known (on SQS, with worker_enable_remote_control off, or with
-    answers in pickle) ends with 0 too, and stderr says why: a restart would change nothing. With
-    --strict that is 3. A worker that a rate limit holds back, or whose queues were cancelled, is
-    healthy.
+    A worker of which nothing can be known (on SQS without send_events_over_sqs, with
+    worker_enable_remote_control off, or with answers in pickle) ends with 0 too, and stderr says
+    why: a restart would change nothing. With --strict that is 3. A worker that a rate limit holds
+    back, or whose queues were cancelled, is healthy.
 
     Meant for the health check of its container. --monitor looks for what the monitor leaves after
     every shot, in state_dir, among the temporary files, or on a socket where it cannot write, and
@@ -106,7 +106,8 @@ def healthcheck(
     the sign that beat leaves before it sleeps, named by the broker: it fails when beat does not
     look what is due a minute after it should have. --worker asks the worker, and remembers in a
     file beside it since when it has been idle while work waits; with -b instead of -A it need not
-    import your project.
+    import your project. On SQS it looks for the note that send_events_over_sqs leaves at each
+    heartbeat, and fails when three are missing.
     """
     if (bool(worker), monitor, beat).count(True) != 1:
         raise click.UsageError("say either --worker NAME, --monitor or --beat.", ctx)

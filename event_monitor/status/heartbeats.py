@@ -6,8 +6,10 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent
 from ..events import Event, WorkerEvent, decode
+from ..over_sqs.configuration import event_queue_of
 from ..receiver import Receiver
 from ..receiver.transports import subscription_to
+from .worker_note import is_in_time, note_of
 
 __all__ = ["sends_heartbeats"]
 
@@ -20,8 +22,12 @@ def sends_heartbeats(
     """Return whether a heartbeat of this worker, or of any without a nodename, is received.
 
     Listens for so many seconds at most, subscribing included; Celery's workers send one every two.
-    False also where this user may not receive events.
+    False also where this user may not receive events. Where an SQS queue carries them none is, as
+    they would be missing in the monitor: there a worker beside us has left a note, or has not.
     """
+    if event_queue_of(app) is not None:
+        note = None if worker is None else note_of(app, worker, now=clock.wall())
+        return note is not None and is_in_time(note)
     deadline = clock.monotonic() + seconds
     receiver = Receiver(app.connection_for_read(), app=app)
     subscription = subscription_to(

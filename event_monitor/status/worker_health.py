@@ -12,7 +12,8 @@ from ..broker.own_events import send_own_event, was_blocked
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import SettingsError
-from ..liveness import read_note, runtime_dir, write_note
+from ..liveness import SignOfLife, read_note, runtime_dir, write_note
+from ..over_sqs.configuration import event_queue_of
 from ..probes.inspect import ask_start_intervals, look_at_workers
 from ..probes.stalled import Idle, Look, idle_after, waiting_in, work_waits
 from ..settings import Settings
@@ -21,11 +22,17 @@ from ..text import printable
 from .ask import read_queues
 from .heartbeats import sends_heartbeats
 from .readable import BLOCKED, PICKLED, SILENT, why_nobody_answers
+from .worker_note import is_in_time, note_of
 
-__all__ = ["IdleNote", "WorkerHealth", "examine_worker", "look_at", "nodename"]
+__all__ = ["IdleNote", "WorkerHealth", "examine_worker", "judge_note", "look_at", "nodename"]
 
 log = logging.getLogger(__name__)
 
+_NO_NOTE = (
+    "it has left no heartbeat here: this has to run beside the worker, as the same user, and with "
+    "the same broker URL"
+)
+_NO_LINE = "only with send_events_over_sqs(app) in the app would it leave its heartbeats here"
 _BEATS_SECONDS = 5.0  # two heartbeats of Celery's default, and time to subscribe
 
 
@@ -62,12 +69,19 @@ def examine_worker(
     A healthy worker answers, and has not been idle for longer than ``worker_stalled_seconds``
     while work waits in its queues. What was seen is noted in a small file, for the next look.
     One that does not answer and yet sends heartbeats is alive, and nothing is known where the
-    broker takes no answers. Takes ``probe_seconds``, and five seconds more, where it does not
-    answer. Raises ``ConnectionError`` if the broker is away.
+    broker takes no answers. Where nobody can be asked, as on SQS, it is healthy while it leaves the
+    note of ``send_events_over_sqs`` at each heartbeat; no request is made then. Takes
+    ``probe_seconds``, and five seconds more, where it does not answer. Raises ``ConnectionError``
+    if the broker is away.
     """
     reason = why_nobody_answers(app)
     if reason is not None:
-        return _unknown(name, reason)
+        return judge_note(
+            note_of(app, name, now=clock.wall()),
+            name,
+            reason=reason,
+            has_line=event_queue_of(app) is not None,
+        )
     unreadable: list[None] = []
     answers, _ = look_at_workers(
         app,
@@ -95,6 +109,22 @@ def examine_worker(
 
 def _unknown(name: str, reason: str) -> WorkerHealth:
     return WorkerHealth("unknown", f"nothing is known of {printable(name)}: {reason}.")
+
+
+def judge_note(note: SignOfLife | None, name: str, *, reason: str, has_line: bool) -> WorkerHealth:
+    """Judge a worker that nobody can ask, for that ``reason``, by what it leaves at each heartbeat.
+
+    ``has_line``: whether its app calls ``send_events_over_sqs``.
+    """
+    if note is None:
+        return _unknown(name, f"{reason}, and {_NO_NOTE if has_line else _NO_LINE}")
+    if is_in_time(note):
+        return _HEALTHY
+    return WorkerHealth(
+        "unhealthy",
+        f"{printable(name)} left its last heartbeat {note.age_seconds:,.0f} s ago; there should be "
+        f"one every {note.interval_seconds:g} s. (A solo worker leaves none while it runs a task.)",
+    )
 
 
 def _judge(

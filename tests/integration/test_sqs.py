@@ -102,7 +102,10 @@ def test_what_only_workers_could_tell_is_asked_of_nobody(
     codes = {name: process.wait(60) for name, process in typed.items()}
     assert codes == {"health": 0, "strict": 3, "status": 3, "check": 1, "run": 3, "events": 3}
     for name in ("health", "strict"):
-        assert typed[name].output == f"nothing is known of w1@host: {NOBODY}.\n"
+        assert typed[name].output == (
+            f"nothing is known of w1@host: {NOBODY}, and only with send_events_over_sqs(app) in "
+            "the app would it leave its heartbeats here.\n"
+        )
     assert f"nothing is known of the workers: {NOBODY}" in typed["status"].output
     assert "sqs carries no Celery events" in typed["check"].output
     for name in ("run", "events"):

@@ -195,4 +195,7 @@ def test_a_worker_of_which_nothing_can_be_known_is_not_restarted(
 
     assert result.exit_code == code, result.output
     assert result.stdout == ""
-    assert result.stderr == ("nothing is known of w1@host: sqs has no remote control of workers.\n")
+    assert result.stderr == (
+        "nothing is known of w1@host: sqs has no remote control of workers, and only with "
+        "send_events_over_sqs(app) in the app would it leave its heartbeats here.\n"
+    )

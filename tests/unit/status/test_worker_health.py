@@ -8,17 +8,23 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
+from event_monitor.liveness import Liveness, address_of, worker_identity
+from event_monitor.over_sqs.configuration import EventQueue, remember_event_queue
 from event_monitor.probes.stalled import Idle, Look
 from event_monitor.settings import Settings
 from event_monitor.status.ask import take_report
+from event_monitor.status.heartbeats import sends_heartbeats
 from event_monitor.status.worker_health import (
     IdleNote,
     WorkerHealth,
     examine_worker,
+    judge_note,
     look_at,
     nodename,
 )
+from event_monitor.status.worker_note import note_of
 from event_monitor.survey import QueueDepth, WorkerAnswer
+from event_monitor.testing import FakeClock
 
 ANSWER = WorkerAnswer(
     "w1@host",
@@ -97,8 +103,60 @@ def test_where_nobody_answers_nobody_is_asked(
     health = examine_worker(app, Settings(), "w1@host")
     report = take_report(app, Settings(probe_queues=False))
 
-    assert health == WorkerHealth("unknown", f"nothing is known of w1@host: {reason}.")
+    assert health == WorkerHealth(
+        "unknown",
+        f"nothing is known of w1@host: {reason}, and only with send_events_over_sqs(app) in the "
+        "app would it leave its heartbeats here.",
+    )
     assert (report.workers, report.unknown, report.unreadable) == (None, (), reason)
+
+
+def test_a_worker_that_nobody_can_ask_is_judged_by_its_last_heartbeat(tmp_path: Path) -> None:
+    """Three may be missing, and a minute; without one nothing is known, and the reason is said."""
+    app = Celery("proj", broker="sqs://", set_as_current=False)
+    broker = address_of(app.connection_for_read())
+    left = Liveness(
+        sign="worker",
+        identity=worker_identity(broker, "w1@host"),
+        temporary_dir=tmp_path,
+        clock=FakeClock(wall=1_000.0),
+    )
+
+    def judge(at: float, name: str = "w1@host") -> WorkerHealth:
+        note = note_of(app, name, now=at, temporary_dir=tmp_path)
+        return judge_note(note, name, reason="it is SQS", has_line=True)
+
+    unknown = judge(1_000.0)
+    assert unknown.verdict == "unknown"
+    assert unknown.sentence.startswith(
+        "nothing is known of w1@host: it is SQS, and it has left no heartbeat here"
+    )
+
+    left.beat(interval_seconds=20.0)
+    assert judge(1_060.0).verdict == "healthy"
+    assert judge(1_061.0) == WorkerHealth(
+        "unhealthy",
+        "w1@host left its last heartbeat 61 s ago; there should be one every 20 s. "
+        "(A solo worker leaves none while it runs a task.)",
+    )
+    assert judge(1_000.0, "w2@host").verdict == "unknown"
+    assert judge(900.0).verdict == "unknown"  # a note of the future keeps nobody alive
+
+    left.beat(interval_seconds=60.0)
+    assert judge(1_180.0).verdict == "healthy"
+    assert judge(1_181.0).verdict == "unhealthy"
+
+    left.close()
+    assert judge(1_000.0).verdict == "unknown"
+
+
+def test_nobody_listens_where_what_is_heard_would_be_missing_in_the_monitor() -> None:
+    """An hour would be long: the answer is there at once."""
+    app = Celery("proj", broker="memory://", set_as_current=False)
+    remember_event_queue(app, EventQueue())
+
+    assert not sends_heartbeats(app, seconds=3_600.0)
+    assert not sends_heartbeats(app, "nobody@nowhere", seconds=3_600.0)
 
 
 # -- the note --------------------------------------------------------------------------------------
