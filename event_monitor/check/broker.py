@@ -10,6 +10,7 @@ from ..broker.connections import shown
 from ..broker.protocols import CeleryApp, Connection
 from ..broker.refusals import remedy_for
 from ..clock import SYSTEM_CLOCK, Clock
+from ..over_sqs.configuration import event_queue_of
 from ..settings import Settings
 from ..text import one_line
 from .advice import Known, advise
@@ -26,13 +27,19 @@ from .rights import needs_of
 from .server import rabbitmq_alarms, redis_memory
 from .workers import judge_workers
 
-__all__ = ["examine_broker", "judge_transport"]
+__all__ = ["examine_broker", "judge_transport", "reach"]
 
 _CONNECT_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0  # a worker may hold its task events back a little longer than a heartbeat
 
 _TESTED = frozenset({"amqp", "redis"})  # kombu's driver types
 
+_NEEDS = "Celery's monitoring needs Redis or RabbitMQ as the broker."
+_OVER_SQS = (
+    "Let workers send them over a queue of their own, in the app:\n"
+    "from event_monitor import send_events_over_sqs\n"
+    "send_events_over_sqs(app)"
+)
 _REMEDY = "Is the URL right, is the server up, may this machine connect to that port?"
 
 
@@ -48,13 +55,21 @@ def examine_broker(
 
     ``has_configuration``: whether the app has the settings of those who use it.
     """
+    queue = event_queue_of(app)
+    if queue is not None:
+        from .over_sqs import examine_over_sqs  # botocore is slow to import
+
+        yield from examine_over_sqs(
+            app, settings, queue, listen_seconds=listen_seconds, clock=clock
+        )
+        return
     transport = judge_transport(app)
     yield transport
     if transport.status == "failed":
         yield Finding("workers", "skipped", "without events nothing is known of them")
         return
     source = app.connection_for_read()
-    broker = _reach(source, clock=clock)
+    broker = reach(source, clock=clock)
     yield broker
     if broker.status == "failed":
         yield Finding("events", "skipped", "the broker has to be reached first")
@@ -169,7 +184,7 @@ def judge_transport(app: CeleryApp) -> Finding:
             "transport",
             "failed",
             f"{driver} carries no Celery events, so nothing can be counted",
-            "Celery's monitoring needs Redis or RabbitMQ as the broker.",
+            _OVER_SQS if driver == "sqs" else _NEEDS,
         )
     if driver == "memory":
         return Finding(
@@ -182,7 +197,7 @@ def judge_transport(app: CeleryApp) -> Finding:
     return Finding("transport", "ok", f"{driver} carries events")
 
 
-def _reach(source: Connection, *, clock: Clock) -> Finding:
+def reach(source: Connection, *, clock: Clock) -> Finding:
     """Connect, within a time limit of our own: not every transport keeps to its time-out."""
     connection = source.clone(connect_timeout=_CONNECT_SECONDS)
     outcome: list[Exception | None] = []  # None: it worked

@@ -47,7 +47,9 @@ def check(
     Ready means that events came of every worker that answers, and that there is one: where none
     is, it looks for workers in other databases, under other key prefixes and on other virtual
     hosts. A user of the broker who may only read is ready; what is missing then is a warning.
-    Advice on risky configuration is a note or a warning, and names where it is documented.
+    With send_events_over_sqs it looks at the SQS queue and at the messages in it, of which it
+    takes none away. Advice on risky configuration is a note or a warning, and names where it is
+    documented.
     """
     if dry_run:
         values["sink"] = "console"

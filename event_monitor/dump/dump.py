@@ -12,6 +12,7 @@ from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidEvent, UnavailableError
 from ..events import DetailedTaskEvent, Event, TaskEvent
+from ..over_sqs.configuration import event_queue_of
 from ..probes.inspect import tasks_in_flight
 from ..receiver import Receiver
 from ..snapshot import AckToken, TaskInFlight
@@ -64,6 +65,11 @@ class Dump:
         self._waiting: list[tuple[float, Event]] = []  # until the workers have answered
         self._failure: OSError | None = None
         source = app.connection_for_read()
+        if event_queue_of(app) is not None:
+            raise UnavailableError(
+                "the app's events are in an SQS queue, of which the monitor is the only reader: "
+                "what is shown here would be missing there."
+            )
         if not carries_events(source):
             raise UnavailableError(
                 f"Celery sends no events over the {source.transport_cls} transport; "

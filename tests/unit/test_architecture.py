@@ -56,9 +56,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "over_sqs": {"aws", "clock", "enqueued_at", "errors", "events", "exchange", "liveness", "text"},
     # beside the flow
     "check": GROUND
+    | {"aws", "over_sqs"}
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
-    "dump": GROUND | {"broker", "events", "probes", "receiver", "settings", "snapshot", "state"},
-    "demo": GROUND | {"broker", "distribution"},
+    "dump": GROUND
+    | {"broker", "events", "over_sqs", "probes", "receiver", "settings", "snapshot", "state"},
+    "demo": GROUND | {"broker", "distribution", "over_sqs"},
     "live": GROUND | {"history", "pool", "settings", "snapshot", "status", "survey", "web"},
     "platforms": {"errors", "provision", "settings", "text"},
     "provision": GROUND | {"catalog", "metrics", "moments", "settings", "sinks", "snapshot"},
@@ -69,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "history",
         "liveness",
         "metrics",
+        "over_sqs",
         "probes",
         "receiver",
         "settings",
@@ -105,7 +108,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"status", "survey"},
     "cli": GROUND
     | {"broker", "catalog", "check", "demo", "dump", "history", "live", "liveness", "metrics"}
-    | {"moments"}
+    | {"moments", "over_sqs"}
     | {"platforms", "probes", "process", "provision", "schedules", "service"}
     | {"settings", "status"},
     "__init__": VALUES
@@ -131,7 +134,16 @@ CELERY_STATIONS = {
     "state",
     "status",
 }
-BOTO3_STATIONS = {"aws", "aws_tokens", "over_sqs", "probes", "provision", "receiver", "sinks"}
+BOTO3_STATIONS = {
+    "aws",
+    "aws_tokens",
+    "check",
+    "over_sqs",
+    "probes",
+    "provision",
+    "receiver",
+    "sinks",
+}
 
 
 def test_every_station_is_listed_here() -> None:

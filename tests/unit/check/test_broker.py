@@ -86,7 +86,9 @@ def test_a_transport_without_events_is_reported_plainly() -> None:
             "transport",
             "failed",
             "sqs carries no Celery events, so nothing can be counted",
-            "Celery's monitoring needs Redis or RabbitMQ as the broker.",
+            "Let workers send them over a queue of their own, in the app:\n"
+            "from event_monitor import send_events_over_sqs\n"
+            "send_events_over_sqs(app)",
         ),
         Finding("workers", "skipped", "without events nothing is known of them"),
     ]

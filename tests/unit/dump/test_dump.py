@@ -15,6 +15,7 @@ from event_monitor.dump import Dump, EventFilter
 from event_monitor.dump.known_tasks import KnownTask, KnownTasks
 from event_monitor.dump.lines import as_json, as_text
 from event_monitor.errors import UnavailableError
+from event_monitor.over_sqs.configuration import EventQueue, remember_event_queue
 from event_monitor.settings import Only
 from event_monitor.snapshot import TaskInFlight
 
@@ -227,4 +228,13 @@ def test_where_no_events_are_carried_it_says_so() -> None:
     """In one sentence."""
     app = Celery("dump-sqs", broker="sqs://", set_as_current=False)
     with pytest.raises(UnavailableError, match="Celery sends no events over the sqs transport"):
+        Dump(app, EventFilter(), write=print)
+
+
+@pytest.mark.parametrize("broker", ["sqs://", "memory://"])
+def test_events_that_only_the_monitor_may_take_are_not_shown(broker: str) -> None:
+    """What is received from the queue here would be missing in its counts."""
+    app = Celery("dump-over-sqs", broker=broker, set_as_current=False)
+    remember_event_queue(app, EventQueue())
+    with pytest.raises(UnavailableError, match="of which the monitor is the only reader"):
         Dump(app, EventFilter(), write=print)
