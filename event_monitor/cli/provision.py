@@ -15,6 +15,7 @@ import click
 
 from ..errors import SettingsError
 from ..moments import parse_seconds
+from ..over_sqs.configuration import DEFAULT_NAME, event_queue_of
 from ..provision.options import (
     ProvisionOptions,
     parse_environment,
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["files_of", "provision"]
 
-_PIECES: tuple[Piece, ...] = ("alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana")
+_PIECES: tuple[Piece, ...] = (
+    *("alarms", "dashboard", "autoscaling", "iam", "sqs", "ecs", "grafana"),
+)
 _APPLICABLE: tuple[Piece, ...] = ("alarms", "dashboard")
 _DEFAULTS = ProvisionOptions()
 #: Options that are parsed from repeated flags; `queues` of the command line is a setting.
@@ -87,6 +90,7 @@ def _seconds(flag: str, text: str) -> float:
         "event-monitor provision all --skip ecs --skip autoscaling --out infra",
         "event-monitor provision alarms --queue celery:max_age=60 --task shop.pay:p95=30",
         "event-monitor provision autoscaling --scale celery=workers --scale mail=mailers",
+        "event-monitor provision sqs -A proj --out infra",
         "event-monitor provision alarms -A proj --max-failures 5/5m --max-running 30m",
         "event-monitor provision all --apply --yes",
     ),
@@ -179,8 +183,19 @@ def _seconds(flag: str, text: str) -> float:
     "max_utilization",
     help_text="Percent of the pool that may not be busy for 15 minutes.",
 )
+@_number(
+    "--max-memory",
+    "max_memory",
+    help_text="MiB a worker may use with its pool; only with send_events_over_sqs.",
+)
 @click.option(
     "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
+)
+@click.option(
+    "--event-queue",
+    default="",
+    metavar="NAME",
+    help="SQS queue of send_events_over_sqs.  [default: that of the app; of sqs else celeryev]",
 )
 @click.option(
     "--environment",
@@ -241,6 +256,7 @@ def provision(
     app, settings = load_named_app(ctx, values)
     if values["prefix"] is None:
         values["prefix"] = prefix_of(settings.namespace)
+    values["event_queue"] = values["event_queue"] or _event_queue(app, piece)
     options = _options_from(values, has_schedules=_has_schedules(settings, app))
     if skip and piece != "all":
         raise SettingsError(f"--skip is for all; {piece} is one piece.")
@@ -317,6 +333,14 @@ def _has_schedules(settings: Settings, app: CeleryApp | None) -> bool | None:
     from ..schedules import expected_tasks
 
     return bool(expected_tasks(app, settings))
+
+
+def _event_queue(app: CeleryApp | None, piece: str) -> str:
+    """Return the name of the SQS queue that carries events; empty if none is known of."""
+    queue = event_queue_of(app)
+    if queue is not None:
+        return queue.name.rpartition("/")[2]
+    return DEFAULT_NAME if piece == "sqs" else ""
 
 
 def _notes_on(stack: Stack, form: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from ..settings import Settings
 from ..settings.globs import matches
 from .alarm_definitions import CLUSTER_ALARMS, OBJECTIVE_ALARMS, QUEUE_ALARMS, TASK_ALARMS
 from .definition import AlarmDefinition, Limits
+from .event_queue import event_queue_alarm
 from .model import Alarm, CompositeAlarm, resource_name
 from .options import ProvisionOptions, QueueLimits
 from .series import (
@@ -30,6 +31,7 @@ def build_alarms(settings: Settings, options: ProvisionOptions) -> tuple[Alarm, 
     """
     return (
         *_cluster_alarms(settings, options),
+        *((event_queue_alarm(options),) if options.event_queue else ()),
         *_queue_alarms(settings, options),
         *_task_alarms(settings, options),
         *_objective_alarms(settings, options),

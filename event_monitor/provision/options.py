@@ -34,6 +34,7 @@ _LONGEST_PREFIX = 40  # characters
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:\d*:\S+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}")  # as ECS allows
+_EVENT_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,69}")  # the lease queue's name is 11 longer
 _MAX_URL_CHARACTERS = 200  # a description has room for it
 _MAX_ACTIONS = 5  # per state of an alarm; PutMetricAlarm's own limit
 
@@ -94,6 +95,8 @@ class ProvisionOptions:
     max_spool_age: float = 900.0  # seconds
     max_reserved: float = 1_000.0  # tasks
     max_utilization: float = 100.0  # percent
+    max_memory: float = 4_096.0  # MiB of one worker with its pool, where workers tell it
+    event_queue: str = ""  # SQS queue of send_events_over_sqs; empty: workers do not call that
     sqs_queues: tuple[str, ...] = ()  # ARNs of the queues whose depth the monitor may read
     environment: tuple[tuple[str, str], ...] = ()  # variables of the app: name and value
     secrets: tuple[tuple[str, str], ...] = ()  # the same, with the ARN of the secret it comes from
@@ -123,6 +126,11 @@ class ProvisionOptions:
                 "https://monitor.example.com/ without a password."
             )
         _check_arns("--sqs-queue", self.sqs_queues)
+        if self.event_queue and not _EVENT_QUEUE.fullmatch(self.event_queue):
+            raise SettingsError(
+                f"--event-queue is {self.event_queue!r}; it must be the name of a standard SQS "
+                "queue: 1 to 69 letters, digits, - or _."
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):

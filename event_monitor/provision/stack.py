@@ -8,9 +8,10 @@ from typing import Literal, get_args
 
 from ..settings import Settings
 from .alarms import alarm_notes, build_alarms, build_composite
+from .event_queue import SqsQueue, event_queues
 from .model import Alarm, CompositeAlarm, Dimensions, ScaledService, ScalingPolicy
 from .options import ProvisionOptions
-from .policy import monitor_policy
+from .policy import monitor_policy, workers_policy
 from .references import named_by_reference, referring, referring_alarm, with_thresholds
 from .render.cloudwatch_dashboard import alarm_status_notes, cloudwatch_dashboard
 from .render.grafana import grafana_dashboard
@@ -21,8 +22,10 @@ from .task_definition import Container, Variables, container_definition, contain
 
 __all__ = ["PIECES", "Piece", "Stack", "build_stack"]
 
-Piece = Literal["alarms", "dashboard", "autoscaling", "iam", "ecs", "grafana"]
+Piece = Literal["alarms", "dashboard", "autoscaling", "iam", "sqs", "ecs", "grafana"]
 PIECES: tuple[Piece, ...] = get_args(Piece)
+
+_RIGHTS_ELSEWHERE = "What the monitor may do with these queues is in its policy: `provision iam`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class Stack:
     scaling: tuple[ScaledService, ...] = ()
     workers: tuple[int, int] = (0, 0)  # fewest, most
     policy: dict[str, object] | None = None
+    queues: tuple[SqsQueue, ...] = ()
+    workers_policy: dict[str, object] | None = None
+    policy_names_queues: bool = False  # of this account, so that it has placeholders
     container: Container | None = None
     environment: Variables = ()  # of the app, for the container
     secrets: Variables = ()  # the same, with the ARN of each secret
@@ -60,7 +66,7 @@ class Stack:
     def is_grafana_only(self) -> bool:
         """Return whether there is nothing for AWS in it."""
         for_aws = (self.alarms, self.dashboard, self.scaling, self.policy, self.container)
-        return self.grafana is not None and not any(for_aws)
+        return self.grafana is not None and not any(for_aws) and not self.queues
 
 
 def build_stack(pieces: tuple[Piece, ...], settings: Settings, options: ProvisionOptions) -> Stack:
@@ -127,6 +133,7 @@ def _build(
             *(search_notes(settings) if wanted & {"dashboard", "grafana"} else ()),
             *about_scaling,
             *about_container,
+            *((_RIGHTS_ELSEWHERE,) if "sqs" in wanted and not wanted & {"iam", "ecs"} else ()),
         ),
         known_alarms=alarms,
         alarms=alarms if "alarms" in wanted else (),
@@ -136,6 +143,9 @@ def _build(
         scaling=_scaling(settings, options, name) if "autoscaling" in wanted else (),
         workers=(options.workers_from, options.workers_to),
         policy=policy if "iam" in wanted else None,
+        queues=event_queues(options) if "sqs" in wanted else (),
+        workers_policy=workers_policy(options) if "sqs" in wanted else None,
+        policy_names_queues=bool(options.event_queue),
         container=container,
         environment=options.environment,
         secrets=options.secrets,

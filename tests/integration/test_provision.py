@@ -305,6 +305,7 @@ def test_terraform_is_formatted_and_valid_and_plans(folder: Path, scale_by: str)
         *("--dimensions", "Cost center=%{x} ${y}", "--sqs-queue", "arn:aws:sqs:x:1:q"),
         *("--environment", "DSN=%{x} ${y}", "--secret", f"KEY={SECRET}"),
         *("--management-url", "http://mq:15672", "--state-dir", "/var/lib/em"),
+        *("--event-queue", "celeryev"),
     )
     assert result.exit_code == 0, result.output
 

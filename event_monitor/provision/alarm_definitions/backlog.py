@@ -9,10 +9,17 @@ from ..series import has_queue_limits
 
 __all__ = ["BACKLOG_ALARMS"]
 
+_MEBIBYTE = 2**20
+
 
 def _has_queue_limits(settings: Settings, _options: ProvisionOptions) -> bool:
     """Return whether QueueStatus is known."""
     return has_queue_limits(settings)
+
+
+def _tell_memory(_settings: Settings, options: ProvisionOptions) -> bool:
+    """Return whether workers tell what they use with their pool; asked, they tell only a part."""
+    return bool(options.event_queue)
 
 
 def _may_have_schedules(_settings: Settings, options: ProvisionOptions) -> bool:
@@ -103,5 +110,15 @@ BACKLOG_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         metrics=("TasksReserved",),
         comparison=">",
         threshold=lambda limits: limits.max_reserved or None,
+    ),
+    AlarmDefinition(
+        key="worker-memory",
+        description=(
+            "A worker and its pool have more than {limits.max_memory:.10g} MiB of resident memory."
+        ),
+        metrics=("WorkerMemory",),
+        comparison=">",
+        threshold=lambda limits: limits.max_memory * _MEBIBYTE or None,
+        applies=_tell_memory,
     ),
 )

@@ -111,6 +111,27 @@ def _calls(stack: Stack) -> Iterator[tuple[str, Parameters]]:
             "create_policy",
             {"PolicyName": f"{stack.prefix}-monitor", "PolicyDocument": document},
         )
+    for queue in stack.queues:
+        yield (
+            "create_queue",
+            {
+                "QueueName": queue.name,
+                "Attributes": {
+                    **({"FifoQueue": "true"} if queue.is_fifo else {}),
+                    "VisibilityTimeout": str(queue.visibility_seconds),
+                    "MessageRetentionPeriod": str(queue.retention_seconds),
+                    "ReceiveMessageWaitTimeSeconds": str(queue.wait_seconds),
+                    "SqsManagedSseEnabled": "true",
+                },
+                "tags": alarm_tags(stack.prefix),
+            },
+        )
+    if stack.workers_policy is not None:
+        document = json.dumps(stack.workers_policy)
+        yield (
+            "create_policy",
+            {"PolicyName": f"{stack.prefix}-workers", "PolicyDocument": document},
+        )
     if stack.container is not None:
         yield from _monitor_calls(stack, stack.container)
 

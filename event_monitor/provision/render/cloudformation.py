@@ -139,6 +139,28 @@ def _resources(stack: Stack, values: Values) -> Resources:
                 PolicyDocument=stack.policy,
             ),
         )
+    for queue in stack.queues:
+        yield (
+            f"{queue.key.capitalize()}Queue",
+            resource(
+                "AWS::SQS::Queue",
+                QueueName=queue.name,
+                **({"FifoQueue": True} if queue.is_fifo else {}),
+                VisibilityTimeout=queue.visibility_seconds,
+                MessageRetentionPeriod=queue.retention_seconds,
+                ReceiveMessageWaitTimeSeconds=queue.wait_seconds,
+                SqsManagedSseEnabled=True,
+            ),
+        )
+    if stack.workers_policy is not None:
+        yield (
+            "WorkersPolicy",
+            resource(
+                "AWS::IAM::ManagedPolicy",
+                Description="What whoever calls send_events_over_sqs may do.",
+                PolicyDocument=stack.workers_policy,
+            ),
+        )
     for service in stack.scaling:
         yield from scaling_resources(stack, service)
     if stack.container is not None:
@@ -205,6 +227,9 @@ def _outputs(stack: Stack) -> Entries:
         yield "DashboardName", {"Value": ref("Dashboard")}
     if stack.policy is not None:
         yield "PolicyArn", {"Value": ref("MonitorPolicy")}
+    if stack.workers_policy is not None:
+        yield "EventQueueUrl", {"Value": ref("EventsQueue")}
+        yield "WorkersPolicyArn", {"Value": ref("WorkersPolicy")}
     if stack.container is not None:
         yield "RoleArn", {"Value": arn_of("MonitorRole")}
         yield "RoleName", {"Value": ref("MonitorRole")}

@@ -53,9 +53,13 @@ def terraform_files(stack: Stack) -> dict[str, str]:
         files["autoscaling.tf"] = scaling_parts(template)
     if template.policy is not None:
         files["iam.tf"] = _iam(template)
+    if template.queues:
+        files["sqs.tf"] = _sqs(template)
     if template.container is not None:
         files["ecs.tf"] = ecs_parts(template, template.container)
-    if {"dashboard.tf", "ecs.tf"} & files.keys():
+    if {"dashboard.tf", "ecs.tf", "sqs.tf"} & files.keys() or (
+        template.policy is not None and template.policy_names_queues
+    ):
         files["data.tf"] = _LOCATION
     if {"alarms.tf", "dashboard.tf"} & files.keys() and template.known_alarms:
         files["thresholds.tf"] = (thresholds_variable(template.known_alarms),)
@@ -119,6 +123,40 @@ def _dashboard(stack: Stack) -> Iterator[Block]:
     dashboard = "aws_cloudwatch_dashboard.celery"
     yield output("dashboard_name", "Name of the dashboard.", Raw(f"{dashboard}.dashboard_name"))
     yield output("dashboard_arn", "ARN of the dashboard.", Raw(f"{dashboard}.dashboard_arn"))
+
+
+def _sqs(stack: Stack) -> Iterator[Block]:
+    for queue in stack.queues:
+        yield Block(
+            "resource",
+            ("aws_sqs_queue", queue.key),
+            (
+                ("name", queue.name),
+                ("fifo_queue", queue.is_fifo or None),
+                ("visibility_timeout_seconds", queue.visibility_seconds),
+                ("message_retention_seconds", queue.retention_seconds),
+                ("receive_wait_time_seconds", queue.wait_seconds),
+                ("sqs_managed_sse_enabled", True),
+                ("tags", Raw("local.tags")),
+            ),
+        )
+    yield Block(
+        "resource",
+        ("aws_iam_policy", "workers"),
+        (
+            ("name", f"{stack.prefix}-workers"),
+            ("description", "What whoever calls send_events_over_sqs may do."),
+            ("policy", encoded(stack.workers_policy)),
+            ("tags", Raw("local.tags")),
+        ),
+    )
+    events = "aws_sqs_queue.events"
+    yield output("event_queue_url", "URL of the queue of events.", Raw(f"{events}.url"))
+    yield output(
+        "workers_policy_arn",
+        "ARN of the policy for the roles of workers.",
+        Raw("aws_iam_policy.workers.arn"),
+    )
 
 
 def _iam(stack: Stack) -> Iterator[Block | Comment]:

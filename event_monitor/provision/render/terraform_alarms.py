@@ -185,8 +185,10 @@ def _metric(series: Series, static: Dimensions) -> tuple[Attribute, ...]:
     )
 
 
-def _dimensions(series: Series, static: Dimensions) -> Raw | Call:
-    """Return the static dimensions, with those by which the series is split."""
+def _dimensions(series: Series, static: Dimensions) -> Raw | Call | dict[str, str]:
+    """Return the static dimensions, with those by which the series is split; AWS's have none."""
+    if series.namespace.startswith("AWS/"):
+        return dict(series.dimensions)
     shared = Raw("var.dimensions")
     own = dict(series.dimensions[len(static) :])
     return Call("merge", shared, own) if own else shared

@@ -29,6 +29,7 @@ OPTIONS = ProvisionOptions(
         TaskLimits(HOSTILE, 1, TooMany(1)),
     ),
     sqs_queues=("arn:aws:sqs:eu-west-1:123456789012:celery",),
+    event_queue="celeryev",
     workers_from=0,
     scale_queue="celery",
 )

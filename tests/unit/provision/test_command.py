@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from event_monitor.cli.main import Commands
 from event_monitor.cli.provision import provision
+from event_monitor.over_sqs.configuration import EventQueue
 from event_monitor.provision.options import ProvisionOptions
 from event_monitor.provision.stack import build_stack
 from event_monitor.settings import Settings
@@ -70,6 +71,65 @@ def test_two_namespaces_of_one_account_have_names_of_their_own() -> None:
 
     assert first("--namespace", "Shop/EU") == "shop-eu-monitor-dead"
     assert first("--namespace", "Shop/EU", "--prefix", "eu") == "eu-monitor-dead"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "queues"),
+    [
+        (("sqs",), ["celeryev", "celeryev-lease.fifo"]),
+        (("sqs", "--event-queue", "shop"), ["shop", "shop-lease.fifo"]),
+        (("sqs", "-A", "tests.support.proj"), ["celeryev", "celeryev-lease.fifo"]),
+    ],
+)
+def test_the_queues_of_events_come_with_the_policy_of_workers(
+    arguments: tuple[str, ...], queues: list[str]
+) -> None:
+    """That of the monitor is another piece, which it may need without them."""
+    result = typed(*arguments, "--format", "json")
+
+    found = json.loads(result.stdout)
+    assert [call["QueueName"] for call in found["create_queue"]] == queues
+    assert [call["PolicyName"] for call in found["create_policy"]] == ["celery-workers"]
+    assert "`provision iam`" in result.stderr
+
+
+@pytest.mark.parametrize(("flags", "is_there"), [((), False), (("--event-queue", "shop"), True)])
+def test_events_that_wait_and_the_memory_of_workers_are_watched_where_both_are_known(
+    flags: tuple[str, ...], is_there: bool
+) -> None:
+    """Only `send_events_over_sqs` makes them known."""
+    result = typed("alarms", "--format", "json", *flags)
+
+    alarms = {alarm["AlarmName"]: alarm for alarm in json.loads(result.stdout)["put_metric_alarm"]}
+    names = {"celery-events-waiting", "celery-worker-memory"}
+    assert names & alarms.keys() == (names if is_there else set())
+    if is_there:
+        assert alarms["celery-worker-memory"]["Threshold"] == 4 * 2**30
+        assert alarms["celery-events-waiting"]["Dimensions"] == [
+            {"Name": "QueueName", "Value": "shop"}
+        ]
+
+
+@pytest.mark.parametrize("name", ["shop.fifo", "a b", "x" * 70])
+def test_a_queue_that_can_carry_no_events_is_refused(name: str) -> None:
+    """In one sentence."""
+    result = typed("sqs", "--event-queue", name)
+
+    assert result.exit_code == 2
+    assert "must be the name of a standard SQS queue" in result.output
+
+
+def test_the_app_names_the_queue_of_its_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its name, whether that or the URL was given."""
+    url = "https://sqs.eu-west-1.amazonaws.com/123456789012/shop"
+    monkeypatch.setattr(proj.app, "event_monitor_event_queue", EventQueue(name=url), raising=False)
+
+    result = typed("sqs", "-A", "tests.support.proj", "--format", "json")
+
+    calls = json.loads(result.stdout)["create_queue"]
+    assert [call["QueueName"] for call in calls] == ["shop", "shop-lease.fifo"]
 
 
 @pytest.mark.parametrize(

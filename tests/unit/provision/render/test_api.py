@@ -19,7 +19,7 @@ from event_monitor.settings import Settings
 from ..examples import EVERYTHING, OPTIONS, STEPS, read_back
 
 SEVERAL = ProvisionOptions(services=(("celery", "workers"), ("mail", "mailers")))
-SERVICES = ("application-autoscaling", "cloudwatch", "ecs", "iam")
+SERVICES = ("application-autoscaling", "cloudwatch", "ecs", "iam", "sqs")
 
 
 def calls_of(stack: Stack) -> Any:
@@ -89,6 +89,7 @@ def test_calls_come_in_the_order_in_which_they_refer_to_each_other() -> None:
         "put_composite_alarm",
         "put_dashboard",
         "create_policy",
+        "create_queue",
         "create_role",
         "attach_role_policy",
         "register_task_definition",

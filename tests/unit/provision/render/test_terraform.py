@@ -219,6 +219,7 @@ def test_outputs_name_what_was_made(piece: Piece) -> None:
         "dashboard": {"dashboard_name", "dashboard_arn"},
         "autoscaling": {"scaling_policy_arns"},
         "iam": {"policy_arn"},
+        "sqs": {"event_queue_url", "workers_policy_arn"},
         "ecs": {"role_arn", "role_name", "service_name", "task_definition_arn"},
     }
     text = "".join(files(piece).values())
