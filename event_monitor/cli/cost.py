@@ -9,6 +9,7 @@ import click
 
 from ..errors import SettingsError
 from ..metrics import label_for
+from ..over_sqs.configuration import EventQueue, event_queue_of
 from ..provision.options import ProvisionOptions, parse_queue_limits, parse_task_limits
 from ..settings import Settings
 from .app import load_named_app
@@ -18,6 +19,7 @@ from .terminal import width
 
 __all__ = ["cost"]
 
+_TASKS_PER_SECOND = 10.0
 _TASKS, _QUEUES = 40, 3  # of a cluster that nothing is known of
 
 
@@ -26,6 +28,7 @@ _TASKS, _QUEUES = 40, 3  # of a cluster that nothing is known of
     examples=(
         "event-monitor cost --tasks 40 --workers 10",
         "event-monitor cost -A proj --by-worker all --interval 10",
+        "event-monitor cost --workers 50 --tasks-per-second 40",
         "event-monitor cost -A proj --task shop.pay:p95=30 --queue celery:max_age=60",
     ),
 )
@@ -60,6 +63,14 @@ _TASKS, _QUEUES = 40, 3  # of a cluster that nothing is known of
     help="Alarms of one task, as in `provision`.",
 )
 @number_of("--periodic-tasks", most=10_000, default=1, help_text="Tasks that schedules expect.")
+@click.option(
+    "--tasks-per-second",
+    type=click.FloatRange(0, 1_000_000),
+    metavar="N",
+    help="With send_events_over_sqs: the tasks that end, for the requests to SQS.  "
+    "[default: 10, if the app calls it]",
+)
+@number_of("--producers", most=100_000, default=0, help_text="Senders of task-sent over SQS.")
 @watching
 @loglevel("WARNING")
 @click.pass_context
@@ -76,20 +87,26 @@ def cost(
     queue_entries: tuple[str, ...],
     task_entries: tuple[str, ...],
     periodic_tasks: int,
+    tasks_per_second: float | None,
+    producers: int,
     **values: object,
 ) -> None:
     """Estimate the monthly CloudWatch bill, with the alarms and the dashboard of `provision`.
 
-    Asks nobody. With an app its task names and queues are counted, without one 40 and 3.
+    Where the app calls send_events_over_sqs, or --tasks-per-second is given, the requests to SQS
+    are in it. Asks nobody. With an app its task names and queues are counted, without one 40 and 3.
     """
     app, settings = load_named_app(ctx, values)
+    queue = event_queue_of(app)
     options = ProvisionOptions(
+        event_queue=queue.name.rpartition("/")[2] if queue else "",
         queues=tuple(map(parse_queue_limits, queue_entries)),
         tasks=tuple(map(parse_task_limits, task_entries)),
     )
     from ..metrics.bill import bill
     from ..metrics.cost import Cluster
     from ..metrics.prices import Provisioned
+    from ..metrics.sqs_cost import SqsTraffic
     from ..provision.billed import billed
     from ..provision.known_names import check_names
     from ..provision.stack import build_stack
@@ -121,7 +138,19 @@ def cost(
         f"Task names: {task_count:,} ({tasks_from}). Queues: {queue_count:,} ({queues_from}). "
         f"Workers: {workers:,}.\n"
     )
-    click.echo(bill(settings, cluster, provisioned_by=provisioned_by, width=width()))
+    traffic = None
+    if queue is not None or tasks_per_second is not None:
+        pace = queue or EventQueue()
+        traffic = SqsTraffic(
+            workers=workers,
+            tasks_per_second=_TASKS_PER_SECOND if tasks_per_second is None else tasks_per_second,
+            producers=producers,
+            flush_seconds=pace.flush_seconds,
+            beat_seconds=pace.beat_seconds,
+        )
+    click.echo(
+        bill(settings, cluster, provisioned_by=provisioned_by, traffic=traffic, width=width())
+    )
 
 
 def _counted(given: int | None, in_app: int | None, *, assumed: int) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from ..settings import Settings
 from ..text import aligned
 from .cost import Cluster, Estimate, ProvisionedBy, estimate, nothing_provisioned, savings
 from .prices import FREE_DASHBOARD_METRICS, FREE_DASHBOARDS, GRAFANA_REFRESH_MINUTES, PRICE_SOURCE
+from .sqs_cost import SQS_PRICE_SOURCE, SqsTraffic
 
 __all__ = ["bill"]
 
@@ -18,9 +19,13 @@ def bill(
     cluster: Cluster,
     *,
     provisioned_by: ProvisionedBy = nothing_provisioned,
+    traffic: SqsTraffic | None = None,
     width: int = 100,
 ) -> str:
-    """Return the estimate as text: what it is made of, what would lower it, and the sum."""
+    """Return the estimate as text: what it is made of, what would lower it, and the sum.
+
+    ``traffic``: of the events that go over SQS, if they do.
+    """
     found = estimate(settings, cluster, provisioned_by=provisioned_by)
     rows = []
     for split, count in found.series:
@@ -31,7 +36,11 @@ def bill(
     rows += [
         (name, f"{number:,}", _dollars(dollars)) for name, number, dollars in found.provisioned.rows
     ]
-    rows.append(("a month", "", _dollars(found.dollars)))
+    dollars = found.dollars
+    if traffic is not None:
+        rows.append(("SQS requests", f"{traffic.requests:,.0f}", _dollars(traffic.dollars)))
+        dollars += traffic.dollars
+    rows.append(("a month", "", _dollars(dollars)))
     lines = [aligned(("", "number", "dollars"), rows, sides="lrr")]
     cheaper = [
         (saving.flag, f"-{_dollars(saving.dollars)}")
@@ -41,9 +50,9 @@ def bill(
         lines += ["", "What would save most:"]
         lines.append(aligned(("flag", "dollars"), cheaper, sides="lr"))
     lines.append("")
-    for remark in _remarks(settings, found):
+    for remark in (*_remarks(settings, found), *(_of_sqs(traffic) if traffic else ())):
         lines += textwrap.wrap(remark, width)
-    return "\n".join([*lines, "", f"A{found.about[1:]}."])
+    return "\n".join([*lines, "", f"About ${dollars:,.0f} a month."])
 
 
 def _remarks(settings: Settings, found: Estimate) -> Iterator[str]:
@@ -65,6 +74,15 @@ def _remarks(settings: Settings, found: Estimate) -> Iterator[str]:
     yield (
         "Not included: alarms of autoscaling, and the rest of the free tier: 10 metrics, "
         "10 alarm metrics, 1,000,000 requests."
+    )
+
+
+def _of_sqs(traffic: SqsTraffic) -> Iterator[str]:
+    yield (
+        f"{SQS_PRICE_SOURCE}. Counted: {traffic.workers:,} workers and {traffic.producers:,} "
+        f"producers at {traffic.tasks_per_second:g} tasks a second, a message every "
+        f"{traffic.flush_seconds:g} s from who has events and every {traffic.beat_seconds:g} s "
+        "from an idle worker. Not the queues of tasks."
     )
 
 

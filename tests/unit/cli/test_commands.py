@@ -68,6 +68,25 @@ def test_cost_needs_nothing_but_the_settings() -> None:
     assert re.fullmatch(r"About \$\d+ a month\.", result.output.splitlines()[-1])
 
 
+def test_cost_counts_the_requests_to_sqs_where_events_go_over_it() -> None:
+    """Who sends how often; they are in the sum, which else is without them."""
+    flags = ("--workers", "50", "--tasks-per-second", "40", "--producers", "20")
+    plain, result = typed("cost", *flags[:2]), typed("cost", *flags)
+
+    assert result.exit_code == 0, result.output
+    (row,) = (line.split() for line in result.output.splitlines() if "SQS requests" in line)
+    assert row[2:] == ["22,550,400", "9.08"]
+    assert "50 workers and 20 producers at 40 tasks a second" in " ".join(result.output.split())
+    assert "SQS" not in plain.output
+    sums = [
+        float(line.split()[-1].replace(",", ""))
+        for output in (plain.output, result.output)
+        for line in output.splitlines()
+        if line.startswith("a month")
+    ]
+    assert sums[1] - sums[0] == pytest.approx(9.08, abs=0.011)
+
+
 def test_cost_without_a_dashboard_that_cannot_be_written() -> None:
     """CloudWatch cannot search for a quote; the metrics are published and billed all the same."""
     result = typed("cost", "--dimensions", "Owner=it's")
