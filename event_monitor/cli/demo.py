@@ -16,10 +16,16 @@ __all__ = ["demo"]
         "event-monitor demo",
         "event-monitor demo --keep",
         "event-monitor demo --broker redis://localhost:6379/15",
+        "event-monitor demo --broker sqs",
     ),
     exit_codes={EXIT_CHECK_FAILED: "a number is not what happened"},
 )
-@click.option("-b", "--broker", metavar="URL", help="Use this broker instead of an embedded one.")
+@click.option(
+    "-b",
+    "--broker",
+    metavar="URL",
+    help="Use this broker instead of an embedded one; sqs is an embedded SQS.",
+)
 @click.option("--keep", is_flag=True, help="Leave a worker and the page up until Ctrl-C.")
 @click.pass_context
 def demo(ctx: click.Context, /, *, broker: str | None, keep: bool) -> None:

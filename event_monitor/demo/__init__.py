@@ -15,8 +15,9 @@ def run_demo(*, broker: str | None = None, keep: bool = False) -> int:
 
     0: what the tasks did and what CloudWatch holds agree to the last count; 1: they do not, or
     the demo was interrupted or could not finish. ``broker`` is the URL of a broker to use instead
-    of the embedded one; all names on it are unique to this run and removed afterwards. With
-    ``keep`` a worker, the monitor and its page stay up until Ctrl-C; then the numbers are compared.
+    of the embedded one; all names on it are unique to this run and removed afterwards. ``sqs`` is
+    another embedded one, where ``send_events_over_sqs`` carries the events. With ``keep`` a worker,
+    the monitor and its page stay up until Ctrl-C; then the numbers are compared.
 
     Call it from the main thread. Raises ``UnavailableError`` when the broker cannot be reached,
     ``ModuleNotFoundError`` without the ``demo`` extra.

@@ -15,11 +15,11 @@ from datetime import datetime
 from typing import Protocol
 
 from ..distribution import Distribution
+from .identity import REGION
 
 __all__ = ["NAMESPACE", "REGION", "CloudWatch", "Reading"]
 
 NAMESPACE = "Celery"
-REGION = "us-east-1"
 
 Series = tuple[str, tuple[tuple[str, str], ...]]  # metric name, sorted (dimension, value) pairs
 

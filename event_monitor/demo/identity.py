@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LONG_QUEUE", "WORK_QUEUE", "Run"]
+__all__ = ["LONG_QUEUE", "REGION", "WORK_QUEUE", "Run"]
+
+REGION = "us-east-1"  # of CloudWatch and SQS on loopback
 
 WORK_QUEUE = "work"  # both workers take from it
 LONG_QUEUE = "long"  # only the worker that will be killed does
@@ -60,6 +62,16 @@ class Run:
         return f"{self.name}.{name}"
 
     @property
+    def is_over_sqs(self) -> bool:
+        """Whether the broker is SQS, so that an SQS queue carries the events."""
+        return bool(self.broker) and str(self.broker).startswith("sqs://")
+
+    @property
+    def event_queue(self) -> str:
+        """The SQS queue of events, which takes no dots in its name."""
+        return f"{self.name}-events"
+
+    @property
     def event_exchange(self) -> str:
         """The exchange of the events of workers and producer."""
         return f"{self.name}.events"
@@ -99,6 +111,15 @@ class Run:
             }
         if self.broker.startswith(("redis", "sentinel")):
             return {"global_keyprefix": f"{self.name}:"}
+        if self.is_over_sqs:
+            return {
+                "region": REGION,
+                "is_secure": False,
+                "polling_interval": _POLL_SECONDS,
+                "wait_time_seconds": 1,  # long polls that end sooner when a worker stops
+                # The last poll of a worker that is killed still takes a message out of sight.
+                "visibility_timeout": 12,
+            }
         return {}
 
     @property

@@ -29,11 +29,15 @@ from .identity import Run
 from .processes import Processes
 from .scenario import MONITOR, DemoError, Scenario
 from .screen import Screen, verdict_tables
+from .sqs import broker_at, make_queues, require_sqs, send_events
 from .verdict import Verdict
 
 __all__ = ["run_in_terminal"]
 
 _USUAL_PORT = 9_808  # of the page: see the setting `http`
+
+#: What ``broker`` is for an SQS of the demo's own.
+SQS = "sqs"
 
 #: Schemes of brokers that carry events and need nothing else of the user's environment.
 BROKERS = {"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel"}
@@ -71,15 +75,21 @@ def _set_up(
     stack.enter_context(user_settings_hidden())
     folder = Path(stack.enter_context(_temporary_folder()))
     (folder / "broker").mkdir()
-    run = Run.new(folder, broker=broker)
+    if broker == SQS:
+        require_sqs()
+    cloudwatch = stack.enter_context(CloudWatch())
+    run = Run.new(folder, broker=broker_at(cloudwatch.address) if broker == SQS else broker)
     producer = Celery("event-monitor-demo", set_as_current=False)
     producer.conf.update(run.configuration)
     stack.callback(producer.close)
     where = "files as broker"
-    if broker:
+    if broker == SQS:
+        where = "SQS as broker"
+        make_queues(run)
+        send_events(producer, run)
+    elif broker:
         where = _reachable(producer, broker)
         stack.callback(clean_up, producer, run)
-    cloudwatch = stack.enter_context(CloudWatch())
     page = f"127.0.0.1:{_free_port()}"
     environ = process_environ(
         os.environ, run=run, endpoint=f"http://{cloudwatch.address}", page=page
@@ -121,8 +131,8 @@ def _reachable(producer: Celery, broker: str) -> str:
     schemes = {url.partition("://")[0] for url in urls}
     if not schemes <= BROKERS:  # SQS, above all, would be somebody's account
         raise UnavailableError(
-            f"--broker must be a URL that begins with {', '.join(sorted(BROKERS))}; leave the "
-            "flag out to use the embedded broker."
+            f"--broker must be a URL that begins with {', '.join(sorted(BROKERS))}, or sqs for an "
+            "embedded SQS; leave the flag out to use files."
         )
     require_configuration(producer)
     try:

@@ -15,12 +15,14 @@ from celery import Celery, Task
 from ..clock import SYSTEM_CLOCK
 from . import ledger
 from .identity import Run
+from .sqs import send_events
 
 __all__ = ["app"]
 
 run = Run.from_environ(os.environ)
 app = Celery("event_monitor.demo.tasks")
 app.conf.update(run.configuration)
+send_events(app, run)
 
 
 class DeclinedError(Exception):

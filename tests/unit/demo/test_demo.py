@@ -27,8 +27,10 @@ from event_monitor.demo.ledger import GroundTruth
 from event_monitor.demo.processes import Processes
 from event_monitor.demo.scenario import DemoError, Scenario
 from event_monitor.demo.screen import Screen
+from event_monitor.demo.sqs import broker_at
 from event_monitor.demo.verdict import Comparison, compare, has_arrived
 from event_monitor.errors import UnavailableError
+from event_monitor.over_sqs.configuration import EventQueue
 from event_monitor.testing import FakeClock
 
 from ...support.servers import free_port
@@ -77,6 +79,17 @@ def test_the_demos_processes_cannot_reach_a_real_account(tmp_path: Path) -> None
     assert inner["EVENT_MONITOR_NAMESPACE"] == "Celery"
     assert inner["NO_PROXY"] == inner["no_proxy"] == "127.0.0.1"
     assert Run.from_environ(inner) == run
+
+
+def test_a_demo_over_sqs_has_a_queue_for_its_events(tmp_path: Path) -> None:
+    """The broker's names may have dots, and those of SQS must not."""
+    run = Run.new(tmp_path, broker=broker_at("127.0.0.1:5000"))
+
+    assert run.is_over_sqs
+    assert run.configuration["broker_url"] == "sqs://demo:demo@127.0.0.1:5000"
+    assert run.transport_options["is_secure"] is False
+    assert EventQueue(name=run.event_queue).name == f"{run.name}-events"
+    assert not Run.new(tmp_path, broker=None).is_over_sqs
 
 
 @pytest.mark.parametrize("broker", ["sqs://", "memory://", "localhost:6379"])
