@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from celery.events.snapshot import Polaroid
 from celery.events.state import State as CeleryState
@@ -23,6 +24,7 @@ from .schedules import LastSeen, OverdueTasks, expected_tasks
 from .settings import Settings, conf_of
 from .snapshot import Live, Snapshot, Window
 from .state import FailingTasks, Limit, State, copy_of
+from .state.exposure import Exposure
 
 __all__ = [
     "CELERY_DEFAULT_FREQ",
@@ -37,10 +39,30 @@ log = logging.getLogger(__name__)
 
 CELERY_DEFAULT_FREQ = 1.0  # what `celery events` passes when -F is absent
 _PATIENCE_SECONDS = 10.0  # a stop does not wait longer for a shot under way
+_MOST_EXPOSED = 50  # windows that wait to be finished
+_MARKER_SECONDS = 2.0  # within which an event of our own comes back
 _PEEK_SECONDS = 1.0  # a `Live` is not taken more often
 
 #: Gets each complete snapshot, in the thread that took the shot, outside the state's lock.
 SnapshotConsumer = Callable[[Snapshot], None]
+
+
+class Label(Protocol):
+    """What becomes of a window; see ``leader.windows.Label``."""
+
+    @property
+    def window(self) -> str: ...
+    @property
+    def is_kept(self) -> bool: ...
+
+
+class Windows(Protocol):
+    """Where windows end for several monitors at once; see ``leader.windows.Windows``."""
+
+    def turn(self, cut: str = "") -> Label: ...
+    def at_boundary(self) -> Literal["clock", "marker", "wait"]: ...
+    def awaits_marker(self) -> bool: ...
+    def give_up_marker(self) -> None: ...
 
 
 def has_own_shutter(camera: Polaroid) -> bool:
@@ -106,6 +128,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         consumers: Sequence[SnapshotConsumer] | None = None,
         on_crash: Callable[[Exception], None] | None = None,
         patience_seconds: float = _PATIENCE_SECONDS,
+        windows: Windows | None = None,
     ) -> None:
         super().__init__(
             state, freq=freq, maxrate=maxrate, cleanup_freq=cleanup_freq, timer=timer, app=app
@@ -127,6 +150,8 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._complete = complete
         self._on_crash = on_crash
         self._patience_seconds = patience_seconds
+        self._windows = windows
+        self._exposed: deque[tuple[Exposure, Label | None]] = deque()
         self._failing = FailingTasks(self.settings.may_fail)
         only = self.settings.only
         self._limit = Limit(only)
@@ -183,21 +208,48 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
     def cut(self) -> Snapshot:
         """Take a shot now, whatever ``maxrate`` says, and hand the snapshot to the consumers."""
         with self._shutter_lock:
-            snapshot = self._develop()
-            if self._complete is not None:
-                snapshot = self._complete(snapshot)
-            snapshot = self._limit.after(snapshot)
-            for consume in self._consumers:
-                consume(snapshot)
-            self.shutter_signal.send(sender=self.state)
-            if has_own_shutter(self):
-                self.on_shutter(shown_to(self, self._made_with))
-            self.on_snapshot(snapshot)
-            return snapshot
+            self._hand_on_exposed()
+            return self._hand_on(*self.state.freeze_while(self._expose))
 
-    def _develop(self) -> Snapshot:
-        """Take a shot, and add what follows from it; what it was made of is free on return."""
-        developed: Snapshot = self.state.freeze_while(self.state.expose).develop()
+    def cut_at(self, event_id: str = "") -> None:
+        """End the window here, in the receiving thread; the shot is finished in the camera's own.
+
+        ``event_id`` is that of an event by which all monitors end it. While many wait to be
+        finished, none is ended: anybody who may send events can send these.
+        """
+        if len(self._exposed) >= _MOST_EXPOSED:
+            return
+        self._exposed.append(self.state.freeze_while(lambda: self._expose(event_id)))
+        self._wake.set()
+
+    def _expose(self, event_id: str = "") -> tuple[Exposure, Label | None]:
+        """Swap the window; the caller holds the state's lock, so that its label is its own."""
+        label = None if self._windows is None else self._windows.turn(event_id)
+        return self.state.expose(), label
+
+    def _hand_on_exposed(self) -> None:
+        while self._exposed:
+            self._hand_on(*self._exposed.popleft())
+
+    def _hand_on(self, exposure: Exposure, label: Label | None) -> Snapshot:
+        """Finish a shot and hand it to the consumers."""
+        snapshot = self._develop(exposure)
+        if label is not None:
+            snapshot = replace(snapshot, shared_as=label.window, is_kept=label.is_kept)
+        if self._complete is not None:
+            snapshot = self._complete(snapshot)
+        snapshot = self._limit.after(snapshot)
+        for consume in self._consumers:
+            consume(snapshot)
+        self.shutter_signal.send(sender=self.state)
+        if has_own_shutter(self):
+            self.on_shutter(shown_to(self, self._made_with))
+        self.on_snapshot(snapshot)
+        return snapshot
+
+    def _develop(self, exposure: Exposure) -> Snapshot:
+        """Make a snapshot, and add what follows from it."""
+        developed = exposure.develop()
         return replace(
             developed,
             failing=self._failing.after(developed.window),
@@ -227,13 +279,17 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def _tick(self) -> None:
         cleaned_at = self.clock.monotonic()
-        while self.wait_for_boundary():
+        target = self._next_boundary()
+        while self.wait_for_boundary(target):
             try:
+                with self._shutter_lock:
+                    was_exposed = bool(self._exposed)
+                    self._hand_on_exposed()
                 if self._hurried:
                     self._hurried = False
                     self.cut()
-                else:
-                    self.capture()
+                elif not was_exposed or self._is_over(target):
+                    self._end_window()
                 if self.clock.monotonic() - cleaned_at >= self.cleanup_freq:
                     cleaned_at = self.clock.monotonic()
                     self.cleanup()
@@ -242,20 +298,47 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 if self._on_crash is not None:
                     self._on_crash(error)
                     return
+            if self._is_over(target):
+                target = self._next_boundary()
 
-    def wait_for_boundary(self) -> bool:
+    def _end_window(self) -> None:
+        """End the window at its time: here, or at an event that all monitors see."""
+        how = "clock" if self._windows is None else self._windows.at_boundary()
+        if how == "marker":
+            self._await_marker()
+        elif how == "clock":
+            self.capture()
+
+    def _await_marker(self) -> None:
+        windows = self._windows
+        deadline = self.clock.monotonic() + _MARKER_SECONDS
+        while windows is not None and windows.awaits_marker() and not self._stopping:
+            missing = deadline - self.clock.monotonic()
+            if missing <= 0:
+                windows.give_up_marker()
+                self.capture()
+                return
+            self._wake.wait(missing)
+            self._wake.clear()
+        with self._shutter_lock:
+            self._hand_on_exposed()
+
+    def wait_for_boundary(self, target: float | None = None) -> bool:
         """Sleep until the wall clock shows a multiple of the interval, or until hurried.
 
         Return False if asked to stop.
         """
-        target = self._next_boundary()
-        while True:
-            missing = target - self.clock.wall()
-            if missing <= 0 or missing > self.interval:  # there, or the clock was stepped back
-                return not self._stopping
-            if self._wake.wait(missing):
+        target = self._next_boundary() if target is None else target
+        while not self._is_over(target):
+            if self._wake.wait(target - self.clock.wall()):
                 self._wake.clear()
-                return not self._stopping
+                break
+        return not self._stopping
+
+    def _is_over(self, target: float) -> bool:
+        """Return whether it is that time, or the clock was stepped back."""
+        missing = target - self.clock.wall()
+        return missing <= 0 or missing > self.interval
 
     def _next_boundary(self) -> float:
         return (self.clock.wall() // self.interval + 1) * self.interval

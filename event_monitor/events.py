@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -19,12 +20,14 @@ from .errors import InvalidEvent
 
 __all__ = [
     "FROM_WORKERS",
+    "OWN_EVENT",
     "TASK_TYPES",
     "WORKER_TYPES",
     "CustomEvent",
     "DetailedTaskEvent",
     "Event",
     "EventFields",
+    "OwnEvent",
     "RelatedTaskEvent",
     "TaskEvent",
     "WorkerEvent",
@@ -191,6 +194,26 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     hostname: ClassVar[str] = ""
 
 
+class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
+    """What a monitor sends to itself and to those that would publish the same; never counted.
+
+    ``monitors`` are those it is for, by the name of their lease, and ``sender`` the one it is from.
+    ``window`` is the id of a window: of the one that ends here, or that was sent. ``through`` and
+    ``unsettled``: of a cut, the last one before it, and the windows that were not accepted then;
+    ``opened``: the cut at which the sender's window began, if it began at one.
+    """
+
+    monitors: AnyName = ""
+    sender: AnyName = ""
+    what: AnyName = ""  # join, here, cut, sending, accepted, left
+    window: AnyName = ""
+    role: AnyName = ""
+    who: AnyName = ""  # the sender, for people
+    through: AnyName = ""
+    opened: AnyName = ""
+    unsettled: tuple[AnyName, ...] = ()
+
+
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent
 
 
@@ -226,6 +249,7 @@ _decode_custom: Callable[[_Body], CustomEvent] = msgspec.json.Decoder(CustomEven
 _split_fields: Callable[[_Body], dict[str, msgspec.Raw]] = msgspec.json.Decoder(
     dict[str, msgspec.Raw]
 ).decode
+_decode_own: Callable[[_Body], OwnEvent] = msgspec.json.Decoder(OwnEvent).decode
 _split_list: Callable[[_Body], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -234,21 +258,28 @@ def decode(
     *,
     on_invalid: Callable[[InvalidEvent], None],
     task_event: type[TaskEvent] = TaskEvent,
+    own_at: list[int] | None = None,
 ) -> list[Event]:
     """Decode message bodies, each a JSON event or a JSON list of events, and keep their order.
 
     Calls ``on_invalid`` once for each invalid event and leaves it out. Never raises, whatever the
     bytes. ``task_event`` is what events of tasks are decoded to, and so how much of them.
+    ``own_at`` gets the places of each ``OwnEvent``; they cost nothing where there is none.
     """
     decoders = _DECODERS[task_event]
     decode_tasks = decoders[0]
     events: list[Event] = []
+
+    def note_own() -> None:
+        if own_at is not None:
+            own_at.append(len(events))
+
     for body in bodies:
         try:
             if body[0] == _LIST:  # the fast path: a list of task events, as real workers send it
                 events += decode_tasks(body)
             else:
-                events.append(_decode_one(body, decoders))
+                events.append(_decode_one(body, decoders, note_own))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEvent, IndexError):
             events += _decode_one_by_one(body, decoders, on_invalid)
     return events
@@ -299,8 +330,13 @@ def decode_fields(
                 continue
 
 
-def _decode_one(body: _Body, decoders: _Decoders) -> Event:
-    """Decode one event, whatever its type. Raises ``InvalidEvent``."""
+def _decode_one(
+    body: _Body, decoders: _Decoders, note_own: Callable[[], None] = lambda: None
+) -> Event:
+    """Decode one event, whatever its type. Raises ``InvalidEvent``.
+
+    ``note_own`` is called before an ``OwnEvent`` is returned.
+    """
     try:
         event = _decode_custom(body)
     except msgspec.ValidationError as error:
@@ -320,6 +356,10 @@ def _decode_one(body: _Body, decoders: _Decoders) -> Event:
                 return _decode_worker(_without_facts(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("wrong field", str(error)) from error
+    if event.type == OWN_EVENT:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            event = _decode_own(body)
+            note_own()
     return event
 
 

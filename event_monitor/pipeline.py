@@ -18,7 +18,8 @@ from .broker.own_events import BlockedError, send_own_event
 from .broker.protocols import CeleryApp
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import InvalidEvent, SettingsError, UnavailableError
-from .events import DetailedTaskEvent, Event, RelatedTaskEvent, TaskEvent
+from .events import DetailedTaskEvent, Event, OwnEvent, RelatedTaskEvent, TaskEvent
+from .leader import Windows
 from .over_sqs.configuration import event_queue_of
 from .probes.books import Books
 from .probes.inspect import tasks_in_flight
@@ -51,6 +52,7 @@ class Pipeline:
     ``exactly_once`` is for a queue that outlives us. ``hurry`` asks for a shot ahead of time, and
     ``before_leaving`` is called while still connected, on a graceful shutdown; both are called in
     the receiving thread, as ``on_events``, ``on_invalid`` and ``on_connection`` are;
+    ``windows`` says where they end for several monitors, and ``cut_at`` ends one there;
     ``on_first_answers`` gets what broker and workers answer first, in a thread. ``complete``
     belongs to the thread that takes the shot. ``stop`` is safe in a signal handler.
     """
@@ -65,9 +67,13 @@ class Pipeline:
         before_leaving: Callable[[], None],
         on_first_answers: OnFirst | None = None,
         exactly_once: ExactlyOnce | None = None,
+        windows: Windows | None = None,
+        cut_at: Callable[[str], None] = lambda _event_id: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.state = state
+        self._windows = windows
+        self._cut_at = cut_at
         self.receiver: Receiver | None = None
         self._app = app
         self._settings = settings
@@ -146,6 +152,10 @@ class Pipeline:
             )
             on_blocked = staticmethod(pipeline.on_blocked)
             on_stop = staticmethod(pipeline._leave)
+            on_own = None if pipeline._windows is None else staticmethod(pipeline.on_own)
+            may_leave = (
+                None if pipeline._windows is None else staticmethod(pipeline._windows.may_leave)
+            )
             enable_events = pipeline._settings.enable_events
             task_event = _task_event(pipeline._settings)
             time_source = pipeline._clock
@@ -175,12 +185,23 @@ class Pipeline:
         if token is not None and exactly_once is not None and exactly_once.should_hurry(token):
             self._hurry()
 
+    def on_own(self, event: OwnEvent) -> None:
+        """End the window here, if it is where all monitors end it."""
+        if self._windows is not None and self._windows.on_own(event):
+            self._end_window(event.window)
+
+    def _end_window(self, event_id: str) -> None:
+        self.state.stop_awaiting_names()  # what waits for them came before
+        self._cut_at(event_id)
+
     def on_invalid(self, error: InvalidEvent) -> None:
         """Count what arrived and was no event."""
         self.state.refuse(error)
 
     def on_connection(self, connected: bool) -> None:
         """Note that the broker is there, or not. A durable queue may be another monitor's still."""
+        if self._windows is not None and self._windows.on_connection(connected):
+            self._end_window("")
         if not connected:
             self.state.change_link(self.state.link.lost())
         elif self._is_over_sqs:

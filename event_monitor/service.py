@@ -18,6 +18,7 @@ from .broker.routing import route_of
 from .camera import CELERY_DEFAULT_FREQ, Camera, Latest, SnapshotConsumer
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, UnavailableError
+from .leader import Leadership
 from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import FirstFailures, Notices, WindowLog, log_found
 from .over_sqs.configuration import event_queue_of
@@ -26,6 +27,7 @@ from .process.log_queue import LogQueue
 from .process.signals import Signals
 from .process.state_dump import log_state, log_threads
 from .publisher import Publisher, Spool
+from .publisher.shared_batches import SharedBatches
 from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
 from .receiver.exactly_once import ExactlyOnce
@@ -96,14 +98,28 @@ class Service:
             destination=lambda: getattr(sink, "destination", type(sink).__name__),
             clock=clock,
         )
+        event_queue = event_queue_of(app)
+        self._leadership = Leadership(
+            settings,
+            app,
+            has_one_reader=bool(settings.durable_queue or event_queue),
+            settle=lambda window: self._publisher.settle(window),
+            wake=lambda: self._publisher.wake(),
+            interval_seconds=lambda: self.camera.interval,
+            is_connected=lambda: self.camera.state.link.is_connected,
+            clock=clock,
+        )
+        windows = self._leadership.windows
         self._publisher = Publisher(
             sink,
             self._spool,
             clock=clock,
             on_crash=self.crashed,
             on_accepted=self._on_accepted,
+            gate=windows,
+            shared=SharedBatches(megabytes=settings.spool_megabytes),
+            drop_doubtful=settings.on_ambiguous_send == "drop",
         )
-        event_queue = event_queue_of(app)
         self._exactly_once = (
             ExactlyOnce(settings, event_queue) if settings.durable_queue or event_queue else None
         )
@@ -161,6 +177,7 @@ class Service:
             ),
             on_crash=self.crashed,
             patience_seconds=patience_seconds,
+            windows=windows,
         )
         self.pipeline = Pipeline(
             app,
@@ -170,6 +187,8 @@ class Service:
             before_leaving=self._leave,
             on_first_answers=log_found,
             exactly_once=self._exactly_once,
+            windows=windows,
+            cut_at=self.camera.cut_at,
             clock=clock,
         )
         self._signals = Signals(stop=self.pipeline.stop, dump=self._dump_state)
@@ -219,6 +238,7 @@ class Service:
             if self.history is not None:
                 self.history.open()
             self._publisher.start()
+            self._leadership.open()
             self.pipeline.open()
         except BaseException:
             if self.history is not None:
@@ -266,12 +286,16 @@ class Service:
             self.history.close()
         drain_seconds = 0.0 if self._has_drained else self.settings.drain_seconds
         unsent = self._publisher.close(deadline_seconds=drain_seconds)
+        inherited = self._publisher.inherited
+        self._leadership.close()
         self._window_log.close(unsent=unsent)
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
         self._signals.restore()
         if unsent:
             log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
+        elif inherited and self._crash is None:
+            log.info("stopped; %d metrics are left to another monitor, which has them", inherited)
         elif self._crash is None:  # else a shot may be missing
             log.info("stopped; everything is sent")
         if self._crash is not None:
@@ -338,7 +362,12 @@ class Service:
         )
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:
-        return replace(self.pipeline.complete(snapshot), publisher=self._publisher.report())
+        return replace(
+            self.pipeline.complete(snapshot),
+            publisher=self._publisher.report(),
+            role=self._leadership.leader.role,
+            standbys=self._leadership.standbys,
+        )
 
     def _make_web(self, broker: str) -> Web:
         """Return the server; ``UnavailableError`` without what it is built on."""
@@ -373,13 +402,16 @@ class Service:
                 deadline_seconds=publisher.deadline_seconds,
                 accepted_seconds=None if accepted_at is None else now - accepted_at,
                 running_seconds=now - publisher.started_at,
+                role=self._leadership.leader.role.value,
             )
         )
 
     def _show_life(self, _snapshot: Snapshot | None = None) -> None:
         self._shown_at = self._clock.monotonic()
         self._liveness.beat(
-            interval_seconds=self.camera.interval, publisher=self._publisher.activity()
+            interval_seconds=self.camera.interval,
+            publisher=self._publisher.activity(),
+            role=self._leadership.leader.role.value,
         )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "MissingTasks",
     "OrphanedTask",
     "PublisherReport",
+    "Role",
     "RunningTask",
     "RunningTasks",
     "ScheduledTask",
@@ -407,6 +408,20 @@ class BrokerLink(Enum):
         return BrokerLink.AWAY if self.has_listened else BrokerLink.CONNECTING
 
 
+class Role(Enum):
+    """What we are among the monitors that would publish the same."""
+
+    UNDECIDED = "undecided"  # nobody has said yet
+    LEADER = "leader"  # we publish, and no other does
+    STANDBY = "standby"  # another publishes
+    ALONE = "alone"  # nothing tells monitors apart here: we publish, whoever else does
+
+    @property
+    def publishes(self) -> bool:
+        """Return whether we do, as far as is known."""
+        return self is not Role.STANDBY
+
+
 @dataclass(frozen=True, slots=True)
 class PublisherReport:
     """What the publisher did since it was last asked, and what it has still to send."""
@@ -460,6 +475,10 @@ class Snapshot:
     publisher: PublisherReport = PublisherReport()
     ack_tokens: tuple[AckToken, ...] = ()
     in_flight: tuple[TaskInFlight, ...] = ()
+    shared_as: str = ""  # the id by which other monitors know this window, if they hold it too
+    is_kept: bool = True  # False: another monitor publishes it
+    role: Role = Role.ALONE
+    standbys: int | None = None  # None: whether another monitor stands by is not known
 
     @property
     def online(self) -> tuple[WorkerStatus, ...]:

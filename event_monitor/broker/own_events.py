@@ -1,7 +1,8 @@
 """Own events: what this monitor sends to itself through the event exchange, and nobody counts.
 
 By one that comes back ``check`` proves that events arrive, a receiver that its subscription still
-works, and a stand-by that the durable queue is its own now.
+works, and a stand-by that the durable queue is its own now. Monitors that would publish the same
+tell each other by them where a window ends.
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..events import OWN_EVENT, CustomEvent, Event
+from ..text import one_line
 from .connections import connect, socket_deadline
-from .protocols import CeleryApp
+from .protocols import CeleryApp, Connection, Dispatcher
 
-__all__ = ["BlockedError", "is_own_event", "own_events", "send_own_event", "was_blocked"]
+__all__ = [
+    "BlockedError",
+    "OwnEventSender",
+    "is_own_event",
+    "own_events",
+    "send_own_event",
+    "was_blocked",
+]
 
 _SECONDS = 5.0  # to connect, and for each answer of Redis
 
@@ -37,17 +46,10 @@ def own_events(app: CeleryApp, *, seconds: float = _SECONDS) -> Iterator[Callabl
     take from anybody a ``BlockedError``. On a connection of its own, for so many seconds: py-amqp
     waits for each answer without limit.
     """
-    source = app.connection_for_write()
-    options = dict(source.transport_options)
     reasons: list[str] = []  # why the broker blocks us
-    driver = source.get_transport_cls().driver_type
-    if driver == "amqp":
-        options |= {"confirm_publish": True, "on_blocked": reasons.append}
-    elif driver == "redis":
-        options |= {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
     try:
         with (
-            source.clone(connect_timeout=_SECONDS, transport_options=options) as connection,
+            _connection_of(app, reasons, seconds=_SECONDS) as connection,
             socket_deadline(connection, seconds),
         ):
             connect(connection)
@@ -91,3 +93,72 @@ def was_blocked(sent: Future[None]) -> bool:
     """
     wait([sent], timeout=2 * _SECONDS)
     return sent.done() and isinstance(sent.exception(), BlockedError)
+
+
+class OwnEventSender:
+    """Sends events of our own, with fields, on one connection that is kept. Thread-safe.
+
+    ``seconds`` is how long one may take, connecting not included.
+    """
+
+    def __init__(self, app: CeleryApp, *, seconds: float = 2.0) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._opened: tuple[ExitStack, Connection, Dispatcher] | None = None
+
+    def send(self, **fields: object) -> None:
+        """Return when the broker has it; raise ``OSError`` if it cannot have it."""
+        with self._lock:
+            while True:
+                was_open = self._opened is not None
+                try:
+                    _, connection, dispatcher = self._opened = self._opened or self._open()
+                    with socket_deadline(connection, self._seconds):
+                        dispatcher.send(OWN_EVENT, **fields)
+                    return
+                except Exception as error:  # drivers raise anything
+                    self._close()
+                    if not was_open:
+                        raise ConnectionError(one_line(error)) from error
+                    # It was idle, and may have gone long ago: once more, on a new one.
+
+    def close(self) -> None:
+        """Close the connection. Never raises."""
+        with self._lock:
+            self._close()
+
+    def _open(self) -> tuple[ExitStack, Connection, Dispatcher]:
+        with ExitStack() as stack:
+            connection = _connection_of(self._app, [], seconds=self._seconds)
+            stack.callback(_hang_up, connection)
+            connect(connection, whole_seconds=self._seconds)
+            with socket_deadline(connection, self._seconds):
+                made = self._app.events.Dispatcher(connection, buffer_while_offline=False)
+                return stack.pop_all(), connection, made.__enter__()
+        raise AssertionError("an ExitStack of ours swallows nothing")
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened[0].close()
+
+
+def _connection_of(app: CeleryApp, reasons: list[str], *, seconds: float) -> Connection:
+    """Return a connection to where the app publishes, on which every refusal is an error."""
+    source = app.connection_for_write()
+    options = dict(source.transport_options)
+    driver = source.get_transport_cls().driver_type
+    if driver == "amqp":
+        options |= {"confirm_publish": True, "on_blocked": reasons.append}
+    elif driver == "redis":
+        options |= {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return source.clone(connect_timeout=seconds, transport_options=options)
+
+
+def _hang_up(connection: Connection) -> None:
+    """Close it without a handshake, which would wait for an answer."""
+    with suppress(Exception):  # whatever it is, there is nothing left to close
+        if connection.transport.driver_type == "amqp" and connection.connected:
+            connection.connection.collect()
+        connection.release()

@@ -80,6 +80,7 @@ Source = Literal[
     "time_to_empty",
     # monitor
     "heartbeat",
+    "standbys",
     "connected",
     "events_received",
     "events_invalid",
@@ -143,7 +144,7 @@ class MetricSpec:
     by_task: bool = False  # published per TaskName unless the settings say otherwise
     by_queue: bool = False  # the same for QueueName
     worst_is_low: bool = False  # a gauge to watch by its Minimum, not its Maximum
-    needs: tuple[Literal["probe_queues", "probe_workers", "slo", "time_total"], ...] = ()
+    needs: tuple[Literal["probe_queues", "probe_workers", "slo", "standby", "time_total"], ...] = ()
     needs_one_of: tuple[Literal["queue_length_limits", "queue_age_limits"], ...] = ()
     always_by: tuple[Dimension, ...] = ()  # published per value of these, whatever the settings
     needs_listening: bool = False  # its total is unknown before events could reach us

@@ -16,6 +16,16 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         meaning="1 for every shot. Its absence means that the monitor is dead: alarm on it.",
     ),
     MetricSpec(
+        name="MonitorStandby",
+        group="monitor",
+        kind="gauge",
+        unit="Count",
+        source="standbys",
+        meaning="Monitors that stand by, as far as the one that publishes has heard of them.",
+        needs=("standby",),
+        worst_is_low=True,
+    ),
+    MetricSpec(
         name="BrokerConnected",
         group="monitor",
         kind="gauge",

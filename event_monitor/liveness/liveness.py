@@ -46,7 +46,8 @@ class SignOfLife:
     ``sending_seconds``: how long one request had been under way then, None if there was none, and
     ``deadline_seconds``, how long one may take. ``accepted_seconds``: since metrics were accepted
     last; None if they never were. ``running_seconds``: since the publisher began.
-    ``ahead_seconds``: how far in the future it was left, by our clock.
+    ``ahead_seconds``: how far in the future it was left, by our clock. ``role``: what the monitor
+    is among those that would publish the same; empty if it did not say.
     """
 
     age_seconds: float
@@ -56,6 +57,12 @@ class SignOfLife:
     accepted_seconds: float | None = None
     running_seconds: float | None = None
     ahead_seconds: float = field(default=0.0, compare=False)
+    role: str = ""
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether another monitor publishes."""
+        return self.role == "standby"
 
 
 class Liveness:
@@ -132,9 +139,20 @@ class Liveness:
 
     # -- the monitor's side ----------------------------------------------------------------------
 
-    def beat(self, *, interval_seconds: float, publisher: PublisherActivity | None = None) -> None:
+    def beat(
+        self,
+        *,
+        interval_seconds: float,
+        publisher: PublisherActivity | None = None,
+        role: str = "",
+    ) -> None:
         """Leave a sign of life. Never raises: where none can be left is logged, once."""
-        note = {"at": self._clock.wall(), "interval_seconds": interval_seconds}
+        note: dict[str, object] = {
+            "at": self._clock.wall(),
+            "interval_seconds": interval_seconds,
+        }
+        if role:
+            note["role"] = role
         if publisher is not None:
             note |= asdict(publisher)
         try:
@@ -227,4 +245,5 @@ def _sign_of(note: Mapping[str, object], *, now: float) -> SignOfLife | None:
         accepted_seconds=None if accepted_at is None else max(0.0, now - accepted_at),
         running_seconds=None if started_at is None else max(0.0, now - started_at),
         ahead_seconds=max(0.0, at - now),
+        role="standby" if note.get("role") == "standby" else "",
     )

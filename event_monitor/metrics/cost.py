@@ -181,6 +181,7 @@ def _snapshot(cluster: Cluster, settings: Settings) -> Snapshot:
     names = [f"task-{number}" for number in range(cluster.tasks)]
     hosts = [f"celery@worker-{number}" for number in range(cluster.workers)]
     return Snapshot(
+        standbys=1,
         window=Window(
             opened_at=0.0,
             closed_at=60.0,

@@ -22,7 +22,7 @@ def totals_of(snapshot: Snapshot, settings: Settings, *, series_folded: int) -> 
     totals = values_of_counts(total(counts for _, counts in tasks))
     totals["retried"] = sum(counts.retried for name, counts in tasks if name != RETRIES_TO_WAIT)
     totals |= _from_events(snapshot, settings)
-    totals |= _of_monitor(snapshot, series_folded=series_folded)
+    totals |= _of_monitor(snapshot, settings, series_folded=series_folded)
     totals |= queue_totals(snapshot, settings)
     totals |= worker_totals(snapshot.survey)
     return totals
@@ -66,7 +66,7 @@ def _from_events(snapshot: Snapshot, settings: Settings) -> SourceValues:
     )
 
 
-def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
+def _of_monitor(snapshot: Snapshot, settings: Settings, *, series_folded: int) -> SourceValues:
     window, publisher = snapshot.window, snapshot.publisher
     values: SourceValues = {
         "heartbeat": 1,
@@ -88,6 +88,7 @@ def _of_monitor(snapshot: Snapshot, *, series_folded: int) -> SourceValues:
     return values | known(
         {
             "events_dropped": window.events_dropped,
+            "standbys": snapshot.standbys if settings.standby else None,
             "event_queue_length": snapshot.survey.event_queue_length,
             "flush_duration": publisher.flush_seconds,
         }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..snapshot import BrokerLink, Snapshot
+from ..snapshot import BrokerLink, Role, Snapshot
 from .window_line import Facts, added, facts_of, line_of, local_time
 
 __all__ = ["WindowLog"]
@@ -49,7 +49,11 @@ class WindowLog:
         self._has_published = False
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Keep the line of this window until its metrics are accepted."""
+        """Keep the line of this window until its metrics are accepted; a standby's has none."""
+        if snapshot.role is Role.STANDBY:
+            with self._lock:
+                self._waits = self._hurried = None
+            return
         window = snapshot.window
         line = _Line(facts=facts_of(snapshot), closed_at=window.closed_at, link=snapshot.link)
         period = window.closed_at // self._interval_seconds()

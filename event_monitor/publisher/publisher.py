@@ -12,14 +12,16 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal, Protocol
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..sinks import Outcome, Sink
 from ..snapshot import PublisherActivity, PublisherReport
-from .spool import Batch, Spool
+from .shared_batches import SharedBatches
+from .spool import Spool
 
-__all__ = ["Publisher", "full_jitter"]
+__all__ = ["Gate", "Publisher", "full_jitter"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ _DRAIN_BACKOFF_SECONDS = 1.0  # at most, while somebody waits for ``close``
 _GIVE_UP_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
 _SILENT_SECONDS = 1.0  # a stop that takes longer says what it waits for
 _REPEAT_WARNING_SECONDS = 60.0
+_LOOK_SECONDS = 0.2  # while what others hold, too, waits until we may send it
 _REQUEST_SECONDS = 60.0  # how long a request may take to a sink that does not say so
 
 
@@ -45,6 +48,34 @@ def full_jitter(
     return uniform(0, longest)
 
 
+class Gate(Protocol):
+    """Whether we may send a window that others hold as well; see ``leader.windows.Windows``."""
+
+    def leads(self) -> bool:
+        """Return whether we may send such a window now."""
+        ...
+
+    def stands_by(self) -> bool:
+        """Return whether another sends them."""
+        ...
+
+    def has_heirs(self) -> bool:
+        """Return whether another holds what we have not sent."""
+        ...
+
+    def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
+        """Return whether to send this one; ``doubt``, once, if it may have been sent."""
+        ...
+
+    def begin(self, window: str) -> bool:
+        """Tell the others that we send it; return False if it must not be sent now."""
+        ...
+
+    def end(self, window: str, *, accepted: bool) -> None:
+        """Tell them that all of it was accepted, or none."""
+        ...
+
+
 class Publisher:
     """Sends what it is given until it has arrived. ``start`` it, ``publish``, ``close`` it.
 
@@ -53,6 +84,9 @@ class Publisher:
     to wait after so many failures in a row. ``on_crash`` is called from the publisher's thread when
     that thread dies of a bug, ``on_accepted`` there each time with how many metrics have arrived
     and how many are left; it must neither wait nor raise.
+
+    What other monitors hold as well is sent only as far as ``gate`` lets it through; it is kept in
+    memory. ``drop_doubtful``: what another may have sent before it died is not sent again.
     """
 
     def __init__(
@@ -64,9 +98,18 @@ class Publisher:
         backoff: Callable[[int], float] = full_jitter,
         on_crash: Callable[[BaseException], None] | None = None,
         on_accepted: Callable[[int, int], None] | None = None,
+        gate: Gate | None = None,
+        shared: SharedBatches | None = None,
+        drop_doubtful: bool = False,
     ) -> None:
         self._sink = sink
         self._spool = spool
+        self._gate = gate
+        self._shared = shared or SharedBatches(megabytes=256)
+        self._drop_doubtful = drop_doubtful
+        self._sends_shared = False
+        if gate is not None and hasattr(sink, "may_send"):
+            sink.may_send = self._may_send
         self._clock: Clock = clock
         self._backoff = backoff
         self._on_crash = on_crash
@@ -92,14 +135,29 @@ class Publisher:
         """Start the sending, with what is left from the last process."""
         self._thread.start()
 
-    def publish(self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None) -> bool:
+    def publish(
+        self, metrics: tuple[Metric, ...], *, checkpoint: bytes | None = None, shared_as: str = ""
+    ) -> bool:
         """Keep the metrics until they have arrived, and the checkpoint that belongs to them.
 
-        Return whether both are on disk, and all that was published before as well.
+        ``shared_as`` is the id of a window that other monitors hold as well. Return whether both
+        are on disk, and all that was published before as well.
         """
+        if shared_as:
+            self._shared.append(shared_as, metrics)
+            self._wake_up.set()
+            return False
         on_disk = self._spool.append(metrics, checkpoint=checkpoint)
         self._wake_up.set()
         return on_disk
+
+    def settle(self, window: str) -> None:
+        """Forget a window: another monitor has sent it."""
+        self._shared.settle(window)
+
+    def wake(self) -> None:
+        """Look again whether something may be sent."""
+        self._wake_up.set()
 
     def report(self) -> PublisherReport:
         """Return what happened since the last call.
@@ -111,11 +169,17 @@ class Publisher:
             self._report = PublisherReport(flush_seconds=report.flush_seconds)
         return replace(
             report,
-            dropped=report.dropped + self._spool.take_dropped(),
+            dropped=report.dropped + self._spool.take_dropped() + self._shared.take_dropped(),
             ambiguous=report.ambiguous + self._spool.take_interrupted(),
-            unsent=len(self._spool),
+            unsent=self._left(),
             unsent_seconds=self._spool.oldest_seconds(),
         )
+
+    @property
+    def inherited(self) -> int:
+        """Return how many metrics we have not sent that another monitor holds, and sends."""
+        has_heirs = self._gate is not None and self._gate.has_heirs()
+        return len(self._shared) if has_heirs else 0
 
     def activity(self) -> PublisherActivity:
         """Return what the publisher does now; waits for nobody."""
@@ -149,7 +213,7 @@ class Publisher:
                 log.info(
                     "waiting %.0f s at most for %d metrics to be sent%s",
                     deadline_seconds,
-                    len(self._spool),
+                    self._left(),
                     f", but publishing fails: {self._error}" if self._error else "",
                 )
                 self._thread.join(deadline_seconds - _SILENT_SECONDS)
@@ -177,11 +241,72 @@ class Publisher:
             self._wake_up.clear()  # before looking, so that no batch is overlooked
             batch = self._spool.oldest()
             if batch is not None:
-                self._send(batch)
-            elif self._closing.is_set():
+                outcome = self._send(batch.metrics)
+                # Also when nothing arrived: the file must not say any more that it is being sent.
+                self._spool.replace(batch.id, outcome.unsent)
+                self._settle(batch.metrics, outcome)
+            elif self._send_shared():
+                pass
+            elif self._closing.is_set() and not self._awaits_gate():
                 return
             else:
-                self._wake_up.wait()
+                self._wake_up.wait(_LOOK_SECONDS if len(self._shared) else None)
+
+    def _send_shared(self) -> bool:
+        """Send the oldest window that others hold, too; return False if none is to be sent."""
+        gate = self._gate
+        if gate is None or not gate.leads():
+            return False
+        found = self._shared.oldest()
+        if found is None:
+            return False
+        window, metrics = found
+        verdict = gate.admit(window)
+        if verdict == "doubt":
+            self._note_doubt(window, len(metrics))
+        elif verdict == "wait" or not gate.begin(window):
+            self._give_up.wait(_LOOK_SECONDS)
+        else:
+            self._sends_shared = True
+            outcome = self._send(metrics)
+            self._sends_shared = False
+            is_stopped = outcome.error is None and bool(outcome.unsent)  # by the gate
+            self._shared.replace(window, outcome.unsent)
+            if not outcome.unsent:
+                gate.end(window, accepted=True)
+            elif len(outcome.unsent) == len(metrics) and not outcome.ambiguous:
+                gate.end(window, accepted=False)
+            self._settle(metrics, outcome, backs_off=not is_stopped)
+        return True
+
+    def _note_doubt(self, window: str, metrics: int) -> None:
+        """Count a window that another monitor was sending when it died: it may have arrived."""
+        log.warning(
+            "%d metrics were being sent when the monitor that led died: they may have arrived; %s",
+            metrics,
+            "dropped" if self._drop_doubtful else "sending them (again)",
+        )
+        if self._drop_doubtful:
+            self._shared.settle(window)
+        with self._lock:
+            self._report = replace(
+                self._report,
+                ambiguous=self._report.ambiguous + 1,
+                dropped=self._report.dropped + (metrics if self._drop_doubtful else 0),
+            )
+
+    def _awaits_gate(self) -> bool:
+        """Return whether something may be sent yet, if we turn out to lead."""
+        return self._gate is not None and bool(len(self._shared)) and not self._gate.stands_by()
+
+    def _may_send(self) -> bool:
+        """Return whether the next request may leave: we may have been stopped since the last."""
+        return not self._sends_shared or self._gate is None or self._gate.leads()
+
+    def _left(self) -> int:
+        """Return how many metrics are left for us to send."""
+        stands_by = self._gate is not None and self._gate.stands_by()
+        return len(self._spool) + (0 if stands_by else len(self._shared))
 
     def _prepare(self) -> None:
         """Find out before the first send whether it could work, and warn if not."""
@@ -190,16 +315,13 @@ class Publisher:
         if self._error is not None:
             self._fail("publishing cannot work yet, metrics are kept: %s", self._error)
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, metrics: tuple[Metric, ...]) -> Outcome:
         started_at = self._clock.monotonic()
         self._sending_since = started_at
-        outcome = self._sink.send(batch.metrics)
+        outcome = self._sink.send(metrics)
         self._sending_since = None
-        accepted = len(batch.metrics) - len(outcome.unsent) - outcome.dropped
-        if accepted > 0:
+        if len(metrics) > len(outcome.unsent) + outcome.dropped:
             self._accepted_at = self._clock.wall()
-        # Also when nothing arrived: the file must not say any more that the batch is being sent.
-        self._spool.replace(batch.id, outcome.unsent)
         with self._lock:
             self._report = PublisherReport(
                 failures=self._report.failures + outcome.failures,
@@ -207,10 +329,18 @@ class Publisher:
                 dropped=self._report.dropped + outcome.dropped,
                 flush_seconds=self._clock.monotonic() - started_at,
             )
+        return outcome
+
+    def _settle(
+        self, metrics: tuple[Metric, ...], outcome: Outcome, *, backs_off: bool = True
+    ) -> None:
+        """Tell what has arrived, and wait a while after a failure."""
+        accepted = len(metrics) - len(outcome.unsent) - outcome.dropped
         if accepted > 0 and self._on_accepted is not None:
-            self._on_accepted(accepted, len(self._spool))
+            self._on_accepted(accepted, self._left())
         if outcome.failures or outcome.unsent:
-            self._back_off(outcome)
+            if backs_off:
+                self._back_off(outcome)
         elif self._failures:
             seconds = self._clock.monotonic() - self._failing_since
             log.info("publishing again, after %d failures in %.0f s", self._failures, seconds)
@@ -221,7 +351,7 @@ class Publisher:
         self._error = outcome.error
         self._fail(
             "publishing failed, %d metrics wait: %s (failures in a row: %d)",
-            len(self._spool),
+            self._left(),
             outcome.error,
             self._failures + 1,
         )
@@ -247,6 +377,9 @@ class Publisher:
             if self._released:
                 return
             self._released = True
+        if self._gate is not None and not self._gate.has_heirs():
+            for metrics in self._shared.take_all():  # nobody else has that any more
+                self._spool.append(metrics)
         for name, resource in (("sink", self._sink), ("spool", self._spool)):
             try:
                 resource.close()

@@ -39,11 +39,13 @@ class SnapshotPublisher:
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Turn the snapshot into metrics and keep them until they are sent."""
+        if not snapshot.is_kept:
+            return
         metrics = metrics_from(snapshot, self._settings)
         if snapshot.ack_tokens:
             self._unacknowledged = snapshot.ack_tokens[-1]
         if self._checkpoint is None or self._unacknowledged is None:
-            self._publisher.publish(metrics)
+            self._publisher.publish(metrics, shared_as=snapshot.shared_as)
             self._published = self._unacknowledged  # not before: it may be asked for at any time
             return
         is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))

@@ -70,6 +70,8 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     on_reading: Callable[[], None] | None = None  # before each read, at least twice a second
     on_blocked: Callable[[bool], None] | None = None  # nothing can come
     on_stop: Callable[[], None] | None = None  # on a graceful shutdown, while still connected
+    on_own: Callable[[ev.OwnEvent], None] | None = None  # after those before it, in the stream
+    may_leave: Callable[[], bool] | None = None  # whether all has come that we stay for, at the end
     enable_events = False  # turn task events on in workers that were started without -E
     task_event = ev.TaskEvent  # what events of tasks are decoded to: some have more than others
     durable: DurableQueue | None = None  # a queue that outlives us, if there is to be one
@@ -168,15 +170,16 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
                 failures = 0
                 received_at, quiet = self.time_source.monotonic(), False
                 while not self._has_stopped():
-                    received, reading = self._read(subscription, echo)
+                    own_at: list[int] = []
+                    received, reading = self._read(subscription, echo, own_at)
                     if received or reading.ack_token:
-                        self._hand_over(received, reading)
+                        self._hand_over(received, reading, own_at)
                         received_at = self.time_source.monotonic()
                         reads += 1
                         yield
                         if limit is not None and reads >= limit:
                             return
-                    elif self.should_stop:
+                    elif self.should_stop and self._may_leave():
                         break
                     elif (
                         timeout is not None
@@ -221,8 +224,13 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         if commands:  # a heartbeat from everybody, so that the roster is complete at once
             broadcast(self.app, self._source, *commands)
 
-    def _read(self, subscription: Subscription, echo: Echo) -> tuple[list[ev.Event], Reading]:
-        """Acknowledge what is settled, then read once; return the events and what they came in."""
+    def _read(
+        self, subscription: Subscription, echo: Echo, own_at: list[int]
+    ) -> tuple[list[ev.Event], Reading]:
+        """Acknowledge what is settled, then read once; return the events and what they came in.
+
+        ``own_at`` gets the places of our own among them.
+        """
         if self._settled:
             subscription.acknowledge(self._settled.pop())
         if self.on_reading is not None:
@@ -244,7 +252,9 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
             echo.examine_silence()
         is_behind = _BEHIND if subscription.is_behind else None
         self._note_blocked(_FULL if is_full else _BLOCKED if echo.is_blocked else is_behind)
-        received = ev.decode(reading.bodies, on_invalid=self._invalid, task_event=self.task_event)
+        received = ev.decode(
+            reading.bodies, on_invalid=self._invalid, task_event=self.task_event, own_at=own_at
+        )
         if self.enable_events and any(event.type == "worker-online" for event in received):
             self._enable_later = True
         if (
@@ -281,11 +291,25 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
 
     def _has_stopped(self) -> bool:
         """Return whether to stop even though events keep coming."""
-        return self._stop_by is not None and self.time_source.monotonic() >= self._stop_by
+        is_late = self._stop_by is not None and self.time_source.monotonic() >= self._stop_by
+        return is_late and self._may_leave()
 
-    def _hand_over(self, received: Sequence[ev.Event], reading: Reading) -> None:
+    def _may_leave(self) -> bool:
+        return self.may_leave is None or self.may_leave()
+
+    def _hand_over(
+        self, received: Sequence[ev.Event], reading: Reading, own_at: Sequence[int]
+    ) -> None:
         if self.on_events is not None:
-            self.on_events(received, reading.ack_token)
+            start = 0
+            if self.on_own is not None:
+                for at in own_at:
+                    self.on_events(received[start : at + 1], None)
+                    own, start = received[at], at + 1
+                    if isinstance(own, ev.OwnEvent):
+                        self.on_own(own)
+            if start < len(received) or reading.ack_token:
+                self.on_events(received[start:] if start else received, reading.ack_token)
         if not (self.handlers and any(map(self._is_handled, received))):
             return
         received_at = self.time_source.wall()

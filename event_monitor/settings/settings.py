@@ -94,6 +94,15 @@ class Settings:
         choice("retry", "drop"),
         "After a send that may have been applied: `retry` may count twice, `drop` may lose.",
     )
+    leader: str = _setting(
+        "auto",
+        choice("auto", "off"),
+        "Of several monitors that would publish the same, `auto` lets one publish and the others "
+        "stand by (Redis, RabbitMQ); with `off` each publishes.",
+    )
+    standby: bool = _setting(
+        False, FLAG, "Publish MonitorStandby: an alarm tells when no monitor stands by."
+    )
     # which service
     only_tasks: tuple[str, ...] = _setting(
         (),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
@@ -127,6 +127,8 @@ class CloudWatchSink:
 
     deadline_seconds = CREDENTIALS_SECONDS + DEADLINE_SECONDS  # of a request, at most
     request_started_at: float | None = None  # by the monotonic clock; of the last request
+    #: Asked before each request; if it says no, what was not sent yet is ``unsent``.
+    may_send: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(
         self,
@@ -169,6 +171,9 @@ class CloudWatchSink:
         unsent: list[Item] = []
         lost = 0
         while waiting:
+            if not self.may_send():
+                unsent.extend(item for later in waiting for item in later)
+                break
             request = waiting.popleft()
             self.request_started_at = self._clock.monotonic()
             fault = self._connection.put([datum for _, datum in request])

@@ -62,7 +62,9 @@ class Sink(Protocol):
 
     For the health check it may also have ``deadline_seconds``, the longest that one of its requests
     takes, and ``request_started_at``, when the last one began, by the monotonic clock. Without them
-    a ``send`` that takes two minutes makes the monitor unhealthy. ``destination`` is where what it
+    a ``send`` that takes two minutes makes the monitor unhealthy. One that makes several requests
+    may have ``may_send``, which is replaced by what it has to ask before each: what must not be
+    sent any more is ``unsent``, without an error. ``destination`` is where what it
     took can be found, for the log, such as "Shop in eu-west-1"; it is read after a ``send``.
     """
 

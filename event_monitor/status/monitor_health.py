@@ -137,7 +137,7 @@ def _stuck(sign: SignOfLife) -> str | None:
 
 
 def _unaccepted(sign: SignOfLife, accepted_within: float | None) -> str | None:
-    if accepted_within is None:
+    if accepted_within is None or sign.stands_by:
         return None
     waiting = sign.running_seconds if sign.accepted_seconds is None else sign.accepted_seconds
     if waiting is None:

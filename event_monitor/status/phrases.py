@@ -33,6 +33,8 @@ def cut(name: str, room: int) -> str:
 def monitor_facts(sign: SignOfLife) -> str:
     """Return what a sign of life says: the last shot, and what the publisher does."""
     facts = [f"the last shot was {duration(sign.age_seconds)} ago"]
+    if sign.stands_by:
+        return f"standby, another monitor publishes, {facts[0]}"
     if sign.sending_seconds is not None:
         facts.append(f"sending, for {duration(sign.sending_seconds)} then")
     if sign.accepted_seconds is not None:

@@ -162,6 +162,7 @@ def _monitor_document(sign: SignOfLife) -> dict[str, object]:
         "interval_seconds": sign.interval_seconds,
         "sending_seconds": sign.sending_seconds,
         "accepted_seconds": sign.accepted_seconds,
+        "standby": sign.stands_by,
     }
 
 

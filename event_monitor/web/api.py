@@ -77,7 +77,8 @@ class Api:
 
     async def _health(self, _request: Request) -> Response:
         problem = self._views.problem()
-        return PlainTextResponse(f"{problem or 'healthy'}\n", 503 if problem else 200)
+        healthy = "healthy, standby" if self._views.stands_by() else "healthy"
+        return PlainTextResponse(f"{problem or healthy}\n", 503 if problem else 200)
 
     async def _metrics(self, request: Request) -> Response:
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))

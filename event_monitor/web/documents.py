@@ -95,6 +95,7 @@ def status_document(view: View, judged: Judged) -> Document:
         "monitor": {
             "healthy": view.problem is None,
             "problem": view.problem,
+            "role": None if snapshot is None else snapshot.role.value,
             "unsent": None if snapshot is None else snapshot.publisher.unsent,
             "unsent_seconds": None if snapshot is None else snapshot.publisher.unsent_seconds,
         },

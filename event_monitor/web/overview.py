@@ -19,7 +19,7 @@ from ..history import (
 )
 from ..quantities import duration
 from ..settings import Settings
-from ..snapshot import BrokerLink, ScheduledTask, Snapshot, WorkerState
+from ..snapshot import BrokerLink, Role, ScheduledTask, Snapshot, WorkerState
 from ..status.report import Level, Problem, Verdict
 from ..status.sentences import Sentence, sentence_of
 from .rows import QueueRow, Tone, WorkerRow, queue_rows, worker_rows
@@ -304,7 +304,9 @@ def _truth(view: View, past: LastHour | None) -> Iterator[tuple[str, Tone]]:
         yield f"{snapshot.window.names_folded:,} names are counted together", "warn"
     if snapshot.publisher.unsent:
         yield f"{snapshot.publisher.unsent:,} metrics wait to be sent", "warn"
-    if view.accepted_at is not None:
+    if snapshot.role is Role.STANDBY:
+        yield "this monitor stands by: another publishes", ""
+    elif view.accepted_at is not None:
         ago = max(0.0, view.at - view.accepted_at)
         yield f"metrics were last accepted {duration(ago)} ago", ""
     else:

@@ -15,9 +15,9 @@ from ..metrics.gauges import values_by_queue
 from ..metrics.source_values import SourceValues, number_of
 from ..metrics.totals import totals_of
 from ..settings import Settings
-from ..snapshot import Snapshot, TaskCounts
+from ..snapshot import Role, Snapshot, TaskCounts
 
-__all__ = ["BY_QUEUE", "OWN_METRICS", "OwnMetrics", "name_of"]
+__all__ = ["BY_QUEUE", "OF_MONITOR", "OWN_METRICS", "OwnMetrics", "name_of"]
 
 #: Sources that celery-exporter's metrics have already, by task, worker or queue.
 _EXPORTERS: frozenset[Source] = frozenset(
@@ -49,6 +49,12 @@ BY_QUEUE: frozenset[Source] = frozenset(
 )
 
 
+#: About the monitor itself: those that a standby has, too.
+OF_MONITOR: frozenset[Source] = frozenset(
+    spec.source for spec in OWN_METRICS if spec.group == "monitor"
+)
+
+
 class OwnMetrics:
     """Adds up the counts of all snapshots, and keeps the gauges of the last. For one thread."""
 
@@ -65,7 +71,8 @@ class OwnMetrics:
         """Add the counts of a snapshot, and take its gauges."""
         totals = totals_of(_without_times(snapshot), self._settings, series_folded=0)
         for source in self._counts:
-            self._counts[source] += number_of(totals, source)
+            if snapshot.role is not Role.STANDBY or source in OF_MONITOR:
+                self._counts[source] += number_of(totals, source)
         self._gauges = {
             spec.source: number_of(totals, spec.source)
             for spec in OWN_METRICS

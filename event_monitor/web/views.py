@@ -12,11 +12,12 @@ from typing import cast
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics.levels import Level
 from ..settings import Settings
-from ..snapshot import Live, Snapshot, Window
+from ..snapshot import Live, Role, Snapshot, Window
+from ..survey import NOT_ASKED
 from .cells import Cells, HostnameLabel, Room
 from .exemplars import Exemplars
 from .exposition import Page
-from .own_metrics import OwnMetrics
+from .own_metrics import OF_MONITOR, OwnMetrics
 from .verdict import verdict_of
 from .workers_up import WorkersUp
 
@@ -95,13 +96,18 @@ class Views:
 
     def _add(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._cells.add(snapshot.window)
+        if snapshot.role is not Role.STANDBY:
+            self._cells.add(snapshot.window)
         self._cells.forget_hosts(worker.hostname for worker in snapshot.workers)
         self._own.add(snapshot)
         self._workers.add(snapshot)
         level = verdict_of(snapshot, self.settings).level
         if level is not self._level:
             self._level, self._since = level, snapshot.window.closed_at
+
+    def stands_by(self) -> bool:
+        """Return whether another monitor publishes, and shows the counts to Prometheus."""
+        return self._snapshot is not None and self._snapshot.role is Role.STANDBY
 
     def now(self) -> float:
         """Return the time, in seconds since the epoch."""
@@ -141,6 +147,17 @@ class Views:
         return text or b""
 
     def _page(self, live: Live, new_from: int) -> Page:
+        if self.stands_by():  # all else the leader shows, and nobody is to add up both
+            own = self._own.totals(series_folded=0).items()
+            return Page(
+                cells=(),
+                new_from=new_from,
+                workers={},
+                survey=NOT_ASKED,
+                totals={source: value for source, value in own if source in OF_MONITOR},
+                by_queue={},
+                exemplars=self._exemplars,
+            )
         cells = self._cells.look(live)
         snapshot = self._snapshot or Snapshot(
             window=Window(live.opened_at, live.opened_at), link=live.link

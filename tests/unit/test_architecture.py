@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedules": GROUND | {"broker", "liveness", "settings", "snapshot"},
     "objectives": {"liveness", "settings", "snapshot"},
     "notices": {"clock", "snapshot", "survey", "text"},
+    "leader": GROUND | {"broker", "events", "settings", "snapshot"},
     "camera": {"broker", "clock", "notices", "objectives", "schedules", "settings", "snapshot"}
     | {"state"},
     "metrics": VALUES | {"catalog", "errors", "settings", "text"},
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "over_sqs": {"aws", "clock", "enqueued_at", "errors", "events", "exchange", "liveness", "text"},
     # beside the flow
     "check": GROUND
-    | {"aws", "over_sqs"}
+    | {"aws", "leader", "over_sqs"}
     | {"broker", "events", "probes", "receiver", "settings", "sinks", "snapshot", "survey"},
     "dump": GROUND
     | {"broker", "events", "over_sqs", "probes", "receiver", "settings", "snapshot", "state"},
@@ -84,11 +85,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"catalog", "history", "metrics", "moments", "own_code", "settings", "status"},
     # composition, and the doors
     "pipeline": GROUND
-    | {"broker", "events", "over_sqs", "probes", "receiver", "settings", "snapshot", "state"}
-    | {"survey"},
+    | {"broker", "events", "leader", "over_sqs", "probes", "receiver", "settings", "snapshot"}
+    | {"state", "survey"},
     "service": GROUND
     | {"over_sqs"}
-    | {"broker", "camera", "history", "liveness", "notices", "pipeline", "process"}
+    | {"broker", "camera", "history", "leader", "liveness", "notices", "pipeline", "process"}
     | {"publisher", "receiver", "schedules", "settings", "sinks", "snapshot", "state"}
     | {"status", "web"},
     "cloudwatch_cam": GROUND
@@ -125,6 +126,7 @@ CELERY_STATIONS = {
     "cloudwatch_cam",
     "demo",
     "enqueued_at",
+    "leader",
     "over_sqs",
     "pipeline",
     "probes",

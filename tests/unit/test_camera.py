@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Literal
 
 import pytest
 from celery import Celery
 from celery.events.state import State as CeleryState
 
 from event_monitor.camera import Camera
+from event_monitor.leader.windows import Label
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Snapshot
 from event_monitor.state import State
@@ -278,3 +280,87 @@ def test_a_camera_of_one_service_shows_its_workers_and_expects_its_periodic_task
     assert [worker.hostname for worker in shot.workers] == [W1]
     assert [expected.name for expected in shot.scheduled] == ["shop.poll"]
     assert shot.window.events_received == 4
+
+
+class Places:
+    """Windows that end where events say, in the test's hands."""
+
+    def __init__(self, *hows: Literal["clock", "marker", "wait"]) -> None:
+        self.hows = list(hows)
+        self.is_awaited = False
+        self.given_up = threading.Event()
+        self.asked = threading.Event()
+
+    def turn(self, cut: str = "") -> Label:
+        self.is_awaited = False
+        return Label(window=cut)
+
+    def at_boundary(self) -> Literal["clock", "marker", "wait"]:
+        how = self.hows.pop(0) if self.hows else "wait"
+        self.is_awaited = how == "marker"
+        self.asked.set()
+        return how
+
+    def awaits_marker(self) -> bool:
+        return self.is_awaited
+
+    def give_up_marker(self) -> None:
+        self.is_awaited = False
+        self.given_up.set()
+
+
+def sharing(app: Celery, state: State, album: Album, places: Places) -> Camera:
+    settings = Settings(interval=1)
+    return Camera(state, app=app, settings=settings, consumers=(album,), windows=places)
+
+
+def test_a_window_ends_at_an_event_and_the_next_begins_there(app: Celery) -> None:
+    """In the receiving thread; what comes of it, in the camera's."""
+    state, album, places = State(), Album(), Places()
+    camera = sharing(app, state, album, places)
+    camera.install()
+    state.observe([task("sent", name="proj.add")])
+    camera.cut_at("here")
+    state.observe([task("sent", name="proj.add")] * 2)
+    album.wait_for(1)
+    camera.cancel()
+
+    assert [shot.window.tasks[0][1].sent for shot in album.shots] == [1, 2]
+    assert [shot.shared_as for shot in album.shots] == ["here", ""]
+
+
+def test_a_marker_that_comes_back_ends_the_window(app: Celery) -> None:
+    """And the clock does not end it as well."""
+    state, album, places = State(), Album(), Places("marker")
+    camera = sharing(app, state, album, places)
+    camera.install()
+    assert places.asked.wait(30)
+    camera.cut_at("marker")
+    album.wait_for(1)
+    camera.cancel()
+
+    assert [shot.shared_as for shot in album.shots] == ["marker", ""]
+    assert not places.given_up.is_set()
+
+
+def test_a_marker_that_does_not_come_back_leaves_it_to_the_clock(app: Celery) -> None:
+    """After two seconds."""
+    album, places = Album(), Places("marker")
+    camera = sharing(app, State(), album, places)
+    camera.install()
+    album.wait_for(1)
+    camera.cancel()
+
+    assert places.given_up.is_set()
+    assert album.shots[0].shared_as == ""
+
+
+def test_a_standby_waits_for_others_to_end_its_windows(app: Celery) -> None:
+    """Its clock ends none."""
+    album, places = Album(), Places("wait", "clock")
+    camera = sharing(app, State(), album, places)
+    camera.install()
+    album.wait_for(1)
+    camera.cancel()
+
+    assert not places.hows

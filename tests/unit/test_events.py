@@ -37,6 +37,20 @@ def test_one_event_is_decoded_to_its_type() -> None:
     assert decode(body) == ([task("started")], [])
 
 
+def test_events_of_our_own_are_found_and_one_that_is_damaged_is_like_any_other() -> None:
+    """Their places among the others are told."""
+    own = {"type": ev.OWN_EVENT, "monitors": "m", "sender": "s", "what": "cut", "window": "w"}
+    bodies = [json.dumps(body).encode() for body in ([STARTED, STARTED], own, {**own, "window": 7})]
+    places: list[int] = []
+    events = ev.decode(bodies, on_invalid=refuse, own_at=places)
+
+    assert places == [2]
+    assert events[2] == ev.OwnEvent(
+        type=ev.OWN_EVENT, monitors="m", sender="s", what="cut", window="w"
+    )
+    assert events[3] == ev.CustomEvent(type=ev.OWN_EVENT)
+
+
 @pytest.mark.parametrize(
     ("said", "version"), [("5.7.0", "5.7.0"), (None, ""), ([5], ""), ("5" * 99, "5" * 20)]
 )

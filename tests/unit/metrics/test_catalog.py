@@ -66,8 +66,10 @@ FULL = Snapshot(
     ),
     missing=MissingTasks(),
     publisher=PublisherReport(flush_seconds=0.1),
+    standbys=1,
 )
 EVERYTHING = Settings(
+    standby=True,
     queue_length_limits=(("*", (1, 2)),),
     by_task=tuple(metric.name for metric in CATALOG if "TaskName" in metric.splits),
     by_queue=tuple(metric.name for metric in CATALOG if "QueueName" in metric.splits),

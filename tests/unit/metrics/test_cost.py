@@ -45,6 +45,7 @@ def test_every_metric_and_every_split_of_it_is_counted() -> None:
         by_worker=tuple(spec.name for spec in CATALOG if "WorkerName" in spec.splits),
         by_exception=True,
         time_total=True,
+        standby=True,
         slo=("a: 99 % succeed", "b: 99 % start in 5 s"),
         queue_length_limits=(("*", (10.0, 100.0)),),
         series_budget=100_000,

@@ -85,6 +85,7 @@ def test_what_is_not_known_is_not_published() -> None:
         ("EventDelay",),
         ("EventsDropped",),
         ("EventQueueLength",),
+        ("MonitorStandby",),
         ("LoadAverage",),
         ("FlushDuration",),
         ("ScheduleOverdue",),

@@ -92,6 +92,19 @@ def test_single_events_and_lists_arrive_typed_and_in_order(app: Celery) -> None:
     assert received.invalid == []
 
 
+def test_an_event_of_our_own_is_told_between_those_before_and_after_it(app: Celery) -> None:
+    """So that a window can end there."""
+    own = {"type": ev.OWN_EVENT, "monitors": "m", "sender": "s", "what": "cut", "window": "w"}
+    with Received(app) as received:
+        told: list[tuple[int, str]] = []
+        received.receiver.on_own = lambda event: told.append((len(received.events), event.window))
+        received.send([STARTED, STARTED])
+        received.send(own)
+        received.send([STARTED])
+    assert told == [(3, "w")]
+    assert len(received.events) == 3
+
+
 def test_events_sent_by_celery_itself_arrive(app: Celery) -> None:
     """Through its own dispatcher."""
     with Received(app) as received, app.events.default_dispatcher(hostname=W1) as dispatcher:

@@ -211,4 +211,14 @@ def test_the_monitor_of_this_machine_is_shown() -> None:
         "interval_seconds": 60.0,
         "sending_seconds": 3.0,
         "accepted_seconds": 95.0,
+        "standby": False,
     }
+
+
+def test_a_monitor_that_stands_by_says_so() -> None:
+    """When metrics were accepted last is another's to say."""
+    found = replace(report(), monitor=SignOfLife(12.0, 60.0, running_seconds=95.0, role="standby"))
+
+    assert as_text(found, judged(found)).splitlines()[-1] == (
+        "monitor: standby, another monitor publishes, the last shot was 12s ago"
+    )

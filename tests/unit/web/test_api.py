@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from event_monitor.history import Recorder
 from event_monitor.snapshot import (
     BrokerLink,
+    Role,
     RunningTask,
     TaskCounts,
     WorkerState,
@@ -26,6 +27,7 @@ from .asking import Answer, get
 from .making import Scene, live, snapshot, worker
 
 W1, W2 = "celery@one", "celery@two"
+SUCCEEDED = 'celery_task_succeeded_total{hostname="generic",name="proj.add"'
 
 
 class Api(Scene):
@@ -198,6 +200,28 @@ def test_health_says_why_not(api: Api) -> None:
     assert (answer.status, answer.text) == (503, "the monitor's last shot was 300 s ago.\n")
     status = api.get("/api/v1/status")
     assert status["monitor"]["problem"] == "the monitor's last shot was 300 s ago."
+
+
+def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api) -> None:
+    """Who adds up what both show would count everything twice."""
+    # Given a standby that counts
+    ready = Survey(queues=(QueueDepth("celery", ready=3),))
+    counted = {"proj.add": TaskCounts(succeeded=2)}
+    api.views(snapshot(counted, role=Role.STANDBY, survey=ready))
+
+    # Then it shows itself only
+    assert get(api.app, "/health").body == b"healthy, standby\n"
+    assert api.get("/api/v1/status")["monitor"]["role"] == "standby"
+    shown = api.scrape()
+    assert "celery_monitor_heartbeat_total" in shown
+    assert not [name for name in shown if "proj.add" in name or "queue_length" in name]
+
+    # And when it leads, what it counts from then on
+    api.scrape()
+    api.views(snapshot(counted, opened_at=60, role=Role.LEADER, survey=ready))
+    api.scrape()
+    succeeded = [value for name, value in api.scrape().items() if name.startswith(SUCCEEDED)]
+    assert succeeded == [2]
 
 
 def test_the_live_stream_has_a_document_an_event(api: Api) -> None:

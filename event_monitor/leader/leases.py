@@ -1,0 +1,49 @@
+"""Leases: which lease suits which broker. Each one's module is imported only when it is chosen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..settings import Settings
+from .holder import Holder
+from .lease import Lease
+
+__all__ = ["lease_for", "lease_name"]
+
+_DIGITS = 12
+
+
+def lease_name(app: CeleryApp, settings: Settings) -> str:
+    """Return what the lease is called, the same for all who would publish the same series.
+
+    Without the broker: it is kept there. Whoever may declare an event queue may declare this.
+    """
+    only = settings.only_tasks, settings.only_queues, settings.only_workers
+    identity = repr((settings.namespace, sorted(settings.dimensions), only))
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{app.conf.event_queue_prefix}.leader.{digest}"
+
+
+def lease_for(
+    app: CeleryApp,
+    name: str,
+    *,
+    holder: Holder,
+    others: Callable[[], bool] = lambda: True,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Lease | None:
+    """Return the lease of that name on the app's broker; None for a broker that has none."""
+    connection = app.connection_for_write()
+    driver = connection.get_transport_cls().driver_type
+    if driver == "redis":
+        from .redis_lease import RedisLease
+
+        return RedisLease(connection, name=name, holder=holder)
+    if driver == "amqp":
+        from .amqp_lease import AmqpLease
+
+        return AmqpLease(connection, name=name, others=others, clock=clock)
+    return None

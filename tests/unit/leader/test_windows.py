@@ -1,0 +1,348 @@
+"""Windows: several monitors on one stream end them at the same places, and one sends each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from event_monitor.events import OWN_EVENT, OwnEvent
+from event_monitor.leader import Leader, Windows
+from event_monitor.leader.windows import Label
+from event_monitor.snapshot import Role
+from event_monitor.testing import FakeClock
+
+from .conftest import Broker, FakeLease
+
+SAME = "a.lock"
+
+
+class Stream:
+    """An event exchange: whoever is connected gets all that is sent, in one order."""
+
+    def __init__(self, broker: Broker, clock: FakeClock) -> None:
+        self.broker, self.clock = broker, clock
+        self.monitors: list[Monitor] = []
+        self.error: OSError | None = None
+        self.log: list[str] = []  # what was sent
+
+    def send(self, **fields: object) -> None:
+        if self.error is not None:
+            raise self.error
+        self.log.append(str(fields["what"]))
+        event = OwnEvent(type=OWN_EVENT, **fields)  # type: ignore[arg-type]
+        for monitor in self.monitors:
+            monitor.waiting.append(event)
+
+    def deliver(self) -> None:
+        """Let everybody read what was sent, and answer."""
+        while any(monitor.waiting for monitor in self.monitors):
+            for monitor in self.monitors:
+                monitor.read()
+            for monitor in self.monitors:
+                monitor.windows.speak()
+
+
+class Monitor:
+    """One monitor on the stream; ``labels`` are those of its windows, in their order."""
+
+    def __init__(
+        self, stream: Stream, name: str, *, monitors: str = SAME, leased: bool = True
+    ) -> None:
+        self.labels: list[Label] = []
+        self.settled: list[str] = []
+        self.waiting: list[OwnEvent] = []
+        self._stream = stream
+        self.leader = Leader(
+            FakeLease(stream.broker) if leased else None,
+            on_change=lambda before, role: self.windows.on_role(before, role),
+            clock=stream.clock,
+        )
+        self.windows = Windows(
+            self.leader,
+            monitors=monitors,
+            me=name,
+            who=f"process of {name}",
+            send=stream.send,
+            settle=self.settled.append,
+            interval_seconds=lambda: 60.0,
+            clock=stream.clock,
+        )
+        stream.monitors.append(self)
+
+    def connect(self) -> None:
+        if self.windows.on_connection(True):
+            self.labels.append(self.windows.turn())
+        self.leader.look()
+        self.windows.speak()
+        self._stream.deliver()
+
+    def read(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for event in waiting:
+            if self.windows.on_own(event):
+                self.labels.append(self.windows.turn(event.window))
+
+    def boundary(self) -> str:
+        """The interval is over."""
+        how = self.windows.at_boundary()
+        if how == "clock":
+            self.labels.append(self.windows.turn())
+        self._stream.deliver()
+        return how
+
+    def send(self, window: str) -> str:
+        """Send a window, or not; return how it was admitted."""
+        if not self.windows.leads():
+            return "not"
+        admitted = self.windows.admit(window)
+        if admitted == "send":
+            assert self.windows.begin(window)
+            self.windows.end(window, accepted=True)
+            self._stream.deliver()
+        return admitted
+
+    def die(self) -> None:
+        self._stream.monitors.remove(self)
+        self._stream.broker.holder = None
+
+
+Start = Callable[[str], Monitor]
+
+
+@pytest.fixture
+def stream(broker: Broker, clock: FakeClock) -> Stream:
+    return Stream(broker, clock)
+
+
+@pytest.fixture
+def start(stream: Stream) -> Start:
+    def start(name: str) -> Monitor:
+        monitor = Monitor(stream, name)
+        monitor.connect()
+        return monitor
+
+    return start
+
+
+def test_one_monitor_ends_its_windows_by_the_clock_and_tells_nobody(
+    start: Start, stream: Stream
+) -> None:
+    """But for the event by which it joined."""
+    alone = start("a")
+    assert [alone.boundary(), alone.boundary()] == ["clock", "clock"]
+
+    assert alone.labels == [Label(), Label()]
+    assert stream.log == ["join"]
+
+
+def test_a_standby_ends_its_windows_where_the_leader_does(start: Start) -> None:
+    """From the event on by which it joined; what came before is the leader's alone."""
+    leader = start("a")
+    standby = start("b")
+    assert (leader.leader.role, standby.leader.role) == (Role.LEADER, Role.STANDBY)
+    assert leader.boundary() == "marker"
+    assert standby.boundary() == "wait"
+    assert leader.boundary() == "marker"
+
+    # The window in which it joined is ended there, and nobody else holds its beginning.
+    assert leader.labels[0] == Label()
+    assert leader.labels[1:] == standby.labels[1:]
+    assert all(label.window and label.is_kept for label in leader.labels[1:])
+    # What the standby had before it joined the leader has published, or will.
+    assert standby.settled == [standby.labels[0].window]
+
+
+def test_what_was_accepted_is_forgotten_and_the_rest_is_sent_by_the_next(start: Start) -> None:
+    """In its order, by who leads then."""
+    leader, standby = start("a"), start("b")
+    for _ in range(3):
+        leader.boundary()
+    windows = [label.window for label in leader.labels[1:]]
+    assert leader.send(windows[0]) == "send"
+    assert standby.send(windows[1]) == "not"
+    leader.die()
+    standby.leader.look()
+
+    assert standby.settled[1:] == windows[:1]
+    assert [standby.send(window) for window in windows[1:]] == ["send", "send"]
+
+
+def test_a_window_that_was_being_sent_at_the_end_is_in_doubt(
+    start: Start, clock: FakeClock
+) -> None:
+    """Once, and only after its leader has had the time to say more."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    assert leader.windows.begin(window)
+    standby.read()
+    leader.die()
+    standby.leader.look()
+
+    assert standby.send(window) == "wait"
+    clock.advance(5)
+    standby.leader.look()
+    assert [standby.send(window), standby.send(window)] == ["doubt", "send"]
+
+
+def test_a_late_answer_ends_the_doubt(start: Start) -> None:
+    """From a leader that was stopped, and goes on."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    leader.windows.begin(window)
+    standby.leader.give_way()
+    leader.windows.end(window, accepted=True)
+    standby.read()
+
+    assert window in standby.settled
+
+
+def test_what_was_refused_is_in_no_doubt(start: Start) -> None:
+    """Nothing of it has arrived."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    leader.windows.begin(window)
+    leader.windows.end(window, accepted=False)
+    standby.read()
+    leader.die()
+    standby.leader.look()
+
+    assert standby.send(window) == "send"
+
+
+def test_who_was_away_learns_from_the_next_marker_what_was_accepted(start: Start) -> None:
+    """And keeps what was not."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.boundary()
+    first, second = (label.window for label in leader.labels[1:])
+    # It is not connected while the first is accepted
+    standby.windows.on_connection(False)
+    leader.send(first)
+    standby.waiting.clear()
+    leader.boundary()
+    standby.waiting.clear()
+    standby.connect()
+    leader.boundary()
+
+    assert first in standby.settled
+    assert second not in standby.settled
+
+
+def test_a_standby_keeps_no_window_that_its_leader_began_elsewhere(
+    start: Start, clock: FakeClock
+) -> None:
+    """The leader, which has not heard of it for long, ended windows by its clock meanwhile."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    clock.advance(200)
+    leader.leader.look()
+    assert leader.boundary() == "clock"
+    standby.boundary()
+    standby.windows.speak()
+    leader.read()
+    assert leader.boundary() == "marker"
+    assert standby.labels[-1] == Label(is_kept=False)
+
+    assert leader.boundary() == "marker"
+    assert standby.labels[-1] == leader.labels[-1]
+
+
+def test_a_leader_that_was_cut_off_lets_a_standby_lead(start: Start) -> None:
+    """What came meanwhile only the standby has."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.windows.on_connection(False)
+    leader.windows.on_connection(True)
+    leader.leader.look()
+    standby.leader.look()
+
+    assert (leader.leader.role, standby.leader.role) == (Role.STANDBY, Role.LEADER)
+
+
+def test_a_leader_without_broker_goes_on_saying_that_it_has_none(
+    start: Start, broker: Broker, clock: FakeClock
+) -> None:
+    """What it had counted waits until it is known who leads; a window without events does not."""
+    leader, _ = start("a"), start("b")
+    leader.boundary()
+    broker.error = ConnectionError("gone")
+    leader.windows.on_connection(False)
+    clock.advance(60)
+    assert [leader.boundary(), leader.boundary()] == ["clock", "clock"]
+
+    counted, empty = leader.labels[-2:]
+    assert counted.window
+    assert empty == Label()
+    assert leader.send(counted.window) == "not"
+
+
+def test_the_last_window_of_a_graceful_shutdown_ends_in_the_stream(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """What comes after it is for the standby, which leads without a doubt."""
+    leader, standby = start("a"), start("b")
+    while not leader.windows.may_leave():
+        stream.deliver()
+    last = leader.labels[-1]
+    assert leader.windows.turn() == Label(is_kept=False)
+    assert leader.send(last.window) == "send"
+    leader.windows.close()
+    standby.read()
+    leader.die()
+    standby.leader.look()
+    clock.advance(1)
+
+    assert standby.labels[-1] == last
+    assert standby.windows.peers() == ()
+    assert standby.boundary() == "clock"
+    assert standby.labels[-1].is_kept
+
+
+def test_where_nothing_can_be_sent_the_clock_ends_a_window_and_it_is_published(
+    start: Start, stream: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on RabbitMQ while its memory is short; one WARNING says what that costs."""
+    leader, _ = start("a"), start("b")
+    stream.error = ConnectionError("blocked")
+    assert [leader.boundary(), leader.boundary()] == ["clock", "clock"]
+
+    assert leader.windows.begin(leader.labels[-1].window)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert told[0].startswith("an event of our own cannot be sent: blocked:")
+
+
+def test_two_that_publish_say_so(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
+    """Each once, by whoever hears of the other."""
+    first, second = Monitor(stream, "a"), Monitor(stream, "b", leased=False)
+    first.connect()
+    second.connect()
+    for _ in range(2):
+        first.boundary()
+        second.boundary()
+
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert sorted(line.partition("; ")[0].rpartition(": ")[2] for line in told) == [
+        "process of a",
+        "process of b",
+    ]
+    assert first.labels == second.labels == [Label(), Label()]
+
+
+def test_those_of_another_namespace_are_strangers(stream: Stream) -> None:
+    """Nothing of theirs ends a window here."""
+    other_broker = Broker()
+    first = Monitor(stream, "a")
+    first.connect()
+    stream.broker = other_broker
+    second = Monitor(stream, "b", monitors="another.lock")
+    second.connect()
+    second.boundary()
+
+    assert first.labels == []
+    assert first.windows.peers() == second.windows.peers() == ()

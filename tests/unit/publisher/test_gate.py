@@ -1,0 +1,178 @@
+"""Gate: what other monitors hold as well is sent by one of them, and only while it leads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+
+from event_monitor.metrics import Metric
+from event_monitor.publisher import Publisher
+from event_monitor.publisher.spool import Spool
+from event_monitor.sinks import Outcome
+from event_monitor.testing import MemorySink
+
+from ...contracts.sink import count
+from ...support.waiting import wait_until
+from .conftest import DEADLINE, OpenSpool
+
+FIRST, SECOND, OWN = (count(value=1),), (count(value=2),), (count(value=3),)
+
+
+class Gate:
+    """A gate in the test's hands; ``told`` is what the others hear of it."""
+
+    def __init__(self, *, leads: bool = True, heirs: bool = True) -> None:
+        self.is_leading, self.heirs = leads, heirs
+        self.doubted: set[str] = set()
+        self.told: list[tuple[str, str]] = []
+
+    def leads(self) -> bool:
+        return self.is_leading
+
+    def stands_by(self) -> bool:
+        return not self.is_leading
+
+    def has_heirs(self) -> bool:
+        return self.heirs
+
+    def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
+        if window in self.doubted:
+            self.doubted.remove(window)
+            return "doubt"
+        return "send"
+
+    def begin(self, window: str) -> bool:
+        self.told.append(("sending", window))
+        return True
+
+    def end(self, window: str, *, accepted: bool) -> None:
+        self.told.append(("accepted" if accepted else "unsent", window))
+
+
+class RequestSink(MemorySink):
+    """Makes a request of each metric, and asks before each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_send: Callable[[], bool] = lambda: True
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        for place, metric in enumerate(metrics):
+            if not self.may_send():
+                return Outcome(unsent=metrics[place:])
+            super().send((metric,))
+            self.reached.set()
+            self.go_on.wait(DEADLINE)
+        return Outcome()
+
+
+@pytest.fixture
+def spool(open_spool: OpenSpool) -> Spool:
+    return open_spool("")
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+def started(sink: MemorySink, spool: Spool, gate: Gate, *, drops: bool = False) -> Publisher:
+    publisher = Publisher(sink, spool, gate=gate, drop_doubtful=drops, backoff=lambda _: 0.01)
+    publisher.start()
+    return publisher
+
+
+def test_a_leader_tells_what_it_sends_before_and_afterwards(sink: MemorySink, spool: Spool) -> None:
+    """What nobody else holds is nobody's business."""
+    gate = Gate()
+    publisher = started(sink, spool, gate)
+    publisher.publish(FIRST, shared_as="a")
+    wait_until(lambda: len(gate.told) == 2, DEADLINE, "it is sent")
+    publisher.publish(OWN)
+
+    assert publisher.close(DEADLINE) == 0
+    assert gate.told == [("sending", "a"), ("accepted", "a")]
+    assert sink.metrics == (*FIRST, *OWN)
+
+
+def test_a_standby_keeps_what_is_shared_and_sends_it_when_it_leads(
+    sink: MemorySink, spool: Spool
+) -> None:
+    """In its order, without what was accepted meanwhile."""
+    gate = Gate(leads=False)
+    publisher = started(sink, spool, gate)
+    publisher.publish(FIRST, shared_as="a")
+    publisher.publish(SECOND, shared_as="b")
+    publisher.publish(OWN)
+    wait_until(lambda: sink.metrics == OWN, DEADLINE, "its own is sent")
+    assert publisher.report().unsent == 0
+    publisher.settle("a")
+
+    gate.is_leading = True
+    publisher.wake()
+    wait_until(lambda: sink.metrics == (*OWN, *SECOND), DEADLINE, "the rest is sent")
+    assert publisher.close(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("drops", [False, True], ids=["retry", "drop"])
+def test_what_was_under_way_when_the_leader_died_is_counted(
+    sink: MemorySink, spool: Spool, *, drops: bool
+) -> None:
+    """And sent again, or not, as the setting says."""
+    gate = Gate(leads=False)
+    gate.doubted = {"a"}
+    publisher = started(sink, spool, gate, drops=drops)
+    publisher.publish(FIRST, shared_as="a")
+    publisher.publish(SECOND, shared_as="b")
+    gate.is_leading = True
+    publisher.close(DEADLINE)
+
+    assert sink.metrics == (SECOND if drops else (*FIRST, *SECOND))
+    report = publisher.report()
+    assert (report.ambiguous, report.dropped) == (1, int(drops))
+
+
+def test_a_send_ends_where_the_leadership_does(spool: Spool) -> None:
+    """The rest waits, and nobody says that all was accepted; it is no failure."""
+    sink, gate = RequestSink(), Gate()
+    publisher = started(sink, spool, gate)
+    publisher.publish((*FIRST, *SECOND), shared_as="a")
+    assert sink.reached.wait(DEADLINE)
+    gate.is_leading = False
+    sink.go_on.set()
+    publisher.close(DEADLINE)
+
+    assert sink.metrics == FIRST
+    assert gate.told == [("sending", "a")]
+    assert publisher.report().failures == 0
+
+
+def test_a_refusal_leaves_no_doubt(sink: MemorySink, spool: Spool) -> None:
+    """Nothing has arrived, and whoever comes next may send it."""
+    sink.fail(1)
+    gate = Gate()
+    publisher = started(sink, spool, gate)
+    publisher.publish(FIRST, shared_as="a")
+    publisher.close(DEADLINE)
+
+    assert gate.told == [("sending", "a"), ("unsent", "a"), ("sending", "a"), ("accepted", "a")]
+
+
+def test_what_nobody_else_holds_any_more_outlives_the_process(
+    sink: MemorySink, open_spool: OpenSpool
+) -> None:
+    """On disk, where there is one."""
+    gate = Gate(heirs=False)
+    sink.fail(1_000)
+    publisher = started(sink, open_spool(), gate)
+    publisher.publish(FIRST, shared_as="a")
+
+    assert publisher.close(0.2) == 1
+    batch = open_spool().oldest()
+    assert batch is not None
+    assert batch.metrics == FIRST
