@@ -13,6 +13,7 @@ from .durable_queue import examine_durable_queue
 from .finding import Finding, Status
 from .publishing import examine_publishing
 from .report import json_report, paragraph, passed, summary
+from .second_monitor import examine_second_monitor
 
 __all__ = ["Finding", "Status", "check", "json_report", "paragraph", "passed", "summary"]
 
@@ -29,9 +30,10 @@ def check(
 
     ``has_configuration``: whether the app has the settings of those who use it, or only a broker.
 
-    Changes nothing, but for three traces: one custom event on the broker, one datum named
-    ``MonitorCheck`` in the namespace, and, only if the settings say ``enable_events``, workers
-    that send task events from now on. A durable queue that was not there is made and deleted.
+    Changes nothing, but for some traces: a lock that is given back, one custom event on the broker,
+    one datum named ``MonitorCheck`` in the namespace, and, only if the settings say
+    ``enable_events``, workers that send task events from now on. A durable queue that was not there
+    is made and deleted.
     """
     broker_works = True
     for finding in examine_broker(
@@ -49,4 +51,5 @@ def check(
         durable_queue = examine_durable_queue(app, settings, clock=clock)
         if durable_queue is not None:
             yield durable_queue
+        yield from examine_second_monitor(app, settings)
     yield from examine_publishing(settings)

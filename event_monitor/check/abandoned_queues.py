@@ -82,7 +82,9 @@ def _without_consumer(management: Management, vhost: str, *, prefix: str) -> lis
     return [
         _Queue(str(columns.get("name", "")), _messages(columns))
         for columns in management.queues(vhost, columns=("name", "consumers", "messages"))
-        if str(columns.get("name", "")).startswith(prefix) and not columns.get("consumers")
+        if str(columns.get("name", "")).startswith(prefix)
+        and not str(columns.get("name", "")).startswith(f"{prefix}leader.")  # a lock, see `leader`
+        and not columns.get("consumers")
     ]
 
 
