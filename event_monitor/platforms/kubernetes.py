@@ -25,6 +25,16 @@ __all__ = ["DEFAULT_IMAGE", "kubernetes_files"]
 
 DEFAULT_IMAGE = "event-monitor:1"
 
+# By whether there may be one pod only: where its state is kept by one at a time.
+_PODS = {
+    False: "One pod publishes, and the other takes over when it goes.",
+    True: "One pod: it has the only state_dir, or nothing keeps a second from publishing as well.",
+}
+_DEPLOYMENT = {
+    False: "  replicas: 2\n  strategy:\n    type: RollingUpdate\n"
+    "    rollingUpdate:\n      maxUnavailable: 0",
+    True: "  replicas: 1\n  strategy:\n    type: Recreate",
+}
 _IMAGE = re.compile(r"[a-z0-9][\w.:/@-]{0,254}", re.ASCII)
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
 _SPARE_MEGABYTES = 64  # besides spool and history: SQLite's journal, the checkpoint
@@ -50,9 +60,12 @@ def kubernetes_files(
     if role:
         _require(_ROLE, "--role", role, such_as="arn:aws:iam::123456789012:role/monitor")
     megabytes = _megabytes(monitor.settings)
+    is_alone = persistent or monitor.settings.leader == "off"
     manifests = template(
         "event-monitor.yaml",
         name=name,
+        pods=_PODS[is_alone],
+        deployment=_DEPLOYMENT[is_alone],
         annotations=_annotations(role),
         claim=template("claim.yaml", name=name, megabytes=megabytes) if persistent else "",
         stop=stop_seconds(monitor.settings),

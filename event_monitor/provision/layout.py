@@ -306,6 +306,10 @@ _SECTIONS: tuple[Section, ...] = (
                 lines=_lines("Sum", MonitorHeartbeat="heartbeats"),
             ),
             Panel(
+                title="Monitors that stand by",
+                lines=_lines("Minimum", MonitorStandby="standing by"),
+            ),
+            Panel(
                 title="Connected to the broker",
                 lines=_lines("Minimum", BrokerConnected="connected"),
             ),

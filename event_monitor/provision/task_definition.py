@@ -21,7 +21,9 @@ from .options import ProvisionOptions
 
 __all__ = [
     "HEALTH_CHECK",
+    "MAX_PERCENT",
     "MAX_STOP_SECONDS",
+    "MIN_HEALTHY_PERCENT",
     "OPERATING_SYSTEM",
     "REBALANCING",
     "STATE_VOLUME",
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 OPERATING_SYSTEM = "LINUX"
+# The new task stands by until the old one has sent its last window.
+MIN_HEALTHY_PERCENT, MAX_PERCENT = 100, 200
 REBALANCING = "DISABLED"  # it would start a second task beside the first, and is on by default
 #: Environment variables: of each its name, and its value or where that comes from.
 Variables = tuple[tuple[str, str], ...]
@@ -280,8 +284,8 @@ def monitor_service(
         "launchType": "FARGATE",
         "desiredCount": 1,
         "deploymentConfiguration": {
-            "minimumHealthyPercent": 0,
-            "maximumPercent": 100,
+            "minimumHealthyPercent": MIN_HEALTHY_PERCENT,
+            "maximumPercent": MAX_PERCENT,
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         },
         "availabilityZoneRebalancing": REBALANCING,

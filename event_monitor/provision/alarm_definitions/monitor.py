@@ -10,6 +10,11 @@ from .rates import AT_ONCE
 __all__ = ["MONITOR_ALARMS"]
 
 
+def _expects_standby(settings: Settings, _options: ProvisionOptions) -> bool:
+    """Return whether one is missed if there is none."""
+    return settings.standby
+
+
 def _has_no_durable_queue(settings: Settings, _options: ProvisionOptions) -> bool:
     """Return whether shots come at their interval only."""
     return not settings.durable_queue
@@ -28,6 +33,17 @@ MONITOR_ALARMS: tuple[AlarmDefinition[ProvisionOptions], ...] = (
         is_per_shot=True,
         next_step="healthcheck",
         applies=_has_no_durable_queue,  # one that lags behind takes shots in between
+    ),
+    AlarmDefinition(
+        key="no-standby",
+        description="No other monitor stands by: if this one dies, nobody counts until it is back.",
+        metrics=("MonitorStandby",),
+        comparison="<",
+        threshold=1,
+        lasting=900,
+        within=900,
+        next_step="healthcheck",
+        applies=_expects_standby,
     ),
     AlarmDefinition(
         key="events-lost",

@@ -9,6 +9,8 @@ from ..inputs import Input
 from ..policy import ECS_TRUST_POLICY
 from ..stack import Stack
 from ..task_definition import (
+    MAX_PERCENT,
+    MIN_HEALTHY_PERCENT,
     OPERATING_SYSTEM,
     REBALANCING,
     STATE_VOLUME,
@@ -182,8 +184,8 @@ def _service(container: Container, permissions: Block) -> Block:
             ("task_definition", Raw("aws_ecs_task_definition.monitor.arn")),
             ("launch_type", "FARGATE"),
             ("desired_count", 1),
-            ("deployment_minimum_healthy_percent", 0),
-            ("deployment_maximum_percent", 100),
+            ("deployment_minimum_healthy_percent", MIN_HEALTHY_PERCENT),
+            ("deployment_maximum_percent", MAX_PERCENT),
             ("availability_zone_rebalancing", REBALANCING),
             ("propagate_tags", "SERVICE"),
             ("tags", Raw("local.tags")),

@@ -86,8 +86,9 @@ def pod_of(found: dict[str, Manifest]) -> Manifest:
     require_fields("deployment spec", deployment)
     labels = deployment["template"]["metadata"]["labels"]
     assert deployment["selector"]["matchLabels"].items() <= labels.items()
-    assert deployment["replicas"] == 1
-    assert deployment["strategy"] == {"type": "Recreate"}  # never two beside each other
+    shape = deployment["replicas"], deployment["strategy"]
+    together = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}
+    assert shape in ((2, together), (1, {"type": "Recreate"}))
     pod: Manifest = deployment["template"]["spec"]
     require_fields("pod spec", pod)
     require_fields("pod securityContext", pod["securityContext"])
@@ -136,6 +137,18 @@ def test_nothing_runs_as_root_or_writes_to_the_root_file_system() -> None:
     assert mounted == {"state": MOUNT, "tmp": "/tmp"}
     assert {volume["name"] for volume in pod["volumes"]} == set(mounted)
     assert pod["terminationGracePeriodSeconds"] == 55  # the drain, and ten seconds
+
+
+def test_two_pods_take_turns_unless_the_state_is_for_one() -> None:
+    """Of one volume, of one durable queue; and where nothing keeps the second from publishing."""
+    assert manifests(Settings())["Deployment"]["spec"]["replicas"] == 2
+    for alone in (
+        manifests(persistent=True),
+        manifests(Settings(leader="off")),
+        manifests(Settings(durable_queue="events", state_dir="/var/lib/event-monitor")),
+    ):
+        assert alone["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+        assert pod_of(alone)
 
 
 @pytest.mark.parametrize("settings", [HARD, Settings()], ids=["hard", "defaults"])

@@ -42,6 +42,7 @@ def test_what_needs_a_probe_is_known() -> None:
         "probe_queues",
         "probe_workers",
         "slo",
+        "standby",
         "time_total",
     }
 
