@@ -117,7 +117,9 @@ def test_what_hangs_is_ambiguous_and_the_setting_decides(
                 endpoint = stack.enter_context(Endpoint())
                 endpoint.strike(fault, when=successes_in)
                 environ = environ_for(endpoint.endpoint_url)
-                monitor = start_monitor(on_ambiguous_send=policy, until=None, environ=environ)
+                monitor = start_monitor(
+                    on_ambiguous_send=policy, until=None, environ=environ, leader="off"
+                )
                 cases[fault, policy] = (monitor, endpoint)
         for monitor, _ in cases.values():
             monitor.wait_for_output("receiving events from ")

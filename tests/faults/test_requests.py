@@ -44,7 +44,7 @@ def test_an_answer_without_end_costs_one_request(
         faults = ("trickle", "endless")
         endpoints = {fault: stack.enter_context(Endpoint()) for fault in faults}
         monitors = {
-            fault: start_monitor(until=None, environ=endpoint.environ)
+            fault: start_monitor(until=None, environ=endpoint.environ, leader="off")
             for fault, endpoint in endpoints.items()
         }
         for fault, monitor in monitors.items():

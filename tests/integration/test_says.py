@@ -32,7 +32,10 @@ def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goe
     """
     # Given
     processes.worker("w1@says", concurrency=1)
-    monitors = {way: processes.start(command, INTERVAL) for way, command in COMMANDS.items()}
+    monitors = {
+        way: processes.start(command, {**INTERVAL, "EVENT_MONITOR_DIMENSIONS": f"Way={way}"})
+        for way, command in COMMANDS.items()
+    }
     for monitor in monitors.values():
         monitor.wait_for_output("events come from 1 worker: w1@says")
 

@@ -1,0 +1,81 @@
+"""Leases: of two that would have one, on a real broker, one has it."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from celery import Celery
+
+from event_monitor.check import check
+from event_monitor.leader import Holder, Lease, LeaseRefusedError, lease_for
+from event_monitor.settings import Settings
+
+from ..support.waiting import wait_until
+
+
+def lease_on(broker: str, name: str = "celeryev.leader.test") -> Lease:
+    app = Celery("leases", broker=broker, set_as_current=False)
+    lease = lease_for(app, name, holder=Holder.here())
+    assert lease is not None
+    return lease
+
+
+def test_one_has_it_until_it_gives_it_back(broker: str) -> None:
+    """The other has it at once then; and a lease of another name is another."""
+    first, second, other = lease_on(broker), lease_on(broker), lease_on(broker, "another")
+    assert (first.acquire(), second.acquire(), other.acquire()) == (True, False, True)
+    assert first.renew()
+    assert not second.acquire()
+
+    first.release()
+    wait_until(second.acquire, 5, "it is free")
+    assert not first.acquire()
+    for lease in (first, second, other):
+        lease.release()
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_lease_on_redis_ends_if_it_is_not_renewed(broker: str) -> None:
+    """Whoever had it learns of it with its next question."""
+    first, second = lease_on(broker), lease_on(broker)
+    first.acquire()
+    with redis.Redis.from_url(broker) as client:
+        assert 0 < client.pttl("celeryev.leader.test") <= 10_000
+        client.pexpire("celeryev.leader.test", 1)
+        time.sleep(0.01)
+    assert second.acquire()
+
+    assert not first.renew()
+    assert not first.acquire()
+    second.release()
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_rights_that_are_enough_on_redis_and_those_that_are_not(broker: str) -> None:
+    """As the reference says; `check` names what is missing."""
+    url = urlsplit(broker)
+    of_connection = ("+ping", "+client", "+select", "+info", "+hello")
+    of_lock = ("+set", "+get", "+del", "+pexpire", "+pttl", "+evalsha", "+script|load", "+eval")
+    common = ("on", ">secret", "resetkeys", "&*")
+    with redis.Redis.from_url(broker) as admin:
+        mine = ("~celeryev.leader.*", *of_connection, *of_lock)
+        admin.execute_command("ACL", "SETUSER", "able", *common, *mine)
+        admin.execute_command("ACL", "SETUSER", "unable", *common, "~none", "+@all")
+    able, unable = (
+        lease_on(f"redis://{user}:secret@127.0.0.1:{url.port}{url.path}")
+        for user in ("able", "unable")
+    )
+    assert able.acquire()
+    assert able.renew()
+    able.release()
+    with pytest.raises(LeaseRefusedError, match="permission"):
+        unable.acquire()
+
+    app = Celery("refused", broker=f"redis://unable:secret@127.0.0.1:{url.port}{url.path}")
+    settings = Settings(sink="console", probe_queues=False, probe_workers=False)
+    found = [f for f in check(app, settings, listen_seconds=0.5) if f.name == "second monitor"]
+    assert [finding.status for finding in found] == ["warning"]
+    assert "(ACL rule: ~celeryev.leader." in found[0].message

@@ -1,0 +1,304 @@
+"""Monitors: several on one broker, of which one after another meets with an accident.
+
+``python -m tests.soak.monitors --help``. A synthetic worker sends all the while, and after each
+round what was published has to be what it sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from ..support.endpoint import Endpoint
+from ..support.processes import LISTENS, PROJECT, Process
+from ..support.servers import SERVERS, RabbitServer, RedisServer, Server
+from ..support.synthetic import SyntheticWorker
+from ..support.waiting import wait_until
+
+COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
+ACTIONS = ("stop", "kill", "pause", "cut-off", "outage")
+INTERVAL_SECONDS = 1
+STANDS_BY, TAKES_OVER = "standby: another monitor leads", "takes over: this monitor leads now"
+SETTLED_SECONDS = 4.0  # some windows, so that one accident does not meet the next
+DEADLINE_SECONDS = 90.0
+BATCH = 20  # tasks, of three events each
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What happened, what it did to each sum, and how many windows were in doubt."""
+
+    action: str
+    events: int
+    differences: dict[str, float]
+    ambiguous: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every sum is that which was sent, or the monitors say that it may not be."""
+        wrong = any(self.differences.values())
+        return not wrong or (self.ambiguous > 0 and min(self.differences.values()) >= 0)
+
+
+class Load(threading.Thread):
+    """Runs tasks, as many events a second as asked for, unless it is held."""
+
+    def __init__(self, url: str, *, events_per_second: float) -> None:
+        super().__init__(daemon=True)
+        self._worker = SyntheticWorker(url)
+        self._pause = 3 * BATCH / events_per_second
+        self._ended = threading.Event()
+        self.turn = threading.Lock()  # who has it holds the load
+
+    @property
+    def tasks(self) -> int:
+        """Return how many were run."""
+        return self._worker.processed
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while not self._ended.is_set():
+            with self.turn:
+                self._worker.run(BATCH)
+            due = max(due + self._pause, time.monotonic() - 0.5)
+            time.sleep(max(0.001, due - time.monotonic()))
+
+    def close(self) -> None:
+        """Stop it."""
+        self._ended.set()
+        self.join()
+        self._worker.close()
+
+
+@dataclass
+class Troupe:
+    """The monitors, broker and endpoint of one run."""
+
+    folder: Path
+    server: Server
+    url: str
+    cloudwatch: Endpoint
+    environ: dict[str, str]
+    monitors: list[Process] = field(default_factory=list)
+    started: int = 0
+    replaces: bool = True  # whether another is started for one that ended
+
+    def start(self) -> Process:
+        """Start one more; return when it leads or stands by, and has seen a window end."""
+        self.started += 1
+        log = self.folder / f"monitor-{self.started}.log"
+        command = ["event-monitor", "run", "-A", PROJECT, "--loglevel", "DEBUG"]
+        process = Process(command, self.environ, log)
+        process.wait_for_output(LISTENS)
+        self.monitors.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill all of them."""
+        for process in self.monitors:
+            process.kill()
+
+    @property
+    def leader(self) -> Process:
+        """Return the one that took over last, or never stood by."""
+        for process in reversed(self.monitors):
+            output = process.output
+            if output.rfind(TAKES_OVER) >= output.rfind(STANDS_BY):
+                return process
+        return self.monitors[0]
+
+    def cut_off(self, chance: random.Random) -> str:
+        """Close the connection on which one of the monitors receives events."""
+        if isinstance(self.server, RedisServer):
+            with redis.Redis(port=self.server.port) as client:
+                found = [c["id"] for c in client.client_list(_type="pubsub") if int(c["psub"])]
+                client.client_kill_filter(_id=chance.choice(found))
+            return f"one of {len(found)}"
+        assert isinstance(self.server, RabbitServer)
+        consumers = self.server.management("GET", "consumers")
+        assert isinstance(consumers, list)
+        vhost = self.url.rpartition("/")[2]
+        names = [
+            consumer["channel_details"]["connection_name"]
+            for consumer in consumers
+            if consumer["queue"]["vhost"] == vhost
+            and consumer["queue"]["name"].startswith("celeryev")
+        ]
+        name = chance.choice(names)
+        self.server.management(
+            "DELETE", f"connections/{name.replace(' ', '%20').replace('>', '%3E')}"
+        )
+        return f"one of {len(names)}"
+
+
+@contextmanager
+def troupe(folder: Path, *, server: Server, monitors: int) -> Iterator[Troupe]:
+    """Start the monitors and their endpoint, and end them."""
+    with ExitStack() as stack:
+        url = server.fresh_url()
+        cloudwatch = stack.enter_context(Endpoint())
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "EVENT_MONITOR_", "CELERY_", "COV_"))
+        }
+        environ = {
+            **inherited,
+            **cloudwatch.environ,
+            "BROKER_URL": url,
+            "TZ": "UTC",
+            "EVENT_MONITOR_INTERVAL": str(INTERVAL_SECONDS),
+        }
+        made = Troupe(folder, server, url, cloudwatch, environ)
+        stack.callback(made.close)
+        for _ in range(monitors):
+            made.start()
+        yield made
+
+
+@contextmanager
+def load_on(on: Troupe, *, events_per_second: float) -> Iterator[Load]:
+    """Send all the while."""
+    load = Load(on.url, events_per_second=events_per_second)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.close()
+
+
+def act(on: Troupe, action: str, chance: random.Random) -> str:
+    """Let something happen to one of them; return to whom."""
+    leader = on.leader
+    victim = leader if chance.random() < 0.7 else chance.choice(on.monitors)
+    whom = "the leader" if victim is leader else "a standby"
+    if action == "outage":
+        on.cloudwatch.misbehave("throttle")
+        time.sleep(chance.uniform(2, 8))
+        if chance.random() < 0.5:  # what was not accepted has to outlive its leader
+            whom = f"the endpoint, and {act(on, chance.choice(['stop', 'kill']), chance)}"
+            time.sleep(chance.uniform(0, 3))
+        on.cloudwatch.behave()
+        return whom
+    if action == "cut-off":
+        return on.cut_off(chance)
+    if action == "pause":
+        seconds = chance.choice((1, 4, 9, 15))
+        victim.send(signal.SIGSTOP)
+        time.sleep(seconds)
+        victim.send(signal.SIGCONT)
+        return f"{whom} for {seconds} s"
+    on.monitors.remove(victim)
+    if action == "kill":
+        victim.kill()
+    else:
+        code = victim.stop()
+        assert code == 0, f"it ended with {code}:\n{victim.output}"
+    if on.replaces:
+        time.sleep(chance.uniform(0, 2))
+        on.start()
+    return whom
+
+
+def rounds(
+    on: Troupe,
+    load: Load,
+    *,
+    actions: Sequence[str],
+    seed: int,
+    settled_seconds: float = SETTLED_SECONDS,
+    say: Say = lambda _: None,
+) -> Iterator[Round]:
+    """Let each action happen under load, and compare when it is over."""
+    chance = random.Random(seed)
+    before = dict.fromkeys(COUNTS, 0.0)
+    for action in actions:
+        sent, ambiguous = load.tasks, on.cloudwatch.sum("PublishAmbiguous")
+        time.sleep(settled_seconds + chance.random() * INTERVAL_SECONDS)
+        whom = act(on, action, chance)
+        time.sleep(settled_seconds / 2)
+        with load.turn:
+            _wait_for_all(on, load, before)
+            differences = {
+                name: on.cloudwatch.sum(name) - load.tasks - before[name] for name in COUNTS
+            }
+            for name in COUNTS:  # told once
+                before[name] += differences[name]
+            done = Round(
+                f"{action}: {whom}",
+                3 * (load.tasks - sent),
+                {name: by for name, by in differences.items() if by},
+                on.cloudwatch.sum("PublishAmbiguous") - ambiguous,
+            )
+        say(
+            f"{done.action}; {done.events} events; {done.differences or 'equal'}"
+            f"{f'; in doubt {done.ambiguous:g}' if done.ambiguous else ''}"
+        )
+        yield done
+
+
+def _wait_for_all(on: Troupe, load: Load, before: dict[str, float]) -> None:
+    """Wait until as much is published as was sent, and then for what must not come."""
+
+    def arrived() -> bool:
+        return all(on.cloudwatch.sum(name) - before[name] >= load.tasks for name in COUNTS)
+
+    with suppress(AssertionError):  # it is a difference, then
+        wait_until(arrived, DEADLINE_SECONDS / 3, "all is published", poll_seconds=0.2)
+    requests = len(on.cloudwatch.requests)
+    wait_until(lambda: len(on.cloudwatch.requests) >= requests + 3, DEADLINE_SECONDS, "it goes on")
+
+
+def main() -> int:
+    """Run it, and say what differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.monitors", description=__doc__)
+    parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
+    parser.add_argument("--monitors", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--events-per-second", type=float, default=20_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--actions", default=",".join(ACTIONS))
+    parser.add_argument("--folder", type=Path, help="keep the logs there")
+    asked = parser.parse_args()
+    chance = random.Random(asked.seed)
+    actions = [chance.choice(asked.actions.split(",")) for _ in range(asked.rounds)]
+    with tempfile.TemporaryDirectory(prefix="monitors-") as temporary:
+        folder = asked.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        _say(f"{asked.broker}, {asked.monitors} monitors, --seed {asked.seed}")
+        server = SERVERS[asked.broker](folder)
+        try:
+            with (
+                troupe(folder, server=server, monitors=asked.monitors) as on,
+                load_on(on, events_per_second=asked.events_per_second) as load,
+            ):
+                began = time.monotonic()
+                done = list(rounds(on, load, actions=actions, seed=asked.seed, say=_say))
+                rate = 3 * load.tasks / (time.monotonic() - began)
+        finally:
+            server.stop()
+    wrong = [each for each in done if not each.is_right]
+    _say(f"{len(done) - len(wrong)} of {len(done)} rounds are right, {rate:,.0f} events a second")
+    return bool(wrong)
+
+
+def _say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, flush=True)  # noqa: T201  it is what it is for
+
+
+if __name__ == "__main__":
+    sys.exit(main())
