@@ -28,8 +28,9 @@ class Leadership:
     """The leader of this monitor, and the windows that it shares with others, if it may.
 
     Where the events come from a queue that ``has_one_reader`` at a time anyway, and on brokers
-    without leases, there is nothing to ask, and ``windows`` is None. ``settle``, ``wake`` and ``interval_seconds`` are
-    those of the publisher and the camera; ``is_connected`` returns whether events can come.
+    without leases, there is nothing to ask, and ``windows`` is None. ``settle``, ``wake`` and
+    ``interval_seconds`` are those of the publisher and the camera; ``is_connected`` returns whether
+    events can come.
     """
 
     def __init__(
