@@ -79,7 +79,9 @@ def test_every_number_leads_to_the_list_behind_it(site: Site, open_page: Open) -
     """From the first screen to the traceback."""
     states.failures(site)
     page = open_page("/").page
-    page.get_by_role("link", name="shop.pay").first.click()
+    page.locator("section", has=page.get_by_role("heading", name="Failures")).get_by_role(
+        "link", name="shop.pay"
+    ).first.click()
     page.wait_for_url("**/tasks?*exception=GatewayTimeout*")
     assert page.locator("tbody tr").count() == 12
     page.locator("tbody tr").first.get_by_role("link").last.click()
