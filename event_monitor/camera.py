@@ -281,14 +281,14 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         cleaned_at = self.clock.monotonic()
         target = self._next_boundary()
         while self.wait_for_boundary(target):
+            is_over = self._is_over(target)  # else there is something to finish, or was just now
             try:
                 with self._shutter_lock:
-                    was_exposed = bool(self._exposed)
                     self._hand_on_exposed()
                 if self._hurried:
                     self._hurried = False
                     self.cut()
-                elif not was_exposed or self._is_over(target):
+                elif is_over:
                     self._end_window()
                 if self.clock.monotonic() - cleaned_at >= self.cleanup_freq:
                     cleaned_at = self.clock.monotonic()
@@ -298,7 +298,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
                 if self._on_crash is not None:
                     self._on_crash(error)
                     return
-            if self._is_over(target):
+            if is_over:
                 target = self._next_boundary()
 
     def _end_window(self) -> None:

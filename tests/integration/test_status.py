@@ -236,8 +236,8 @@ def test_a_worker_that_cannot_be_read_is_not_restarted(unreadable: str, unread: 
     report = unread.type("status", "--json")
 
     assert [done(process) for process in (look, strict, report)] == [0, 3, 3], report.output
-    sentence = f"nothing is known of w1@health: {reason}.\n"
-    assert (look.output, strict.output) == (sentence, sentence)
+    assert look.output.startswith(f"nothing is known of w1@health: {reason}")
+    assert look.output == strict.output
     assert json.loads(report.output)["problems"] == [
         f"nothing is known of the workers: {reason}; --no-probe-workers leaves them out"
     ]

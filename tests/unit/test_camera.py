@@ -364,3 +364,17 @@ def test_a_standby_waits_for_others_to_end_its_windows(app: Celery) -> None:
     camera.cancel()
 
     assert not places.hows
+
+
+def test_what_wakes_the_camera_ends_no_window_before_its_time(app: Celery) -> None:
+    """Another thread may have finished what it was woken for."""
+    places = Places("clock")
+    settings = Settings(interval=86_400 * 3)
+    camera = Camera(State(), app=app, settings=settings, consumers=(), windows=places)
+    camera.install()
+    for _ in range(200):
+        camera.cut_at("here")
+        camera.cut()
+    camera.cancel()
+
+    assert not places.asked.is_set()
