@@ -384,6 +384,7 @@ class Service:
             peek=lambda: self.camera.peek(),
             problem=self._problem,
             accepted_at=lambda: self._publisher.activity().accepted_at,
+            role=lambda: self._leadership.leader.role,
             history=self.history.reader if self.history else None,
             broker=broker,
             default_queue=self._app.conf.task_default_queue,

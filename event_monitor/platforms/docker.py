@@ -38,7 +38,7 @@ _PACKAGE = "celery-event-monitor"
 _BUILD_SYSTEM = re.compile(r"^\[build-system\]", re.MULTILINE)
 _MOST_CHARACTERS = 1_000_000  # of a pyproject.toml
 #: What belongs into no image, where the project has no list of its own.
-_IGNORED = (".git", "**/*.env", "**/.env*", "**/.venv", "**/__pycache__", "**/*.sqlite3")
+_IGNORED = (".git", "**/*.env", "**/.env*", "**/.venv", "**/__pycache__", "**/*.sqlite3*")
 
 
 def docker_files(monitor: Monitor) -> PlatformFiles:

@@ -28,7 +28,7 @@ DEFAULT_IMAGE = "event-monitor:1"
 # By whether there may be one pod only: where its state is kept by one at a time.
 _PODS = {
     False: "One pod publishes, and the other takes over when it goes.",
-    True: "One pod: it has the only state_dir, or nothing keeps a second from publishing as well.",
+    True: "One pod, and no standby: the volume with its state_dir is for one pod at a time.",
 }
 _DEPLOYMENT = {
     False: "  replicas: 2\n  strategy:\n    type: RollingUpdate\n"

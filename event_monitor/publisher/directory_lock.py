@@ -74,7 +74,8 @@ class DirectoryLock:
             of_user = "" if uid == os.geteuid() else f" of {_user(uid)}"
             raise UnavailableError(
                 f"state_dir {str(self._directory)!r} is in use by process "
-                f"{pid or 'unknown'}{of_user}; stop it, or give this one a directory of its own."
+                f"{pid or 'unknown'}{of_user}; stop it, or give this one a directory of its own, "
+                "as a standby needs."
             ) from error
         self._file = file
         with suppress(OSError):  # on a full disk the pid is missing, but the lock holds

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..metrics import metrics_from
 from ..settings import Settings
-from ..snapshot import AckToken, Snapshot
+from ..snapshot import AckToken, BrokerLink, Snapshot
 from .publisher import Publisher
 
 __all__ = ["SnapshotPublisher"]
@@ -38,8 +38,11 @@ class SnapshotPublisher:
         self._published: AckToken | None = None  # the same, where there is no disk
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Turn the snapshot into metrics and keep them until they are sent."""
-        if not snapshot.is_kept:
+        """Turn the snapshot into metrics and keep them until they are sent.
+
+        A standby has nothing to publish: who leads does, its own heartbeat as well.
+        """
+        if not snapshot.is_kept or snapshot.link is BrokerLink.STANDBY:
             return
         metrics = metrics_from(snapshot, self._settings)
         if snapshot.ack_tokens:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..clock import SYSTEM_CLOCK, Clock
 from ..history import Reader
 from ..settings import Settings, address_of, credentials_of
-from ..snapshot import Live, Snapshot
+from ..snapshot import Live, Role, Snapshot
 from .access import Access
 from .app import make_app
 from .aside import Aside
@@ -35,6 +35,7 @@ class Web:
         peek: Callable[[], Live],
         problem: Callable[[], str | None],
         accepted_at: Callable[[], float | None],
+        role: Callable[[], Role] = lambda: Role.ALONE,
         history: Callable[[], Reader] | None,
         broker: str,
         default_queue: str,
@@ -45,6 +46,7 @@ class Web:
             peek=peek,
             problem=problem,
             accepted_at=accepted_at,
+            role=role,
             broker=broker,
             default_queue=default_queue,
             clock=clock,

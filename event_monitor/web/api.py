@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..history import Reader
+from ..snapshot import Role
 from .aside import Aside, Busy
 from .documents import (
     Document,
@@ -77,7 +78,7 @@ class Api:
 
     async def _health(self, _request: Request) -> Response:
         problem = self._views.problem()
-        healthy = "healthy, standby" if self._views.stands_by() else "healthy"
+        healthy = "healthy, standby" if self._views.role() is Role.STANDBY else "healthy"
         return PlainTextResponse(f"{problem or healthy}\n", 503 if problem else 200)
 
     async def _metrics(self, request: Request) -> Response:

@@ -95,7 +95,7 @@ def status_document(view: View, judged: Judged) -> Document:
         "monitor": {
             "healthy": view.problem is None,
             "problem": view.problem,
-            "role": None if snapshot is None else snapshot.role.value,
+            "role": view.role.value,
             "unsent": None if snapshot is None else snapshot.publisher.unsent,
             "unsent_seconds": None if snapshot is None else snapshot.publisher.unsent_seconds,
         },
@@ -208,7 +208,9 @@ def _name_of(thing: object) -> str:
 
 
 def _of_worker(worker: WorkerStatus) -> Document:
-    return {**flat(worker), "state": worker.state.value}
+    document = {**flat(worker), "state": worker.state.value}
+    del document["answer"], document["answer_age_seconds"]  # the survey's, which has others, too
+    return document
 
 
 def _of_answer(answer: WorkerAnswer) -> Document:

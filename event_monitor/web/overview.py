@@ -304,7 +304,7 @@ def _truth(view: View, past: LastHour | None) -> Iterator[tuple[str, Tone]]:
         yield f"{snapshot.window.names_folded:,} names are counted together", "warn"
     if snapshot.publisher.unsent:
         yield f"{snapshot.publisher.unsent:,} metrics wait to be sent", "warn"
-    if snapshot.role is Role.STANDBY:
+    if view.role is Role.STANDBY:
         yield "this monitor stands by: another publishes", ""
     elif view.accepted_at is not None:
         ago = max(0.0, view.at - view.accepted_at)

@@ -34,7 +34,7 @@ class View:
 
     ``snapshot`` is None before the first shot. ``since`` is when the verdict changed last.
     ``problem`` is what is wrong with the monitor itself, None if nothing, and ``accepted_at`` when
-    metrics were accepted last, None if they never were.
+    metrics were accepted last, None if they never were. ``role`` is what it is among several now.
     """
 
     at: float
@@ -43,13 +43,15 @@ class View:
     since: float | None = None
     problem: str | None = None
     accepted_at: float | None = None
+    role: Role = Role.ALONE
 
 
 class Views:
     """Takes each snapshot, as a ``SnapshotConsumer``, and shows what it adds up to.
 
     ``peek`` is the camera's, ``problem`` returns why the monitor is not healthy, or None, and
-    ``accepted_at`` when metrics were accepted last. ``broker`` is its URL, fit to be shown. The
+    ``accepted_at`` when metrics were accepted last, ``role`` its own among several. ``broker`` is
+    its URL, fit to be shown. The
     snapshots come in the camera's thread, and ``on_tasks``, a ``TaskConsumer``, is called in the
     receiving one; all else is called in one other thread, one at a time.
     """
@@ -61,6 +63,7 @@ class Views:
         peek: Callable[[], Live],
         problem: Callable[[], str | None],
         accepted_at: Callable[[], float | None] = lambda: None,
+        role: Callable[[], Role] = lambda: Role.ALONE,
         broker: str = "",
         default_queue: str = "celery",
         room: Room | None = None,
@@ -68,6 +71,7 @@ class Views:
     ) -> None:
         self.settings = settings
         self.problem = problem
+        self.role = role
         self.broker = broker
         self._accepted_at = accepted_at
         self._peek = peek
@@ -105,8 +109,8 @@ class Views:
         if level is not self._level:
             self._level, self._since = level, snapshot.window.closed_at
 
-    def stands_by(self) -> bool:
-        """Return whether another monitor publishes, and shows the counts to Prometheus."""
+    def _stood_by(self) -> bool:
+        """Return whether another monitor published the last window, and shows it to Prometheus."""
         return self._snapshot is not None and self._snapshot.role is Role.STANDBY
 
     def now(self) -> float:
@@ -124,6 +128,7 @@ class Views:
                 since=self._since,
                 problem=self.problem(),
                 accepted_at=self._accepted_at(),
+                role=self.role(),
             )
 
     def metrics(self, *, scraper: str, openmetrics: bool) -> bytes:
@@ -147,7 +152,7 @@ class Views:
         return text or b""
 
     def _page(self, live: Live, new_from: int) -> Page:
-        if self.stands_by():  # all else the leader shows, and nobody is to add up both
+        if self._stood_by():  # all else the leader shows, and nobody is to add up both
             own = self._own.totals(series_folded=0).items()
             return Page(
                 cells=(),

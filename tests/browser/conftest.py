@@ -12,7 +12,7 @@ from ..support.chromium import Watched, chromium
 from .site import Site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other test may run a loop in this thread
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started

@@ -153,7 +153,7 @@ def test_the_directory_of_another_monitor_is_refused(
     assert code == 3
     assert (
         f"event-monitor: state_dir '{tmp_path}' is in use by process {first.pid}; "
-        "stop it, or give this one a directory of its own.\n"
+        "stop it, or give this one a directory of its own, as a standby needs.\n"
     ) in second.output
     assert first.stop() == 0
     assert cloudwatch.sum("TasksSucceeded") == 40

@@ -114,7 +114,14 @@ def counted(events: list[dict[str, Any]]) -> dict[str, int]:
 def expected_facts(client: Celery) -> dict[str, Any]:
     """Return what the worker answers when it is asked."""
     inspect = client.control.inspect(destination=["w1@host"], timeout=5, limit=1)
-    stats = inspect.stats()["w1@host"]
+    answers: dict[str, Any] = {}
+
+    def has_answered() -> bool:
+        answers.update(stats=inspect.stats(), queues=inspect.active_queues())
+        return all(answers.values())
+
+    wait_until(has_answered, 60, "the worker answers")
+    stats = answers["stats"]["w1@host"]
     return {
         "pool_processes": len(stats["pool"]["processes"]),
         "is_solo": False,
@@ -122,7 +129,7 @@ def expected_facts(client: Celery) -> dict[str, Any]:
         "prefetch_count": stats["prefetch_count"],
         "silent": 0,
         "start_interval_seconds": 10.0,
-        "queues": [queue["name"] for queue in inspect.active_queues()["w1@host"]],
+        "queues": [queue["name"] for queue in answers["queues"]["w1@host"]],
     }
 
 

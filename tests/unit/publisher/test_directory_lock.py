@@ -156,7 +156,7 @@ def test_a_lock_of_another_user_is_named_with_its_owner(shared: Path) -> None:
     # Then
     assert str(caught.value) == (
         f"state_dir '{shared}' is in use by process {process.pid} of user nobody (uid 65534); "
-        "stop it, or give this one a directory of its own."
+        "stop it, or give this one a directory of its own, as a standby needs."
     )
 
 

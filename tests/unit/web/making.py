@@ -11,6 +11,7 @@ from event_monitor.snapshot import (
     UNKNOWN,
     BrokerLink,
     Live,
+    Role,
     Snapshot,
     TaskCounts,
     Window,
@@ -78,10 +79,12 @@ class Scene:
         self.clock = FakeClock(wall=1_000.0)
         self.live = live(link=BrokerLink.LISTENING)
         self.problem: str | None = None
+        self.role = Role.ALONE
         self.views = Views(
             Settings(**settings),
             peek=lambda: self.live,
             problem=lambda: self.problem,
+            role=lambda: self.role,
             room=room,
             clock=self.clock,
         )

@@ -207,6 +207,7 @@ def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api
     # Given a standby that counts
     ready = Survey(queues=(QueueDepth("celery", ready=3),))
     counted = {"proj.add": TaskCounts(succeeded=2)}
+    api.role = Role.STANDBY
     api.views(snapshot(counted, role=Role.STANDBY, survey=ready))
 
     # Then it shows itself only
@@ -216,7 +217,10 @@ def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api
     assert "celery_monitor_heartbeat_total" in shown
     assert not [name for name in shown if "proj.add" in name or "queue_length" in name]
 
-    # And when it leads, what it counts from then on
+    # And when it leads, that at once, and what it counts from then on
+    api.role = Role.LEADER
+    assert get(api.app, "/health").body == b"healthy\n"
+    assert api.get("/api/v1/status")["monitor"]["role"] == "leader"
     api.scrape()
     api.views(snapshot(counted, opened_at=60, role=Role.LEADER, survey=ready))
     api.scrape()
