@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def test_a_standby_takes_over_when_the_leader_leaves(
     standby = start_monitor(until=STANDS_BY)
     worker.run(100)
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 20, "they are published")
+    beats = cloudwatch.sum("MonitorHeartbeat")
+    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 10, 30, "shots go on")
+    # One that ends late, or early because a monitor joins, is one more in its second.
+    ends = Counter(int(datum.timestamp) for datum in cloudwatch.series("MonitorHeartbeat"))
+    assert max(ends.values()) <= 3
 
     # When
     worker.run(100)
