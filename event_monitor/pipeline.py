@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 _LEARN_SECONDS = 3.0  # how long the question to the workers waits for answers
 _NAMES_SECONDS = _LEARN_SECONDS + 2.0  # connecting included: what is not named by then never is
 _COMES_BACK_SECONDS = 1.0  # within which our own event comes, if the durable queue is ours
-# Over SQS nobody can be asked, and workers beat seldom: who has not yet is not absent.
-_FIRST_BEATS_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0  # how long the second answer waits for the first
 
 
@@ -103,8 +101,6 @@ class Pipeline:
         self._learner = Learner(self._learn, ask=ask)
         self._namer = Learner(self._learn_names, ask=ask, is_logged=False)
         self._has_names = threading.Event()
-        self._leads_since: float | None = None  # over SQS, our monotonic clock
-        self._is_blocked = False
         self._own_sent_at: float | None = None  # when the broker took an event of our own
         self._own_trouble: str | None = None  # why it did not, if so
 
@@ -151,7 +147,7 @@ class Pipeline:
             on_leading = staticmethod(pipeline.on_leading)
             on_reading = staticmethod(
                 pipeline.state.note_reading
-                if pipeline._exactly_once is None
+                if pipeline._exactly_once is None or pipeline._is_over_sqs
                 else pipeline._on_reading_durably
             )
             on_blocked = staticmethod(pipeline.on_blocked)
@@ -209,7 +205,6 @@ class Pipeline:
         if not connected:
             self.state.change_link(self.state.link.lost())
         elif self._is_over_sqs:
-            self._leads_since = None
             self.state.change_link(BrokerLink.SUBSCRIBED)
         elif self._exactly_once is not None:
             self.state.change_link(BrokerLink.SUBSCRIBED)
@@ -223,11 +218,9 @@ class Pipeline:
         if not self._is_over_sqs:
             return
         if not is_leading:
-            self._leads_since = None
             self.state.change_link(BrokerLink.STANDBY)
-        elif self.state.link.awaits_queue and self._leads_since is None:
-            self._leads_since = self._clock.monotonic()
-            self.state.change_link(BrokerLink.SUBSCRIBED)
+        elif self.state.link.awaits_queue:
+            self._begin_to_listen()
 
     def _on_reading_durably(self) -> None:
         """Note that the receiver runs, and when an event of our own should have come and has not.
@@ -235,9 +228,6 @@ class Pipeline:
         While the broker takes none, as when its memory is short, nobody knows whose the queue is.
         """
         self.state.note_reading()
-        if self._is_over_sqs:
-            self._await_first_events()
-            return
         sent_at = self._own_sent_at
         if (
             self.state.link is BrokerLink.SUBSCRIBED
@@ -246,20 +236,8 @@ class Pipeline:
         ):
             self.state.change_link(BrokerLink.STANDBY)
 
-    def _await_first_events(self) -> None:
-        """Listen where no worker has been heard for so long that there may be none.
-
-        What a reader before us has left behind comes late, and later events wait for it.
-        """
-        since = self._leads_since
-        if self._is_blocked or since is None or self.state.link is not BrokerLink.SUBSCRIBED:
-            return
-        if self._clock.monotonic() - since >= _FIRST_BEATS_SECONDS:
-            self._begin_to_listen()
-
     def on_blocked(self, is_blocked: bool) -> None:
         """Note that nothing can come, as when the broker takes messages from nobody; or again."""
-        self._is_blocked = is_blocked
         self.state.note_blocked(is_blocked)
 
     def _begin_to_listen(self) -> None:

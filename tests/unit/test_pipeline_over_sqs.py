@@ -18,8 +18,6 @@ from event_monitor.snapshot import AckToken, BrokerLink, Snapshot, Window
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
-from ..support.making import online
-
 SETTINGS = Settings(probe_workers=False, probe_queues=False)
 
 
@@ -29,8 +27,8 @@ def app_over_sqs(broker: str = "memory://localhost", name: str = "celeryev") -> 
     return app
 
 
-def pipeline_of(app: Celery, clock: FakeClock | None = None) -> Pipeline:
-    clock = clock or FakeClock()
+def pipeline_of(app: Celery) -> Pipeline:
+    clock = FakeClock()
     return Pipeline(
         app,
         SETTINGS,
@@ -43,10 +41,7 @@ def pipeline_of(app: Celery, clock: FakeClock | None = None) -> Pipeline:
 
 
 def test_workers_are_judged_only_while_we_lead() -> None:
-    """Connected is not enough: another monitor may have the lease; nor is leading, before events.
-
-    They prove that workers are heard; until then it is unknown how many there are.
-    """
+    """Connected is not enough: another monitor may have the lease."""
     pipeline = pipeline_of(app_over_sqs())
     links = []
     pipeline.on_connection(True)
@@ -54,36 +49,16 @@ def test_workers_are_judged_only_while_we_lead() -> None:
     for is_leading in (False, True, False, True):
         pipeline.on_leading(is_leading)
         links.append(pipeline.state.link)
-    pipeline.on_events([online("w1@h")], None)
-    links.append(pipeline.state.link)
     pipeline.on_connection(False)
     links.append(pipeline.state.link)
     assert links == [
         BrokerLink.SUBSCRIBED,
         BrokerLink.STANDBY,
-        BrokerLink.SUBSCRIBED,
+        BrokerLink.LISTENING,
         BrokerLink.STANDBY,
-        BrokerLink.SUBSCRIBED,
         BrokerLink.LISTENING,
         BrokerLink.AWAY,
     ]
-
-
-def test_where_no_worker_is_heard_for_a_minute_there_is_none() -> None:
-    """Unless events wait for those that a reader before us has left behind."""
-    clock = FakeClock()
-    pipeline = pipeline_of(app_over_sqs(), clock)
-    read = pipeline.receiver_class().on_reading
-    assert read is not None
-    pipeline.on_connection(True)
-    pipeline.on_leading(True)
-    links = []
-    for is_blocked, seconds in ((False, 50), (True, 70), (False, 0)):
-        pipeline.on_blocked(is_blocked)
-        clock.advance(seconds)
-        read()
-        links.append(pipeline.state.link)
-    assert links == [BrokerLink.SUBSCRIBED, BrokerLink.SUBSCRIBED, BrokerLink.LISTENING]
 
 
 def test_what_senders_dropped_is_told_with_the_window_its_messages_were_in(
