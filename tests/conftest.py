@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,16 @@ class HasEnviron(Protocol):
     def environ(self) -> dict[str, str]:
         """Return what a process needs to publish there, and nowhere else."""
         ...
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command line run in this process takes over our logger; put it back."""
+    ours = logging.getLogger("event_monitor")
+    before = (ours.handlers[:], ours.propagate, ours.level)
+    yield
+    ours.handlers[:], ours.propagate = before[0], before[1]
+    ours.setLevel(before[2])
 
 
 @pytest.fixture(scope="session")
