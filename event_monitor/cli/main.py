@@ -1,7 +1,8 @@
 """Command line: the two groups of commands, one for the console script, one for Celery.
 
-``main`` is the console script; ``celery_command`` is ``celery -A proj event-monitor``. Celery and
-boto3 are imported only inside the commands that need them: every ``celery`` command loads this.
+``main`` is the console script; ``celery_command`` is ``celery -A proj event-monitor``. The module
+of a command is imported when it is asked for, and so are Celery and boto3: every ``celery`` command
+loads this, and a monitor that runs for months needs one command only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 import click
@@ -20,20 +22,7 @@ from ..errors import EXIT_CRASHED, EXIT_UNAVAILABLE, EventMonitorError
 from ..redaction import remember_secrets, without_secrets
 from ..settings import did_you_mean
 from ..text import error_line, printable
-from .check import check
-from .cost import cost
-from .demo import demo
-from .events import show_events
-from .healthcheck import healthcheck
-from .history import history
-from .init import init
-from .metrics import metrics
 from .options import HELP_FLAGS
-from .provision import provision
-from .run import run
-from .settings import show_settings
-from .status import status
-from .top import top
 
 __all__ = ["celery_command", "main"]
 
@@ -57,6 +46,24 @@ Exit codes:
 
 `status` ends like a Nagios plugin, `healthcheck` with 0 or 1, and 3 if --strict: see their --help.
 """
+
+
+# Command → its function, in the order in which a user needs them; each in the module of its name.
+_COMMANDS = {
+    "run": "run",
+    "check": "check",
+    "status": "status",
+    "top": "top",
+    "events": "show_events",
+    "healthcheck": "healthcheck",
+    "history": "history",
+    "init": "init",
+    "provision": "provision",
+    "metrics": "metrics",
+    "cost": "cost",
+    "settings": "show_settings",
+    "demo": "demo",
+}
 
 
 class Commands(click.Group):
@@ -103,13 +110,22 @@ class Commands(click.Group):
         """Return the command; of a misspelt one, say which may be meant."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            ctx.fail(f"there is no command {name!r}{did_you_mean(name, self.commands)}.")
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, _COMMANDS)}.")
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a user needs them, not sorted."""
         del ctx
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command; None if there is no such."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f".{cmd_name}", __package__)
+        command: click.Command = getattr(module, _COMMANDS[cmd_name])
+        return command
 
 
 @contextmanager
@@ -161,11 +177,3 @@ def main(ctx: click.Context, app: str | None, broker: str | None) -> None:
 @click.group(cls=Commands, name="event-monitor", help=_HELP, context_settings=HELP_FLAGS)
 def celery_command() -> None:
     """Do nothing: Celery's own command line has loaded the app."""
-
-
-for _command in (
-    *(run, check, status, top, show_events, healthcheck, history, init, provision),
-    *(metrics, cost, show_settings, demo),
-):
-    main.add_command(_command)
-    celery_command.add_command(_command)

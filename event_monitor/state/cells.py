@@ -14,6 +14,7 @@ from typing import TypeAlias
 from ..settings import Whence
 from ..settings.objectives import Objective
 from ..snapshot import OTHER, UNKNOWN
+from .recently_ended import shared
 from .window import OpenWindow, TaskCounters
 
 __all__ = ["Cell", "Cells", "Route"]
@@ -37,11 +38,11 @@ class Cell:
     def __init__(
         self, name: str, queue: str, worker: str | None, limits: tuple[float, ...] = ()
     ) -> None:
-        self.limits = limits  # of queue times, see ``TaskCounters``
+        self.limits = limits  # of queue times, see ``CountedIn``
         self.name = name
         self.queue = queue
         self.worker = worker
-        self.succeeded = (name, "task-succeeded")  # what is remembered of each that did
+        self.succeeded = shared((name, "task-succeeded"))  # what is remembered of each that did
         self.counters: TaskCounters | None = None
 
 
@@ -73,7 +74,7 @@ class Cells:
         self.names: dict[str, float] = {}  # known name → our clock when last counted
         self._queues: dict[str, float] = {}  # the same of queues
         self._closed_at = 0.0  # our clock at the last shot
-        self._pairs: set[tuple[str, str]] = set()  # name and queue of all cells
+        self._pairs: dict[str, set[str]] = {}  # queue → the names of all its cells
         # Worker, None if all are counted together → what is known of the queue → name → cell.
         self._places: dict[str | None, dict[Whence, dict[str, Cell]]] = {None: {}}
         self._open: list[Cell] = []  # those with counters in the open window
@@ -150,8 +151,8 @@ class Cells:
         """
         if cell.name != OTHER and not self.knows(cell.name, window):
             self._admit(cell.name, window)
-        cell.counters = counters = TaskCounters(cell.limits)
-        window.cells.append((cell.name, cell.queue, cell.worker, counters))
+        cell.counters = counters = TaskCounters(cell)
+        window.cells.append(counters)
         window.names[cell.name] = None
         window.queues.add(cell.queue)
         window.workers.add(cell.worker)
@@ -191,7 +192,8 @@ class Cells:
                     for name, cell in cells.items()
                     if cell.name in self.names and cell.queue in self._queues
                 }
-                self._pairs.update((cell.name, cell.queue) for cell in kept.values())
+                for cell in kept.values():
+                    self._pairs.setdefault(cell.queue, set()).add(cell.name)
                 if not kept:
                     del places[known]
 
@@ -220,7 +222,7 @@ class Cells:
             name = intern(name)  # thousands of tasks share a few names
             worker = self._label(hostname) if self._by_worker else None
             cell = cells[name] = Cell(name, intern(label), worker, self._limits(name, label))
-            self._pairs.add((name, cell.queue))
+            self._pairs.setdefault(cell.queue, set()).add(name)
         return cell
 
     def _limits(self, name: str, queue: str) -> tuple[float, ...]:
@@ -239,8 +241,9 @@ class Cells:
 
     def _fold_queue(self, name: str, queue: str, window: OpenWindow) -> str:
         """Return the queue, or ``other`` beyond the bounds."""
-        has_room = len(self._queues) < _MAX_QUEUES and len(self._pairs) < _MAX_PAIRS
-        if (name, queue) in self._pairs or queue == UNKNOWN or has_room:
+        pairs = sum(map(len, self._pairs.values()))
+        has_room = len(self._queues) < _MAX_QUEUES and pairs < _MAX_PAIRS
+        if name in self._pairs.get(queue, ()) or queue == UNKNOWN or has_room:
             self._queues.setdefault(queue, self._closed_at)
             return queue
         return window.fold(queue)

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Ended", "RecentlyEnded"]
+__all__ = ["Ended", "RecentlyEnded", "shared"]
 
 _PAGE = 10_000  # the endings of one task arrive within seconds of each other
 _FORGOTTEN = ""
+_MAX_SHARED = 4_096  # of names and endings; beyond it some are kept several times
 
 #: The name of a task, and how it ended, as in ``Ended``.
 Ending: TypeAlias = "tuple[str | None, str | None]"
+
+
+@lru_cache(maxsize=_MAX_SHARED)
+def shared(ending: Ending) -> Ending:
+    """Return the one of all equal endings that is kept: thousands of tasks share a few."""
+    return ending
 
 
 class Ended(NamedTuple):
@@ -37,7 +45,7 @@ class _Page:
         self.endings: list[Ending] = []
         self.index: dict[int, int] = {}  # hash → the place of its last ending
         self.indexed = 0  # how many are in the index
-        self.sent: set[int] = set()  # places of those whose task-sent has come
+        self.sent = bytearray()  # by place: 1 if its task-sent has come; what is beyond is 0
         self.appenders = self.hashes.append, self.endings.append
 
 
@@ -60,9 +68,10 @@ class RecentlyEnded:
         """Remember that this task has ended."""
         page = self._young
         if was_sent:
-            page.sent.add(len(page.endings))
+            page.sent.extend(bytes(len(page.endings) - len(page.sent)))
+            page.sent.append(1)
         page.hashes.append(hash(uuid))
-        page.endings.append((name, how))
+        page.endings.append(shared((name, how)))
         self.turn()
 
     def turn(self) -> None:
@@ -81,7 +90,11 @@ class RecentlyEnded:
             found = index.get(number)
             if found is not None:
                 name, how = page.endings[found]
-                return None if how == _FORGOTTEN else Ended(name, how, found in page.sent)
+                return (
+                    None
+                    if how == _FORGOTTEN
+                    else Ended(name, how, any(page.sent[found : found + 1]))
+                )
         return None
 
     def forget(self, uuid: str) -> None:

@@ -404,8 +404,8 @@ class State(CountingState):
                 with self._mutex:
                     if self._aggregator.window is not window:
                         break
-                    for name, queue, worker, counters in cells[start : start + _MAX_COPIED]:
-                        copied.cells.append((name, queue, worker, counters.copy()))
+                    for counters in cells[start : start + _MAX_COPIED]:
+                        copied.cells.append(counters.copy())
             else:
                 return copied
 

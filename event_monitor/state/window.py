@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from ..distribution import Distribution, LimitedRecorder, Recorder
 from ..snapshot import (
@@ -43,6 +43,30 @@ _TIMES: tuple[Times, ...] = get_args(Times)
 _Key = TypeVar("_Key", str, tuple[str, str])
 
 
+class CountedIn(Protocol):
+    """What is counted in a cell, and where: all that counters have to know of theirs."""
+
+    @property
+    def name(self) -> str:
+        """Return the task name."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """Return the queue."""
+        ...
+
+    @property
+    def worker(self) -> str | None:
+        """Return the nodename; None if all workers are counted together."""
+        ...
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """Return the seconds of which is counted how many queue times are no longer."""
+        ...
+
+
 class TaskCounters:
     """What happened to the tasks of one cell in one window.
 
@@ -51,6 +75,7 @@ class TaskCounters:
 
     __slots__ = (
         "cancelled",
+        "cell",
         "duplicated",
         "exceptions",
         "exhausted",
@@ -58,7 +83,6 @@ class TaskCounters:
         "failed",
         "failed_runtime",
         "held",
-        "limits",
         "prefetch_time",
         "queue_time",
         "received",
@@ -77,7 +101,8 @@ class TaskCounters:
         "vanished",
     )
 
-    def __init__(self, limits: tuple[float, ...] = ()) -> None:
+    def __init__(self, cell: CountedIn) -> None:
+        self.cell = cell
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
         self.revoked = self.expired = self.terminated = 0
@@ -85,7 +110,6 @@ class TaskCounters:
         self.recovered = self.exhausted = self.redelivered = self.duplicated = 0
         # Class → of those that failed, and that are retried, so many; None: nobody asked.
         self.exceptions: dict[str, list[int]] | None = None
-        self.limits = limits  # seconds: how many queue times are no longer is counted
         self.runtime = Recorder()
         self.held: Recorder | None = None  # what counts as queue time and as prefetch time
         self.queue_time: Recorder | None = None
@@ -96,7 +120,7 @@ class TaskCounters:
 
     def copy(self) -> TaskCounters:
         """Return the same counts, and the times that are looked at while these go on."""
-        copy = TaskCounters()
+        copy = TaskCounters(self.cell)
         for name in _COUNTS:
             setattr(copy, name, getattr(self, name))
         if self.exceptions is not None:
@@ -110,8 +134,8 @@ class TaskCounters:
         """Return the recorder of these times, in seconds, or numbers of retries, ≥ 0."""
         recorder: Recorder | None = getattr(self, times)
         if recorder is None:
-            is_limited = self.limits and times in ("held", "queue_time")
-            recorder = LimitedRecorder(self.limits) if is_limited else Recorder()
+            limits = self.cell.limits if times in ("held", "queue_time") else ()
+            recorder = LimitedRecorder(limits) if limits else Recorder()
             setattr(self, times, recorder)
         return recorder
 
@@ -134,14 +158,15 @@ class TaskCounters:
 
     def on_time(self) -> tuple[tuple[float, int], ...]:
         """Return how many queue times are no longer than each limit."""
-        within = [0] * len(self.limits)
+        limits = self.cell.limits
+        within = [0] * len(limits)
         for recorder in (self.held, self.queue_time):
             if isinstance(recorder, LimitedRecorder):
                 within = [a + b for a, b in zip(within, recorder.within(), strict=True)]
-        return tuple(zip(self.limits, within, strict=True))
+        return tuple(zip(limits, within, strict=True))
 
 
-_COUNTS = tuple(sorted(set(TaskCounters.__slots__) - {*_TIMES, "exceptions", "limits"}))
+_COUNTS = tuple(sorted(set(TaskCounters.__slots__) - {*_TIMES, "cell", "exceptions"}))
 _values_of = attrgetter(*_COUNTS)
 
 
@@ -164,7 +189,7 @@ def _counts(parts: Sequence[TaskCounters], **times: Any) -> TaskCounts:
     fields: dict[str, Any] = dict(zip(_COUNTS, sums, strict=True)) if parts else {}
     on_time: dict[float, int] = {}
     for part in parts:
-        if part.limits:
+        if part.cell.limits:
             for limit, count in part.on_time():
                 on_time[limit] = on_time.get(limit, 0) + count
     return TaskCounts(**fields, **times, on_time=tuple(on_time.items()))
@@ -202,8 +227,7 @@ class OpenWindow:
 
     def __init__(self, opened_at: float) -> None:
         self.opened_at = opened_at  # wall clock, seconds since the epoch
-        # Name, queue, worker, counters; several may have the same three.
-        self.cells: list[tuple[str, str, str | None, TaskCounters]] = []
+        self.cells: list[TaskCounters] = []  # several may be of one name, queue and worker
         self.names: dict[str, None] = {}  # of these cells, in order
         self.queues: set[str] = set()
         self.workers: set[str | None] = {None}
@@ -231,20 +255,23 @@ class OpenWindow:
 
     def names_from_workers(self) -> set[str]:
         """Return the names of tasks that a worker has received or started."""
-        return {name for name, *_, counters in self.cells if counters.received or counters.started}
+        return {
+            counters.cell.name for counters in self.cells if counters.received or counters.started
+        }
 
     def compact(self) -> None:
         """Count the times that were recorded, of which there may be many."""
         self.event_delay.compact()
-        for *_, counters in self.cells:
+        for counters in self.cells:
             counters.compact()
 
     def exceptions(self, *, by_worker: bool = False) -> tuple[ExceptionCounts, ...]:
         """Return how often each class was raised, by name and queue, and perhaps by worker."""
         raised: dict[tuple[str, str, str, str], list[int]] = {}
-        for name, queue, worker, counters in self.cells:
+        for counters in self.cells:
+            cell = counters.cell
             for class_, (failed, retried) in (counters.exceptions or {}).items():
-                of = name, queue, class_, (by_worker and worker) or ""
+                of = cell.name, cell.queue, class_, (by_worker and cell.worker) or ""
                 before = raised.setdefault(of, [0, 0])
                 before[:] = before[0] + failed, before[1] + retried
         return tuple(
@@ -274,14 +301,15 @@ class OpenWindow:
         by_queue: dict[str, list[TaskCounters]] = {}
         by_worker: dict[str, list[TaskCounters]] = {}
         pairs: dict[tuple[str, str], list[TaskCounters]] = {}
-        for name, queue, worker, counters in cells:
-            by_name.setdefault(name, []).append(counters)
-            by_queue.setdefault(queue, []).append(counters)
-            if worker is not None:
-                by_worker.setdefault(worker, []).append(counters)
+        for counters in cells:
+            cell = counters.cell
+            by_name.setdefault(cell.name, []).append(counters)
+            by_queue.setdefault(cell.queue, []).append(counters)
+            if cell.worker is not None:
+                by_worker.setdefault(cell.worker, []).append(counters)
             if by_pair or times_by_pair:
-                pairs.setdefault((name, queue), []).append(counters)
-        del cells
+                pairs.setdefault((cell.name, cell.queue), []).append(counters)
+        cells.clear()
         queues = tuple((queue, merged(parts)) for queue, parts in _emptying(by_queue))
         workers = tuple((worker, merged(parts)) for worker, parts in _emptying(by_worker))
         of_pairs = tuple(
@@ -312,16 +340,16 @@ class OpenWindow:
 def totals_by_name(window: OpenWindow) -> tuple[tuple[str, TaskCounts], ...]:
     """Add up the counts of each name, without the times, in the order first seen."""
     by_name: dict[str, list[TaskCounts]] = {}
-    for name, *_, counters in window.cells:
-        by_name.setdefault(name, []).append(counters.counts())
+    for counters in window.cells:
+        by_name.setdefault(counters.cell.name, []).append(counters.counts())
     return tuple((name, total(parts)) for name, parts in by_name.items())
 
 
 def totals_by_pair(window: OpenWindow) -> tuple[tuple[str, str, TaskCounts], ...]:
     """Add up the counts and times of each name and queue, in the order first seen."""
     by_pair: dict[tuple[str, str], list[TaskCounters]] = {}
-    for name, queue, _, counters in window.cells:
-        by_pair.setdefault((name, queue), []).append(counters)
+    for counters in window.cells:
+        by_pair.setdefault((counters.cell.name, counters.cell.queue), []).append(counters)
     return tuple((*pair, merged(parts)) for pair, parts in by_pair.items())
 
 
@@ -330,8 +358,9 @@ def totals_by_worker(
 ) -> tuple[tuple[str, str, str | None, TaskCounts], ...]:
     """Do the same of each name, queue and worker."""
     by_worker: dict[tuple[str, str, str | None], list[TaskCounters]] = {}
-    for name, queue, worker, counters in window.cells:
-        by_worker.setdefault((name, queue, worker), []).append(counters)
+    for counters in window.cells:
+        cell = counters.cell
+        by_worker.setdefault((cell.name, cell.queue, cell.worker), []).append(counters)
     return tuple((*of, merged(parts)) for of, parts in by_worker.items())
 
 

@@ -26,6 +26,13 @@ COMMANDS = [
 ]
 
 
+def known(command: str) -> click.Command:
+    """Return the command of that name."""
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    return found
+
+
 def test_help_lists_the_commands_in_the_order_one_needs_them_and_the_exit_codes() -> None:
     """One look shows what there is."""
     result = typed("--help")
@@ -42,7 +49,7 @@ def test_help_lists_the_commands_in_the_order_one_needs_them_and_the_exit_codes(
 def test_every_command_has_examples_that_parse(command: str) -> None:
     """What --help shows can be typed: every word of it is known."""
     # Given
-    known = main.commands[command]
+    parser = known(command)
     output = typed(command, "--help").output
     examples = output.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
 
@@ -50,8 +57,8 @@ def test_every_command_has_examples_that_parse(command: str) -> None:
     assert examples
     for example in examples:
         words = example.partition(f" {command}")[2].split()
-        context = click.Context(known)
-        known.parse_args(context, words)
+        context = click.Context(parser)
+        parser.parse_args(context, words)
 
         # Then
         assert context.params, example
@@ -60,7 +67,7 @@ def test_every_command_has_examples_that_parse(command: str) -> None:
 def test_every_setting_is_a_flag_of_the_commands_that_use_settings() -> None:
     """Generated, so none can be missing; one command explains them all."""
     for command in ("run", "check", "cost", "settings"):
-        flags = {flag for param in main.commands[command].params for flag in param.opts}
+        flags = {flag for param in known(command).params for flag in param.opts}
         assert {option.flag for option in options()} <= flags, command
     explained = typed("settings", "--help").output
     assert [option.flag for option in options() if option.flag not in explained] == []
@@ -76,7 +83,7 @@ def test_the_help_of_a_command_is_its_own_and_says_how_it_ends(command: str) -> 
     if command != "settings":
         settings = [option.flag for option in options() if f" {option.flag} " in output]
         assert len(settings) < 12
-        uses_settings = any(param.name == "interval" for param in main.commands[command].params)
+        uses_settings = any(param.name == "interval" for param in known(command).params)
         assert ("flags, too: `event-monitor settings --help` has them." in output) == uses_settings
 
 
@@ -163,7 +170,7 @@ def test_under_celery_the_app_is_celerys() -> None:
     result = CliRunner().invoke(celery_command, ["settings"], obj=context)
 
     # Then
-    assert list(celery_command.commands) == COMMANDS
+    assert celery_command.list_commands(click.Context(celery_command)) == COMMANDS
     assert celery_command.name == "event-monitor"
     assert namespace_of(result) == "FromCelery"
 
