@@ -115,7 +115,7 @@ class Runs:
     def count_vanished(self, task: InFlightTask) -> None:
         """Count a task whose worker said that it runs nothing, and name the first of a window."""
         cell = self._cell_of(task, task.worker)
-        (cell.counters or self.cells.open(cell, self.window)).vanished += 1
+        (cell.counters or self.cells.open(cell, self.window)).count("vanished")
         if len(self.window.vanished) < _MAX_VANISHED:
             self.window.vanished.append(VanishedTask(task.uuid, task.name or UNKNOWN, task.worker))
 
@@ -250,8 +250,10 @@ class Runs:
                 del self._ran_twice[next(iter(self._ran_twice))]
         if details.retries and event.type in ("task-succeeded", "task-failed"):
             counters.of("retries").record(details.retries)
-            counters.recovered += event.type == "task-succeeded"
-            counters.exhausted += event.type == "task-failed"
+            if event.type == "task-succeeded":
+                counters.count("recovered")
+            elif event.type == "task-failed":
+                counters.count("exhausted")
 
     def _end_detailed(self, event: ev.TaskEvent, task: InFlightTask, details: Details) -> bool:
         """End a task with details; return whether it did, and this is no repetition."""
@@ -299,7 +301,7 @@ class Runs:
         is_one_end = is_repeated and event.type == "task-failed" and ended_on == event.hostname
         if ended_on is not None and not is_one_end:
             cell = self.cells.find(before.name if before else None, event.hostname, self.window)
-            (cell.counters or self.cells.open(cell, self.window)).duplicated += 1
+            (cell.counters or self.cells.open(cell, self.window)).count("duplicated")
         if is_repeated:
             return None
         task = self._make(uuid, before.name if before else None, event.hostname)

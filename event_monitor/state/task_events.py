@@ -235,7 +235,7 @@ class TaskEvents(Runs):
         details = task.detail()
         if details.is_redelivered:
             details.is_redelivered, details.has_run_twice = False, True
-            counters.redelivered += 1
+            counters.count("redelivered")
         if details.queue is not None:
             self.in_flight.waiting.remove(details.queue, task.uuid)
         details.awaited_receipt = received_at
@@ -272,7 +272,7 @@ class TaskEvents(Runs):
             before = self._rejections.pop(event.uuid, None)
             if before is None:
                 return  # that is counted, in a window that is closed
-            before.rejected -= 1
+            before.count("rejected", -1)
         counters.failed += 1
         if task is not None and task.started_at is not None and task.worker == event.hostname:
             counters.of("failed_runtime").record(max(0.0, event.timestamp - task.started_at))
@@ -283,19 +283,21 @@ class TaskEvents(Runs):
         del now
         counters = self._end(event)
         if counters is not None:
-            counters.revoked += 1
-            counters.expired += bool(event.expired)
-            counters.terminated += bool(event.terminated)
+            counters.count("revoked")
+            if event.expired:
+                counters.count("expired")
+            if event.terminated:
+                counters.count("terminated")
 
     def _on_rejected(self, event: ev.TaskEvent, now: float) -> None:
         del now
         if event.requeue:
-            self._interrupt(event).rejected += 1
+            self._interrupt(event).count("rejected")
             return
         counters = self._end(event)
         if counters is None:
             return
-        counters.rejected += 1
+        counters.count("rejected")
         if len(self._rejections) < _MAX_REJECTIONS:
             self._rejections[event.uuid] = counters
 
@@ -308,7 +310,7 @@ class TaskEvents(Runs):
 
     def _on_cancelled(self, event: ev.TaskEvent, now: float) -> None:
         del now
-        self._interrupt(event).cancelled += 1
+        self._interrupt(event).count("cancelled")
 
     def _exception_of(self, event: ev.TaskEvent) -> str:
         """Return the class of what the task raised; ``other`` beyond the bound."""

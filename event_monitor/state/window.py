@@ -34,6 +34,20 @@ _MAX_FOLDED = 10_000  # distinct values folded in one window that are counted
 MAX_TYPES = 50  # distinct exception classes, and custom event types, told apart in one window
 
 
+#: What happens to few tasks, as ``TaskCounts`` names it.
+Rare: TypeAlias = Literal[
+    "cancelled",
+    "duplicated",
+    "exhausted",
+    "expired",
+    "recovered",
+    "redelivered",
+    "rejected",
+    "revoked",
+    "terminated",
+    "vanished",
+]
+
 #: Times that are recorded; those that a task was ``held`` count as queue and as prefetch time.
 Times: TypeAlias = Literal[
     "failed_runtime", "held", "prefetch_time", "queue_time", "retries", "runtime", "total_time"
@@ -70,44 +84,34 @@ class CountedIn(Protocol):
 class TaskCounters:
     """What happened to the tasks of one cell in one window.
 
-    There may be thousands of cells, so recorders are made when there is something to record.
+    There may be thousands of cells, so recorders are made when there is something to record, and
+    what is seldom counted has no place of its own.
     """
 
     __slots__ = (
-        "cancelled",
         "cell",
-        "duplicated",
         "exceptions",
-        "exhausted",
-        "expired",
         "failed",
         "failed_runtime",
         "held",
         "prefetch_time",
         "queue_time",
+        "rare",
         "received",
-        "recovered",
-        "redelivered",
-        "rejected",
         "retried",
         "retries",
-        "revoked",
         "runtime",
         "sent",
         "started",
         "succeeded",
-        "terminated",
         "total_time",
-        "vanished",
     )
 
     def __init__(self, cell: CountedIn) -> None:
         self.cell = cell
         self.sent = self.received = self.started = 0
         self.succeeded = self.failed = self.retried = 0
-        self.revoked = self.expired = self.terminated = 0
-        self.rejected = self.cancelled = self.vanished = 0
-        self.recovered = self.exhausted = self.redelivered = self.duplicated = 0
+        self.rare: dict[Rare, int] | None = None
         # Class → of those that failed, and that are retried, so many; None: nobody asked.
         self.exceptions: dict[str, list[int]] | None = None
         self.runtime = Recorder()
@@ -123,12 +127,19 @@ class TaskCounters:
         copy = TaskCounters(self.cell)
         for name in _COUNTS:
             setattr(copy, name, getattr(self, name))
+        copy.rare = None if self.rare is None else self.rare.copy()
         if self.exceptions is not None:
             copy.exceptions = {class_: list(counts) for class_, counts in self.exceptions.items()}
         copy.runtime = self.runtime.copy()
         copy.held = None if self.held is None else self.held.copy()
         copy.queue_time = None if self.queue_time is None else self.queue_time.copy()
         return copy
+
+    def count(self, what: Rare, tasks: int = 1) -> None:
+        """Count tasks to which this happened, which it seldom does."""
+        if self.rare is None:
+            self.rare = {}
+        self.rare[what] = self.rare.get(what, 0) + tasks
 
     def of(self, times: Times) -> Recorder:
         """Return the recorder of these times, in seconds, or numbers of retries, ≥ 0."""
@@ -166,7 +177,7 @@ class TaskCounters:
         return tuple(zip(limits, within, strict=True))
 
 
-_COUNTS = tuple(sorted(set(TaskCounters.__slots__) - {*_TIMES, "cell", "exceptions"}))
+_COUNTS = tuple(sorted(set(TaskCounters.__slots__) - {*_TIMES, "cell", "exceptions", "rare"}))
 _values_of = attrgetter(*_COUNTS)
 
 
@@ -189,6 +200,8 @@ def _counts(parts: Sequence[TaskCounters], **times: Any) -> TaskCounts:
     fields: dict[str, Any] = dict(zip(_COUNTS, sums, strict=True)) if parts else {}
     on_time: dict[float, int] = {}
     for part in parts:
+        for what, count in (part.rare or {}).items():
+            fields[what] = fields.get(what, 0) + count
         if part.cell.limits:
             for limit, count in part.on_time():
                 on_time[limit] = on_time.get(limit, 0) + count
