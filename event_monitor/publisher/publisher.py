@@ -18,6 +18,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..sinks import Outcome, Sink
 from ..snapshot import PublisherActivity, PublisherReport
+from .clock_steps import ClockSteps
 from .shared_batches import SharedBatches
 from .spool import Spool
 
@@ -110,6 +111,9 @@ class Publisher:
         self._sends_shared = False
         if gate is not None and hasattr(sink, "may_send"):
             sink.may_send = self._may_send
+        self._clock_steps = ClockSteps(clock)
+        if hasattr(sink, "age_of"):
+            sink.age_of = self._clock_steps.age_of
         self._clock: Clock = clock
         self._backoff = backoff
         self._on_crash = on_crash
@@ -143,6 +147,7 @@ class Publisher:
         ``shared_as`` is the id of a window that other monitors hold as well. Return whether both
         are on disk, and all that was published before as well.
         """
+        self._clock_steps.look()
         if shared_as:
             self._shared.append(shared_as, metrics)
             self._wake_up.set()

@@ -19,7 +19,13 @@ from ..metrics.metric import Metric
 from ..settings import Settings
 from .client import DEADLINE_SECONDS, READ_SECONDS, Datum
 from .cloudwatch_check import check_cloudwatch
-from .cloudwatch_limits import Refusals, dimension_value, is_out_of_time, separate
+from .cloudwatch_limits import (
+    MAX_AGE_SECONDS,
+    Refusals,
+    dimension_value,
+    is_out_of_time,
+    separate,
+)
 from .connection import Connection
 from .credentials import CREDENTIALS_SECONDS, CredentialsError
 from .faults import Fault
@@ -86,13 +92,14 @@ def _body_bytes(datum: Datum) -> int:
 
 
 def _remedy(
-    fault: Fault, request: Sequence[Item], *, now: float
+    fault: Fault, request: Sequence[Item], *, now: float, age: float | None
 ) -> Literal["halve", "drop", "date anew", "keep"]:
     """Return what is to be done with a request that failed.
 
     Where CloudWatch refuses the time of a whole window, its clock is compared with ours. Both find
-    it too old: it is. Both find it ahead: our clock was wrong when it was counted. Ours finds it in
-    time: our clock is wrong now, and all is kept until it is set right.
+    it too old: it is, unless it was counted ``age`` seconds ago, by a clock that was wrong then.
+    Both find it ahead: our clock was wrong when it was counted. Ours finds it in time: our clock is
+    wrong now, and all is kept until it is set right.
     """
     if fault.kind in ("later", "ambiguous"):
         return "keep"
@@ -101,7 +108,8 @@ def _remedy(
         (time,) = times
         if not is_out_of_time(request[0][0], now=now):
             return "keep"
-        return "drop" if time < now else "date anew"
+        is_old = time < now and (age is None or age > MAX_AGE_SECONDS)
+        return "drop" if is_old else "date anew"
     if len(request) > 1:
         return "halve"
     return "drop" if fault.from_aws else "keep"
@@ -129,6 +137,8 @@ class CloudWatchSink:
     request_started_at: float | None = None  # by the monotonic clock; of the last request
     #: Asked before each request; if it says no, what was not sent yet is ``unsent``.
     may_send: Callable[[], bool] = staticmethod(lambda: True)
+    #: Returns how many seconds ago a window of that timestamp was counted, if that is known.
+    age_of: Callable[[float], float | None] = staticmethod(lambda _timestamp: None)
 
     def __init__(
         self,
@@ -179,13 +189,14 @@ class CloudWatchSink:
             fault = self._connection.put([datum for _, datum in request])
             if fault is None:
                 continue
-            remedy = _remedy(fault, request, now=now)
+            age = self.age_of(request[0][0].timestamp)
+            remedy = _remedy(fault, request, now=now, age=age)
             if remedy == "halve":
                 half = len(request) // 2
                 waiting.extendleft((request[half:], request[:half]))
             elif remedy == "date anew":
-                log.warning("dated %d data now: they were counted by a wrong clock", len(request))
-                dated = [replace(metric, timestamp=now) for metric, _ in request]
+                log.warning("dated %d data anew: they were counted by a wrong clock", len(request))
+                dated = [replace(metric, timestamp=now - (age or 0.0)) for metric, _ in request]
                 waiting.extend(self._requests(dated))
             elif remedy == "drop":
                 refused.extend((metric, fault.sentence) for metric, _ in request)

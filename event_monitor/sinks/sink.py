@@ -64,8 +64,10 @@ class Sink(Protocol):
     takes, and ``request_started_at``, when the last one began, by the monotonic clock. Without them
     a ``send`` that takes two minutes makes the monitor unhealthy. One that makes several requests
     may have ``may_send``, which is replaced by what it has to ask before each: what must not be
-    sent any more is ``unsent``, without an error. ``destination`` is where what it
-    took can be found, for the log, such as "Shop in eu-west-1"; it is read after a ``send``.
+    sent any more is ``unsent``, without an error. One to which time matters may have ``age_of``,
+    which is replaced by what knows how many seconds ago a timestamp was given, None if it does not.
+    ``destination`` is where what it took can be found, for the log, such as "Shop in eu-west-1"; it
+    is read after a ``send``.
     """
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:

@@ -70,8 +70,13 @@ def test_clock_is_stepped_by_an_hour(
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
-def test_a_clock_that_is_twenty_days_ahead_for_a_while_costs_nothing(
-    start_monitor: StartMonitor, worker: SyntheticWorker, cloudwatch: Endpoint, tmp_path: Path
+@pytest.mark.parametrize("wrong", ["+20d", "-20d"])
+def test_a_clock_that_is_twenty_days_wrong_for_a_while_costs_nothing(
+    wrong: str,
+    start_monitor: StartMonitor,
+    worker: SyntheticWorker,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
 ) -> None:
     """What is counted meanwhile is refused, and kept, and arrives with a time of now."""
     # Given
@@ -81,7 +86,7 @@ def test_a_clock_that_is_twenty_days_ahead_for_a_while_costs_nothing(
     worker.run(20)
 
     # When the clock is stepped, and windows are refused for their time
-    offset.write_text("+20d")
+    offset.write_text(wrong)
     worker.run(20)
     monitor.wait_for_output("Synchronise this machine's clock")
     worker.run(20)

@@ -386,6 +386,30 @@ def test_what_was_counted_by_a_clock_ahead_is_dated_anew(
 
 
 @pytest.mark.parametrize("days", [20, -20])
+def test_what_was_just_counted_by_a_wrong_clock_is_dated_by_its_age(
+    days: int, sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """However old both clocks find it: this process knows when it counted that."""
+    wrong = NOW + days * 86_400
+    sink.age_of = lambda timestamp: {wrong: 90.0}.get(timestamp)
+    metrics = tuple(Metric(f"A{n}", "Count", wrong, 1) for n in range(500))
+
+    assert sink.send((*metrics, count())) == Outcome()
+    assert {datum.timestamp for datum in cloudwatch.data} == {NOW - 90, NOW}
+    assert len(cloudwatch.data) == 501
+
+
+def test_what_waited_for_two_weeks_is_dropped(
+    sink: CloudWatchSink, cloudwatch: StrictCloudWatch
+) -> None:
+    """By the clock that counts seconds, too, it is too old."""
+    sink.age_of = lambda _timestamp: 15 * 86_400.0
+
+    assert sink.send((Metric("A", "Count", NOW - 15 * 86_400, 1), count())) == Outcome(dropped=1)
+    assert [datum.name for datum in cloudwatch.data] == ["TasksSent"]
+
+
+@pytest.mark.parametrize("days", [20, -20])
 def test_while_the_clock_is_wrong_all_is_kept(
     days: int, make_sink: MakeSink, clock: FakeClock, cloudwatch: StrictCloudWatch
 ) -> None:
