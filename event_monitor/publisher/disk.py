@@ -151,7 +151,10 @@ class Disk:
             return True
         with self._in_use():
             if self._store is not None:
-                self._store.replace(number, ())
+                if rest:
+                    self._store.withdraw(number)
+                else:
+                    self._store.replace(number, ())
         return not rest
 
     def bound(self, *, max_bytes: int) -> None:

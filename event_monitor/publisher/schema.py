@@ -6,11 +6,20 @@ the version before as well.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["COUNT", "batches_in", "metrics_in", "prepare", "require_whole"]
+__all__ = [
+    "COUNT",
+    "batches_in",
+    "identity_of",
+    "metrics_in",
+    "newest_number",
+    "prepare",
+    "require_whole",
+]
 
 _APPLICATION_ID = 0x45764D6F  # "EvMo" in the file's header: marks the file as ours
 _APPLICATION_ID_BYTES = slice(68, 72)  # of the file, by SQLite's file format
@@ -31,6 +40,9 @@ _SCHEMA = f"""
     CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), data BLOB NOT NULL);
     COMMIT;
 """
+# Not among the columns that are checked: files of the same version have none, or it is damaged.
+_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (value BLOB NOT NULL)"
+_IDENTITY_BYTES = 16
 
 _COLUMNS = {
     "batch": {b"id", b"appended_at", b"metrics", b"data", b"handed_out"},
@@ -42,11 +54,11 @@ _IS_COUNT = f"typeof(metrics) = 'integer' AND metrics BETWEEN 1 AND {_MOST_METRI
 COUNT = f"CASE WHEN {_IS_COUNT} THEN metrics ELSE 1 END"
 
 
-def prepare(database: sqlite3.Connection) -> None:
+def prepare(database: sqlite3.Connection) -> bool:
     """Check that the file is ours and whole; make the tables in an empty one.
 
-    Raises ``sqlite3.DatabaseError`` if it is not, and ``UnicodeDecodeError`` where the reason
-    quotes a damaged name.
+    Return whether it made them. Raises ``sqlite3.DatabaseError`` if it is not ours or not whole,
+    and ``UnicodeDecodeError`` where the reason quotes a damaged name.
     """
     run = database.execute
     tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -64,6 +76,35 @@ def prepare(database: sqlite3.Connection) -> None:
     run("PRAGMA synchronous = FULL")  # one fsync per batch; an acknowledgement must last
     if not tables:
         database.executescript(_SCHEMA)
+    return not tables
+
+
+def identity_of(database: sqlite3.Connection) -> bytes | None:
+    """Return what tells this database, and copies of it, from all others; make it if need be.
+
+    None where the disk refuses that.
+    """
+    find = "SELECT value FROM identity WHERE typeof(value) = 'blob' AND length(value) = ?"
+    try:
+        database.execute(_IDENTITY)
+        found = database.execute(find, (_IDENTITY_BYTES,)).fetchone()
+        if found is None:
+            found = (os.urandom(_IDENTITY_BYTES),)
+            database.execute("INSERT INTO identity VALUES (?)", found)
+    except sqlite3.OperationalError:
+        return None
+    return bytes(found[0])
+
+
+def newest_number(database: sqlite3.Connection) -> int:
+    """Return the number of the batch that was appended last, which may be gone; 0 without one."""
+    newest = "SELECT max(id) FROM batch"
+    used = "SELECT seq FROM sqlite_sequence WHERE name = 'batch' AND typeof(seq) = 'integer'"
+    found = [0]
+    for query in (newest, used):
+        with suppress(sqlite3.OperationalError):  # a damaged name of a column
+            found += [row[0] or 0 for row in database.execute(query)]
+    return max(found)
 
 
 def require_whole(database: sqlite3.Connection) -> None:

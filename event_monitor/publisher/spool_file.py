@@ -12,6 +12,7 @@ from ..clock import Clock
 from ..errors import UnavailableError
 from .directory_lock import DirectoryLock
 from .file_watch import FILES, FileWatch, make_file
+from .sending_note import NOTE_SUFFIX
 from .store import Store
 from .write_ahead_log import recover
 
@@ -54,6 +55,13 @@ class SpoolFile:
         except BaseException:
             watch.close()
             raise
+        if store.missing and not lost:
+            lost = store.missing
+            log.error(
+                "the spool %s lacks what was written to it last: %d metrics are lost",
+                self.path,
+                lost,
+            )
         store.note_dropped(lost)
         self.store, self._watch = store, watch
         self.is_lost = watch.change(after_use=True) is not None
@@ -104,14 +112,22 @@ class SpoolFile:
             return
         checkpoint = self.store.checkpoint()
         self.forget()
-        for suffix in FILES:
+        for suffix in (*FILES, NOTE_SUFFIX):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         store = self.open()
         if checkpoint is not None:
             store.keep_checkpoint(checkpoint)
 
     def move_aside(self) -> Path:
-        """Free the path, with what is there; return where it is now, for a person to look at."""
+        """Free the path, with what is there; return where it is now, for a person to look at.
+
+        The caller counts what is lost with it.
+        """
+        aside = self._files_moved_aside()
+        Path(f"{self.path}{NOTE_SUFFIX}").unlink(missing_ok=True)
+        return aside
+
+    def _files_moved_aside(self) -> Path:
         aside = self._aside
         is_there = self.path.exists()
         for suffix in FILES:
@@ -152,7 +168,7 @@ class SpoolFile:
         Path(f"{copy}-journal").unlink(missing_ok=True)  # of one that was killed in this place
         make_file(copy)
         former.copy_to(str(copy))
-        self.move_aside()
+        self._files_moved_aside()
         copy.replace(self.path)
         # Not later: SQLite deletes the log at that path when it closes the former.
         self.forget()

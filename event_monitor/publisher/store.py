@@ -5,6 +5,7 @@ It lets every error through: what to do about a full or damaged disk is decided 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sqlite3
 import zlib
@@ -14,7 +15,8 @@ from contextlib import closing, contextmanager, suppress
 import msgspec
 
 from ..metrics import Metric
-from .schema import COUNT, prepare, require_whole
+from .schema import COUNT, identity_of, newest_number, prepare, require_whole
+from .sending_note import Noted, SendingNote
 
 __all__ = ["Store"]
 
@@ -22,7 +24,9 @@ log = logging.getLogger(__name__)
 
 _COMPRESSION = 1  # of 9; metrics shrink tenfold even so, and it costs a few ms per batch
 _BELOW_ALL_NUMBERS = -(2**63)
+_IN_MEMORY = ":memory:"
 _BUSY_SECONDS = 0.2  # somebody may be looking into the file
+_ABOVE_ALL_NUMBERS = 2**63 - 1
 _TOTALS = f"SELECT coalesce(sum({COUNT}), 0), coalesce(sum(length(data)), 0) FROM batch"  # noqa: S608
 
 _decoder = msgspec.msgpack.Decoder(tuple[Metric, ...])
@@ -36,17 +40,27 @@ class Store:
 
     The batch that ``oldest`` returned last is handed out until it is replaced. Until then it is
     neither dropped nor moved, and ``replace`` ignores all others. The file records it, so that the
-    process after a crash knows which batch may have arrived.
+    process after a crash knows which batch may have arrived. A note beside the file does so where a
+    full disk refuses that, and says which were acknowledged.
+
+    ``missing`` is how many metrics were appended, and neither acknowledged nor found at ``open``.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self.metrics = 0
         self.bytes = 0
+        self.missing = 0
         self._database = database
+        self._note: SendingNote | None = None
+        self._identity = b""
         self._dropped = 0
         self._handed_out: int | None = None
         # Nothing up to this number is sent, even if still there. A damaged one may be below 1.
         self._acknowledged = _BELOW_ALL_NUMBERS
+        self._undeleted = 0  # metrics in what is up to there, and still there
+        self._noted = Noted()
+        # A successor sends it again, and what comes after it: its rest is in another store.
+        self._withdrawn = _ABOVE_ALL_NUMBERS
 
     @classmethod
     def open(cls, path: str) -> Store:
@@ -60,9 +74,11 @@ class Store:
             path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
         )
         try:
-            prepare(database)
+            is_new = prepare(database)
             store = cls(database)
             store.metrics, store.bytes = database.execute(_TOTALS).fetchone()
+            if path != _IN_MEMORY:
+                store._go_on_from_note(SendingNote(path), is_new=is_new)
         except BaseException:
             database.close()
             raise
@@ -77,7 +93,7 @@ class Store:
         """
         data = _pack(metrics)
         with self._transaction():
-            self._database.execute(
+            inserted = self._database.execute(
                 "INSERT INTO batch (appended_at, metrics, data) VALUES (?, ?, ?)",
                 (at, len(metrics), data),
             )
@@ -85,6 +101,7 @@ class Store:
                 self.keep_checkpoint(checkpoint)
         self.metrics += len(metrics)
         self.bytes += len(data)
+        self._write_note(newest=inserted.lastrowid or 0)
 
     def keep_checkpoint(self, checkpoint: bytes) -> None:
         """Write a checkpoint without a batch, in the place of the one before."""
@@ -101,10 +118,13 @@ class Store:
         found = self._oldest()
         if found is not None:
             self._handed_out = found[0]
-            with suppress(sqlite3.OperationalError):  # a full disk must not stop the sending
+            self._write_note(handed_out=min(self._handed_out, self._withdrawn))
+            try:
                 self._database.execute(
                     "UPDATE batch SET handed_out = 1 WHERE id = ?", (self._handed_out,)
                 )
+            except sqlite3.OperationalError:  # a full disk must not stop the sending
+                self._sync_note()
         return found
 
     def replace(self, number: int, rest: tuple[Metric, ...]) -> None:
@@ -117,9 +137,21 @@ class Store:
         if rest:
             self._update(number, rest)
             self._handed_out = None
+            self._write_note(handed_out=_BELOW_ALL_NUMBERS)
         else:
             self._handed_out = None
             self._delete_through(number)
+
+    def withdraw(self, number: int) -> None:
+        """End the sending of a batch whose rest is kept elsewhere, by this process only.
+
+        If the disk refuses to delete it, a successor sends all of it again.
+        """
+        if number != self._handed_out:
+            return
+        self._handed_out = None
+        self._withdrawn = min(self._withdrawn, number)
+        self._delete_through(number)
 
     def delete_acknowledged(self) -> None:
         """Delete what is not handed out any more and is still there: the disk had refused it."""
@@ -149,14 +181,17 @@ class Store:
         Return the number of its metrics, or None if there is no such batch.
         """
         row = self._database.execute(
-            f"SELECT id, {COUNT} FROM batch WHERE handed_out ORDER BY id LIMIT 1"  # noqa: S608
+            f"SELECT id, {COUNT} FROM batch WHERE (handed_out OR id = ?) AND id > ? "  # noqa: S608
+            "ORDER BY id LIMIT 1",
+            (self._noted.handed_out, self._acknowledged),
         ).fetchone()
         if row is None:
             return None
         number, metrics = row
         if drop:
             self._dropped += metrics
-            self._delete_through(number)
+            with suppress(sqlite3.OperationalError):  # it is not sent again all the same
+                self._delete_through(number)
         return int(metrics)
 
     def bound(self, *, max_bytes: int) -> None:
@@ -172,6 +207,7 @@ class Store:
         finally:
             if dropped:
                 self._dropped += dropped
+                self._write_note()
                 log.error("dropped the oldest %d unsent metrics: too many", dropped)
 
     def note_dropped(self, metrics: int) -> None:
@@ -200,11 +236,66 @@ class Store:
         """
         self._handed_out = former._handed_out
         self._acknowledged = former._acknowledged
+        self._undeleted = former._undeleted
+        self._withdrawn = former._withdrawn
         self._dropped += former.take_dropped() + max(0, former.metrics - self.metrics)
+        noted = former._noted
+        self._write_note(
+            handed_out=noted.handed_out, acknowledged=noted.acknowledged, newest=noted.newest
+        )
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+        if self._note is not None:
+            self._note.close()
+
+    # -- the note ------------------------------------------------------------------------------
+
+    def _go_on_from_note(self, note: SendingNote, *, is_new: bool) -> None:
+        """Believe the note of a former process, if it is one of this database."""
+        identity = identity_of(self._database)
+        if identity is None:
+            return
+        newest = newest_number(self._database)
+        found = note.read()
+        if found is not None:
+            noted_for, noted = found
+            if noted_for == identity:
+                self._forget_acknowledged(min(noted.acknowledged, newest))  # new ones are above
+                self._noted = noted
+                self.missing = self._missing_since(noted, newest)
+            elif is_new:
+                self.missing = noted.unsent
+        self._note, self._identity = note, identity
+        self._write_note(acknowledged=self._acknowledged, newest=newest)
+
+    def _forget_acknowledged(self, number: int) -> None:
+        """Delete what a former process could not."""
+        if number == _BELOW_ALL_NUMBERS:
+            return
+        with suppress(sqlite3.OperationalError):  # it stays full; it is not sent again all the same
+            self._delete_through(number)
+
+    def _missing_since(self, noted: Noted, newest: int) -> int:
+        """Return how many metrics the database lacks: its log was cut off, or it is an old copy."""
+        if newest >= noted.newest:
+            return 0
+        fewest = 1 if noted.newest > noted.acknowledged else 0
+        return max(fewest, noted.unsent - (self.metrics - self._undeleted))
+
+    def _write_note(self, **changes: int) -> None:
+        """Write the note with these of its numbers, and how many metrics are unsent."""
+        if self._note is not None:
+            unsent = max(0, self.metrics - self._undeleted)
+            self._noted = dataclasses.replace(self._noted, unsent=unsent, **changes)
+            self._note.write(self._identity, self._noted)
+
+    def _sync_note(self) -> None:
+        if self._note is not None:
+            self._note.sync()
+
+    # -- the batches ---------------------------------------------------------------------------
 
     def _oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
         """Return the oldest batch. One that cannot be read is deleted, and counted as dropped."""
@@ -237,7 +328,20 @@ class Store:
     def _delete_through(self, number: int) -> None:
         """Delete this batch, and those before it whose deletion the disk refused."""
         self._acknowledged = max(self._acknowledged, number)
-        self._delete("id <= ?", (self._acknowledged,))
+        values = (self._acknowledged,)
+        self._undeleted = self._database.execute(f"{_TOTALS} WHERE id <= ?", values).fetchone()[0]
+        withdrawn = self._withdrawn
+        self._write_note(
+            handed_out=withdrawn if withdrawn < _ABOVE_ALL_NUMBERS else _BELOW_ALL_NUMBERS,
+            acknowledged=min(self._acknowledged, withdrawn - 1),
+        )
+        try:
+            self._delete("id <= ?", values)
+        except sqlite3.OperationalError:
+            self._sync_note()
+            raise
+        self._undeleted, self._withdrawn = 0, _ABOVE_ALL_NUMBERS
+        self._write_note(handed_out=_BELOW_ALL_NUMBERS, acknowledged=self._acknowledged)
 
     def _delete_oldest(self) -> int:
         """Delete the oldest batch, but neither that handed out nor the newest."""

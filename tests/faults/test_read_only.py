@@ -137,6 +137,7 @@ def test_a_volume_for_its_state_is_all_it_needs(
         "alive": 0o600,
         "spool.lock": 0o600,
         "spool.sqlite3": 0o600,
+        "spool.sqlite3-note": 0o600,
         "spool.sqlite3-shm": 0o600,
         "spool.sqlite3-wal": 0o600,
     }

@@ -28,6 +28,14 @@ def successes_spooled(state_dir: Path) -> float:
     )
 
 
+def batches_spooled(state_dir: Path) -> int:
+    """Return how many windows are kept."""
+    try:
+        return len(_blobs(state_dir, "SELECT data FROM batch"))
+    except sqlite3.OperationalError:  # the monitor has only just made the file
+        return 0
+
+
 def is_sending(state_dir: Path) -> bool:
     """Return whether a batch is with the sink at this moment, or may be."""
     try:

@@ -18,10 +18,14 @@ PAGE, HEADER, FRAME = 4_096, 32, 24  # bytes of a page, and of what is before th
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """The directory of a spool of 2, 3 and 4 metrics whose process was killed."""
+    """The directory of a spool of 2, 3 and 4 metrics whose process was killed.
+
+    ``note-before`` is its note from before the last of them.
+    """
     running = Spool(str(tmp_path / "running"))
     running.open()
     for metrics in (2, 3, 4):
+        shutil.copyfile(tmp_path / "running/spool.sqlite3-note", tmp_path / "running/note-before")
         running.append(tuple(count(value=metrics) for _ in range(metrics)), checkpoint=b"digests")
     left = Path(shutil.copytree(tmp_path / "running", tmp_path / "killed"))
     (left / "spool.sqlite3-shm").unlink()  # as after a power cut
@@ -117,6 +121,7 @@ def test_a_transaction_that_was_not_finished_is_no_damage(
     log = path.read_bytes()
     last = HEADER + (frames_of(killed) - 1) * (FRAME + PAGE)
     path.write_bytes(log[: last + 1_000])
+    (killed / "spool.sqlite3-note").write_bytes((killed / "note-before").read_bytes())
 
     spool = open_spool(str(killed))
 

@@ -45,6 +45,7 @@ def test_nobody_else_may_look_in(tmp_path: Path, open_spool: OpenSpool) -> None:
     assert {path.name: mode(path) for path in (tmp_path / "state").iterdir()} == {
         "spool.lock": 0o600,
         "spool.sqlite3": 0o600,
+        "spool.sqlite3-note": 0o600,
         "spool.sqlite3-shm": 0o600,
         "spool.sqlite3-wal": 0o600,
     }
