@@ -6,7 +6,6 @@ connections; in a botocore that keeps them elsewhere, requests go out as they wo
 
 from __future__ import annotations
 
-import atexit
 import os
 import selectors
 import signal
@@ -15,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 import botocore.session
 from botocore.awsrequest import (
@@ -28,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import JSONFileCache
 
 from .aws_tokens import TokenFile, TokenFileError, TokenFiles, require_short_file
+from .children import end_with_us
 from .exchange import MAX_ANSWER_BYTES, AnswerTooLongError, BoundedConnection, Exchange
 
 __all__ = ["BoundedSession", "ProviderError", "bound"]
@@ -37,8 +36,6 @@ _PIPE_SECONDS = 1.0  # how long a child's child may keep the pipes open when the
 _BUILDERS = tuple(
     f"_create_{name}_provider" for name in ("process", "sso", "login", "web_identity", "config")
 )
-
-_running: WeakSet[_Process] = WeakSet()
 
 
 class ProviderError(Exception):
@@ -67,11 +64,14 @@ class _TlsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A ``credential_process``. It is killed, with its children, when its exchange is given up."""
+    """A ``credential_process``. It is killed, with its children, when its exchange is given up.
+
+    So it is at the end of our process.
+    """
 
     def __init__(self, command: Sequence[str], *, stdout: int, stderr: int) -> None:
         super().__init__(command, stdout=stdout, stderr=stderr, start_new_session=True)
-        _running.add(self)
+        end_with_us(self)
         exchange = Exchange.current()
         if exchange is not None:
             exchange.hold_process(self)
@@ -170,15 +170,6 @@ def _headers(provider: Any, build: Callable[[], Any]) -> Any:
     if path:
         require_short_file(path)
     return build()
-
-
-@atexit.register
-def _end_processes() -> None:
-    """Leave no ``credential_process`` behind that hangs, nor its children."""
-    for process in tuple(_running):
-        if process.returncode is None:
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def bound(client: Any) -> bool:

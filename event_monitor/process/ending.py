@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from contextlib import suppress
 
+from ..children import end_at_once
 from .log_queue import LogQueue
 
 __all__ = ["end_output"]
@@ -21,7 +21,7 @@ def end_output(log_queue: LogQueue, *, exit_code: int) -> None:
     wait for it.
     """
     if not (log_queue.close(deadline_seconds=_SECONDS) and _stdout_is_free()):
-        os._exit(exit_code)
+        end_at_once(exit_code)
 
 
 def _stdout_is_free() -> bool:

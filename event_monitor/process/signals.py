@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
+from ..children import end_at_once
 from ..errors import EXIT_OK, EXIT_UNSENT
 
 __all__ = ["Signals"]
@@ -65,7 +65,7 @@ class Signals:
         if self.stopped_by is not None:
             if number == signal.SIGHUP:
                 return
-            os._exit(EXIT_UNSENT)
+            end_at_once(EXIT_UNSENT)
         self.stopped_by = signal.Signals(number)
         if not self._stop():  # Celery's own receiver has no other way to be told
             raise SystemExit(EXIT_OK)

@@ -16,7 +16,7 @@ from ..support.identity import REFUSAL, Identity
 from ..support.processes import PROJECT, Processes
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
-from .conftest import StartMonitor
+from .conftest import WAYS, StartMonitor
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
@@ -218,3 +218,42 @@ def test_check_and_provision_say_it_in_a_sentence(
             in provision.output
         )
         assert "Traceback" not in check.output + provision.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_signal_leaves_no_credential_process_behind(
+    way: str,
+    number: signal.Signals,
+    start_monitor: StartMonitor,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+) -> None:
+    """It hangs, and so does a child of its own; each start would leave both there for ever."""
+    # Given
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {tmp_path}/give\n")
+    script(
+        tmp_path / "give",
+        f"trap '' TERM INT; sleep 1000 & echo $$ $! > {tmp_path}/new; mv {tmp_path}/new "
+        f"{tmp_path}/pids; wait",
+    )
+    monitor = start_monitor(way, environ=without_keys(cloudwatch, tmp_path))
+    wait_until((tmp_path / "pids").exists, SOON, "the keys are asked for")
+
+    # When
+    monitor.send(number)
+    monitor.wait_for_output(f"stopping on {number.name}")
+    pids = (tmp_path / "pids").read_text().split()
+    monitor.send(number)
+
+    # Then
+    assert monitor.wait(SOON) == 4
+    assert len(pids) == 2
+    for pid in pids:
+        wait_until(partial(has_ended, pid), SOON, "it was killed")
+
+
+def has_ended(pid: str) -> bool:
+    """Return whether the process has ended; nobody may have waited for it yet."""
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"

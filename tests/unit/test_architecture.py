@@ -19,8 +19,9 @@ GROUND = {"clock", "errors", "exchange", "quantities", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
     "aws_tokens": {"redaction"},
-    "aws": {"aws_tokens", "exchange"},
+    "aws": {"aws_tokens", "children", "exchange"},
     "catalog": set(),
+    "children": set(),
     "clock": set(),
     "distribution": set(),
     "errors": set(),
@@ -31,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": set(),
     "quantities": set(),
     "redaction": set(),
-    "process": {"errors", "redaction", "snapshot", "text"},
+    "process": {"children", "errors", "redaction", "snapshot", "text"},
     "text": {"redaction"},
     "enqueued_at": {"clock", "events"},
     "events": {"errors"},
