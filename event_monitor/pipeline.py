@@ -30,6 +30,7 @@ from .probes.queues import queue_names
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
 from .receiver.exactly_once import ExactlyOnce
+from .receiver.first_heartbeats import FirstHeartbeats
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot, TaskInFlight
 from .state import State
@@ -78,7 +79,9 @@ class Pipeline:
         self._app = app
         self._settings = settings
         self._exactly_once = exactly_once
-        self._is_over_sqs = event_queue_of(app) is not None
+        event_queue = event_queue_of(app)
+        self._is_over_sqs = event_queue is not None
+        self._first_heartbeats = None if event_queue is None else FirstHeartbeats(event_queue)
         self._hurry = hurry
         self._before_leaving = before_leaving
         self._on_first_answers = on_first_answers
@@ -215,11 +218,13 @@ class Pipeline:
 
     def on_leading(self, is_leading: bool) -> None:
         """Note whether the event queue is ours to read; without SQS nobody tells."""
-        if not self._is_over_sqs:
+        if self._first_heartbeats is None:
             return
         if not is_leading:
+            self._first_heartbeats.lose()
             self.state.change_link(BrokerLink.STANDBY)
         elif self.state.link.awaits_queue:
+            self._first_heartbeats.begin(self._clock.monotonic())
             self._begin_to_listen()
 
     def _on_reading_durably(self) -> None:
@@ -299,6 +304,13 @@ class Pipeline:
             is_shared = self.receiver is not None and self.receiver.is_shared
             snapshot = _with_losses(snapshot, is_shared=is_shared)
         survey = self._prober.survey()
+        if self._first_heartbeats is not None:
+            have_come = self._first_heartbeats.have_come(
+                self._clock.monotonic(),
+                is_evidence=snapshot.listening_seconds is not None,
+                were_asked=survey.workers is not None,
+            )
+            snapshot = replace(snapshot, has_heard_all=have_come)
         if survey.workers is not None and survey.workers_age_seconds is not None:
             self.state.note_answers(survey.workers, age_seconds=survey.workers_age_seconds)
         self._online = tuple(worker.hostname for worker in snapshot.online)

@@ -476,9 +476,15 @@ class Snapshot:
     ack_tokens: tuple[AckToken, ...] = ()
     in_flight: tuple[TaskInFlight, ...] = ()
     shared_as: str = ""  # the id by which other monitors know this window, if they hold it too
+    has_heard_all: bool = True  # False: workers may be there that had no time to be heard yet
     is_kept: bool = True  # False: another monitor publishes it
     role: Role = Role.ALONE
     standbys: int | None = None  # None: whether another monitor stands by is not known
+
+    @property
+    def knows_workers(self) -> bool:
+        """Return whether what no event has reported of workers can be taken for not being so."""
+        return self.link.has_listened and self.has_heard_all
 
     @property
     def online(self) -> tuple[WorkerStatus, ...]:

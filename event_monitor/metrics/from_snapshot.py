@@ -44,7 +44,7 @@ def metrics_from(snapshot: Snapshot, settings: Settings) -> tuple[Metric, ...]:
     folded = pairs.folded + sum(split.folded for split in splits.values())
     totals = totals_of(snapshot, settings, series_folded=folded)
     knowable = [
-        metric for metric in published if snapshot.link.has_listened or not metric.needs_listening
+        metric for metric in published if snapshot.knows_workers or not metric.needs_listening
     ]
     series = list(_series(knowable, totals, timestamp, settings.dimensions))
     for dimension, split in splits.items():

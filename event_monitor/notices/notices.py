@@ -86,7 +86,7 @@ class Notices:
         listened, window = snapshot.listening_seconds, snapshot.window
         longest = max(_SILENT_SECONDS, 0.9 * (window.closed_at - window.opened_at))
         has_heard = self._workers.has_found or snapshot.workers or window.tasks
-        if has_heard or listened is None or listened < longest:
+        if has_heard or listened is None or listened < longest or not snapshot.has_heard_all:
             return
         answering = tuple(worker.hostname for worker in snapshot.survey.workers or ())
         kind: NoticeKind = "no-events" if answering else "nothing-heard"

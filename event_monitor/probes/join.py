@@ -10,13 +10,16 @@ from ..survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
 
 __all__ = ["consumers_of", "join_survey", "with_consumers"]
 
+_UNHEARD = AbsentWorker("")  # any number of them, which may read any queue
+
 
 def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
     """Return the snapshot with the survey in it.
 
     What a worker answered ends with its death or goodbye. One that is online and did not answer is
     ``absent``: the answers are not all. That nobody answered is not taken for "no workers" while
-    some may be online. Where the broker does not know who reads a queue, the workers do.
+    some may be online, nor those who were heard for all while others may be heard yet. Where the
+    broker does not know who reads a queue, the workers do.
 
     What a worker says unasked, in its heartbeats, counts instead of what it answered.
     """
@@ -30,6 +33,8 @@ def join_survey(snapshot: Snapshot, survey: Survey) -> Snapshot:
         gone = {w.hostname for w in snapshot.workers if w.state is not WorkerState.ONLINE}
         workers = tuple(worker for worker in workers if worker.hostname not in gone)
         absent = _absent(snapshot, workers, absent)
+        if not snapshot.has_heard_all:
+            absent = (*absent, _UNHEARD)
         if not workers and (absent or not snapshot.link.has_listened):
             workers = None
     queues = survey.queues

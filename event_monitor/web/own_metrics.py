@@ -78,7 +78,7 @@ class OwnMetrics:
             for spec in OWN_METRICS
             if spec.kind == "gauge"
             and spec.source in totals
-            and (snapshot.link.has_listened or not spec.needs_listening)
+            and (snapshot.knows_workers or not spec.needs_listening)
         }
         self.by_queue = values_by_queue(snapshot.survey, self._settings)
 

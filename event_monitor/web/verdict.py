@@ -38,6 +38,7 @@ _LINKS = {
     BrokerLink.STANDBY: "another monitor reads the queue of events",
     BrokerLink.AWAY: "the broker is away",
 }
+_TOO_SOON = "the monitor has not read for long enough to know the workers"
 
 
 def verdict_of(
@@ -56,6 +57,8 @@ def verdict_of(
     if snapshot is None:
         return judge(Report(at=0.0, unknown=("no shot was taken yet",)), settings, min_workers=0)
     away = _LINKS.get(snapshot.link)
+    if not snapshot.has_heard_all and not snapshot.online:
+        away = away or _TOO_SOON
     answers = {answer.hostname: answer for answer in snapshot.survey.workers or ()}
     report = Report(
         at=snapshot.window.closed_at,

@@ -27,8 +27,8 @@ def app_over_sqs(broker: str = "memory://localhost", name: str = "celeryev") -> 
     return app
 
 
-def pipeline_of(app: Celery) -> Pipeline:
-    clock = FakeClock()
+def pipeline_of(app: Celery, clock: FakeClock | None = None) -> Pipeline:
+    clock = clock or FakeClock()
     return Pipeline(
         app,
         SETTINGS,
@@ -59,6 +59,47 @@ def test_workers_are_judged_only_while_we_lead() -> None:
         BrokerLink.LISTENING,
         BrokerLink.AWAY,
     ]
+
+
+def test_workers_are_unknown_until_each_has_had_the_time_to_be_heard() -> None:
+    """Two heartbeats, a flush and the delivery; again when another monitor has read meanwhile."""
+    # Given
+    clock = FakeClock()
+    pipeline = pipeline_of(app_over_sqs(), clock)
+
+    def knows_workers(*, listening_seconds: float | None = 1.0) -> bool:
+        shot = Snapshot(
+            Window(0.0, 60.0), link=pipeline.state.link, listening_seconds=listening_seconds
+        )
+        return pipeline.complete(shot).knows_workers
+
+    pipeline.on_connection(True)
+    assert not knows_workers()
+    pipeline.on_leading(True)
+
+    # Then nothing is known for a while, and while messages wait for others
+    assert not knows_workers()
+    clock.advance(55.0)
+    assert not knows_workers()
+    clock.advance(1.0)
+    assert not knows_workers(listening_seconds=None)
+    assert knows_workers()
+
+    # When SQS is away, it goes on
+    pipeline.on_connection(False)
+    assert knows_workers(listening_seconds=None)
+    pipeline.on_connection(True)
+    pipeline.on_leading(True)
+    assert knows_workers(listening_seconds=None)
+
+    # When another monitor reads in between, it begins anew
+    pipeline.on_leading(False)
+    assert not knows_workers()
+    pipeline.on_leading(True)
+    clock.advance(55.0)
+    assert not knows_workers()
+    clock.advance(1.0)
+    assert knows_workers()
 
 
 def test_what_senders_dropped_is_told_with_the_window_its_messages_were_in(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from event_monitor.catalog import CATALOG
 from event_monitor.distribution import Distribution
 from event_monitor.metrics import Metric, metrics_from
@@ -95,11 +97,22 @@ def test_what_is_not_known_is_not_published() -> None:
     }
 
 
-def test_of_workers_nothing_is_published_before_the_monitor_has_listened() -> None:
+@pytest.mark.parametrize(
+    "snapshot",
+    [replace(QUIET, link=BrokerLink.CONNECTING), replace(QUIET, has_heard_all=False)],
+    ids=["it has not listened", "it has listened too shortly"],
+)
+def test_of_workers_nothing_is_published_before_the_monitor_can_know_them(
+    snapshot: Snapshot,
+) -> None:
     """A zero would be invented, and would fire the alarm at every restart."""
-    series = published(replace(QUIET, link=BrokerLink.CONNECTING))
+    series = published(snapshot)
     assert not [key for key in series if "Workers" in key[0] and key[0] != "WorkersLost"]
-    assert (series["BrokerConnected",], series["TasksSucceeded",]) == (0, 0)
+    assert "TasksRunning" not in {key[0] for key in series}
+    assert (series["BrokerConnected",], series["TasksSucceeded",]) == (
+        int(snapshot.link.is_connected),
+        0,
+    )
 
 
 def test_totals_add_up_all_tasks() -> None:

@@ -241,7 +241,7 @@ def worker(
 
 
 def shot(*workers: WorkerStatus, **facts: Any) -> Snapshot:
-    return replace(QUIET, workers=workers, listening_seconds=60.0, **facts)
+    return replace(QUIET, workers=workers, **{"listening_seconds": 60.0, **facts})
 
 
 def test_the_first_workers_are_found_together_and_later_ones_come(
@@ -257,6 +257,22 @@ def test_the_first_workers_are_found_together_and_later_ones_come(
         ("INFO", "worker w3@new has come"),
     ]
     assert vars(caplog.records[0])["workers"] == 2
+
+
+def test_a_worker_that_comes_and_leaves_before_the_first_are_found_has_left(
+    notices: Notices,
+) -> None:
+    """Also where the broker is away in between, and the first are found later for that."""
+    assert notices.find(shot(worker(W1), listening_seconds=1.0)) == ()
+    assert notices.find(shot(worker(W1), listening_seconds=None)) == ()
+    gone = worker(W1, WorkerState.OFFLINE)
+    assert notices.find(shot(gone, listening_seconds=1.0)) == ()
+    found = notices.find(shot(gone, worker(W2), listening_seconds=2.0))
+    assert found == (
+        Notice(kind="workers-found", workers=(W2,)),
+        Notice(kind="worker-gone", worker=W1),
+    )
+    assert notices.find(shot(gone, worker(W2), listening_seconds=3.0)) == ()
 
 
 def test_workers_that_leave_return_and_restart_are_told_of_once(notices: Notices) -> None:
@@ -299,6 +315,7 @@ def test_nothing_heard_is_a_warning_until_something_is(
     """The wrong database looks like a quiet night; once an hour is enough."""
     # Given nothing, for not long enough, then for longer
     notices(replace(QUIET, listening_seconds=9.0, window=Window(0.0, 5.0)))
+    notices(shot(has_heard_all=False))  # as over SQS, where that takes a minute
     assert caplog.records == []
     notices(shot())
     notices(shot())

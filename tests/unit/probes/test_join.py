@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from event_monitor.metrics.gauges import worker_totals
 from event_monitor.probes.join import join_survey
 from event_monitor.snapshot import BrokerLink, Snapshot, Window, WorkerState, WorkerStatus
 from event_monitor.survey import AbsentWorker, QueueDepth, Survey, WorkerAnswer
@@ -157,6 +158,20 @@ def test_one_that_says_nothing_and_was_not_asked_is_absent() -> None:
 
     assert (found.workers, found.absent) == ((W1,), (AbsentWorker("w2@h"),))
     assert found.queues == (QueueDepth("q", ready=1),)
+
+
+def test_while_others_may_be_heard_yet_those_who_were_are_not_all() -> None:
+    """What they say is known; that nobody said anything is not taken for "no workers"."""
+    snapshot = Snapshot(
+        Window(0.0, 60.0), workers=(told("w1@h", W1, age=3.0),), has_heard_all=False
+    )
+
+    found = joined(snapshot, Survey(queues=(QueueDepth("p", ready=1),)))
+
+    assert found.workers == (W1,)
+    assert worker_totals(found) == {}
+    assert found.queues == (QueueDepth("p", ready=1),)
+    assert joined(Snapshot(Window(0.0, 60.0), has_heard_all=False), Survey()).workers is None
 
 
 def test_what_a_worker_says_unasked_counts_instead_of_what_it_answered() -> None:

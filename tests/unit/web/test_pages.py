@@ -266,6 +266,17 @@ def test_files_of_the_page_may_be_kept_by_the_browser(api: Api) -> None:
     assert answer.headers["cache-control"] == "private, max-age=86400"
 
 
+def test_workers_that_may_be_heard_yet_are_unknown_not_none(api: Api) -> None:
+    """A monitor over SQS that has just begun would be critical at each start."""
+    found = verdict_of(
+        replace(snapshot(opened_at=NOW - 60), has_heard_all=False), api.views.settings
+    )
+    assert (found.level, found.problems) == (
+        Level.UNKNOWN,
+        ("the monitor has not read for long enough to know the workers",),
+    )
+
+
 def test_what_is_wrong_now_outdoes_the_last_shot(api: Api) -> None:
     """A broker that went away since, and a monitor that is not well."""
 
