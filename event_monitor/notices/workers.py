@@ -15,7 +15,8 @@ _FIRST_SECONDS = 2.0  # after which all that were asked for a heartbeat have sen
 class WorkerChanges:
     """Compares the workers of each snapshot with those of the one before. Not thread-safe.
 
-    The first that are there are found, all at once. A worker that died is left to the losses.
+    The first that are there are found, all at once; who came and left before is told to have left.
+    A worker that died is left to the losses.
     """
 
     def __init__(self) -> None:
@@ -31,14 +32,15 @@ class WorkerChanges:
         """Yield what has changed; the snapshot is remembered for the next."""
         listened = snapshot.listening_seconds
         if not self._has_found and (listened is None or listened < _FIRST_SECONDS):
+            self._known |= {worker.hostname: worker for worker in snapshot.online}
             return
         before, self._known = self._known, {w.hostname: w for w in snapshot.workers}
         if not self._has_found:
             names = tuple(sorted(worker.hostname for worker in snapshot.online))
-            self._has_found = bool(names)
+            self._has_found = bool(names or before)
             if names:
                 yield Notice(kind="workers-found", workers=names)
-            return
+            before = self._known | before | {w.hostname: w for w in snapshot.online}
         told = {loss.hostname for loss in (*snapshot.losses, *snapshot.leaving)}
         for worker in snapshot.workers:
             if worker.hostname not in told:
