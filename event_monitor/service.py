@@ -37,7 +37,9 @@ from .sinks.registry import make_sink
 from .snapshot import Snapshot
 from .state import State, TaskConsumer
 from .state.ended import WeighSuccess
+from .status.heard_workers import HeardWorkers
 from .status.monitor_health import examine_sign
+from .status.readable import why_nobody_answers
 
 if TYPE_CHECKING:  # imported where they are asked for; the second needs an extra
     from .history import Recorder
@@ -132,6 +134,11 @@ class Service:
             dimensions=settings.dimensions,
         )
         self._liveness = Liveness(settings.state_dir, identity=identity, clock=clock)
+        self._heard_workers = (
+            HeardWorkers(settings.state_dir, identity=identity, clock=clock)
+            if event_queue and why_nobody_answers(app)  # else `status` asks them
+            else None
+        )
         self._shown_at = clock.monotonic()  # when the last sign of life was left
         self._latest = latest = Latest()
         self.history = _recorder(settings, clock) if settings.history else None
@@ -170,6 +177,7 @@ class Service:
                 self._snapshot_publisher,
                 Notices(stalled_seconds=settings.worker_stalled_seconds, clock=clock),
                 self._show_life,
+                *([self._heard_workers] if self._heard_workers else []),
                 *([self._first_failures.on_snapshot] if self._first_failures else []),
                 *((self._web,) if self._web else ()),
                 *([self.history.on_snapshot] if self.history else []),

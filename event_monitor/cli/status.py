@@ -82,8 +82,9 @@ def status(
     warning is a queue at its lower limit, a task that has been running far too long, a task name
     of which more than a tenth of at least 50 failed in the last ten minutes, and a
     --management-url that is of no use. Unknown are a broker that cannot be asked, workers that
-    cannot (on SQS, with worker_enable_remote_control off, or with answers in pickle), and a
-    mistake in flags or settings. Too long is three times as long as 99 % of its name took in any
+    cannot (with worker_enable_remote_control off, with answers in pickle, or on SQS where no
+    monitor of send_events_over_sqs beside it has left what it hears), and a mistake in flags or
+    settings. Too long is three times as long as 99 % of its name took in any
     hour of the last day, or --long-run-seconds where no history in state_dir knows that.
 
     Where a monitor keeps a history in state_dir, it shows what failed in the last ten minutes, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .kept_note import KeptNote
 from .liveness import Liveness, SignOfLife
 from .names import Identity, address_of, beat_identity, worker_identity
-from .notes import read_note, runtime_dir, why_unbelieved, write_note
+from .notes import find_notes, read_note, runtime_dir, why_unbelieved, write_note
 
 __all__ = [
     "Identity",
@@ -14,6 +14,7 @@ __all__ = [
     "SignOfLife",
     "address_of",
     "beat_identity",
+    "find_notes",
     "read_note",
     "runtime_dir",
     "why_unbelieved",

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 __all__ = ["Identity", "Sign", "address_of", "beat_identity", "name_in", "worker_identity"]
 
-Sign = Literal["alive", "beat", "worker"]  # of a monitor, of Celery's beat, or of a worker
+# Of a monitor, of Celery's beat, of a worker; or what a monitor knows of its workers.
+Sign = Literal["alive", "beat", "worker", "roster"]
 
 _DIGITS = 12
 _PORTS = {"amqp": "5672", "pyamqp": "5672", "amqps": "5671", "sentinel": "26379"}

@@ -10,6 +10,7 @@ from ..broker.own_events import send_own_event, was_blocked
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..liveness import Identity, address_of
+from ..over_sqs.configuration import event_queue_of
 from ..probes.bound_queues import bound_queues
 from ..probes.inspect import look_at_workers
 from ..probes.join import with_consumers
@@ -17,6 +18,7 @@ from ..probes.queues import queue_names, queue_probe_to
 from ..settings import Only, Settings
 from ..snapshot import TaskInFlight
 from ..survey import AbsentWorker, QueueDepth, WorkerAnswer
+from .heard_workers import heard_workers
 from .heartbeats import sends_heartbeats
 from .monitor_health import monitors_of, sign_of_monitor
 from .readable import BLOCKED, PICKLED, SILENT, why_nobody_answers
@@ -36,7 +38,8 @@ def take_report(
 
     ``own`` is the nodename of the worker that runs this, which may not be able to answer. Takes
     three seconds more where no worker answers, to find out whether there are any, two more where
-    the broker takes no answers, and twice ``probe_seconds`` where the management API hangs.
+    the broker takes no answers, and twice ``probe_seconds`` where the management API hangs. Over
+    SQS nobody can be asked: what a monitor beside us hears of the workers counts.
     """
     unknown: list[str] = []
     workers, queues = None, None
@@ -61,6 +64,14 @@ def take_report(
                 workers, unreadable = None, SILENT
             elif was_blocked(sent):
                 workers, unreadable = None, BLOCKED
+    identity = Identity(
+        broker=address_of(app.connection_for_read()),
+        namespace=settings.namespace,
+        dimensions=settings.dimensions,
+    )
+    if unreadable and own is None and event_queue_of(app) is not None:
+        workers = heard_workers(settings.state_dir, identity, now=clock.wall())
+        unreadable = unreadable if workers is None else ""
     management = ""
     if settings.probe_queues:
         if settings.management_url and own is None:
@@ -80,11 +91,6 @@ def take_report(
         except ConnectionError as error:
             unknown.append(str(error))
     workers, running = _limited(settings.only, workers, running)
-    identity = Identity(
-        broker=address_of(app.connection_for_read()),
-        namespace=settings.namespace,
-        dimensions=settings.dimensions,
-    )
     now = clock.wall()
     return Report(
         at=now,

@@ -147,5 +147,8 @@ def test_workers_that_nobody_can_ask_are_known(
     assert cloudwatch.last("TasksReserved") == 0
     assert (cloudwatch.last("WorkerMemory") or 0) > 10e6
     assert cloudwatch.sum("ProbeFailures") == 0
+    status = type_command(*ours, "status", "-A", "shop")
+    assert status.wait(60) == 0, status.output
+    assert "1 worker answers" in status.output
     assert not any("pidbox" in name for _, name in requests.counts)
     assert requests.of("CreateQueue") <= {"shop-events", "shop-events-lease.fifo", "celery"}
