@@ -255,3 +255,56 @@ def test_events_twenty_seconds_apart_are_the_truth_to_the_state() -> None:
     live = state.peek()
     assert live.running_count == live.tasks_in_flight == 40
     assert state.event_count == sum(3 * worker.processed - 1 for worker in workers) + 40 * 131
+
+
+@pytest.mark.parametrize("hours_off", [1, -1])
+def test_a_worker_whose_clock_is_an_hour_off_is_judged_by_ours(hours_off: int) -> None:
+    """Beside one whose clock is right: nobody is dead, what runs is as old as it is, then it is."""
+    # Given
+    clock, tick = FakeClock(), count()
+    sent: list[str] = []
+    off = hours_off * 3_600.0
+
+    def right_time() -> float:
+        return clock.wall() + 1e-6 * next(tick)
+
+    wrong = QueueWorker(sent.append, "wrong@synthetic", clock=lambda: right_time() + off)
+    right = QueueWorker(sent.append, "right@synthetic", clock=right_time)
+    state, stream = State(clock=clock), SqsStream()
+    stream.begin(now=clock.monotonic(), in_flight=0)
+
+    def second(*workers: QueueWorker) -> Snapshot:
+        for worker in workers:
+            worker.run(2)
+            worker.worker_event()
+        clock.advance(1.0)
+        messages: Any = [{"Body": body, "ReceiptHandle": ""} for body in sent]
+        sent.clear()
+        stream.feed(messages, now=clock.monotonic(), on_invalid=state.refuse)
+        reading = stream.read(now=clock.monotonic())
+        state.note_reading()
+        state.observe(ev.decode(reading.bodies, on_invalid=state.refuse), reading.ack_token)
+        return state.freeze_while(state.expose).develop()
+
+    # When both run a long task for two minutes
+    running = {worker: worker.start() for worker in (wrong, right)}
+    shots = [second(wrong, right) for _ in range(120)]
+
+    # Then
+    for shot in shots:
+        assert (shot.losses, shot.window.events_lost, shot.window.vanished) == ((), (), ())
+        assert [worker.silent_seconds for worker in shot.online] == [0.0, 0.0]
+    assert [(one.count, round(one.oldest_seconds)) for one in shots[-1].running] == [(2, 119)]
+    assert sum(counts.succeeded for shot in shots for _, counts in shot.window.tasks) == 480
+    assert [round(counts.runtime.sum, 2) for _, counts in shots[-1].window.tasks] == [1.0]
+    live = state.peek()
+    assert {round(live.taken_at - task.since) for task in live.running} == {119}
+
+    # When its clock is put right, by a restart or a step, it is no death
+    off = 0.0
+    wrong.succeed(running[wrong])
+    assert [second(wrong, right).losses for _ in range(60)] == [()] * 60
+
+    # When it dies, it is
+    losses = [loss for _ in range(120) for loss in second(right).losses]
+    assert [loss.hostname for loss in losses] == ["wrong@synthetic"]
