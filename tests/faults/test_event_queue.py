@@ -295,3 +295,52 @@ def test_a_line_in_the_app_is_all_that_a_worker_on_sqs_needs(
     assert monitor.output.count("refuses us") == 1
     urls = client.list_queues()["QueueUrls"]
     assert sorted(url.rpartition("/")[2] for url in urls) == ["celery", QUEUE]
+
+
+@pytest.mark.parametrize("seconds_off", [3_600, -3_600])
+def test_a_real_worker_whose_clock_is_an_hour_off_counts_as_any(
+    client: Any,
+    broker: str,
+    processes: Processes,
+    start: Start,
+    cloudwatch: Endpoint,
+    tmp_path: Path,
+    seconds_off: int,
+) -> None:
+    """Nobody is dead, and its goodbye is one. (Celery's timer does not run under libfaketime.)"""
+    # Given
+    (tmp_path / "real.py").write_text(REAL_APP)
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock" / "sitecustomize.py").write_text(
+        f"import time\nright = time.time\ntime.time = lambda: right() + {seconds_off}\n"
+    )
+    for name in ("celery", QUEUE):
+        make_queue(client, name)
+    monitor = start(
+        *("event-monitor", "run", "-A", "real"),
+        environ={"BROKER_URL": broker},
+        worker_grace_seconds="5",
+    )
+    worker = processes.start(
+        ["celery", "-A", "real", "worker", "-E", "--pool", "solo", "--loglevel", "INFO"],
+        {"PYTHONPATH": f"{tmp_path}/clock:{tmp_path}:{ROOT}", "BROKER_URL": broker},
+    )
+    worker.wait_for_output("ready")
+
+    # When it works, and beats for thrice its grace
+    app = Celery("producer", broker=broker, set_as_current=False)
+    app.conf.broker_transport_options = {"region": REGION, "is_secure": False}
+    for task in ["real.add"] * 20:
+        app.send_task(task)
+    app.close()
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, 60, "all are counted")
+    wait_until(lambda: cloudwatch.sum("WorkersOnline") >= 1, 60, "it is known")
+    shots = cloudwatch.sum("MonitorHeartbeat")
+    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= shots + 15, 60, "time passes")
+    assert worker.stop() == 0
+    monitor.wait_for_output("has shut down")
+
+    # Then
+    assert monitor.stop() == 0
+    assert cloudwatch.counts(*COUNTS) == dict.fromkeys(COUNTS, 20)
+    assert cloudwatch.counts(*LOSSES) == dict.fromkeys(LOSSES, 0)
