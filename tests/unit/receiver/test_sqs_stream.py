@@ -284,7 +284,8 @@ def test_a_worker_whose_clock_is_an_hour_off_is_judged_by_ours(hours_off: int) -
         reading = stream.read(now=clock.monotonic())
         state.note_reading()
         state.observe(ev.decode(reading.bodies, on_invalid=state.refuse), reading.ack_token)
-        return state.freeze_while(state.expose).develop()
+        shot: Snapshot = state.freeze_while(state.expose).develop()
+        return shot
 
     # When both run a long task for two minutes
     running = {worker: worker.start() for worker in (wrong, right)}
