@@ -54,6 +54,10 @@ class Label(Protocol):
     def window(self) -> str: ...
     @property
     def is_kept(self) -> bool: ...
+    @property
+    def dead(self) -> tuple[tuple[str, int | None, float], ...] | None: ...
+    @property
+    def puts_off_deaths(self) -> bool: ...
 
 
 class Windows(Protocol):
@@ -224,8 +228,10 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
 
     def _expose(self, event_id: str = "") -> tuple[Exposure, Label | None]:
         """Swap the window; the caller holds the state's lock, so that its label is its own."""
-        label = None if self._windows is None else self._windows.turn(event_id)
-        return self.state.expose(), label
+        if self._windows is None:
+            return self.state.expose(), None
+        label = self._windows.turn(event_id)
+        return self.state.expose(dead=label.dead, puts_off_deaths=label.puts_off_deaths), label
 
     def _hand_on_exposed(self) -> None:
         while self._exposed:

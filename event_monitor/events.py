@@ -24,6 +24,7 @@ __all__ = [
     "TASK_TYPES",
     "WORKER_TYPES",
     "CustomEvent",
+    "Dead",
     "DetailedTaskEvent",
     "Event",
     "EventFields",
@@ -194,13 +195,18 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     hostname: ClassVar[str] = ""
 
 
+#: A process that went silent: its nodename, its pid if that is known, and for how many seconds.
+Dead: TypeAlias = tuple[AnyName, int | None, float]
+
+
 class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     """What a monitor sends to itself and to those that would publish the same; never counted.
 
     ``monitors`` are those it is for, by the name of their lease, and ``sender`` the one it is from.
     ``window`` is the id of a window: of the one that ends here, or that was sent. ``through`` and
     ``unsettled``: of a cut, the last one before it, and the windows that were not accepted then;
-    ``opened``: the cut at which the sender's window began, if it began at one.
+    ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
+    processes that are lost in the window that ends here; None if each monitor judges for itself.
     """
 
     monitors: AnyName = ""
@@ -212,6 +218,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     through: AnyName = ""
     opened: AnyName = ""
     unsettled: tuple[AnyName, ...] = ()
+    dead: tuple[Dead, ...] | None = None
 
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent

@@ -107,6 +107,7 @@ class Service:
             has_one_reader=bool(settings.durable_queue or event_queue),
             settle=lambda window: self._publisher.settle(window),
             wake=lambda: self._publisher.wake(),
+            find_dead=lambda: self.camera.state.find_dead(),
             interval_seconds=lambda: self.camera.interval,
             is_connected=lambda: self.camera.state.link.is_connected,
             clock=clock,

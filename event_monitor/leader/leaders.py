@@ -9,6 +9,7 @@ from ..broker.connections import shown
 from ..broker.own_events import OwnEventSender
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
+from ..events import Dead
 from ..settings import Settings
 from ..snapshot import Role
 from .holder import Holder
@@ -28,9 +29,9 @@ class Leadership:
     """The leader of this monitor, and the windows that it shares with others, if it may.
 
     Where the events come from a queue that ``has_one_reader`` at a time anyway, and on brokers
-    without leases, there is nothing to ask, and ``windows`` is None. ``settle``, ``wake`` and
-    ``interval_seconds`` are those of the publisher and the camera; ``is_connected`` returns whether
-    events can come.
+    without leases, there is nothing to ask, and ``windows`` is None. ``settle``, ``wake``,
+    ``find_dead`` and ``interval_seconds`` are those of publisher, state and camera;
+    ``is_connected`` returns whether events can come.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Leadership:
         has_one_reader: bool,
         settle: Callable[[str], None],
         wake: Callable[[], None],
+        find_dead: Callable[[], tuple[Dead, ...]],
         interval_seconds: Callable[[], float],
         is_connected: Callable[[], bool],
         clock: Clock = SYSTEM_CLOCK,
@@ -77,6 +79,7 @@ class Leadership:
             who=str(holder),
             send=self._sender.send,
             settle=settle,
+            find_dead=find_dead,
             interval_seconds=interval_seconds,
             clock=clock,
         )

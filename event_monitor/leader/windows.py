@@ -2,8 +2,9 @@
 
 Whoever publishes to several subscribers of one broker is received by all of them in one order. So
 the leader sends an event of our own where a window is to end, and every monitor ends it there; a
-standby then holds the same windows as the leader. The leader says when it begins to send one, and
-when that was accepted; what was not, the next leader sends.
+standby then holds the same windows as the leader. Who died in it the event says, too: silence is
+judged by each one's own clock. The leader says when it begins to send one, and when that was
+accepted; what was not, the next leader sends.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import OwnEvent
+from ..events import Dead, OwnEvent
 from ..snapshot import Role
 from ..text import one_line, printable
 from .leader import Leader
@@ -33,6 +34,7 @@ _PRESENT_SECONDS = 30.0  # a monitor not heard of for so long, or three interval
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
 _MOST_REMEMBERED = 10_000  # cuts, windows
 _MOST_UNSETTLED = 1_000  # windows of which one event tells
+_MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for itself
 _MOST_PEERS = 20
 
 BoundaryAction = Literal["clock", "marker", "wait"]
@@ -43,11 +45,15 @@ class Label:
     """What becomes of a window that was closed.
 
     ``window`` is its id, by which others know it; empty if nobody else holds it. If it is not
-    ``is_kept``, it is for others to publish, or a part of what they have.
+    ``is_kept``, it is for others to publish, or a part of what they have. ``dead`` are those that
+    died in it, by the leader's judgement; None if there is none but our own.
+    ``puts_off_deaths``: a later window tells.
     """
 
     window: str = ""
     is_kept: bool = True
+    dead: tuple[Dead, ...] | None = field(default=None, compare=False)  # how it is made
+    puts_off_deaths: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ class Windows:
     """Ends the windows of several monitors at the same places. Thread-safe.
 
     ``monitors`` are those concerned, ``me`` the id of this one, ``who`` what people call it.
-    ``settle`` forgets a window that somebody else sent.
+    ``settle`` forgets a window that somebody else sent; ``find_dead`` returns who died since the
+    last window, and leaves it to us from then on to say so.
 
     ``on_connection``, ``on_own`` and ``may_leave`` belong to the receiving thread and wait for
     nothing; ``turn`` is called wherever a window is swapped, and takes no other lock.
@@ -86,6 +93,7 @@ class Windows:
         who: str,
         send: Send,
         settle: Callable[[str], None],
+        find_dead: Callable[[], tuple[Dead, ...]] = tuple,
         interval_seconds: Callable[[], float],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -93,6 +101,7 @@ class Windows:
         self._monitors, self._me, self._who = monitors, me, who
         self._send = send
         self._settle = settle
+        self._find_dead = find_dead
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,6 +127,7 @@ class Windows:
         self._last_cut = ""
         self._cuts: dict[str, int] = {}  # id → position
         self._held: dict[str, tuple[int, int]] = {}  # id of an unsettled window → position, era
+        self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
         self._doubtful: dict[str, None] = {}  # another has begun to send these
         self._marker = ""  # that has to come back
         self._last_marker = ""  # of this process
@@ -156,6 +166,9 @@ class Windows:
         if event.monitors != self._monitors or not event.sender:
             return False
         with self._lock:
+            if event.what == "cut" and event.window:
+                self._dead[event.window] = event.dead
+                _bound(self._dead)
             if event.sender == self._me:
                 return self._on_mine(event)
             self._note_peer(event)
@@ -224,7 +237,13 @@ class Windows:
             self._is_shared = role is not Role.ALONE and (role is Role.STANDBY or self._has_peers())
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
-            return Label(window, is_kept)
+            is_told = cut in self._dead
+            return Label(
+                window,
+                is_kept,
+                dead=self._dead.pop(cut, None),
+                puts_off_deaths=not is_told and (bool(cut) or role is Role.STANDBY),
+            )
 
     # -- the camera's thread -------------------------------------------------------------------
 
@@ -419,8 +438,10 @@ class Windows:
 
     def _mark(self, marker: str) -> bool:
         """Send a marker; return whether the broker has it."""
+        dead = self._find_dead()  # which takes the state's lock, that is never taken within ours
         with self._lock:
-            fields = {
+            fields: dict[str, object] = {
+                "dead": dead if len(dead) <= _MOST_DEAD else None,
                 "through": self._last_cut,
                 "opened": self._opened_by,
                 "unsettled": tuple(self._held)[-_MOST_UNSETTLED:],

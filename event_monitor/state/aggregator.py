@@ -194,9 +194,7 @@ class Aggregator:
         if others is not None:
             busy |= others.busy()
         for departure in self.roster.sweep(now=now, busy=busy):
-            self.losses.append(self._loss(departure, now))
-            if others is not None:
-                others.leave(departure)
+            self._lose(departure, now)
         for hostname, said_at, owner in self.roster.idle():
             if hostname not in busy:
                 continue
@@ -209,6 +207,33 @@ class Aggregator:
         if others is not None:
             others.in_flight.forget_workers(self.roster)
         self._senders.clear()
+
+    def _lose(self, departure: Departure, now: float) -> None:
+        self.losses.append(self._loss(departure, now))
+        if self._others is not None:
+            self._others.leave(departure)
+
+    def dead(self) -> tuple[ev.Dead, ...]:
+        """Return the processes that were found dead since the losses were last taken."""
+        deaths = (loss.departure for loss in self.losses if not loss.departure.said_goodbye)
+        return tuple((death.hostname, death.pid, death.silent_seconds) for death in deaths)
+
+    def note_dead(self, dead: Sequence[ev.Dead], *, now: float) -> None:
+        """Let the losses be those that died according to somebody else, and who left."""
+        found: dict[tuple[str, int | None], list[Loss]] = {}
+        left = []
+        for loss in self.losses:
+            if loss.departure.said_goodbye:
+                left.append(loss)
+            else:
+                found.setdefault((loss.departure.hostname, loss.departure.pid), []).append(loss)
+        self.losses = left
+        for hostname, pid, silent in dead:
+            same = found.get((hostname, pid))
+            if same:
+                self.losses.append(same.pop())
+            else:
+                self._lose(self.roster.lose(hostname, pid, silent=silent, now=now), now)
 
     def _loss(self, departure: Departure, now: float) -> Loss:
         """Return the departure with the tasks that it leaves behind; these run no more."""
@@ -250,10 +275,11 @@ class Aggregator:
         }
         return window
 
-    def take_losses(self) -> tuple[Loss, ...]:
+    def take_losses(self, *, with_dead: bool = True) -> tuple[Loss, ...]:
         """Return the workers that died, or left, since the last call."""
-        losses, self.losses = tuple(self.losses), []
-        return losses
+        losses = [loss for loss in self.losses if with_dead or loss.departure.said_goodbye]
+        self.losses = [] if with_dead else [loss for loss in self.losses if loss not in losses]
+        return tuple(losses)
 
     def take_leaving(self) -> tuple[Loss, ...]:
         """Return the workers that said goodbye, while they ran tasks, since the last call.

@@ -186,6 +186,15 @@ class Roster:
                     self._note_expendable(worker.hostname)
         return verdicts.take()
 
+    def lose(self, hostname: str, pid: int | None, *, silent: float, now: float) -> Departure:
+        """Take a process for dead, as somebody else has found; return its departure."""
+        worker = self._workers.get(hostname)
+        if worker is None:
+            return Departure(hostname, silent, pid=pid)
+        departure = self.verdicts.lose(worker, pid, now, silent=silent)
+        self._note_expendable(hostname)
+        return departure
+
     def silent(self, *, now: float, listening_since: float) -> tuple[tuple[str, float], ...]:
         """Return who ``sweep`` would find dead by its silence now, and for how many seconds.
 

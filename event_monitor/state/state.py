@@ -268,8 +268,32 @@ class State(CountingState):
 
     # -- the way out ---------------------------------------------------------------------------
 
-    def expose(self) -> Exposure:
+    def find_dead(self) -> tuple[ev.Dead, ...]:
+        """Return who died since the last window, for others to be told.
+
+        From now on ``expose`` is told who did.
+        """
+        now = self._clock.monotonic()
+        with self._mutex:
+            self._judge(now, is_told=False)
+            self._aggregator.roster.verdicts.is_told = True
+            return self._aggregator.dead()
+
+    def _judge(self, now: float, *, is_told: bool) -> float | None:
+        """Find out who died; return since when silence is evidence. The caller holds the lock."""
+        verdicts = self._aggregator.roster.verdicts
+        verdicts.is_told = is_told
+        listening_since = verdicts.listening_since = self._listening.since(now)
+        self._aggregator.judge(now=now)
+        return listening_since
+
+    def expose(
+        self, *, dead: Sequence[ev.Dead] | None = None, puts_off_deaths: bool = False
+    ) -> Exposure:
         """Close the window and copy what the snapshot needs. The caller holds the lock.
+
+        ``dead`` are those that died in this window where several monitors count the same: the
+        leader's ``find_dead``. ``puts_off_deaths``: none did, so far; a later window will tell.
 
         Takes time that grows with the number of names, queues and workers, not of tasks; unless a
         durable queue's checkpoint needs all tasks in flight.
@@ -277,8 +301,9 @@ class State(CountingState):
         now, wall = self._clock.monotonic(), self._clock.wall()
         aggregator = self._aggregator
         in_flight, roster = aggregator.in_flight, aggregator.roster
-        listening_since = roster.verdicts.listening_since = self._listening.since(now)
-        aggregator.judge(now=now)
+        listening_since = self._judge(now, is_told=puts_off_deaths or dead is not None)
+        if dead is not None:
+            aggregator.note_dead(dead, now=now)
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
             window=window,
@@ -288,7 +313,7 @@ class State(CountingState):
             times_by_pair=self._times_by_pair,
             by_host=self._by_host,
             workers=roster.collect(now=now),
-            losses=aggregator.take_losses(),
+            losses=aggregator.take_losses(with_dead=not puts_off_deaths),
             now=now,
             link=self.link,
             listening_since=listening_since,

@@ -7,7 +7,7 @@ thread-safe.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..snapshot import WorkerState
 from .in_flight import ANY_OWNER, Owner, Run
@@ -37,6 +37,7 @@ class Departure:
     is_replaced: bool = False
     runs: tuple[Run, ...] | None = None
     owner: Owner = ANY_OWNER
+    pid: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,12 @@ class Verdicts:
     """The judge of the processes under each name, and what it found since the last ``take``.
 
     ``listening_since`` is when we began to listen, by our monotonic clock; None while we do not,
-    when no worker is judged.
+    when no worker is judged. ``is_told``: somebody else judges who is dead, and tells by ``lose``.
     """
 
     def __init__(self, limits: Limits, missing_events: MissingEvents) -> None:
         self.listening_since: float | None = 0.0
+        self.is_told = False
         self._limits = limits
         self._missing_events = missing_events
         self._departures: list[Departure] = []
@@ -93,6 +95,8 @@ class Verdicts:
                 return False
         elif any(process.beats for process in online):
             if self._is_beyond_grace(online, silent):
+                if self.is_told and silent > self._limits.grace + self._limits.forget:
+                    return False  # whoever judges does not know it
                 for process in online:
                     self._note_death(worker, process, now, silent, is_counted=process.is_certain)
         elif self._has_stopped_answering(worker, silent, is_busy=is_busy):
@@ -124,6 +128,18 @@ class Verdicts:
             elif silent >= (self.grace(process) if worker.falls_silent else process.late_seconds):
                 self._judge_replaced(worker, process, processes[place + 1 :], now, silent)
         worker.choose_current()
+
+    def lose(self, worker: Worker, pid: int | None, now: float, *, silent: float) -> Departure:
+        """Take a process for dead, as somebody else has found; return its departure."""
+        found = [
+            process
+            for process in worker.online
+            if process.pid == pid or process.pid is None or pid is None
+        ]
+        if not found:
+            return Departure(worker.hostname, silent, runs=(), pid=pid)
+        self._take_for_dead(worker, min(found, key=lambda process: process.beat_at), now, silent)
+        return self._departures.pop()
 
     def silence(self, worker: Worker, now: float, *, listening_since: float) -> float | None:
         """Return for how long a worker that beats has been silent, if ``judge`` would find it dead.
@@ -208,7 +224,19 @@ class Verdicts:
         *,
         is_counted: bool = True,
     ) -> None:
-        """Note that a process is dead."""
+        """Note that a process is dead, unless that is for somebody else to say."""
+        if not self.is_told:
+            self._take_for_dead(worker, process, now, silent, is_counted=is_counted)
+
+    def _take_for_dead(
+        self,
+        worker: Worker,
+        process: Process,
+        now: float,
+        silent: float,
+        *,
+        is_counted: bool = True,
+    ) -> None:
         is_alone = len(worker.processes) == 1
         if is_counted:
             self._departures.append(
@@ -219,6 +247,7 @@ class Verdicts:
                     and any(other is not process for other in worker.online),
                     runs=process.runs,
                     owner=worker.owner_of(process),
+                    pid=process.pid,
                 )
             )
         process.become(_LOST, now)

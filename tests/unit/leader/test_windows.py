@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from event_monitor.events import OWN_EVENT, OwnEvent
+from event_monitor.events import OWN_EVENT, Dead, OwnEvent
 from event_monitor.leader import Leader, Windows
 from event_monitor.leader.windows import Label
 from event_monitor.snapshot import Role
@@ -48,7 +48,13 @@ class Monitor:
     """One monitor on the stream; ``labels`` are those of its windows, in their order."""
 
     def __init__(
-        self, stream: Stream, name: str, *, monitors: str = SAME, leased: bool = True
+        self,
+        stream: Stream,
+        name: str,
+        *,
+        monitors: str = SAME,
+        leased: bool = True,
+        find_dead: Callable[[], tuple[Dead, ...]] = tuple,
     ) -> None:
         self.labels: list[Label] = []
         self.settled: list[str] = []
@@ -66,14 +72,19 @@ class Monitor:
             who=f"process of {name}",
             send=stream.send,
             settle=self.settled.append,
+            find_dead=find_dead,
             interval_seconds=lambda: 60.0,
             clock=stream.clock,
         )
         stream.monitors.append(self)
 
+    def end(self, cut: str = "") -> None:
+        """End the window."""
+        self.labels.append(self.windows.turn(cut))
+
     def connect(self) -> None:
         if self.windows.on_connection(True):
-            self.labels.append(self.windows.turn())
+            self.end()
         self.leader.look()
         self.windows.speak()
         self._stream.deliver()
@@ -82,13 +93,13 @@ class Monitor:
         waiting, self.waiting = self.waiting, []
         for event in waiting:
             if self.windows.on_own(event):
-                self.labels.append(self.windows.turn(event.window))
+                self.end(event.window)
 
     def boundary(self) -> str:
         """The interval is over."""
         how = self.windows.at_boundary()
         if how == "clock":
-            self.labels.append(self.windows.turn())
+            self.end()
         self._stream.deliver()
         return how
 

@@ -1,0 +1,194 @@
+"""Deaths: of several monitors each judges silence by its own clock, and each death counts once."""
+
+from __future__ import annotations
+
+import pytest
+
+from event_monitor.events import Event
+from event_monitor.settings import Settings
+from event_monitor.snapshot import WorkerLoss
+from event_monitor.state import State
+from event_monitor.testing import FakeClock
+
+from ...support.making import W1, W2, beat, task
+from .conftest import Broker
+from .test_windows import Monitor, Stream
+
+GRACE = Settings().worker_grace_seconds
+
+
+class Judge(Monitor):
+    """A monitor with a state and a clock of its own; it makes a shot of each window."""
+
+    def __init__(self, stream: Stream, name: str) -> None:
+        self.clock = FakeClock()
+        self.state = State(clock=self.clock)
+        self.losses: dict[str, list[WorkerLoss]] = {}  # of what it keeps, by window
+        super().__init__(stream, name, find_dead=self.state.find_dead)
+        self.connect()
+
+    def end(self, cut: str = "") -> None:
+        label = self.windows.turn(cut)
+        self.labels.append(label)
+        exposure = self.state.freeze_while(
+            lambda: self.state.expose(dead=label.dead, puts_off_deaths=label.puts_off_deaths)
+        )
+        found = exposure.develop().losses
+        if label.is_kept:
+            self.losses.setdefault(label.window, []).extend(found)
+
+    def lost(self) -> list[list[str]]:
+        """Return who was lost, in each of the windows that it keeps."""
+        return [[loss.hostname for loss in losses] for losses in self.losses.values()]
+
+
+@pytest.fixture
+def stream(broker: Broker, clock: FakeClock) -> Stream:
+    return Stream(broker, clock)
+
+
+@pytest.fixture
+def leader(stream: Stream) -> Judge:
+    return Judge(stream, "a")
+
+
+@pytest.fixture
+def standby(stream: Stream, leader: Judge) -> Judge:
+    standby = Judge(stream, "b")
+    assert leader.windows.has_heirs()
+    return standby
+
+
+def tell(event: Event, *judges: Judge) -> None:
+    for judge in judges:
+        judge.state.observe([event])
+
+
+def wait(seconds: float, *judges: Judge) -> None:
+    for judge in judges:
+        judge.clock.advance(seconds)
+
+
+def test_who_takes_longer_to_judge_has_the_death_in_the_same_window(
+    leader: Judge, standby: Judge
+) -> None:
+    """Whichever of them sends the window tells of it, and no other window does."""
+    tell(beat(), leader, standby)
+    # Given that its silence is a little shorter for the standby
+    wait(0.5, standby)
+    tell(task("received"), standby)
+    wait(0.5, leader)
+    wait(GRACE - 0.2, leader, standby)
+
+    # When windows end
+    leader.boundary()
+    wait(1, leader, standby)
+    leader.boundary()
+    wait(60, leader, standby)
+    leader.boundary()
+
+    # Then
+    assert list(leader.losses)[-3:] == list(standby.losses)[-3:]
+    assert leader.lost()[-3:] == standby.lost()[-3:] == [[W1], [], []]
+
+
+def test_who_judges_sooner_waits_for_the_leader(leader: Judge, standby: Judge) -> None:
+    """Else its window would have a death, and the leader's the next."""
+    tell(beat(), leader, standby)
+    wait(GRACE + 0.1, standby)
+    wait(GRACE - 0.1, leader)
+    leader.boundary()
+    wait(1, leader, standby)
+    leader.boundary()
+
+    assert leader.lost()[-2:] == standby.lost()[-2:] == [[], [W1]]
+
+
+def test_a_death_of_which_the_leader_did_not_tell_is_told_by_the_next(
+    leader: Judge, standby: Judge
+) -> None:
+    """And one of which it told is not told again."""
+    for host in (W1, W2):
+        tell(beat(host), leader, standby)
+    wait(GRACE / 2, leader, standby)
+    tell(beat(W2), leader, standby)
+    wait(GRACE / 2 + 1, leader, standby)
+    leader.boundary()
+    # When the leader finds the other one dead, and dies itself before it tells
+    wait(GRACE / 2, leader, standby)
+    assert leader.state.find_dead() == ((W2, 7, GRACE + 1),)
+    leader.die()
+    standby.leader.look()
+    standby.boundary()
+    wait(60, standby)
+    standby.boundary()
+
+    assert [lost for lost in standby.lost() if lost] == [[W1], [W2]]
+
+
+def test_who_was_stopped_before_it_told_keeps_to_what_the_next_leader_tells(
+    leader: Judge, standby: Judge, broker: Broker
+) -> None:
+    """It has found the same death, in a window that is not its own any more."""
+    tell(beat(), leader, standby)
+    wait(GRACE + 1, leader, standby)
+    leader.state.find_dead()
+    leader.clock.advance(1)
+    broker.holder = None
+    standby.leader.look()
+    leader.leader.look()
+    for _ in range(3):
+        standby.boundary()
+        wait(60, leader, standby)
+
+    told = [lost for lost in standby.lost() if lost]
+    assert told == [[W1]]
+    assert [lost for lost in leader.lost() if lost] in ([], told)
+    assert leader.lost()[-2:] == standby.lost()[-2:]
+
+
+def test_a_monitor_that_joins_moves_no_death(stream: Stream, leader: Judge) -> None:
+    """The window that ends for it has none; the next has."""
+    first = Judge(stream, "b")
+    tell(beat(), leader, first)
+    wait(GRACE + 1, leader, first)
+    leader.state.find_dead()
+    Judge(stream, "c")
+    leader.boundary()
+
+    assert leader.lost()[-2:] == first.lost()[-2:] == [[], [W1]]
+
+
+def test_a_death_is_told_of_a_worker_that_a_standby_never_saw(
+    leader: Judge, standby: Judge
+) -> None:
+    """Its window has to be the same."""
+    tell(beat(), leader)
+    wait(GRACE + 1, leader, standby)
+    leader.boundary()
+
+    assert leader.lost()[-1] == standby.lost()[-1] == [W1]
+
+
+def test_the_tasks_of_the_dead_are_orphans_in_the_same_window(
+    leader: Judge, standby: Judge
+) -> None:
+    """Each monitor knows them from the events."""
+    for event in (beat(), task("received"), task("started")):
+        tell(event, leader, standby)
+    wait(GRACE + 1, leader)
+    leader.boundary()
+
+    (mine,), (theirs,) = list(leader.losses.values())[-1], list(standby.losses.values())[-1]
+    assert mine == theirs
+    assert [orphan.uuid for orphan in theirs.orphans] == ["u1"]
+
+
+def test_a_monitor_without_others_judges_by_itself(leader: Judge) -> None:
+    """And tells nobody."""
+    tell(beat(), leader)
+    wait(GRACE + 1, leader)
+    leader.boundary()
+    leader.boundary()
+
+    assert [lost for lost in leader.lost() if lost] == [[W1]]
