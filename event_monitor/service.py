@@ -394,6 +394,7 @@ class Service:
             problem=self._problem,
             accepted_at=lambda: self._publisher.activity().accepted_at,
             role=lambda: self._leadership.leader.role,
+            second=lambda: self._leadership.second,
             history=self.history.reader if self.history else None,
             broker=broker,
             default_queue=self._app.conf.task_default_queue,
@@ -422,6 +423,7 @@ class Service:
             interval_seconds=self.camera.interval,
             publisher=self._publisher.activity(),
             role=self._leadership.leader.role.value,
+            second=self._leadership.second,
         )
 
 

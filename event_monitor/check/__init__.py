@@ -51,5 +51,5 @@ def check(
         durable_queue = examine_durable_queue(app, settings, clock=clock)
         if durable_queue is not None:
             yield durable_queue
-        yield from examine_second_monitor(app, settings)
+        yield from examine_second_monitor(app, settings, clock=clock)
     yield from examine_publishing(settings)

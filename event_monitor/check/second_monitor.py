@@ -1,41 +1,111 @@
-"""Second monitor: whether one that is started beside another would stand by."""
+"""Second monitor: who publishes already, and whether one that is started beside it stands by."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..broker.own_events import OwnEventSender
 from ..broker.protocols import CeleryApp
+from ..clock import SYSTEM_CLOCK, Clock
+from ..events import OwnEvent
 from ..leader import Holder, LeaseRefusedError, lease_for, lease_name
 from ..settings import Settings
-from .finding import Finding
+from .finding import Finding, listed
+from .listener import Listener
 from .rights import Need, missing_right
 
-__all__ = ["examine_second_monitor"]
+__all__ = ["examine_second_monitor", "judge_monitors"]
+
+_SUBSCRIBE_SECONDS = 5.0
+_ANSWER_SECONDS = 1.5  # a monitor answers at once
+_NAME = "second monitor"
 
 
-def examine_second_monitor(app: CeleryApp, settings: Settings) -> Iterator[Finding]:
+def examine_second_monitor(
+    app: CeleryApp, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> Iterator[Finding]:
     """Yield a finding if the lock that lets one of several monitors lead cannot be had.
 
-    A lock beside it is taken, and given back.
+    A lock beside it is taken, and given back. Then one on the monitors that run, as they say.
     """
-    if settings.leader == "off" or settings.durable_queue:
+    if settings.durable_queue:
         return
-    name = lease_name(app, settings)
-    lease = lease_for(app, f"{name}.check", holder=Holder.here())
+    name, holder = lease_name(app, settings), Holder.here()
+    lease = lease_for(app, f"{name}.check", holder=holder)
     if lease is None:
         return
-    try:
-        lease.acquire()
-    except LeaseRefusedError as error:
-        right = missing_right(error, Need(keys=f"~{name}*"))
+    if settings.leader == "auto":
+        try:
+            lease.acquire()
+        except LeaseRefusedError as error:
+            right = missing_right(error, Need(keys=f"~{name}*"))
+            yield Finding(
+                _NAME,
+                "warning",
+                f"would count everything again: the lock {name} is refused: {right or error}",
+                "Allow it, or run one monitor only. On Redis it takes SET, GET, DEL, PEXPIRE, PTTL "
+                "and scripts (EVALSHA, SCRIPT LOAD); on RabbitMQ, to configure and read that "
+                "queue.",
+            )
+        except OSError:
+            return  # another finding has it
+        finally:
+            lease.release()
+    answers = _ask(app, name, holder, clock=clock)
+    yield from judge_monitors(answers, is_off=settings.leader == "off")
+
+
+def judge_monitors(answers: tuple[OwnEvent, ...], *, is_off: bool) -> Iterator[Finding]:
+    """Yield a finding on the monitors that answered; ``is_off``: one started here asks nobody."""
+    publishing = [answer for answer in answers if answer.role in ("alone", "leader")]
+    names = listed([answer.who[:200] for answer in publishing])
+    if len(publishing) > 1 and any(answer.role == "alone" for answer in publishing):
         yield Finding(
-            "second monitor",
+            _NAME,
             "warning",
-            f"would count everything again: the lock {name} is refused: {right or error}",
-            "Allow it, or run one monitor only. On Redis it takes SET, GET, DEL, PEXPIRE, PTTL and "
-            "scripts (EVALSHA, SCRIPT LOAD); on RabbitMQ, to configure and read that queue.",
+            f"{len(publishing)} monitors publish the same, so that everything counts twice: "
+            f"{names}",
+            "Run one only, or let all have `leader = auto`, and the rights to the lock.",
         )
-    except OSError:
-        return  # another finding has it
-    finally:
-        lease.release()
+    elif publishing and is_off:
+        yield Finding(
+            _NAME,
+            "warning",
+            f"would count everything again: {names} publishes already, and `leader` is off",
+            "Leave `leader` out: the second one then stands by.",
+        )
+    elif publishing and publishing[0].role == "alone":
+        yield Finding(
+            _NAME,
+            "warning",
+            f"would count everything again: {names} publishes already, and holds no lock",
+            "Let it have `leader = auto`, and the rights to the lock.",
+        )
+    elif publishing:
+        standbys = sum(answer.role == "standby" for answer in answers)
+        also = f", and {standbys} stand{'s' if standbys == 1 else ''} by" if standbys else ""
+        yield Finding(_NAME, "ok", f"{names} publishes{also}; one started beside it stands by")
+
+
+def _ask(app: CeleryApp, name: str, holder: Holder, *, clock: Clock) -> tuple[OwnEvent, ...]:
+    """Return what the monitors say that would publish the same; nothing if none can be asked."""
+    sender = OwnEventSender(app)
+    with Listener(app, clock=clock) as listener:
+        try:
+            if not listener.wait(_SUBSCRIBE_SECONDS):
+                return ()
+            sender.send(monitors=name, sender=holder.id, who=str(holder), what="ask")
+        except OSError:
+            return ()  # another finding has it
+        finally:
+            sender.close()
+        clock.sleep(_ANSWER_SECONDS)
+        received = listener.received()
+    answers = {
+        found.event.sender: found.event
+        for found in received
+        if isinstance(found.event, OwnEvent)
+        and found.event.monitors == name
+        and found.event.what in ("here", "join", "cut")
+    }
+    return tuple(answers.values())

@@ -22,6 +22,7 @@ __all__ = ["Leadership"]
 log = logging.getLogger(__name__)
 
 _UNTOLD = frozenset({"memory", "sqs"})  # one process only, or has a lease of its own
+_MOST_NAMED = 3
 _WITH_LEASES = frozenset({"amqp", "redis"})
 
 
@@ -90,6 +91,11 @@ class Leadership:
         if self.windows is None:
             return None
         return sum(peer.role == "standby" for peer in self.windows.peers())
+
+    @property
+    def second(self) -> str:
+        """Return who publishes the same as well, for people; empty if nobody is known to."""
+        return "" if self.windows is None else "; ".join(self.windows.doubles()[:_MOST_NAMED])
 
     def open(self) -> None:
         """Begin to ask who leads."""

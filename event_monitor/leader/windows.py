@@ -171,6 +171,9 @@ class Windows:
                 _bound(self._dead)
             if event.sender == self._me:
                 return self._on_mine(event)
+            if event.what == "ask":
+                self._answer()
+                return False
             self._note_peer(event)
             if event.what == "sending":
                 self._doubtful[event.window] = None
@@ -363,6 +366,17 @@ class Windows:
         with self._lock:
             return tuple(peer for peer in self._peers.values() if self._is_present(peer))
 
+    def doubles(self) -> tuple[str, ...]:
+        """Return the monitors that publish what another publishes as well. Any thread may ask.
+
+        Of two that do, at least one asks nobody whether it may.
+        """
+        publishing = [peer for peer in self.peers() if peer.role in ("alone", "leader")]
+        ours = self._leader.role
+        is_one_alone = ours is Role.ALONE or any(peer.role == "alone" for peer in publishing)
+        several = len(publishing) + (ours in (Role.ALONE, Role.LEADER)) > 1
+        return tuple(peer.who for peer in publishing) if is_one_alone and several else ()
+
     # -- under the lock ------------------------------------------------------------------------
 
     def _on_mine(self, event: OwnEvent) -> bool:
@@ -402,6 +416,14 @@ class Windows:
                 who,
                 extra={"notice": "second-monitor"},
             )
+
+    def _answer(self) -> None:
+        """Say that we are there, to who is no monitor and asks."""
+        self._needs_here = True
+        if self._leader.is_idle:  # it has no thread that would
+            self._in_background(lambda _marker: self.speak(), "")
+        else:
+            self._leader.hurry()
 
     def _is_cut(self) -> bool:
         return self._has_joined and self._leader.role is not Role.ALONE

@@ -34,6 +34,7 @@ _NAMED_BY: Mapping[Sign, str] = {
     "beat": "state_dir or broker",
     "worker": "broker and nodename",
 }
+_LONGEST_NAME = 1_000  # characters of who publishes the same
 _LONGEST_SECONDS = 1e11  # three thousand years
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class SignOfLife:
     ``deadline_seconds``, how long one may take. ``accepted_seconds``: since metrics were accepted
     last; None if they never were. ``running_seconds``: since the publisher began.
     ``ahead_seconds``: how far in the future it was left, by our clock. ``role``: what the monitor
-    is among those that would publish the same; empty if it did not say.
+    is among those that would publish the same; empty if it did not say. ``second``: who publishes
+    the same as well; empty if nobody is known to.
     """
 
     age_seconds: float
@@ -58,6 +60,7 @@ class SignOfLife:
     running_seconds: float | None = None
     ahead_seconds: float = field(default=0.0, compare=False)
     role: str = ""
+    second: str = ""
 
     @property
     def stands_by(self) -> bool:
@@ -145,6 +148,7 @@ class Liveness:
         interval_seconds: float,
         publisher: PublisherActivity | None = None,
         role: str = "",
+        second: str = "",
     ) -> None:
         """Leave a sign of life. Never raises: where none can be left is logged, once."""
         note: dict[str, object] = {
@@ -153,6 +157,8 @@ class Liveness:
         }
         if role:
             note["role"] = role
+        if second:
+            note["second"] = second
         if publisher is not None:
             note |= asdict(publisher)
         try:
@@ -237,6 +243,7 @@ def _sign_of(note: Mapping[str, object], *, now: float) -> SignOfLife | None:
     if at is None or interval is None:
         return None
     accepted_at, started_at = numbers.get("accepted_at"), numbers.get("started_at")
+    second = note.get("second")
     return SignOfLife(
         max(0.0, now - at),
         interval,
@@ -246,4 +253,5 @@ def _sign_of(note: Mapping[str, object], *, now: float) -> SignOfLife | None:
         running_seconds=None if started_at is None else max(0.0, now - started_at),
         ahead_seconds=max(0.0, at - now),
         role="standby" if note.get("role") == "standby" else "",
+        second=second[:_LONGEST_NAME] if isinstance(second, str) else "",
     )

@@ -163,6 +163,7 @@ def _monitor_document(sign: SignOfLife) -> dict[str, object]:
         "sending_seconds": sign.sending_seconds,
         "accepted_seconds": sign.accepted_seconds,
         "standby": sign.stands_by,
+        "second": sign.second or None,
     }
 
 

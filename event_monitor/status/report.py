@@ -182,6 +182,12 @@ def _problems(
             yield Problem(level, sentence, "queue", queue.name)
     if report.management:
         yield Problem(Level.WARNING, report.management)
+    if report.monitor and report.monitor.second:
+        yield Problem(
+            Level.WARNING,
+            "a second monitor publishes the same, so that everything counts twice: "
+            f"{printable(report.monitor.second)}",
+        )
     if report.too_long:
         yield _too_long(report.too_long)
     if report.recent and report.recent.failing:

@@ -79,6 +79,9 @@ class Api:
     async def _health(self, _request: Request) -> Response:
         problem = self._views.problem()
         healthy = "healthy, standby" if self._views.role() is Role.STANDBY else "healthy"
+        second = self._views.second()
+        if second:  # to start this one again would not help
+            healthy = f"{healthy}, but a second monitor publishes the same: {second}"
         return PlainTextResponse(f"{problem or healthy}\n", 503 if problem else 200)
 
     async def _metrics(self, request: Request) -> Response:

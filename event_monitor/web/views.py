@@ -50,8 +50,8 @@ class Views:
     """Takes each snapshot, as a ``SnapshotConsumer``, and shows what it adds up to.
 
     ``peek`` is the camera's, ``problem`` returns why the monitor is not healthy, or None, and
-    ``accepted_at`` when metrics were accepted last, ``role`` its own among several. ``broker`` is
-    its URL, fit to be shown. The
+    ``accepted_at`` when metrics were accepted last, ``role`` its own among several, and
+    ``second`` who publishes the same as well. ``broker`` is its URL, fit to be shown. The
     snapshots come in the camera's thread, and ``on_tasks``, a ``TaskConsumer``, is called in the
     receiving one; all else is called in one other thread, one at a time.
     """
@@ -64,6 +64,7 @@ class Views:
         problem: Callable[[], str | None],
         accepted_at: Callable[[], float | None] = lambda: None,
         role: Callable[[], Role] = lambda: Role.ALONE,
+        second: Callable[[], str] = str,
         broker: str = "",
         default_queue: str = "celery",
         room: Room | None = None,
@@ -72,6 +73,7 @@ class Views:
         self.settings = settings
         self.problem = problem
         self.role = role
+        self.second = second
         self.broker = broker
         self._accepted_at = accepted_at
         self._peek = peek

@@ -1,7 +1,7 @@
 """Monitors: several on one broker, of which one after another meets with an accident.
 
 ``python -m tests.soak.monitors --help``. A synthetic worker sends all the while, and after each
-round what was published has to be what it sent.
+round what was published has to be what it sent. Other workers die meanwhile, once each.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
+from celery import Celery
 
 from ..support.endpoint import Endpoint
 from ..support.processes import LISTENS, PROJECT, Process
@@ -28,12 +29,16 @@ from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
+DEATHS = "WorkersLost"
 ACTIONS = ("stop", "kill", "pause", "cut-off", "outage")
 INTERVAL_SECONDS = 1
 STANDS_BY, TAKES_OVER = "standby: another monitor leads", "takes over: this monitor leads now"
 SETTLED_SECONDS = 4.0  # some windows, so that one accident does not meet the next
 DEADLINE_SECONDS = 90.0
 BATCH = 20  # tasks, of three events each
+GRACE_SECONDS = 5  # of silence, after which a worker is lost
+MORTAL_SECONDS = 0.5  # that a worker lives which is to die
+REAL_TASKS_SECONDS = 0.05  # between two tasks of the real workers
 
 Say = Callable[[str], object]
 
@@ -55,24 +60,71 @@ class Round:
 
 
 class Load(threading.Thread):
-    """Runs tasks, as many events a second as asked for, unless it is held."""
+    """Runs tasks, as many events a second as asked for, unless it is held.
 
-    def __init__(self, url: str, *, events_per_second: float) -> None:
+    Meanwhile one worker after the other comes, and dies. With ``sends_tasks`` real workers get
+    tasks, too.
+    """
+
+    def __init__(self, url: str, *, events_per_second: float, sends_tasks: bool = False) -> None:
         super().__init__(daemon=True)
+        self._url = url
         self._worker = SyntheticWorker(url)
+        self._sends_tasks = sends_tasks
+        self._sent = 0  # to real workers
+        self.dead = 0
         self._pause = 3 * BATCH / events_per_second
         self._ended = threading.Event()
-        self.turn = threading.Lock()  # who has it holds the load
+        # Who has these holds the load.
+        self._turn, self._turn_of_death = threading.Lock(), threading.Lock()
+        self._turn_of_tasks = threading.Lock()
 
     @property
     def tasks(self) -> int:
-        """Return how many were run."""
-        return self._worker.processed
+        """Return how many were run, or sent to real workers."""
+        return self._worker.processed + self._sent
+
+    def expected(self, name: str) -> int:
+        """Return what the sum of this metric has to be."""
+        return self.dead if name == DEATHS else self.tasks
 
     def run(self) -> None:
+        others = [threading.Thread(target=self._let_die)]
+        if self._sends_tasks:
+            others.append(threading.Thread(target=self._send_tasks))
+        for other in others:
+            other.start()
+        with self._worker.beating():
+            self._run_tasks()
+        for other in others:
+            other.join()
+
+    def _let_die(self) -> None:
+        while not self._ended.wait(MORTAL_SECONDS):
+            with self._turn_of_death:
+                mortal = SyntheticWorker(self._url, f"m{self.dead}@mortal")
+                self._ended.wait(MORTAL_SECONDS)
+                mortal.beat()
+                mortal.close()
+                self.dead += 1
+
+    def _send_tasks(self) -> None:
+        with Celery("real", broker=self._url, set_as_current=False) as app:
+            while not self._ended.wait(REAL_TASKS_SECONDS):
+                with self._turn_of_tasks:
+                    app.send_task("proj.succeed", ignore_result=True)
+                    self._sent += 1
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing happen meanwhile."""
+        with self._turn, self._turn_of_death, self._turn_of_tasks:
+            yield
+
+    def _run_tasks(self) -> None:
         due = time.monotonic()
         while not self._ended.is_set():
-            with self.turn:
+            with self._turn:
                 self._worker.run(BATCH)
             due = max(due + self._pause, time.monotonic() - 0.5)
             time.sleep(max(0.001, due - time.monotonic()))
@@ -94,6 +146,7 @@ class Troupe:
     cloudwatch: Endpoint
     environ: dict[str, str]
     monitors: list[Process] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)  # real ones
     started: int = 0
     replaces: bool = True  # whether another is started for one that ended
 
@@ -107,9 +160,19 @@ class Troupe:
         self.monitors.append(process)
         return process
 
+    def start_worker(self) -> None:
+        """Start a real worker; return when it takes tasks."""
+        name = f"r{len(self.workers)}@real"
+        command = ["celery", "-A", PROJECT, "worker", "--hostname", name, "--pool", "solo"]
+        command += ["--task-events", "--queues", "celery", "--loglevel", "INFO"]
+        environ = {**self.environ, "SEND_SENT_EVENT": "0"}
+        worker = Process(command, environ, self.folder / f"{name}.log")
+        self.workers.append(worker)
+        worker.wait_for_output(f"{name} ready.")
+
     def close(self) -> None:
         """Kill all of them."""
-        for process in self.monitors:
+        for process in (*self.monitors, *self.workers):
             process.kill()
 
     @property
@@ -162,6 +225,7 @@ def troupe(folder: Path, *, server: Server, monitors: int) -> Iterator[Troupe]:
             "BROKER_URL": url,
             "TZ": "UTC",
             "EVENT_MONITOR_INTERVAL": str(INTERVAL_SECONDS),
+            "EVENT_MONITOR_WORKER_GRACE_SECONDS": str(GRACE_SECONDS),
         }
         made = Troupe(folder, server, url, cloudwatch, environ)
         stack.callback(made.close)
@@ -173,7 +237,7 @@ def troupe(folder: Path, *, server: Server, monitors: int) -> Iterator[Troupe]:
 @contextmanager
 def load_on(on: Troupe, *, events_per_second: float) -> Iterator[Load]:
     """Send all the while."""
-    load = Load(on.url, events_per_second=events_per_second)
+    load = Load(on.url, events_per_second=events_per_second, sends_tasks=bool(on.workers))
     load.start()
     try:
         yield load
@@ -225,18 +289,19 @@ def rounds(
 ) -> Iterator[Round]:
     """Let each action happen under load, and compare when it is over."""
     chance = random.Random(seed)
-    before = dict.fromkeys(COUNTS, 0.0)
+    before = dict.fromkeys((*COUNTS, DEATHS), 0.0)
     for action in actions:
         sent, ambiguous = load.tasks, on.cloudwatch.sum("PublishAmbiguous")
         time.sleep(settled_seconds + chance.random() * INTERVAL_SECONDS)
         whom = act(on, action, chance)
         time.sleep(settled_seconds / 2)
-        with load.turn:
+        with load.held():
             _wait_for_all(on, load, before)
             differences = {
-                name: on.cloudwatch.sum(name) - load.tasks - before[name] for name in COUNTS
+                name: on.cloudwatch.sum(name) - load.expected(name) - before[name]
+                for name in before
             }
-            for name in COUNTS:  # told once
+            for name in before:  # told once
                 before[name] += differences[name]
             done = Round(
                 f"{action}: {whom}",
@@ -255,7 +320,7 @@ def _wait_for_all(on: Troupe, load: Load, before: dict[str, float]) -> None:
     """Wait until as much is published as was sent, and then for what must not come."""
 
     def arrived() -> bool:
-        return all(on.cloudwatch.sum(name) - before[name] >= load.tasks for name in COUNTS)
+        return all(on.cloudwatch.sum(name) - before[name] >= load.expected(name) for name in before)
 
     with suppress(AssertionError):  # it is a difference, then
         wait_until(arrived, DEADLINE_SECONDS / 3, "all is published", poll_seconds=0.2)
@@ -268,6 +333,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak.monitors", description=__doc__)
     parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
     parser.add_argument("--monitors", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0, help="real ones, beside the sender")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--events-per-second", type=float, default=20_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -282,10 +348,12 @@ def main() -> int:
         _say(f"{asked.broker}, {asked.monitors} monitors, --seed {asked.seed}")
         server = SERVERS[asked.broker](folder)
         try:
-            with (
-                troupe(folder, server=server, monitors=asked.monitors) as on,
-                load_on(on, events_per_second=asked.events_per_second) as load,
-            ):
+            with ExitStack() as stack:
+                on = stack.enter_context(troupe(folder, server=server, monitors=asked.monitors))
+                for _ in range(asked.workers):
+                    on.start_worker()
+                rate = asked.events_per_second
+                load = stack.enter_context(load_on(on, events_per_second=rate))
                 began = time.monotonic()
                 done = list(rounds(on, load, actions=actions, seed=asked.seed, say=_say))
                 rate = 3 * load.tasks / (time.monotonic() - began)

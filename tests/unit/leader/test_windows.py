@@ -357,3 +357,30 @@ def test_those_of_another_namespace_are_strangers(stream: Stream) -> None:
 
     assert first.labels == []
     assert first.windows.peers() == second.windows.peers() == ()
+
+
+def test_who_publishes_the_same_is_known_to_all(stream: Stream) -> None:
+    """One that asks nobody for the lock, and the one that has it; a standby sees both."""
+    monitors = [Monitor(stream, name, leased=name != "c") for name in "abc"]
+    for monitor in monitors:
+        monitor.connect()
+    leader, standby, alone = monitors
+
+    assert leader.windows.doubles() == ("process of c",)
+    assert alone.windows.doubles() == ("process of a",)
+    assert sorted(standby.windows.doubles()) == ["process of a", "process of c"]
+
+
+def test_one_leader_is_no_second_monitor(start: Start) -> None:
+    """Nor are its standbys."""
+    leader, standby = start("a"), start("b")
+    assert leader.windows.doubles() == standby.windows.doubles() == ()
+
+
+def test_who_is_no_monitor_may_ask_who_is_there(start: Start, stream: Stream) -> None:
+    """They answer, and take it for no monitor."""
+    leader = start("a")
+    stream.send(monitors=SAME, sender="check", who="process of check", what="ask")
+    stream.deliver()
+    assert stream.log == ["join", "ask", "here"]
+    assert leader.windows.peers() == ()

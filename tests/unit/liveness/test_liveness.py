@@ -179,3 +179,15 @@ def test_without_a_state_dir_it_is_in_a_directory_of_our_own(tmp_path: Path) -> 
 
     assert liveness.last(now=0.0) == SignOfLife(0.0, 60.0)
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_publishes_the_same_is_read_with_the_sign(tmp_path: Path) -> None:
+    """Nothing is, where nobody does."""
+    liveness = Liveness(str(tmp_path))
+    found = []
+    for second in ("process 7 on here", ""):
+        liveness.beat(interval_seconds=1.0, second=second)
+        sign = liveness.last(now=0.0)
+        assert sign is not None
+        found.append(sign.second)
+    assert found == ["process 7 on here", ""]

@@ -212,6 +212,7 @@ def test_the_monitor_of_this_machine_is_shown() -> None:
         "sending_seconds": 3.0,
         "accepted_seconds": 95.0,
         "standby": False,
+        "second": None,
     }
 
 

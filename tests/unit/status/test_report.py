@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from event_monitor.liveness import SignOfLife
 from event_monitor.status.report import Level, Problem, Report, Verdict, judge
 from event_monitor.survey import QueueDepth
 
@@ -84,3 +85,15 @@ def test_the_oldest_task_is_the_one_that_runs_longest() -> None:
     assert report(running=RUNNING).oldest() == (RUNNING[1], 725.0)
     assert report(running=RUNNING[2:]).oldest() is None
     assert report(workers=(W1,)).oldest() is None
+
+
+def test_a_second_monitor_that_publishes_the_same_is_a_problem() -> None:
+    """As the monitor beside us has noticed; its name was made up elsewhere."""
+    sign = SignOfLife(1.0, 60.0, second="process 7 on \x1bhere")
+    assert judged(report(monitor=sign)).found == (
+        Problem(
+            Level.WARNING,
+            "a second monitor publishes the same, so that everything counts twice: "
+            "process 7 on \\x1bhere",
+        ),
+    )

@@ -80,11 +80,13 @@ class Scene:
         self.live = live(link=BrokerLink.LISTENING)
         self.problem: str | None = None
         self.role = Role.ALONE
+        self.second = ""
         self.views = Views(
             Settings(**settings),
             peek=lambda: self.live,
             problem=lambda: self.problem,
             role=lambda: self.role,
+            second=lambda: self.second,
             room=room,
             clock=self.clock,
         )

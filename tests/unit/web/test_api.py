@@ -202,6 +202,16 @@ def test_health_says_why_not(api: Api) -> None:
     assert status["monitor"]["problem"] == "the monitor's last shot was 300 s ago."
 
 
+def test_a_second_monitor_that_publishes_the_same_is_named(api: Api) -> None:
+    """It is no reason to start this one again."""
+    api.second = "process 7 on here"
+    answer = get(api.app, "/health")
+    assert (answer.status, answer.text) == (
+        200,
+        "healthy, but a second monitor publishes the same: process 7 on here\n",
+    )
+
+
 def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api) -> None:
     """Who adds up what both show would count everything twice."""
     # Given a standby that counts
