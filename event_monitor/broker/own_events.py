@@ -11,6 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from kombu.utils.json import dumps
 
 from ..events import OWN_EVENT, CustomEvent, Event
 from ..text import one_line
@@ -20,6 +23,7 @@ from .protocols import CeleryApp, Connection, Dispatcher
 __all__ = [
     "BlockedError",
     "OwnEventSender",
+    "count_readers",
     "is_own_event",
     "own_events",
     "send_own_event",
@@ -93,6 +97,31 @@ def was_blocked(sent: Future[None]) -> bool:
     """
     wait([sent], timeout=2 * _SECONDS)
     return sent.done() and isinstance(sent.exception(), BlockedError)
+
+
+def count_readers(app: CeleryApp) -> int | None:
+    """Return how many receive the events, by one of our own on Redis; None on other brokers.
+
+    Raises whatever the driver does.
+    """
+    with _connection_of(app, [], seconds=_SECONDS) as connection:
+        connect(connection, whole_seconds=_SECONDS)
+        if connection.transport.driver_type != "redis":
+            return None
+        channel: Any = connection.channel()
+        counts: list[int] = []
+
+        def put(exchange: str, message: object, routing_key: str, **_: object) -> None:
+            """Do what kombu's does, which drops Redis' answer: how many received it."""
+            with channel.conn_or_acquire() as client:
+                topic = channel._get_publish_topic(exchange, routing_key)  # noqa: SLF001
+                counts.append(client.publish(topic, dumps(message)))
+
+        channel._put_fanout = put  # noqa: SLF001  kombu has no public way
+        made = app.events.Dispatcher(connection, channel=channel, buffer_while_offline=False)
+        with made as dispatcher:
+            dispatcher.send(OWN_EVENT)
+        return sum(counts)
 
 
 class OwnEventSender:

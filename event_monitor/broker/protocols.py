@@ -200,7 +200,11 @@ class AppEvents(Protocol):
     receiver_cls: object  # a class, or its name
 
     def Dispatcher(  # noqa: N802  Celery's own name
-        self, connection: Connection, *, buffer_while_offline: bool = True
+        self,
+        connection: Connection,
+        *,
+        channel: object = None,
+        buffer_while_offline: bool = True,
     ) -> AbstractContextManager[Dispatcher]:
         """Make a dispatcher on that connection; it may keep what cannot be sent for later."""
         ...

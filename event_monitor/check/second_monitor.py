@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..broker.own_events import OwnEventSender
+from ..broker.own_events import OwnEventSender, count_readers
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import OwnEvent
@@ -51,8 +51,22 @@ def examine_second_monitor(
             return  # another finding has it
         finally:
             lease.release()
-    answers = _ask(app, name, holder, clock=clock)
+    answers, readers = _ask(app, name, holder, clock=clock)
     yield from judge_monitors(answers, is_off=settings.leader == "off")
+    if readers is not None and readers > len(answers):
+        yield judge_readers(readers - len(answers))
+
+
+def judge_readers(count: int) -> Finding:
+    """Return the finding on those who receive the events and do not say who they are."""
+    others = "somebody else reads" if count == 1 else f"{count} others read"
+    return Finding(
+        _NAME,
+        "note",
+        f"{others} the events, and no monitor of these settings answers for it: Flower, `celery "
+        "events`, a monitor of another namespace, or one of a version that has no lock",
+        "Stop a monitor of an old version before a new one starts: both would publish the same.",
+    )
 
 
 def judge_monitors(answers: tuple[OwnEvent, ...], *, is_off: bool) -> Iterator[Finding]:
@@ -87,20 +101,26 @@ def judge_monitors(answers: tuple[OwnEvent, ...], *, is_off: bool) -> Iterator[F
         yield Finding(_NAME, "ok", f"{names} publishes{also}; one started beside it stands by")
 
 
-def _ask(app: CeleryApp, name: str, holder: Holder, *, clock: Clock) -> tuple[OwnEvent, ...]:
-    """Return what the monitors say that would publish the same; nothing if none can be asked."""
+def _ask(
+    app: CeleryApp, name: str, holder: Holder, *, clock: Clock
+) -> tuple[tuple[OwnEvent, ...], int | None]:
+    """Return what the monitors say that would publish the same; nothing if none can be asked.
+
+    And how many read the events besides us, None if that is not known.
+    """
     sender = OwnEventSender(app)
     with Listener(app, clock=clock) as listener:
         try:
             if not listener.wait(_SUBSCRIBE_SECONDS):
-                return ()
+                return (), None
             sender.send(monitors=name, sender=holder.id, who=str(holder), what="ask")
         except OSError:
-            return ()  # another finding has it
+            return (), None  # another finding has it
         finally:
             sender.close()
         clock.sleep(_ANSWER_SECONDS)
         received = listener.received()
+        readers = _count_readers(app)
     answers = {
         found.event.sender: found.event
         for found in received
@@ -108,4 +128,12 @@ def _ask(app: CeleryApp, name: str, holder: Holder, *, clock: Clock) -> tuple[Ow
         and found.event.monitors == name
         and found.event.what in ("here", "join", "cut")
     }
-    return tuple(answers.values())
+    return tuple(answers.values()), readers
+
+
+def _count_readers(app: CeleryApp) -> int | None:
+    try:
+        count = count_readers(app)
+    except Exception:  # noqa: BLE001  drivers raise anything, and this is only a hint
+        return None
+    return None if count is None else max(0, count - 1)

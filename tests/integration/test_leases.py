@@ -13,6 +13,7 @@ from event_monitor.check import check
 from event_monitor.leader import Holder, Lease, LeaseRefusedError, lease_for
 from event_monitor.settings import Settings
 
+from ..support.processes import LISTENS, PROJECT, Processes
 from ..support.waiting import wait_until
 
 
@@ -79,3 +80,36 @@ def test_rights_that_are_enough_on_redis_and_those_that_are_not(broker: str) -> 
     found = [f for f in check(app, settings, listen_seconds=0.5) if f.name == "second monitor"]
     assert [finding.status for finding in found] == ["warning"]
     assert "(ACL rule: ~celeryev.leader." in found[0].message
+
+
+@pytest.mark.parametrize("leader", ["auto", "off"])
+def test_check_names_the_monitors_that_run(broker: str, processes: Processes, leader: str) -> None:
+    """And whether one that is started beside them would publish the same."""
+    # Given a monitor, and somebody else who reads events
+    command = ["event-monitor", "run", "-A", PROJECT, "--interval", "60", "--sink", "console"]
+    monitor = processes.start([*command, "--leader", leader], {"BROKER_URL": broker})
+    monitor.wait_for_output(LISTENS)
+    other = processes.start(["celery", "-A", PROJECT, "events", "--dump"], {"BROKER_URL": broker})
+    other.wait_for_output("-> evdump: starting capture")
+
+    # When it is asked
+    app = Celery("asking", broker=broker, set_as_current=False)
+    settings = Settings(sink="console", probe_queues=False, probe_workers=False)
+
+    def found() -> list[tuple[str, str]]:
+        findings = check(app, settings, listen_seconds=0.5)
+        said = [(f.status, f.message) for f in findings if f.name == "second monitor"]
+        return said if any(f"process {monitor.pid} on " in message for _, message in said) else []
+
+    # Then
+    named, *unnamed = wait_until(found, 30, "the monitor answers")
+    status, message = {
+        "auto": ("ok", "publishes; one started beside it stands by"),
+        "off": ("warning", "publishes already, and holds no lock"),
+    }[leader]
+    assert named[0] == status
+    assert f"process {monitor.pid} on " in named[1]
+    assert named[1].endswith(message)
+    is_redis = broker.startswith("redis:")
+    assert [status for status, _ in unnamed] == (["note"] if is_redis else [])
+    assert all(said.startswith("somebody else reads the events") for _, said in unnamed)

@@ -360,7 +360,10 @@ def main() -> int:
         finally:
             server.stop()
     wrong = [each for each in done if not each.is_right]
-    _say(f"{len(done) - len(wrong)} of {len(done)} rounds are right, {rate:,.0f} events a second")
+    _say(
+        f"{len(done) - len(wrong)} of {len(done)} rounds are right, {rate:,.0f} events a second, "
+        f"{load.dead} workers died"
+    )
     return bool(wrong)
 
 
