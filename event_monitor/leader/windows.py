@@ -167,7 +167,8 @@ class Windows:
             return False
         with self._lock:
             if event.what == "cut" and event.window:
-                self._dead[event.window] = event.dead
+                # Anybody who may send events can send these.
+                self._dead[event.window] = event.dead and event.dead[:_MOST_DEAD]
                 _bound(self._dead)
             if event.sender == self._me:
                 return self._on_mine(event)

@@ -47,6 +47,13 @@ class Loss(NamedTuple):
     rerun: tuple[InFlightTask, ...] = ()
 
 
+_MOST_TOLD, _MOST_UNTOLD = 10_000, 500  # deaths that are remembered
+
+
+def _dead(death: Departure, *, is_past: bool = False) -> ev.Dead:
+    return death.hostname, death.pid, max(0.0, death.silent_seconds), death.id, is_past
+
+
 class Aggregator:
     """The open window, the tasks in flight and the roster; ``observe`` brings them up to date.
 
@@ -63,6 +70,8 @@ class Aggregator:
         weigh: WeighSuccess | None = None,
     ) -> None:
         self.losses: list[Loss] = []
+        self._told: dict[str, None] = {}  # ids of deaths that are in a window
+        self._untold: list[ev.Dead] = []  # in windows of our own
         self.tasks = UsualEvents(
             settings, OpenWindow(wall), keep_ended=keep_ended, route=route, weigh=weigh
         )
@@ -214,12 +223,18 @@ class Aggregator:
             self._others.leave(departure)
 
     def dead(self) -> tuple[ev.Dead, ...]:
-        """Return the processes that were found dead since the losses were last taken."""
+        """Return the processes found dead that others have to be told of.
+
+        Those since the losses were last taken, and those of earlier windows of our own.
+        """
         deaths = (loss.departure for loss in self.losses if not loss.departure.said_goodbye)
-        return tuple((death.hostname, death.pid, death.silent_seconds) for death in deaths)
+        return (*self._untold, *(_dead(death) for death in deaths))
 
     def note_dead(self, dead: Sequence[ev.Dead], *, now: float) -> None:
-        """Let the losses be those that died according to somebody else, and who left."""
+        """Let the losses be those that died according to who judges, and who left.
+
+        One that is told twice, as in two events that were under way at once, is a loss once.
+        """
         found: dict[tuple[str, int | None], list[Loss]] = {}
         left = []
         for loss in self.losses:
@@ -228,12 +243,24 @@ class Aggregator:
             else:
                 found.setdefault((loss.departure.hostname, loss.departure.pid), []).append(loss)
         self.losses = left
-        for hostname, pid, silent in dead:
+        for hostname, pid, silent, id_, is_past in dead:
+            if id_ in self._told:
+                continue
+            self._note_told(id_)
             same = found.get((hostname, pid))
             if same:
                 self.losses.append(same.pop())
             else:
                 self._lose(self.roster.lose(hostname, pid, silent=silent, now=now), now)
+            if is_past:
+                self.losses.pop()
+        told = {id_ for *_, id_, _ in dead}
+        self._untold = [death for death in self._untold if death[3] not in told]
+
+    def _note_told(self, death_id: str) -> None:
+        self._told[death_id] = None
+        if len(self._told) > _MOST_TOLD:
+            self._told.pop(next(iter(self._told)))
 
     def _loss(self, departure: Departure, now: float) -> Loss:
         """Return the departure with the tasks that it leaves behind; these run no more."""
@@ -277,9 +304,21 @@ class Aggregator:
 
     def take_losses(self, *, with_dead: bool = True) -> tuple[Loss, ...]:
         """Return the workers that died, or left, since the last call."""
-        losses = [loss for loss in self.losses if with_dead or loss.departure.said_goodbye]
-        self.losses = [] if with_dead else [loss for loss in self.losses if loss not in losses]
+        losses = self.losses
+        self.losses = []
+        if not with_dead:
+            self.losses = [loss for loss in losses if not loss.departure.said_goodbye]
+            losses = [loss for loss in losses if loss.departure.said_goodbye]
         return tuple(losses)
+
+    def note_judged(self) -> None:
+        """Note that the window that ends has the deaths that we found, of which nobody was told."""
+        for loss in self.losses:
+            death = loss.departure
+            if not death.said_goodbye and death.id not in self._told:
+                self._note_told(death.id)
+                self._untold.append(_dead(death, is_past=True))
+        del self._untold[:-_MOST_UNTOLD]
 
     def take_leaving(self) -> tuple[Loss, ...]:
         """Return the workers that said goodbye, while they ran tasks, since the last call.

@@ -304,6 +304,8 @@ class State(CountingState):
         listening_since = self._judge(now, is_told=puts_off_deaths or dead is not None)
         if dead is not None:
             aggregator.note_dead(dead, now=now)
+        elif not puts_off_deaths:
+            aggregator.note_judged()
         window = aggregator.swap(now=now, wall=wall)
         return Exposure(
             window=window,

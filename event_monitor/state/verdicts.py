@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from ..snapshot import WorkerState
 from .in_flight import ANY_OWNER, Owner, Run
@@ -38,6 +39,7 @@ class Departure:
     runs: tuple[Run, ...] | None = None
     owner: Owner = ANY_OWNER
     pid: int | None = field(default=None, compare=False)
+    id: str = field(default_factory=lambda: uuid4().hex[:16], compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

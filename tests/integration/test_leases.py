@@ -98,7 +98,7 @@ def test_check_names_the_monitors_that_run(broker: str, processes: Processes, le
 
     def found() -> list[tuple[str, str]]:
         findings = check(app, settings, listen_seconds=0.5)
-        said = [(f.status, f.message) for f in findings if f.name == "second monitor"]
+        said = [(str(f.status), f.message) for f in findings if f.name == "second monitor"]
         return said if any(f"process {monitor.pid} on " in message for _, message in said) else []
 
     # Then

@@ -11,8 +11,9 @@ from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
 from ...support.making import W1, W2, beat, task
+from ...support.waiting import wait_until
 from .conftest import Broker
-from .test_windows import Monitor, Stream
+from .test_windows import SAME, Monitor, Stream
 
 GRACE = Settings().worker_grace_seconds
 
@@ -116,7 +117,7 @@ def test_a_death_of_which_the_leader_did_not_tell_is_told_by_the_next(
     leader.boundary()
     # When the leader finds the other one dead, and dies itself before it tells
     wait(GRACE / 2, leader, standby)
-    assert leader.state.find_dead() == ((W2, 7, GRACE + 1),)
+    assert [dead[:3] for dead in leader.state.find_dead()] == [(W2, 7, GRACE + 1)]
     leader.die()
     standby.leader.look()
     standby.boundary()
@@ -192,3 +193,62 @@ def test_a_monitor_without_others_judges_by_itself(leader: Judge) -> None:
     leader.boundary()
 
     assert [lost for lost in leader.lost() if lost] == [[W1]]
+
+
+def test_more_deaths_than_an_event_takes_are_judged_by_each(leader: Judge, standby: Judge) -> None:
+    """The leader has found them before it knows how many there are."""
+    for number in range(1_001):
+        tell(beat(f"celery@{number}"), leader, standby)
+    wait(GRACE + 1, leader, standby)
+    leader.boundary()
+
+    assert len(leader.lost()[-1]) == len(standby.lost()[-1]) == 1_001
+
+
+def test_a_death_that_no_monitor_tells_ends_no_window_with_more_than_an_event_takes(
+    stream: Stream, leader: Judge, standby: Judge
+) -> None:
+    """Anybody who may send events can send such."""
+    leader.boundary()
+    opened = leader.labels[-1].window
+    dead = tuple(("celery@made-up", None, 1.0, str(number), False) for number in range(5_000))
+    fields = {"what": "cut", "window": "w", "role": "leader", "opened": opened, "dead": dead}
+    stream.send(monitors=SAME, sender="x", **fields)
+    stream.deliver()
+
+    assert len(leader.lost()[-1]) == len(standby.lost()[-1]) == 1_000
+
+
+def test_two_markers_that_are_under_way_at_once_tell_of_a_death_once(
+    leader: Judge, standby: Judge, stream: Stream
+) -> None:
+    """As when a monitor leaves just as its window ends."""
+    leader.boundary()
+    stream.log.clear()
+    tell(beat(), leader, standby)
+    wait(GRACE + 1, leader, standby)
+    assert leader.windows.at_boundary() == "marker"
+    assert not leader.windows.may_leave()
+    wait_until(lambda: stream.log.count("cut") == 2, 10, "both are sent")
+    stream.deliver()
+
+    assert [lost for lost in leader.lost() if lost] == [[W1]]
+    assert [lost for lost in standby.lost() if lost] == [[W1]]
+
+
+def test_a_death_in_a_window_that_the_clock_ended_is_not_told_again_by_the_next_leader(
+    leader: Judge, standby: Judge, stream: Stream
+) -> None:
+    """The next marker says that it was told; the standby could not know."""
+    tell(beat(), leader, standby)
+    wait(GRACE + 1, leader, standby)
+    stream.error = OSError("no")
+    assert leader.boundary() == "clock"
+    stream.error = None
+    leader.boundary()
+    leader.die()
+    standby.leader.look()
+    standby.boundary()
+
+    assert [lost for lost in leader.lost() if lost] == [[W1]]
+    assert [lost for lost in standby.lost() if lost] == []
