@@ -195,11 +195,10 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     hostname: ClassVar[str] = ""
 
 
-#: A process that went silent: its nodename, its pid if that is known, for how many seconds, the id
-#: of this death, and whether an earlier window has it.
-Dead: TypeAlias = tuple[
-    _Nodename, int | None, Annotated[float, msgspec.Meta(ge=0, le=1e9)], AnyName, bool
-]
+#: A process that went silent: its nodename, its pid if that is known, for how many seconds, when
+#: its last heartbeat was by its own clock, the id of this death, and whether an earlier window has
+#: it.
+Dead: TypeAlias = tuple[_Nodename, int | None, Seconds, Timestamp, AnyName, bool]
 
 
 class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):

@@ -107,7 +107,7 @@ class Service:
             has_one_reader=bool(settings.durable_queue or event_queue),
             settle=lambda window: self._publisher.settle(window),
             wake=lambda: self._publisher.wake(),
-            find_dead=lambda: self.camera.state.find_dead(),
+            find_dead=self._find_dead,
             interval_seconds=lambda: self.camera.interval,
             is_connected=lambda: self.camera.state.link.is_connected,
             clock=clock,
@@ -377,6 +377,11 @@ class Service:
             role=self._leadership.leader.role,
             standbys=self._leadership.standbys,
         )
+
+    def _find_dead(
+        self, *, with_past: bool
+    ) -> tuple[tuple[str, int | None, float, float, str, bool], ...]:
+        return self.camera.state.find_dead(with_past=with_past)
 
     def _make_web(self, broker: str) -> Web:
         """Return the server; ``UnavailableError`` without what it is built on."""

@@ -9,13 +9,12 @@ from ..broker.connections import shown
 from ..broker.own_events import OwnEventSender
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import Dead
 from ..settings import Settings
 from ..snapshot import Role
 from .holder import Holder
 from .leader import Leader
 from .leases import lease_for, lease_name
-from .windows import Windows
+from .windows import FindDead, Windows
 
 __all__ = ["Leadership"]
 
@@ -43,7 +42,7 @@ class Leadership:
         has_one_reader: bool,
         settle: Callable[[str], None],
         wake: Callable[[], None],
-        find_dead: Callable[[], tuple[Dead, ...]],
+        find_dead: FindDead,
         interval_seconds: Callable[[], float],
         is_connected: Callable[[], bool],
         clock: Clock = SYSTEM_CLOCK,

@@ -71,6 +71,12 @@ class Send(Protocol):
     def __call__(self, **fields: object) -> None: ...
 
 
+class FindDead(Protocol):
+    """Returns who died since the last window; ``with_past``: and before."""
+
+    def __call__(self, *, with_past: bool) -> tuple[Dead, ...]: ...
+
+
 class Windows:
     """Ends the windows of several monitors at the same places. Thread-safe.
 
@@ -93,7 +99,7 @@ class Windows:
         who: str,
         send: Send,
         settle: Callable[[str], None],
-        find_dead: Callable[[], tuple[Dead, ...]] = tuple,
+        find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
         interval_seconds: Callable[[], float],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -127,6 +133,7 @@ class Windows:
         self._last_cut = ""
         self._cuts: dict[str, int] = {}  # id → position
         self._held: dict[str, tuple[int, int]] = {}  # id of an unsettled window → position, era
+        self._tells_past = True  # who is there may not know who died before
         self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
         self._doubtful: dict[str, None] = {}  # another has begun to send these
         self._marker = ""  # that has to come back
@@ -184,7 +191,7 @@ class Windows:
             elif event.what == "accepted":
                 self._forget(event.window)
             elif event.what == "join":
-                self._needs_here = True
+                self._needs_here = self._tells_past = True
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
@@ -242,6 +249,7 @@ class Windows:
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
             is_told = cut in self._dead
+            self._tells_past = self._tells_past or not cut  # others could not know
             return Label(
                 window,
                 is_kept,
@@ -461,7 +469,10 @@ class Windows:
 
     def _mark(self, marker: str) -> bool:
         """Send a marker; return whether the broker has it."""
-        dead = self._find_dead()  # which takes the state's lock, that is never taken within ours
+        with self._lock:
+            with_past, self._tells_past = self._tells_past, False
+        # It takes the state's lock, that is never taken within ours.
+        dead = self._find_dead(with_past=with_past)
         with self._lock:
             fields: dict[str, object] = {
                 "dead": dead if len(dead) <= _MOST_DEAD else None,
@@ -473,6 +484,7 @@ class Windows:
             self._say("cut", window=marker, **fields)
         except OSError as error:
             self._marker = ""
+            self._tells_past = True
             self._tell(f"cannot be sent: {one_line(error)}")
             return False
         return True

@@ -6,6 +6,7 @@ senders. Not thread-safe; the state's lock protects all of it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -47,11 +48,12 @@ class Loss(NamedTuple):
     rerun: tuple[InFlightTask, ...] = ()
 
 
-_MOST_TOLD, _MOST_UNTOLD = 10_000, 500  # deaths that are remembered
+_MOST_TOLD, _MOST_PAST = 10_000, 500  # deaths that are remembered
 
 
-def _dead(death: Departure, *, is_past: bool = False) -> ev.Dead:
-    return death.hostname, death.pid, max(0.0, death.silent_seconds), death.id, is_past
+def _dead(death: Departure) -> ev.Dead:
+    silent = max(0.0, death.silent_seconds)
+    return death.hostname, death.pid, silent, death.newest_at, death.id, False
 
 
 class Aggregator:
@@ -71,7 +73,7 @@ class Aggregator:
     ) -> None:
         self.losses: list[Loss] = []
         self._told: dict[str, None] = {}  # ids of deaths that are in a window
-        self._untold: list[ev.Dead] = []  # in windows of our own
+        self._past: deque[ev.Dead] = deque(maxlen=_MOST_PAST)  # the last of them
         self.tasks = UsualEvents(
             settings, OpenWindow(wall), keep_ended=keep_ended, route=route, weigh=weigh
         )
@@ -222,13 +224,13 @@ class Aggregator:
         if self._others is not None:
             self._others.leave(departure)
 
-    def dead(self) -> tuple[ev.Dead, ...]:
-        """Return the processes found dead that others have to be told of.
+    def dead(self, *, with_past: bool) -> tuple[ev.Dead, ...]:
+        """Return the processes found dead since the losses were last taken.
 
-        Those since the losses were last taken, and those of earlier windows of our own.
+        ``with_past``: and those of earlier windows, for who may not know.
         """
         deaths = (loss.departure for loss in self.losses if not loss.departure.said_goodbye)
-        return (*self._untold, *(_dead(death) for death in deaths))
+        return (*(self._past if with_past else ()), *(_dead(death) for death in deaths))
 
     def note_dead(self, dead: Sequence[ev.Dead], *, now: float) -> None:
         """Let the losses be those that died according to who judges, and who left.
@@ -243,24 +245,33 @@ class Aggregator:
             else:
                 found.setdefault((loss.departure.hostname, loss.departure.pid), []).append(loss)
         self.losses = left
-        for hostname, pid, silent, id_, is_past in dead:
+        for death in dead:
+            hostname, pid, silent, newest_at, id_, is_past = death
             if id_ in self._told:
                 continue
-            self._note_told(id_)
+            self._remember(death)
             same = found.get((hostname, pid))
             if same:
                 self.losses.append(same.pop())
             else:
-                self._lose(self.roster.lose(hostname, pid, silent=silent, now=now), now)
+                latest = newest_at if is_past else None
+                lost = self.roster.lose(hostname, pid, silent=silent, newest_at=latest, now=now)
+                self._lose(lost, now)
             if is_past:
                 self.losses.pop()
-        told = {id_ for *_, id_, _ in dead}
-        self._untold = [death for death in self._untold if death[3] not in told]
 
-    def _note_told(self, death_id: str) -> None:
-        self._told[death_id] = None
+    def note_judged(self) -> None:
+        """Note that the window that ends has the deaths that we found ourselves."""
+        for loss in self.losses:
+            if not loss.departure.said_goodbye and loss.departure.id not in self._told:
+                self._remember(_dead(loss.departure))
+
+    def _remember(self, death: ev.Dead) -> None:
+        id_ = death[4]
+        self._told[id_] = None
         if len(self._told) > _MOST_TOLD:
             self._told.pop(next(iter(self._told)))
+        self._past.append((*death[:4], id_, True))
 
     def _loss(self, departure: Departure, now: float) -> Loss:
         """Return the departure with the tasks that it leaves behind; these run no more."""
@@ -310,15 +321,6 @@ class Aggregator:
             self.losses = [loss for loss in losses if not loss.departure.said_goodbye]
             losses = [loss for loss in losses if loss.departure.said_goodbye]
         return tuple(losses)
-
-    def note_judged(self) -> None:
-        """Note that the window that ends has the deaths that we found, of which nobody was told."""
-        for loss in self.losses:
-            death = loss.departure
-            if not death.said_goodbye and death.id not in self._told:
-                self._note_told(death.id)
-                self._untold.append(_dead(death, is_past=True))
-        del self._untold[:-_MOST_UNTOLD]
 
     def take_leaving(self) -> tuple[Loss, ...]:
         """Return the workers that said goodbye, while they ran tasks, since the last call.

@@ -186,12 +186,23 @@ class Roster:
                     self._note_expendable(worker.hostname)
         return verdicts.take()
 
-    def lose(self, hostname: str, pid: int | None, *, silent: float, now: float) -> Departure:
-        """Take a process for dead, as somebody else has found; return its departure."""
+    def lose(
+        self,
+        hostname: str,
+        pid: int | None,
+        *,
+        silent: float,
+        newest_at: float | None = None,
+        now: float,
+    ) -> Departure:
+        """Take a process for dead, as somebody else has found; return its departure.
+
+        ``newest_at``: unless a later heartbeat has come since, by its own clock.
+        """
         worker = self._workers.get(hostname)
         if worker is None:
             return Departure(hostname, silent, pid=pid)
-        departure = self.verdicts.lose(worker, pid, now, silent=silent)
+        departure = self.verdicts.lose(worker, pid, now, silent=silent, newest_at=newest_at)
         self._note_expendable(hostname)
         return departure
 

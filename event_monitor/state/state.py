@@ -268,16 +268,17 @@ class State(CountingState):
 
     # -- the way out ---------------------------------------------------------------------------
 
-    def find_dead(self) -> tuple[ev.Dead, ...]:
+    def find_dead(self, *, with_past: bool = False) -> tuple[ev.Dead, ...]:
         """Return who died since the last window, for others to be told.
 
+        ``with_past``: and who did before, for others that may not have been told.
         From now on ``expose`` is told who did.
         """
         now = self._clock.monotonic()
         with self._mutex:
             self._judge(now, is_told=False)
             self._aggregator.roster.verdicts.is_told = True
-            return self._aggregator.dead()
+            return self._aggregator.dead(with_past=with_past)
 
     def _judge(self, now: float, *, is_told: bool) -> float | None:
         """Find out who died; return since when silence is evidence. The caller holds the lock."""

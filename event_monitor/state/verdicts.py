@@ -39,6 +39,7 @@ class Departure:
     runs: tuple[Run, ...] | None = None
     owner: Owner = ANY_OWNER
     pid: int | None = field(default=None, compare=False)
+    newest_at: float = field(default=0.0, compare=False)  # its last heartbeat, by its own clock
     id: str = field(default_factory=lambda: uuid4().hex[:16], compare=False)
 
 
@@ -131,12 +132,24 @@ class Verdicts:
                 self._judge_replaced(worker, process, processes[place + 1 :], now, silent)
         worker.choose_current()
 
-    def lose(self, worker: Worker, pid: int | None, now: float, *, silent: float) -> Departure:
-        """Take a process for dead, as somebody else has found; return its departure."""
+    def lose(
+        self,
+        worker: Worker,
+        pid: int | None,
+        now: float,
+        *,
+        silent: float,
+        newest_at: float | None = None,
+    ) -> Departure:
+        """Take a process for dead, as somebody else has found; return its departure.
+
+        ``newest_at``: unless a later heartbeat has come since, by its own clock.
+        """
         found = [
             process
             for process in worker.online
-            if process.pid == pid or process.pid is None or pid is None
+            if (process.pid == pid or process.pid is None or pid is None)
+            and (newest_at is None or process.newest_at <= newest_at)
         ]
         if not found:
             return Departure(worker.hostname, silent, runs=(), pid=pid)
@@ -250,6 +263,7 @@ class Verdicts:
                     runs=process.runs,
                     owner=worker.owner_of(process),
                     pid=process.pid,
+                    newest_at=process.newest_at,
                 )
             )
         process.become(_LOST, now)

@@ -6,7 +6,7 @@ import pytest
 
 from event_monitor.events import Event
 from event_monitor.settings import Settings
-from event_monitor.snapshot import WorkerLoss
+from event_monitor.snapshot import WorkerLoss, WorkerStatus
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
@@ -25,6 +25,7 @@ class Judge(Monitor):
         self.clock = FakeClock()
         self.state = State(clock=self.clock)
         self.losses: dict[str, list[WorkerLoss]] = {}  # of what it keeps, by window
+        self.workers: tuple[WorkerStatus, ...] = ()  # at the last shot
         super().__init__(stream, name, find_dead=self.state.find_dead)
         self.connect()
 
@@ -34,7 +35,8 @@ class Judge(Monitor):
         exposure = self.state.freeze_while(
             lambda: self.state.expose(dead=label.dead, puts_off_deaths=label.puts_off_deaths)
         )
-        found = exposure.develop().losses
+        snapshot = exposure.develop()
+        found, self.workers = snapshot.losses, snapshot.workers
         if label.is_kept:
             self.losses.setdefault(label.window, []).extend(found)
 
@@ -211,12 +213,36 @@ def test_a_death_that_no_monitor_tells_ends_no_window_with_more_than_an_event_ta
     """Anybody who may send events can send such."""
     leader.boundary()
     opened = leader.labels[-1].window
-    dead = tuple(("celery@made-up", None, 1.0, str(number), False) for number in range(5_000))
+    dead = tuple(("celery@made-up", None, 1.0, 0.0, str(number), False) for number in range(5_000))
     fields = {"what": "cut", "window": "w", "role": "leader", "opened": opened, "dead": dead}
     stream.send(monitors=SAME, sender="x", **fields)
     stream.deliver()
 
     assert len(leader.lost()[-1]) == len(standby.lost()[-1]) == 1_000
+
+
+def test_who_was_away_when_a_death_was_told_learns_of_it_when_it_is_back(
+    leader: Judge, standby: Judge
+) -> None:
+    """Else it would tell of it again, once it leads; not of one that has come back since."""
+    for host in (W1, W2):
+        tell(beat(host), leader, standby)
+    wait(GRACE + 1, leader)
+    standby.windows.on_connection(False)
+    assert leader.windows.at_boundary() == "marker"
+    standby.waiting.clear()
+    leader.read()
+    standby.connect()
+    tell(beat(W2, at=2_000.0), leader, standby)
+    leader.boundary()
+    assert [worker.state.value for worker in standby.workers] == ["lost", "online"]
+
+    leader.die()
+    standby.leader.look()
+    wait(GRACE + 1, standby)
+    standby.boundary()
+    assert [lost for lost in leader.lost() if lost] == [[W1, W2]]
+    assert [lost for lost in standby.lost() if lost] == [[W2]]
 
 
 def test_two_markers_that_are_under_way_at_once_tell_of_a_death_once(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from event_monitor.events import OWN_EVENT, Dead, OwnEvent
+from event_monitor.events import OWN_EVENT, OwnEvent
 from event_monitor.leader import Leader, Windows
-from event_monitor.leader.windows import Label
+from event_monitor.leader.windows import FindDead, Label
 from event_monitor.snapshot import Role
 from event_monitor.testing import FakeClock
 
@@ -54,7 +54,7 @@ class Monitor:
         *,
         monitors: str = SAME,
         leased: bool = True,
-        find_dead: Callable[[], tuple[Dead, ...]] = tuple,
+        find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
     ) -> None:
         self.labels: list[Label] = []
         self.settled: list[str] = []
