@@ -95,7 +95,7 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
     them in bulk and has to be called now and then; what it leaves is bounded.
     """
 
-    __slots__ = ("_sub_buckets", "_sum", "_values")
+    __slots__ = ("_counted",)
 
     def __new__(cls, *_: object) -> Recorder:
         """Make an array of doubles; ``_`` is what ``__init__`` takes."""
@@ -104,16 +104,15 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
 
     def __init__(self) -> None:
         # None until needed: a window has several recorders per task name, and most stay small.
-        self._values: Counter[float] | None = None  # exact values, until there are too many
-        self._sub_buckets: Counter[int] | None = None  # by index, afterwards
-        self._sum = 0.0  # of what is in the sub-buckets
+        # Exact values, until there are too many.
+        self._counted: Counter[float] | _SubBuckets | None = None
 
     record = array.append
 
     @property
     def size(self) -> int:
         """How many values and sub-buckets are in memory; bounded after each ``compact``."""
-        return len(self) + len(self._values or ()) + len(self._sub_buckets or ())
+        return len(self) + len(self._counted or ())
 
     def compact(self) -> None:
         """Count what was recorded, if it is enough to be worth it."""
@@ -132,15 +131,14 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
 
     def _absorb(self, other: Recorder) -> None:
         self.extend(other)
-        if other._values:
-            self._add(other._values)
-        elif other._sub_buckets is not None:
-            if self._sub_buckets is None:
-                before, self._values, self._sub_buckets = self._values, None, Counter()
-                self._add(before or {})
-            self._sub_buckets.update(other._sub_buckets)
-            self._sum += other._sum
-            _bound(self._sub_buckets)
+        theirs = other._counted
+        if isinstance(theirs, _SubBuckets):
+            buckets = self._bucketed()
+            buckets.update(theirs)
+            buckets.sum += theirs.sum
+            _bound(buckets)
+        elif theirs:
+            self._add(theirs)
 
     def merge(self, distribution: Distribution) -> None:
         """Record every value of the distribution, as often as it has it."""
@@ -150,45 +148,69 @@ class Recorder(array):  # type: ignore[type-arg]  # of what, only mypy could say
         """Return another that has recorded the same. It is quick, for what a lock is held for."""
         copy = Recorder()
         copy.extend(self)
-        copy._values = None if self._values is None else Counter(self._values)
-        copy._sub_buckets = None if self._sub_buckets is None else Counter(self._sub_buckets)
-        copy._sum = self._sum
+        copy._counted = None if self._counted is None else self._counted.copy()
         return copy
 
     def freeze(self) -> Distribution:
         """Return everything recorded so far as a value."""
-        if self._values is None and self._sub_buckets is None and len(self) <= MAX_VALUES:
+        if self._counted is None and len(self) <= MAX_VALUES:
             values = tuple(sorted(set(self)))
             if len(values) == len(self):  # nearly always, of a name that has few
                 return Distribution(values, _ones(len(values)))
         if len(self):
             self._count_pending()
-        if self._sub_buckets is not None:
-            return _bucketed(self._sub_buckets, self._sum)
-        counts: Mapping[float, int] = self._values or {}
+        if isinstance(self._counted, _SubBuckets):
+            return _bucketed(self._counted)
+        counts: Mapping[float, int] = self._counted or {}
         values = tuple(sorted(counts))
         return Distribution(values, tuple(counts[value] for value in values))
 
     def _count_pending(self) -> None:
-        if self._sub_buckets is None:
-            self._add(Counter(self))
+        counted = self._counted
+        if isinstance(counted, _SubBuckets):
+            counted.update(_indexes(self))
+            counted.sum += sum(self)
+            _bound(counted)
         else:
-            self._sub_buckets.update(_indexes(self))
-            self._sum += sum(self)
-            _bound(self._sub_buckets)
+            self._add(Counter(self))
         del self[:]
 
     def _add(self, counts: Mapping[float, int]) -> None:
-        if self._sub_buckets is None:
-            values = self._values = self._values or Counter()
+        if not isinstance(self._counted, _SubBuckets):
+            values = self._counted = self._counted or Counter()
             values.update(counts)
-            if len(values) <= MAX_VALUES:
-                return
-            counts, self._values, self._sub_buckets = values, None, Counter()
+            if len(values) > MAX_VALUES:
+                self._bucketed()
+            return
+        self._counted.add(counts)
+
+    def _bucketed(self) -> _SubBuckets:
+        """Count in sub-buckets from now on, also what was counted before."""
+        before = self._counted
+        if isinstance(before, _SubBuckets):
+            return before
+        buckets = self._counted = _SubBuckets()
+        buckets.add(before or {})
+        return buckets
+
+
+class _SubBuckets(Counter[int]):
+    """How many values each sub-bucket has, by its index, and the sum of all values."""
+
+    sum = 0.0
+
+    def copy(self) -> _SubBuckets:
+        """Return another of the same."""
+        copy = _SubBuckets(self)
+        copy.sum = self.sum
+        return copy
+
+    def add(self, counts: Mapping[float, int]) -> None:
+        """Count values, each so often."""
         for index, count in zip(_indexes(array("d", counts)), counts.values(), strict=True):
-            self._sub_buckets[index] += count
-        self._sum += fsum(value * count for value, count in counts.items())
-        _bound(self._sub_buckets)
+            self[index] += count
+        self.sum += fsum(value * count for value, count in counts.items())
+        _bound(self)
 
 
 class LimitedRecorder(Recorder):
@@ -256,15 +278,15 @@ def _bound(sub_buckets: Counter[int]) -> None:
             sub_buckets[0] += sub_buckets.pop(index)
 
 
-def _bucketed(sub_buckets: Mapping[int, int], total: float) -> Distribution:
-    """Return at most 150 buckets of these sub-buckets, whose sum is ``total``."""
+def _bucketed(sub_buckets: _SubBuckets) -> Distribution:
+    """Return at most 150 buckets of these sub-buckets."""
     buckets: dict[int, tuple[int, float]] = {}  # bucket → count, sum of the midpoints
     bucket_of = _joined(sub_buckets)
     for index, count in sub_buckets.items():
         counted, summed = buckets.get(bucket_of[index], (0, 0.0))
         buckets[bucket_of[index]] = counted + count, summed + count * _midpoint(index)
     estimate = fsum(summed for _, summed in buckets.values())
-    correction = total / estimate if estimate else 1.0
+    correction = sub_buckets.sum / estimate if estimate else 1.0
     ascending = [counted_summed for _, counted_summed in sorted(buckets.items())]
     return Distribution(
         tuple(summed / counted * correction for counted, summed in ascending),
