@@ -10,7 +10,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from botocore.utils import JSONFileCache
 from .aws_tokens import TokenFile, TokenFileError, TokenFiles, require_short_file
 from .children import end_with_us
 from .exchange import MAX_ANSWER_BYTES, AnswerTooLongError, BoundedConnection, Exchange
+from .redaction import remember_secrets
 
 __all__ = ["BoundedSession", "ProviderError", "bound"]
 
@@ -36,6 +37,7 @@ _PIPE_SECONDS = 1.0  # how long a child's child may keep the pipes open when the
 _BUILDERS = tuple(
     f"_create_{name}_provider" for name in ("process", "sso", "login", "web_identity", "config")
 )
+_ENDPOINTS = ("endpoint_url", "ec2_metadata_service_endpoint")  # of a profile, of a service
 
 
 class ProviderError(Exception):
@@ -110,6 +112,19 @@ class BoundedSession(botocore.session.Session):  # type: ignore[misc]
     """A session of botocore's whose clients are bounded, those that fetch credentials too."""
 
     _are_bounded = False  # the providers of credentials
+    _is_known = False  # what is secret in the shared configuration
+
+    @property
+    def full_config(self) -> Any:
+        """Return the shared configuration; the passwords in its endpoints are masked from then on.
+
+        botocore quotes a URL that it can make nothing of.
+        """
+        config = super().full_config
+        if not self._is_known:
+            remember_secrets(*_endpoints_in(config))
+            self._is_known = True
+        return config
 
     def create_client(self, *arguments: Any, **options: Any) -> Any:
         """Make a client as botocore does."""
@@ -124,6 +139,14 @@ class BoundedSession(botocore.session.Session):  # type: ignore[misc]
             _bound_provider(provider)
         self._are_bounded = True
         return super().get_credentials(*arguments, **options)
+
+
+def _endpoints_in(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _endpoints_in(value)
+        elif name in _ENDPOINTS and isinstance(value, str):
+            yield value
 
 
 def _bound_provider(provider: Any) -> Any:

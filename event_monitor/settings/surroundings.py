@@ -17,7 +17,11 @@ from .parsers import URL
 __all__ = ["check_surroundings"]
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL")  # botocore's; the first wins
-_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})  # in small letters, too
+# What botocore quotes when it can make nothing of it. Proxies may be in small letters, too.
+_URLS = re.compile(
+    r"(?i:HTTPS?_PROXY|ALL_PROXY)|AWS_ENDPOINT_URL\w*"
+    r"|AWS_EC2_METADATA_SERVICE_ENDPOINT|AWS_CONTAINER_CREDENTIALS_FULL_URI"
+)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")  # regions newer than botocore, too
 
 
@@ -35,9 +39,9 @@ class _Settings(Protocol):
 def check_surroundings(settings: _Settings, environ: Mapping[str, str]) -> None:
     """Raise ``SettingsError`` naming the setting, or the variable of AWS's, that cannot work.
 
-    Passwords of proxies are masked from then on, whoever prints them.
+    Passwords of proxies and of AWS's endpoints are masked from then on, whoever prints them.
     """
-    remember_secrets(*(url for name, url in environ.items() if name.upper() in _PROXIES))
+    remember_secrets(*(url for name, url in environ.items() if _URLS.fullmatch(name)))
     if settings.state_dir:
         found = _file_in_the_way(Path(settings.state_dir))
         if found is not None:

@@ -19,7 +19,7 @@ GROUND = {"clock", "errors", "exchange", "quantities", "redaction", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     # ground and values
     "aws_tokens": {"redaction"},
-    "aws": {"aws_tokens", "children", "exchange"},
+    "aws": {"aws_tokens", "children", "exchange", "redaction"},
     "catalog": set(),
     "children": set(),
     "clock": set(),

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from event_monitor.aws import BoundedSession
 from event_monitor.cli import main
 from event_monitor.cli.logs import JsonLines, TextLines
 from event_monitor.redaction import (
@@ -364,3 +366,60 @@ def test_a_stranger_can_say_as_much_as_he_likes(text: str) -> None:
     remember_secrets("redis://:QXYZsecret@cache")
     assert len(without_secrets(f"{text} redis://:QXYZsecret@cache")) < 200_000
     assert "QXYZsecret" not in without_secrets("b " * 49_990 + "redis://:QXYZsecret@cache")
+
+
+ENDPOINTS = (
+    "user:{}@127.0.0.1:1",
+    "http://user:{}@127.0.0.1:1x",
+    "http://user:{}/x@127.0.0.1:1",
+    "http:/user:{}@127.0.0.1:1",
+    "http://user:{}",
+    "http://{}@127.0.0.1:1",
+)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_ENDPOINT_URL_SSO_OIDC",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ],
+)
+@pytest.mark.parametrize("url", ENDPOINTS)
+def test_the_password_in_a_variable_with_an_endpoint_of_aws_is_masked(
+    variable: str, url: str
+) -> None:
+    """However it was mistyped: botocore quotes the URL, or a part of it."""
+    url = url.format("QXYZsecret")
+    said = f"Invalid endpoint: {url}. Port could not be cast to integer value as 'QXYZsecret'"
+
+    Settings.load(environ={variable: url}, flags={"sink": "console"})
+
+    assert leaks(one_line(said)) == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[default]\nendpoint_url = {}\n",
+        "[profile other]\nendpoint_url = {}\n",
+        "[default]\nservices = s\n[services s]\nsts =\n  endpoint_url = {}\n",
+        "[default]\nec2_metadata_service_endpoint = {}\n",
+    ],
+)
+@pytest.mark.parametrize("url", ENDPOINTS)
+def test_the_password_in_an_endpoint_of_the_shared_config_is_masked(
+    config: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a profile or of its services."""
+    url = url.format("QXYZsecret")
+    (tmp_path / "config").write_text(config.format(url))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    said = f"Invalid endpoint: {url}. Port could not be cast to integer value as 'QXYZsecret'"
+
+    assert BoundedSession().full_config["profiles"]
+
+    assert leaks(one_line(said)) == []
