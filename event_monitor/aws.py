@@ -25,7 +25,13 @@ from botocore.awsrequest import (
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import JSONFileCache
 
-from .aws_tokens import TokenFile, TokenFileError, TokenFiles, require_short_file
+from .aws_tokens import (
+    TokenFile,
+    TokenFileError,
+    TokenFiles,
+    remember_token,
+    require_short_file,
+)
 from .children import end_with_us
 from .exchange import MAX_ANSWER_BYTES, AnswerTooLongError, BoundedConnection, Exchange
 from .redaction import remember_secrets
@@ -192,7 +198,9 @@ def _headers(provider: Any, build: Callable[[], Any]) -> Any:
     path = provider._environ.get(provider.ENV_VAR_AUTH_TOKEN_FILE)  # noqa: SLF001
     if path:
         require_short_file(path)
-    return build()
+    headers = build()
+    remember_token((headers or {}).get("Authorization"))
+    return headers
 
 
 def bound(client: Any) -> bool:

@@ -18,7 +18,7 @@ from dateutil.parser import parse as parse_time  # type: ignore[import-untyped] 
 
 from .redaction import remember_keys
 
-__all__ = ["TokenFile", "TokenFileError", "TokenFiles", "require_short_file"]
+__all__ = ["TokenFile", "TokenFileError", "TokenFiles", "remember_token", "require_short_file"]
 
 _MOST_FILE_BYTES = 1_000_000  # a long token has a few kB
 _TOKEN_TEXTS = ("refreshToken", "clientId", "clientSecret")
@@ -35,7 +35,9 @@ class TokenFile(FileWebIdentityTokenLoader):  # type: ignore[misc]
     def __call__(self) -> Any:
         """Return the token."""
         require_short_file(self._web_identity_token_path)
-        return super().__call__()
+        token = super().__call__()
+        remember_token(token)
+        return token
 
 
 class TokenFiles(JSONFileCache):  # type: ignore[misc]
@@ -65,6 +67,15 @@ class TokenFiles(JSONFileCache):  # type: ignore[misc]
         secrets = (token.get(name) for name in ("accessToken", *_TOKEN_TEXTS))
         remember_keys(*(secret for secret in secrets if isinstance(secret, str)))
         return token
+
+
+def remember_token(token: object) -> None:
+    """Mask a token that is about to be sent: who refuses it may repeat it, whole or its last word.
+
+    The word before that is the scheme, such as ``Bearer``.
+    """
+    if isinstance(token, str):
+        remember_keys(token, *token.split()[-1:])
 
 
 def _flaw_of(token: object, required: Sequence[str]) -> str | None:

@@ -566,6 +566,50 @@ def test_what_a_container_gives_is_told_as_its_fault(
     assert "hush" not in error
 
 
+@pytest.mark.parametrize(
+    ("variables", "token"),
+    [
+        ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": "quitesecret"}, "quitesecret"),
+        ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": "Bearer quitesecret"}, "quitesecret"),
+        ({"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{file}"}, "filedsecret"),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "{file}", "AWS_ROLE_ARN": "{role}"}, "filedsecret"),
+    ],
+)
+def test_a_token_that_the_provider_of_credentials_repeats_is_masked(
+    variables: dict[str, str],
+    token: str,
+    make_sink: MakeSink,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Whoever is at the other end may say why it refuses it."""
+    # Given
+    (tmp_path / "token").write_text(token + "\n" * ("AWS_ROLE_ARN" in variables))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    role = "arn:aws:iam::123456789012:role/monitor"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(file=tmp_path / "token", role=role))
+    text = f"token {token} is bad"
+    answer = (
+        "<ErrorResponse><Error><Code>InvalidIdentityToken</Code>"
+        f"<Message>{text}</Message></Error></ErrorResponse>"
+    ).encode()
+    whole = b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer)
+
+    # When
+    with Answering(lambda peer, _: peer.sendall(whole)) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+        if "AWS_ROLE_ARN" not in variables:
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/")
+        error = make_sink().send((count(),)).error or ""
+
+    # Then
+    assert "token ** is bad" in error
+    assert token not in error
+
+
 def test_a_process_that_a_credential_process_leaves_behind_is_not_waited_for(
     make_sink: MakeSink, credential_process: SetProcess, tmp_path: Path
 ) -> None:
