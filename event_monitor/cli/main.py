@@ -23,6 +23,7 @@ from ..redaction import remember_secrets, without_secrets
 from ..settings import did_you_mean
 from ..text import error_line, printable
 from .options import HELP_FLAGS
+from .terminal import open_missing_streams
 
 __all__ = ["celery_command", "main"]
 
@@ -80,6 +81,7 @@ class Commands(click.Group):
         **extra: Any,
     ) -> click.Context:
         """Parse the arguments up to the command's name."""
+        open_missing_streams()
         _let_every_character_be_printed()
         with _without_secrets():
             return super().make_context(info_name, args, parent, **extra)

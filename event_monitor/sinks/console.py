@@ -39,9 +39,10 @@ class ConsoleSink:
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         """Print the metrics. What a closed or full stream does not take is dropped, counted."""
+        is_closed = sys.stdout is None or sys.__stdout__ is None  # since the process's start
         stream = self._stream or sys.stdout
         try:
-            if stream is None:
+            if self._stream is None and is_closed:
                 raise OSError("standard output is closed")
             stream.write(encodable(render(metrics, has_zeros=self._has_zeros), stream.encoding))
             stream.flush()

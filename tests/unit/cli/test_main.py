@@ -203,3 +203,26 @@ def test_an_output_that_takes_nothing_ends_with_one_sentence(command: str) -> No
     assert ended.stderr == (
         "event-monitor: reading or writing failed: [Errno 28] No space left on device\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("settings", 0),
+        ("healthcheck --monitor --state-dir /nonexistent", 1),
+        ("status -b redis://127.0.0.1:1/0", 3),
+        ("top -b redis://127.0.0.1:1/0", 3),
+        ("run -b sentinel://127.0.0.1:1", 2),
+    ],
+)
+@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed_changes_no_exit_code(
+    command: str, code: int, closed: str
+) -> None:
+    """As a service manager, or a job of cron's, may start it."""
+    root = Path(__file__).parents[3]
+    shell = f"exec {sys.executable} -m event_monitor {command} {closed}"
+
+    run = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, cwd=root)
+
+    assert (run.returncode, "Traceback" in run.stderr) == (code, False)

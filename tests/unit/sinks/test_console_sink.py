@@ -201,11 +201,12 @@ def test_the_memory_sink_sums_one_series() -> None:
     assert sink.sum("B") == 0.0
 
 
+@pytest.mark.parametrize("name", ["stdout", "__stdout__"])
 def test_without_standard_output_what_cannot_be_printed_is_dropped_and_told(
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process was started with it closed."""
-    monkeypatch.setattr(sys, "stdout", None)
+    """The process was started with it closed; something may stand in for it by now."""
+    monkeypatch.setattr(sys, name, None)
     outcome = ConsoleSink().send((count(),))
     assert (outcome.dropped, outcome.failures) == (1, 1)
     assert outcome.error == "Printing the metrics failed: standard output is closed."
