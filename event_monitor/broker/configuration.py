@@ -71,12 +71,22 @@ def _connection_of(app: CeleryApp) -> Connection:
 def _require_options(connection: Connection) -> None:
     _require_heartbeat(connection.heartbeat)
     _require_tls_options(connection)
-    if connection.transport_cls == "sentinel" and not connection.transport_options.get(
-        "master_name"
-    ):
+    if connection.transport_cls == "sentinel":
+        _require_sentinel_options(connection.transport_options)
+
+
+def _require_sentinel_options(options: Mapping[str, object]) -> None:
+    if not options.get("master_name"):
         raise SettingsError(
             "sentinel:// needs the name of the master: set master_name in "
             "broker_transport_options, or say --transport-option master_name=NAME."
+        )
+    # A flag can hold no mapping.
+    if not isinstance(options.get("sentinel_kwargs"), (Mapping, type(None))):
+        raise SettingsError(
+            "sentinel_kwargs is not shown, as it may hold a password; it must be a mapping, such "
+            'as broker_transport_options = {"sentinel_kwargs": {"password": …}} in the app, or in '
+            "the file of --config."
         )
 
 

@@ -35,6 +35,17 @@ def test_sentinel_needs_the_name_of_its_master(options: dict[str, object]) -> No
     )
 
 
+@pytest.mark.parametrize("kwargs", ["password:x", "", 7, ["password"]])
+def test_sentinel_kwargs_are_a_mapping(kwargs: object) -> None:
+    """They are not shown: a password of the sentinels is what they are for."""
+    options = {"master_name": "m", "sentinel_kwargs": kwargs}
+    assert complaint("sentinel://a:26379", broker_transport_options=options) == (
+        "sentinel_kwargs is not shown, as it may hold a password; it must be a mapping, such as "
+        'broker_transport_options = {"sentinel_kwargs": {"password": …}} in the app, or in the '
+        "file of --config."
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "key"),
     [
