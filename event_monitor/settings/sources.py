@@ -30,6 +30,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 ENV_PREFIX = "EVENT_MONITOR_"
+_USER_INFORMATION = re.compile(r":.*@|@.*:\d", re.DOTALL)  # user:password@host, token@host:80
 CLI_ONLY = frozenset(
     {"APP", "BROKER", "LOG_FORMAT", "LOG_LEVEL"}
 )  # flags of the command line, not settings
@@ -77,9 +78,17 @@ def parse(parsers: Parsers, key: str, *, raw: object, where: str) -> object:
     try:
         return parser.parse(raw)
     except (ValueError, TypeError, OverflowError) as error:
-        detail = f": {error}" if isinstance(error, NotAllowedError) else ""
-        shown = "not shown, as it may hold a password" if parser.shown else repr(raw)
+        is_secret = parser.shown is not None or _has_user_information(raw)
+        shown = "not shown, as it may hold a password" if is_secret else repr(raw)
+        is_told = isinstance(error, NotAllowedError) and not is_secret  # it may quote the value
+        detail = f": {error}" if is_told else ""
         raise SettingsError(f"{where} is {shown}; it must be {parser.allowed}{detail}.") from None
+
+
+def _has_user_information(raw: object) -> bool:
+    """Return whether it looks like an address with a user or a password before its host."""
+    texts = raw if isinstance(raw, (list, tuple)) else (raw,)
+    return any(isinstance(text, str) and _USER_INFORMATION.search(text) for text in texts)
 
 
 # -- one function per source ----------------------------------------------------------------------

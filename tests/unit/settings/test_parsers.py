@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from event_monitor.errors import SettingsError
 from event_monitor.settings import Settings, options, text_of
 
 from .mistakes import mistake
@@ -294,3 +295,27 @@ def test_limits_that_make_no_sense_are_refused(written: object, detail: str) -> 
         f"app.conf.event_monitor['queue_length_limits'] is {written!r}; it must be "
         f"GLOB=WARNING:CRITICAL pairs of numbers; the first that matches{detail}."
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "user:hunter2@host:9",
+        "http://user:hunter2@host:9",
+        "user:hunter2@127.0.0.1:9808",
+        "user:hunter2,@host:9",
+        "hunter2@host:9",
+    ],
+)
+@pytest.mark.parametrize("setting", ["http", "http_hosts", "http_proxies", "region"])
+def test_user_information_in_an_address_is_not_shown(setting: str, address: str) -> None:
+    """Though none is asked for: whoever knows other URLs writes it, and a log keeps it."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.load(environ={f"EVENT_MONITOR_{setting.upper()}": address})
+    with pytest.raises(SettingsError) as raised_too:
+        Settings.load(conf={setting: [address]}, environ={})
+
+    said = str(raised.value)
+    assert said.startswith(f"EVENT_MONITOR_{setting.upper()} is not shown, as it may hold a ")
+    assert "hunter2" not in said
+    assert "hunter2" not in str(raised_too.value)
