@@ -295,7 +295,7 @@ class Service:
             self.history.close()
         drain_seconds = 0.0 if self._has_drained else self.settings.drain_seconds
         unsent = self._publisher.close(deadline_seconds=drain_seconds)
-        inherited = self._publisher.inherited
+        inherited, lost = self._publisher.inherited, self._publisher.lost
         self._leadership.close()
         self._window_log.close(unsent=unsent)
         if self._crash is None:  # what a crash has left says when it was
@@ -303,13 +303,15 @@ class Service:
         self._signals.restore()
         if unsent:
             log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
+        elif lost and self._crash is None:
+            log.error("stopped; %d metrics are lost: the output did not take them", lost)
         elif inherited and self._crash is None:
             log.info("stopped; %d metrics are left to another monitor, which has them", inherited)
         elif self._crash is None:  # else a shot may be missing
             log.info("stopped; everything is sent")
         if self._crash is not None:
             return EXIT_CRASHED
-        return EXIT_UNSENT if unsent else EXIT_OK
+        return EXIT_UNSENT if unsent or lost else EXIT_OK
 
     def _fate(self, lost: int) -> str:
         """Return what becomes of the metrics that are unsent at the end."""

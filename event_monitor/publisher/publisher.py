@@ -125,6 +125,7 @@ class Publisher:
         self._give_up = threading.Event()  # end now
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._released = False  # sink and spool are closed, or being closed
+        self._lost = 0
         self._failures = 0  # in a row
         self._error: str | None = None  # of the last send, if it failed
         self._failing_since = 0.0
@@ -179,6 +180,11 @@ class Publisher:
             unsent=self._left(),
             unsent_seconds=self._spool.oldest_seconds(),
         )
+
+    @property
+    def lost(self) -> int:
+        """Return how many metrics were dropped because an output that keeps nothing failed."""
+        return self._lost
 
     @property
     def inherited(self) -> int:
@@ -327,6 +333,8 @@ class Publisher:
         self._sending_since = None
         if len(metrics) > len(outcome.unsent) + outcome.dropped:
             self._accepted_at = self._clock.wall()
+        if outcome.failures and not outcome.unsent and not outcome.ambiguous:  # not sent again
+            self._lost += outcome.dropped
         with self._lock:
             self._report = PublisherReport(
                 failures=self._report.failures + outcome.failures,

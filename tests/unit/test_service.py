@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from event_monitor.errors import EXIT_CRASHED, EXIT_OK, SettingsError, UnavailableError
+from event_monitor.errors import (
+    EXIT_CRASHED,
+    EXIT_OK,
+    EXIT_UNSENT,
+    SettingsError,
+    UnavailableError,
+)
 from event_monitor.pipeline import require_events
 from event_monitor.publisher import Spool
 from event_monitor.schedules import LastSeen
 from event_monitor.service import Service
 from event_monitor.settings import Settings
+from event_monitor.sinks.console import ConsoleSink
 from event_monitor.snapshot import EndedTask, Snapshot
 from event_monitor.survey import WorkerAnswer
 from event_monitor.testing import MemorySink
@@ -145,6 +153,24 @@ def test_a_start_that_fails_leaves_nothing_open(app: Celery, tmp_path: Path) -> 
     service, _ = service_of(app, settings=with_dir)
     service.open()
     assert service.close() == EXIT_OK
+
+
+def test_what_a_full_output_did_not_take_is_told_at_the_end(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The console keeps nothing: what it cannot print is lost, and the end is no success."""
+    caplog.set_level(logging.INFO)
+    with suppress(OSError), Path("/dev/full").open("w") as full:  # closing it fails, too
+        settings = Settings(probe_queues=False, probe_workers=False)
+        service = Service(settings, app, sink=ConsoleSink(stream=full))
+        service.pipeline.receiver_class()(app.connection_for_read(), app=app)
+        started(service)
+        service.shoot_last()
+
+        assert service.close() == EXIT_UNSENT
+
+    assert "everything is sent" not in caplog.text
+    assert "metrics are lost: the output did not take them" in caplog.text
 
 
 def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
