@@ -192,7 +192,8 @@ def _secrets_of(url: str) -> Iterator[str]:
     scheme, rest = _scheme_and_rest(url)
     user, colon, password = rest.rpartition("@")[0].partition(":")
     secret = password if colon else user
-    if "@" not in rest and MASK in shown_url(url).partition("?")[0]:  # it lacks the host
+    is_one = "@" not in rest and ";" not in rest  # in a list, others may have their host
+    if is_one and MASK in shown_url(url).partition("?")[0]:  # it lacks the host
         secret = rest.partition(":")[2]
     if scheme.lower() == _SQS:
         yield from (user, unquote(user))
