@@ -11,7 +11,7 @@ from ..events import OwnEvent
 from ..leader import Holder, LeaseRefusedError, lease_for, lease_name
 from ..settings import Settings
 from .finding import Finding, listed
-from .listener import Listener
+from .listener import Listener, subscription_error
 from .rights import Need, missing_right
 
 __all__ = ["examine_second_monitor", "judge_monitors"]
@@ -108,6 +108,8 @@ def _ask(
 
     And how many read the events besides us, None if that is not known.
     """
+    if subscription_error(app, clock=clock) is not None:
+        return (), None  # another finding has it
     sender = OwnEventSender(app)
     with Listener(app, clock=clock) as listener:
         try:
