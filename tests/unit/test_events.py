@@ -256,6 +256,27 @@ def test_a_huge_string_in_a_field_that_is_skipped_is_not_built() -> None:
     assert peak < 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("field", "events"),
+    [
+        (rb'"' + rb"\\" * 500_000 + rb'"', 1),
+        (rb'"' + rb"\\ud800" * 200_000 + rb'"', 1),
+        (b"[" + b"NaN," * 300_000 + b"1]", 1),
+        (b"1}," + b"{}," * 1_000_000 + b'{"x": 1', 0),  # a list of a million
+    ],
+    ids=["backslashes", "surrogates", "not numbers", "items"],
+)
+def test_a_hostile_body_takes_no_more_than_a_few_times_its_size(field: bytes, events: int) -> None:
+    """What is mended one piece at a time is kept in none, and millions of items are refused."""
+    body = b'[{"type": "mine", "timestamp": 1, "a": ' + field + b'}, {"timestamp": 1}]'
+    tracemalloc.start()
+    found, invalid = decode(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(found), len(invalid)) == (events, 1)
+    assert peak < 6 * len(body)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_events_or_invalid(body: bytes) -> None:
     """The decoder never raises."""
