@@ -191,10 +191,10 @@ class AmqpSubscription(OnBroker):
             callback=lambda _message: None,  # `_take` reads the messages, py-amqp none
         )
 
-    def _receive(self, timeout_seconds: float) -> bytes:
-        return bytes(memoryview(self._reader.buffer)[: self._reader.read(timeout_seconds)])
+    def _receive(self, timeout_seconds: float) -> memoryview:
+        return memoryview(self._reader.buffer)[: self._reader.read(timeout_seconds)]
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         for delivery in self._frames.feed(data):
             self._deliver(delivery)
 

@@ -68,7 +68,7 @@ class Frames:
         self._missing = 0  # bytes of the current body
         self._parts: list[bytes] = []
 
-    def feed(self, data: bytes) -> list[Delivery]:
+    def feed(self, data: bytes | memoryview) -> list[Delivery]:
         """Return the deliveries that these bytes complete.
 
         If the server will send no more, ``ended`` is set; raises it if there are no deliveries.
@@ -84,9 +84,8 @@ class Frames:
             raise self.ended
         return done
 
-    def _cut(self, data: bytes, done: list[Delivery]) -> None:
-        if self._rest:
-            data = self._rest + data
+    def _cut(self, received: bytes | memoryview, done: list[Delivery]) -> None:
+        data = self._rest + received
         at, end = 0, len(data)
         while at + _OVERHEAD <= end:
             frame_type, _, size = _head(data, at)
@@ -97,7 +96,12 @@ class Frames:
                 raise ServerClosedError(_NOT_AMQP)
             at += 7
             if frame_type == _BODY:
-                self._body(data[at : after - 1], done)
+                if size >= self._missing and not self._parts:  # nearly every body is one frame
+                    self._missing -= size
+                    body = data[at : after - 1]
+                    done.append((self._tag, self._is_redelivered, self._properties, body))
+                else:
+                    self._body(data[at : after - 1], done)
             elif frame_type == _HEADER:
                 _, _, self._missing = _size(data, at)
                 self._properties = data[at + 12 : after - 1]
@@ -115,9 +119,6 @@ class Frames:
 
     def _body(self, part: bytes, done: list[Delivery]) -> None:
         self._missing -= len(part)
-        if self._missing <= 0 and not self._parts:  # nearly every body is one frame
-            done.append((self._tag, self._is_redelivered, self._properties, part))
-            return
         if self._missing + len(part) <= _LARGEST_BODY:
             self._parts.append(part)
         if self._missing <= 0:

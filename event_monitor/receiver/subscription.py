@@ -7,8 +7,9 @@ the receiver's business. Each notices by itself, within ten seconds, that its br
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ..broker.connections import shown
 from ..broker.protocols import Connection, Errors
@@ -32,8 +33,7 @@ SILENT_SECONDS = 8.0  # a broker that has sent nothing for so long, not even the
 CONNECT_SECONDS = 5.0  # also how long any single answer may take while connecting
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """The bodies of some messages, in order, and the token to acknowledge them if they need one."""
 
     bodies: Sequence[bytes] = ()

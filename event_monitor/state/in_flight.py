@@ -76,6 +76,22 @@ class Details(msgspec.Struct, gc=False):
         """Return how many retries were asked for."""
         return max(self.retries_before + self.retried, self.delivered_retries)
 
+    @property
+    def starts_plainly(self) -> bool:
+        """Return whether its next run may start as if there were no details.
+
+        Then no more is known than its retries, and it waited since its receipt.
+        """
+        return (
+            self.queue is None
+            and self.sent_at is None
+            and self.eta is None
+            and self.name is None
+            and not self.awaits_sent
+            and not self.is_redelivered
+            and not self.later
+        )
+
 
 NO_DETAILS = Details()
 

@@ -19,6 +19,7 @@ _MAX_SHARED = 4_096  # of names and endings; beyond it some are kept several tim
 
 #: The name of a task, and how it ended, as in ``Ended``.
 Ending: TypeAlias = "tuple[str | None, str | None]"
+_Appenders: TypeAlias = tuple[Callable[[int], None], Callable[[Ending], None]]
 
 
 @lru_cache(maxsize=_MAX_SHARED)
@@ -46,7 +47,8 @@ class _Page:
         self.index: dict[int, int] = {}  # hash → the place of its last ending
         self.indexed = 0  # how many are in the index
         self.sent = bytearray()  # by place: 1 if its task-sent has come; what is beyond is 0
-        self.appenders = self.hashes.append, self.endings.append
+        # Called with a hash and with an ending, always both.
+        self.appenders: _Appenders = self.hashes.append, self.endings.append
 
 
 class RecentlyEnded:
@@ -58,11 +60,7 @@ class RecentlyEnded:
 
     def __init__(self) -> None:
         self._young, self._old = _Page(), _Page()
-
-    @property
-    def appenders(self) -> tuple[Callable[[int], None], Callable[[Ending], None]]:
-        """Return what a hash and an ending are appended with, always both."""
-        return self._young.appenders
+        self.appenders = self._young.appenders
 
     def note(self, uuid: str, name: str | None, how: str | None, *, was_sent: bool = False) -> None:
         """Remember that this task has ended."""
@@ -78,6 +76,7 @@ class RecentlyEnded:
         """Begin a new page if this one is full. To be called now and then."""
         if len(self._young.endings) >= _PAGE:
             self._young, self._old = _Page(), self._young
+            self.appenders = self._young.appenders
 
     def find(self, uuid: str) -> Ended | None:
         """Return how the task ended the last time it did; None if that is not known."""

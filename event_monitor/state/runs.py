@@ -152,13 +152,20 @@ class Runs:
             self.in_flight.stop(task)
         task.worker = hostname
         details = task.details
-        if details is None or not self.cells.is_at(task.cell, details.queue):
+        if details is None or details.queue is None:
+            cell = self.sender.cells.get(task.name or UNKNOWN)
+            task.cell = cell or self._cell_of(task, hostname)
+        elif not self.cells.is_at(task.cell, details.queue):
             task.cell = self._cell_of(task, hostname)
 
     def _cell_of(self, task: InFlightTask, hostname: str | None) -> Cell:
         """Return where this task is counted for events of this worker."""
         queue = task.details.queue if task.details is not None else None
         return self.cells.find(task.name, hostname, self.window, queue)
+
+    def _open(self, cell: Cell) -> TaskCounters:
+        """Return new counters of this cell, which has none in the open window yet."""
+        return self.cells.open(cell, self.window)
 
     def _receive_again(self, event: ev.TaskEvent, task: InFlightTask | None) -> InFlightTask:
         """Note the receipt of a task that is in flight already, or has no name."""
@@ -248,8 +255,9 @@ class Runs:
             self._ran_twice[event.uuid] = event.hostname
             if len(self._ran_twice) > _MAX_RAN_TWICE:
                 del self._ran_twice[next(iter(self._ran_twice))]
-        if details.retries and event.type in ("task-succeeded", "task-failed"):
-            counters.of("retries").record(details.retries)
+        retries = details.retries
+        if retries and event.type in ("task-succeeded", "task-failed"):
+            counters.of("retries").record(retries)
             if event.type == "task-succeeded":
                 counters.count("recovered")
             elif event.type == "task-failed":
@@ -265,7 +273,7 @@ class Runs:
                 return False
         if details.awaits_sent:
             self._overtaken.add(task.uuid)
-        self._settle_queue_time(task)
+            self._settle_queue_time(task)
         # What was sent after this run began is another run's, under the same id.
         is_used_again = task.running_since is not None and details.sent_at is not None
         in_flight.stop(task)
@@ -338,16 +346,19 @@ class Runs:
             ended = self.in_flight.recently_ended.find(event.uuid)
             cell = self.cells.find(ended.name if ended else None, event.hostname, self.window)
         else:
+            details = task.detail()
             if is_retry:
-                task.detail().retried += 1
+                details.retried += 1
                 if self.ended is not None:
                     self.ended.append(Ending(frozen(task), event))
             else:
-                task.detail().is_requeued = event.type == "task-rejected"
+                details.is_requeued = event.type == "task-rejected"
             cell = task.cell
             if task.worker == event.hostname:
-                self._settle_queue_time(task)
-                self.in_flight.stop(task)
+                if details.awaits_sent:
+                    self._settle_queue_time(task)
+                self.sender.running.pop(task.uuid, None)
+                task.running_since = None
             else:
                 cell = self._cell_of(task, event.hostname)
         return cell.counters or self.cells.open(cell, self.window)

@@ -1,4 +1,4 @@
-"""Usual events: received, started and succeeded of a task of which there is nothing more to know.
+"""Usual events: received, started and succeeded of a task of which there is no more to know.
 
 Not thread-safe; the state's lock protects all of it.
 """
@@ -45,9 +45,11 @@ class UsualEvents(TaskEvents):
         in_flight, announced, from_workers = self.in_flight, self._announced, ev.FROM_WORKERS
         enter, find = in_flight.setdefault, in_flight.get
         take: Callable[[str, None], InFlightTask | None] = in_flight.pop
-        add_hash, add_ending = self._recently_ended.appenders
+        recently_ended, open_counters = self._recently_ended, self._open
+        add_hash, add_ending = recently_ended.appenders
         is_plain_receipt = self._has_plain_receipts
-        is_plain_end, weigh, ended = not self._asks_more, self._weigh, self.ended
+        is_plain_end = not self._asks_more
+        keeps_endings = self._weigh is not None and self.ended is not None
         hostname = ""
         task: InFlightTask | None
         event: Any  # of the class that its type says, which mypy cannot know
@@ -71,18 +73,19 @@ class UsualEvents(TaskEvents):
                     if enter(uuid, entered) is entered:
                         counters = cell.counters
                         if counters is None:
-                            counters = self.cells.open(cell, self.window)
+                            counters = open_counters(cell)
                         counters.received += 1
                         continue
             elif type_ == "task-started":
                 uuid = event.uuid
                 task = find(uuid)
-                if task is not None and task.details is None and task.worker == hostname:
-                    cell, received_at = task.cell, task.received_at
+                if task is not None and task.worker == hostname:
+                    cell, received_at, details = task.cell, task.received_at, task.details
                     if (
                         received_at is not None
                         and task.started_at is None
                         and event.sent_at is None
+                        and (details is None or details.starts_plainly)
                         and not (announced and cell.name in announced)
                     ):  # as far as we know it waited since its receipt
                         timestamp, pid = event.timestamp, event.pid
@@ -92,7 +95,7 @@ class UsualEvents(TaskEvents):
                             meter.started(timestamp, pid)
                         counters = cell.counters
                         if counters is None:
-                            counters = self.cells.open(cell, self.window)
+                            counters = open_counters(cell)
                         counters.started += 1
                         held = counters.held
                         if held is None:
@@ -115,18 +118,24 @@ class UsualEvents(TaskEvents):
                     add_ending(cell.succeeded)
                     counters = cell.counters
                     if counters is None:
-                        counters = self.cells.open(cell, self.window)
+                        counters = open_counters(cell)
                     counters.succeeded += 1
                     if event.runtime is not None:
                         counters.runtime.record(event.runtime)
-                    if weigh is not None and ended is not None:
-                        weight = weigh(uuid, cell.name, event.runtime)
-                        if weight:
-                            ended.append(Ending(task, event, weight))
+                    if keeps_endings:
+                        self._keep_success(event, task)
                     continue
             others(type_, on_custom)(event, now)
-            add_hash, add_ending = self._recently_ended.appenders
+            add_hash, add_ending = recently_ended.appenders
             if unnamed:
                 return
             if type_ in ev.WORKER_TYPES:  # it may have changed what its task events need
                 hostname = ""
+
+    def _keep_success(self, event: ev.TaskEvent, task: InFlightTask) -> None:
+        """Keep a task that has succeeded for the consumers of tasks, if it is chosen."""
+        weigh, ended = self._weigh, self.ended
+        if weigh is not None and ended is not None:
+            weight = weigh(event.uuid, task.cell.name, event.runtime)
+            if weight:
+                ended.append(Ending(task, event, weight))
