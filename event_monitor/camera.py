@@ -170,7 +170,7 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
         self._budgets = ErrorBudgets(self.settings.objectives, state_dir=state_dir)
         self._shutter_lock = threading.Lock()  # one shot at a time: the ticker's, and others'
         self._peek_lock = threading.Lock()
-        self._live: tuple[float, Live] | None = None  # our monotonic clock, and what it showed
+        self._live: tuple[float, bool, Live] | None = None  # our monotonic clock, has it times, it
         self._wake = threading.Event()
         self._stopping = False
         self._hurried = False
@@ -263,16 +263,21 @@ class Camera(Polaroid):  # type: ignore[misc]  # Celery ships no types
             objectives=self._budgets.after(developed.window),
         )
 
-    def peek(self) -> Live:
+    def peek(self, *, with_times: bool = True) -> Live:
         """Return what is counted and running now; the window goes on.
 
-        It is taken at most once a second, and only when somebody asks.
+        It is taken at most once a second, and only when somebody asks; once more where it has no
+        times and somebody asks for them. Without, ``tasks`` are the only counts in it.
         """
         with self._peek_lock:
             now = self.clock.monotonic()
-            if self._live is None or now - self._live[0] >= _PEEK_SECONDS:
-                self._live = now, self._limit.during(self.state.peek())
-            return self._live[1]
+            if self._live is not None and now - self._live[0] < _PEEK_SECONDS:
+                _, has_times, live = self._live
+                if has_times or not with_times:
+                    return live
+            live = self._limit.during(self.state.peek(with_times=with_times))
+            self._live = now, with_times, live
+            return live
 
     def hurry(self) -> None:
         """Take a shot as soon as may be, in the camera's thread, whatever ``maxrate`` says.

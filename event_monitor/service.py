@@ -398,6 +398,7 @@ class Service:
         return Web(
             self.settings,
             peek=lambda: self.camera.peek(),
+            glance=lambda: self.camera.peek(with_times=False),
             problem=self._problem,
             accepted_at=lambda: self._publisher.activity().accepted_at,
             role=lambda: self._leadership.leader.role,

@@ -350,11 +350,13 @@ class OpenWindow:
         )
 
 
-def totals_by_name(window: OpenWindow) -> tuple[tuple[str, TaskCounts], ...]:
-    """Add up the counts of each name, without the times, in the order first seen."""
+def totals_by_name(
+    counted: Iterable[tuple[str, TaskCounts]],
+) -> tuple[tuple[str, TaskCounts], ...]:
+    """Add up the counts of each name, in the order first seen."""
     by_name: dict[str, list[TaskCounts]] = {}
-    for counters in window.cells:
-        by_name.setdefault(counters.cell.name, []).append(counters.counts())
+    for name, counts in counted:
+        by_name.setdefault(name, []).append(counts)
     return tuple((name, total(parts)) for name, parts in by_name.items())
 
 

@@ -33,6 +33,7 @@ class Web:
         settings: Settings,
         *,
         peek: Callable[[], Live],
+        glance: Callable[[], Live] | None = None,
         problem: Callable[[], str | None],
         accepted_at: Callable[[], float | None],
         role: Callable[[], Role] = lambda: Role.ALONE,
@@ -45,6 +46,7 @@ class Web:
         self._views = Views(
             settings,
             peek=peek,
+            glance=glance,
             problem=problem,
             accepted_at=accepted_at,
             role=role,

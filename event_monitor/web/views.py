@@ -49,7 +49,8 @@ class View:
 class Views:
     """Takes each snapshot, as a ``SnapshotConsumer``, and shows what it adds up to.
 
-    ``peek`` is the camera's, ``problem`` returns why the monitor is not healthy, or None, and
+    ``peek`` is the camera's, and ``glance`` the same without times, for who asks for none of
+    them: all but Prometheus. ``problem`` returns why the monitor is not healthy, or None, and
     ``accepted_at`` when metrics were accepted last, ``role`` its own among several, and
     ``second`` who publishes the same as well. ``broker`` is its URL, fit to be shown. The
     snapshots come in the camera's thread, and ``on_tasks``, a ``TaskConsumer``, is called in the
@@ -61,6 +62,7 @@ class Views:
         settings: Settings,
         *,
         peek: Callable[[], Live],
+        glance: Callable[[], Live] | None = None,
         problem: Callable[[], str | None],
         accepted_at: Callable[[], float | None] = lambda: None,
         role: Callable[[], Role] = lambda: Role.ALONE,
@@ -77,6 +79,7 @@ class Views:
         self.broker = broker
         self._accepted_at = accepted_at
         self._peek = peek
+        self._glance = glance or peek
         self._clock = clock
         self._lock = threading.Lock()  # of all that follows, for the time of adding up
         self._snapshot: Snapshot | None = None
@@ -121,7 +124,7 @@ class Views:
 
     def view(self) -> View:
         """Return what is known now. Takes the state's lock for the moments of a peek."""
-        live = self._peek()
+        live = self._glance()
         with self._lock:
             return View(
                 at=self._clock.wall(),

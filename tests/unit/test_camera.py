@@ -248,6 +248,24 @@ def test_peek_is_taken_at_most_once_a_second(app: Celery) -> None:
     assert camera.peek().running_count == 1
 
 
+def test_peek_has_times_as_soon_as_they_are_asked_for(app: Celery) -> None:
+    """One without them serves who asks for none; one with them serves everybody."""
+    clock = FakeClock()
+    settings = Settings(http="127.0.0.1:9808")
+    state = State(settings, clock=clock)
+    camera = Camera(state, app=app, settings=settings, clock=clock, consumers=())
+    state.observe([task("received"), task("started"), task("succeeded", runtime=0.5)])
+    counted = camera.peek(with_times=False)
+    assert camera.peek(with_times=False) is counted
+    assert counted.by_task_and_queue == ()
+
+    timed = camera.peek()
+
+    assert [counts.runtime.values for _, _, counts in timed.by_task_and_queue] == [(0.5,)]
+    assert timed.tasks == counted.tasks
+    assert camera.peek(with_times=False) is timed
+
+
 def test_peek_names_the_two_hundred_oldest(app: Celery) -> None:
     """A frozen fleet is told by its number, and its oldest tasks by name."""
     clock = FakeClock()

@@ -67,6 +67,17 @@ def test_a_look_has_the_times_and_exceptions_of_each_queue() -> None:
     assert state.peek().by_task_and_queue == ()
 
 
+def test_a_look_without_times_has_the_counts_of_each_name() -> None:
+    """Times have to be put in order, which only who asks for them pays."""
+    state = State(Settings(http="127.0.0.1:9808"), clock=FakeClock(wall=1_020.0))
+    runs_of_two_queues(state)
+    whole, look = state.peek(), state.peek(with_times=False)
+
+    assert look.tasks == whole.tasks
+    assert (look.opened_at, look.running_count) == (whole.opened_at, whole.running_count)
+    assert (look.by_task_and_queue, look.exceptions) == ((), ())
+
+
 def test_each_name_and_queue_has_only_what_somebody_asks_for() -> None:
     """There may be thousands: objectives need their counts, a page the times too."""
     nothing: dict[tuple[str, str], tuple[tuple[float, ...], ...]] = {}
