@@ -273,3 +273,36 @@ def test_of_failures_alone_only_so_many_a_second_are_handed_over(clock: FakeCloc
     assert [task.id for task in ended] == ["u5", "u6", "u9", "u14"]
     counts = dict(state.freeze_while(state.expose).develop().window.tasks)["proj.add"]
     assert (counts.succeeded, counts.failed, counts.retried) == (5, 8, 2)
+
+
+def test_what_descends_from_none_counts_with_a_history_as_without_one(clock: FakeClock) -> None:
+    """Also where it is delivered again, retried, or has an eta."""
+    with_history, _ = watched(clock)
+    without = State(Settings(), clock=clock)
+    plain: list[ev.Event] = [
+        beat(),
+        task("received", "u0", at=1_000.0),
+        task("received", "u1", at=1_001.0),
+        task("received", "u1", at=1_002.0),
+        task("received", "u2", at=1_003.0, retries=1),
+        task("received", "u3", at=1_004.0, eta="1970-01-01T00:20:00+00:00"),
+        *(task("started", f"u{number}", at=1_010.0) for number in range(4)),
+        *(task("succeeded", f"u{number}", at=1_011.0, runtime=0.5) for number in range(4)),
+    ]
+    decoded: list[ev.Event] = []
+    for event in plain:
+        if isinstance(event, ev.TaskEvent) and event.type == "task-received":
+            known = {name: getattr(event, name) for name in event.__struct_fields__}
+            decoded.append(ev.RelatedTaskEvent(**known, root_id=event.uuid))
+        else:
+            decoded.append(event)
+
+    with_history.observe(decoded)
+    without.observe(plain)
+
+    windows = [
+        state.freeze_while(state.expose).develop().window for state in (with_history, without)
+    ]
+    assert windows[0].tasks == windows[1].tasks
+    counts = dict(windows[0].tasks)["proj.add"]
+    assert (counts.received, counts.started, counts.succeeded) == (5, 4, 4)
