@@ -83,8 +83,13 @@ class Commands(click.Group):
         """Parse the arguments up to the command's name."""
         open_missing_streams()
         _let_every_character_be_printed()
-        with _without_secrets():
-            return super().make_context(info_name, args, parent, **extra)
+        try:
+            with _without_secrets():
+                return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # --help is printed here
+            raise _ended_by(error) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -97,11 +102,7 @@ class Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except OSError as error:  # such as a full disk under a redirected output
-            said = f"event-monitor: reading or writing failed: {error_line(error)}"
-            click.echo(said, err=True)
-            with suppress(OSError):
-                sys.stdout.close()  # else the interpreter tries to write the rest at its end
-            ctx.exit(EXIT_UNAVAILABLE)
+            raise _ended_by(error) from None
         except Exception:  # noqa: BLE001  a mistake of ours
             click.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
             ctx.exit(EXIT_CRASHED)
@@ -128,6 +129,14 @@ class Commands(click.Group):
         module = import_module(f".{cmd_name}", __package__)
         command: click.Command = getattr(module, _COMMANDS[cmd_name])
         return command
+
+
+def _ended_by(error: OSError) -> click.exceptions.Exit:
+    """Say in one sentence what cannot be read or written; return what ends the command."""
+    click.echo(f"event-monitor: reading or writing failed: {error_line(error)}", err=True)
+    with suppress(OSError):
+        sys.stdout.close()  # else the interpreter tries to write the rest at its end
+    return click.exceptions.Exit(EXIT_UNAVAILABLE)
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def test_under_celery_mistakes_are_one_line_too() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["settings", "cost", "metrics"])
+@pytest.mark.parametrize("command", ["settings", "cost", "metrics", "--help", "--version"])
 def test_an_output_that_takes_nothing_ends_with_one_sentence(command: str) -> None:
     """A full disk under a redirection."""
     with Path("/dev/full").open("w") as full:
