@@ -301,6 +301,11 @@ class Service:
         if self._crash is None:  # what a crash has left says when it was
             self._liveness.close()
         self._signals.restore()
+        if self._snapshot_publisher.comes_again:
+            log.error(
+                "what was counted last is not safe in the spool: its events come again, and what "
+                "of it was sent may count twice"
+            )
         if unsent:
             log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
         elif lost and self._crash is None:

@@ -36,6 +36,12 @@ class SnapshotPublisher:
         self._unacknowledged: AckToken | None = None  # counted, but not safe on disk yet
         self._acknowledged: AckToken | None = None
         self._published: AckToken | None = None  # the same, where there is no disk
+        self._is_safe = True  # what was published last, and all before it
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether messages come again to a successor that cannot know that they were counted."""
+        return self._unacknowledged is not None and not self._is_safe
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Turn the snapshot into metrics and keep them until they are sent.
@@ -51,9 +57,9 @@ class SnapshotPublisher:
             self._publisher.publish(metrics, shared_as=snapshot.shared_as)
             self._published = self._unacknowledged  # not before: it may be asked for at any time
             return
-        is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
+        self._is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
         # What is not safe the broker keeps for us; the next token acknowledges it too.
-        if is_safe and self._acknowledge is not None and self._acknowledge(self._unacknowledged):
+        if self._is_safe and self._acknowledge and self._acknowledge(self._unacknowledged):
             self._unacknowledged = None
 
     def note_accepted(self) -> None:

@@ -92,3 +92,43 @@ def test_without_a_disk_messages_are_acknowledged_when_the_sink_has_all() -> Non
     # Then they are acknowledged, once
     assert acknowledged == [replace(TOKEN, tag=8)]
     spool.close()
+
+
+def test_what_the_sink_got_and_no_disk_has_is_known_to_come_again(tmp_path: Path) -> None:
+    """The broker sends its messages again, and nothing would tell that they were counted."""
+    # Given a disk that is full
+    disk = FillableDisk()
+    spool = Spool(str(tmp_path), open_store=disk.open_store)
+    spool.open()
+    publishing = SnapshotPublisher(
+        Publisher(MemorySink(), spool),
+        Settings(),
+        checkpoint=lambda _snapshot: b"checkpoint",
+        acknowledge=lambda _token: True,
+    )
+    assert not publishing.comes_again
+    disk.is_full = True
+    publishing(snapshot(TOKEN))
+
+    # When, then
+    assert publishing.comes_again
+    disk.is_full = False
+    publishing(snapshot())
+    assert not publishing.comes_again
+    spool.close()
+
+
+def test_what_could_not_be_acknowledged_but_is_on_disk_does_no_harm(tmp_path: Path) -> None:
+    """It comes again, and is recognised."""
+    spool = Spool(str(tmp_path))
+    spool.open()
+    publishing = SnapshotPublisher(
+        Publisher(MemorySink(), spool),
+        Settings(),
+        checkpoint=lambda _snapshot: b"checkpoint",
+        acknowledge=lambda _token: False,
+    )
+    publishing(snapshot(TOKEN))
+
+    assert not publishing.comes_again
+    spool.close()
