@@ -173,25 +173,7 @@ class TaskEvents(Runs):
             task.detail().eta = ev.epoch_of(event.eta)
 
     def _on_received_related(self, event: ev.TaskEvent, now: float) -> None:
-        """Count a task that is received, and remember which it descends from.
-
-        Nearly every one descends from none and is new; that is written out, as in ``UsualEvents``.
-        """
-        uuid = event.uuid
-        if (
-            isinstance(event, RelatedTaskEvent)
-            and event.parent_id is None
-            and event.root_id == uuid
-            and not event.retries
-            and not event.eta
-        ):
-            sender = self.sender
-            cell = sender.cells.get(event.name or "")
-            if cell is not None:
-                entered = RelatedTask(uuid, cell, sender.hostname, event.pid, event.timestamp)
-                if self.in_flight.setdefault(uuid, entered) is entered:
-                    (cell.counters or self.cells.open(cell, self.window)).received += 1
-                    return
+        """Count a task that is received, and remember which it descends from."""
         self._on_received(event, now, RelatedTask)
         if isinstance(event, RelatedTaskEvent) and (
             event.parent_id is not None or event.root_id != event.uuid

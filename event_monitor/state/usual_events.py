@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sized
 from typing import Any, TypeAlias
 
 from .. import events as ev
-from .ended import Ending
 from .in_flight import InFlightTask
 from .sender import Sender
 from .task_events import TaskEvents
@@ -123,7 +122,7 @@ class UsualEvents(TaskEvents):
                     if event.runtime is not None:
                         counters.runtime.record(event.runtime)
                     if keeps_endings:
-                        self._keep_success(event, task)
+                        self._keep_ending(task, event)
                     continue
             others(type_, on_custom)(event, now)
             add_hash, add_ending = recently_ended.appenders
@@ -131,11 +130,3 @@ class UsualEvents(TaskEvents):
                 return
             if type_ in ev.WORKER_TYPES:  # it may have changed what its task events need
                 hostname = ""
-
-    def _keep_success(self, event: ev.TaskEvent, task: InFlightTask) -> None:
-        """Keep a task that has succeeded for the consumers of tasks, if it is chosen."""
-        weigh, ended = self._weigh, self.ended
-        if weigh is not None and ended is not None:
-            weight = weigh(event.uuid, task.cell.name, event.runtime)
-            if weight:
-                ended.append(Ending(task, event, weight))
