@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 RECORDING = Path(__file__).parents[1] / "support" / "recordings" / "redis.jsonl"
@@ -43,15 +44,22 @@ class Message:
 
 
 @dataclass(slots=True)
+class _Task:
+    uuid: str
+    name: str
+    retries: int = 0
+    eta: str = "null"  # as JSON; of a retry, when it is due
+
+
+@dataclass(slots=True)
 class _Worker:
     hostname: str
     head: str  # of each of its events
     batch: int
     clock: int = 0
     processed: int = 0
-    running: deque[str] = field(default_factory=deque)
-    again: deque[tuple[str, str]] = field(default_factory=deque)  # retried: uuid and name
-    names: dict[str, str] = field(default_factory=dict)  # of the running tasks
+    running: deque[_Task] = field(default_factory=deque)
+    again: deque[_Task] = field(default_factory=deque)  # retried
     buffer: list[tuple[str, str]] = field(default_factory=list)  # type and JSON
 
 
@@ -119,23 +127,22 @@ class _Events:
     def step(self, worker: _Worker) -> None:
         """Begin a task; if the worker has enough of them, end its oldest."""
         if worker.again:
-            uuid, name = worker.again.popleft()
+            task = worker.again.popleft()
         else:
             text = f"{self._rng.getrandbits(128):032x}"
             uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-            name = self._rng.choice(self._drawn)
-        worker.names[uuid] = name
-        choose = self._rng.choice
+            task = _Task(uuid, self._rng.choice(self._drawn))
+        uuid, choose = task.uuid, self._rng.choice
         self._add(
             worker,
             "task-received",
-            f'"uuid": "{uuid}", "name": "{name}", "args": {choose(self._args)}, '
+            f'"uuid": "{uuid}", "name": "{task.name}", "args": {choose(self._args)}, '
             f'"kwargs": {choose(self._kwargs)}, "root_id": "{uuid}", "parent_id": null, '
-            '"retries": 0, "eta": null, "expires": null',
+            f'"retries": {task.retries}, "eta": {task.eta}, "expires": null',
         )
         self._add(worker, "task-started", f'"uuid": "{uuid}"')
         worker.processed += 1
-        worker.running.append(uuid)
+        worker.running.append(task)
         if len(worker.running) > _RUNNING:
             self._end(worker, worker.running.popleft())
 
@@ -150,13 +157,15 @@ class _Events:
         )
         return worker.buffer.pop()[1]
 
-    def _end(self, worker: _Worker, uuid: str) -> None:
-        name, chance = worker.names.pop(uuid), self._rng.random()
+    def _end(self, worker: _Worker, task: _Task) -> None:
+        uuid, chance = task.uuid, self._rng.random()
         if chance < _FAILED:
             self._add(worker, "task-failed", f'"uuid": "{uuid}", {self._failed}')
         elif chance < _FAILED + _RETRIED:
             self._add(worker, "task-retried", f'"uuid": "{uuid}", {self._retried}')
-            worker.again.append((uuid, name))
+            task.retries += 1
+            task.eta = f'"{datetime.fromtimestamp(self._now, UTC).isoformat()}"'
+            worker.again.append(task)
         else:
             choose = self._rng.choice
             self._add(
