@@ -63,8 +63,9 @@ class TaskEvents(Runs):
         if keep_ended and {"args", "kwargs"}.intersection(settings.history_details):
             for type_ in ("task-sent", "task-received"):
                 self.observers[type_] = partial(self._with_arguments, self.observers[type_])
-        # Where tasks of others come, too, each receipt is looked at.
-        is_plain = self.observers["task-received"] == self._on_received
+        # Where tasks of others come, or arguments are kept, each receipt is looked at.
+        on_received = self.observers["task-received"]
+        is_plain = on_received in (self._on_received, self._on_received_related)
         self._has_plain_receipts = is_plain and not settings.only
 
     def swap(self, window: OpenWindow, *, now: float) -> OpenWindow:
@@ -143,8 +144,7 @@ class TaskEvents(Runs):
     def _on_sent_related(self, event: ev.TaskEvent, now: float) -> None:
         """Count a task that is sent, and remember which it descends from."""
         self._on_sent(event, now)
-        if isinstance(event, RelatedTaskEvent):
-            self._relate(event)
+        self._relate(event)
 
     def _on_received(
         self, event: ev.TaskEvent, now: float, new_task: type[InFlightTask] = InFlightTask
@@ -175,16 +175,17 @@ class TaskEvents(Runs):
     def _on_received_related(self, event: ev.TaskEvent, now: float) -> None:
         """Count a task that is received, and remember which it descends from."""
         self._on_received(event, now, RelatedTask)
+        self._relate(event)
+
+    def _relate(self, event: ev.TaskEvent) -> None:
+        """Remember which a task in flight descends from, if the event tells that it does."""
         if isinstance(event, RelatedTaskEvent) and (
             event.parent_id is not None or event.root_id != event.uuid
         ):
-            self._relate(event)
-
-    def _relate(self, event: RelatedTaskEvent) -> None:
-        uuid, root = event.uuid, event.root_id
-        task = self._find(uuid)
-        if isinstance(task, RelatedTask):
-            task.root, task.parent = root if root != uuid else None, event.parent_id
+            task = self._find(event.uuid)
+            if isinstance(task, RelatedTask):
+                task.root = event.root_id if event.root_id != event.uuid else None
+                task.parent = event.parent_id
 
     def _with_arguments(
         self, observe: Callable[[Any, float], None], event: ev.TaskEvent, now: float

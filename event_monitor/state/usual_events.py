@@ -46,7 +46,8 @@ class UsualEvents(TaskEvents):
         take: Callable[[str, None], InFlightTask | None] = in_flight.pop
         recently_ended, open_counters = self._recently_ended, self._open
         add_hash, add_ending = recently_ended.appenders
-        is_plain_receipt = self._has_plain_receipts
+        is_plain_receipt, new_task = self._has_plain_receipts, self._new_task
+        relate = self._relate if new_task is not InFlightTask else None
         is_plain_end = not self._asks_more
         keeps_endings = self._weigh is not None and self.ended is not None
         hostname = ""
@@ -68,12 +69,14 @@ class UsualEvents(TaskEvents):
                 cell = cells.get(event.name)
                 if cell is not None and not event.retries and not event.eta:
                     uuid = event.uuid
-                    entered = InFlightTask(uuid, cell, hostname, event.pid, event.timestamp)
+                    entered = new_task(uuid, cell, hostname, event.pid, event.timestamp)
                     if enter(uuid, entered) is entered:
                         counters = cell.counters
                         if counters is None:
                             counters = open_counters(cell)
                         counters.received += 1
+                        if relate is not None:
+                            relate(event)
                         continue
             elif type_ == "task-started":
                 uuid = event.uuid
