@@ -37,6 +37,8 @@ _LARGEST_BODY = MAX_BODY_BYTES + (1 << 20)
 _LONGEST_KEPT = 1_024  # bytes of properties; Celery's have a hundred, and 4,096 are remembered
 
 _head = Struct(">BHI").unpack_from
+_header = Struct(">BHIHHQ").unpack_from  # a frame's head, then class, weight and body size
+_SHORTEST_HEADER = 22  # bytes of its frame
 _tag = Struct(">QB").unpack_from
 _size = Struct(">HHQ").unpack_from
 _count = Struct(">I").unpack_from
@@ -95,25 +97,40 @@ class Frames:
             if data[after - 1] != _FRAME_END:
                 raise ServerClosedError(_NOT_AMQP)
             at += 7
-            if frame_type == _BODY:
-                if size >= self._missing and not self._parts:  # nearly every body is one frame
-                    self._missing -= size
-                    body = data[at : after - 1]
-                    done.append((self._tag, self._is_redelivered, self._properties, body))
-                else:
-                    self._body(data[at : after - 1], done)
+            if frame_type == _METHOD:
+                method = data[at : at + 4]
+                if method != _DELIVER:
+                    self._other(method, data[at + 4 : after - 1])
+                    at = after
+                    continue
+                # The consumer's tag, then the delivery's.
+                tag, redelivered = _tag(data, at + 5 + data[at + 4])
+                if after + _SHORTEST_HEADER <= end:  # nearly always all of it is here
+                    second, _, size, _, _, missing = _header(data, after)
+                    body = after + size + _OVERHEAD
+                    if body + _OVERHEAD <= end:
+                        third, _, size = _head(data, body)
+                        following = body + size + _OVERHEAD
+                        if (
+                            size == missing  # nearly every body is one frame
+                            and following <= end
+                            and second == _HEADER
+                            and third == _BODY
+                            and data[body - 1] == data[following - 1] == _FRAME_END
+                        ):
+                            properties = data[after + 19 : body - 1]
+                            text = data[body + 7 : following - 1]
+                            done.append((tag, redelivered != 0, properties, text))
+                            at = following
+                            continue
+                self._tag, self._is_redelivered = tag, redelivered != 0
+            elif frame_type == _BODY:
+                self._body(data[at : after - 1], done)
             elif frame_type == _HEADER:
                 _, _, self._missing = _size(data, at)
                 self._properties = data[at + 12 : after - 1]
                 if not self._missing:
                     self._body(b"", done)
-            elif frame_type == _METHOD:
-                method = data[at : at + 4]
-                if method == _DELIVER:  # the consumer's tag, then the delivery's
-                    self._tag, redelivered = _tag(data, at + 5 + data[at + 4])
-                    self._is_redelivered = bool(redelivered)
-                else:
-                    self._other(method, data[at + 4 : after - 1])
             at = after
         self._rest = data[at:]
 

@@ -70,12 +70,18 @@ class Aggregator:
         keep_ended: bool = False,
         route: Route | None = None,
         weigh: WeighSuccess | None = None,
+        failures_only: bool = False,
     ) -> None:
         self.losses: list[Loss] = []
         self._told: dict[str, None] = {}  # ids of deaths that are in a window
         self._past: deque[ev.Dead] = deque(maxlen=_MOST_PAST)  # the last of them
         self.tasks = UsualEvents(
-            settings, OpenWindow(wall), keep_ended=keep_ended, route=route, weigh=weigh
+            settings,
+            OpenWindow(wall),
+            keep_ended=keep_ended,
+            route=route,
+            weigh=weigh,
+            failures_only=failures_only,
         )
         self.in_flight, self.cells = self.tasks.in_flight, self.tasks.cells
         self.roster = Roster(

@@ -15,7 +15,7 @@ from ..snapshot import OTHER, UNKNOWN, EndedTask
 from .in_flight import NO_DETAILS, Details, InFlightTask, relatives_of
 from .place import place_of
 
-__all__ = ["Ending", "WeighSuccess", "arguments_of", "ended_task", "frozen", "takes_no_success"]
+__all__ = ["Ending", "WeighSuccess", "arguments_of", "ended_task", "frozen"]
 
 _HOW: dict[str, Literal["succeeded", "failed", "retried", "revoked", "rejected"]] = {
     "task-succeeded": "succeeded",
@@ -35,11 +35,6 @@ _MOST_BYTES = 16_384  # of one detail: Celery cuts most at 1,024 characters, a t
 #: seconds; 0 if consumers do not want it. Called under the state's lock for each that succeeds,
 #: but for those that were retried, which are always wanted.
 WeighSuccess = Callable[[str, str, float | None], float]
-
-
-def takes_no_success(_id: str, _name: str, _runtime: float | None) -> float:
-    """Want none of those that succeed. It is known, and so not even called."""
-    return 0.0
 
 
 class Ending(NamedTuple):

@@ -11,7 +11,7 @@ from .. import events as ev
 from ..settings import Settings
 from ..snapshot import UNKNOWN, TaskInFlight, VanishedTask
 from .cells import Cell, Cells, Route
-from .ended import Ending, WeighSuccess, frozen, takes_no_success
+from .ended import Ending, WeighSuccess, frozen
 from .in_flight import Details, InFlightTask, InFlightTasks, RelatedTask, Sending
 from .loss_meter import LossMeter
 from .overtaken import Overtaken
@@ -30,7 +30,8 @@ class Runs:
     """The tasks in flight, and the cells and the open window in which they count.
 
     ``ended`` are the tasks that ended, if somebody wants them; else None. ``weigh`` chooses among
-    those that succeeded. ``sender`` is the worker whose events are being counted.
+    those that succeeded; with ``failures_only`` all but those that failed are left out. ``sender``
+    is the worker whose events are being counted.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Runs:
         keep_ended: bool,
         route: Route | None = None,
         weigh: WeighSuccess | None = None,
+        failures_only: bool = False,
     ) -> None:
         self.window = window
         self.in_flight = InFlightTasks(limit=settings.max_tasks_in_flight)
@@ -58,8 +60,9 @@ class Runs:
         self._recently_ended = self.in_flight.recently_ended
         self._note = self._recently_ended.note
         self._time_total = settings.time_total
-        self._weigh = weigh if keep_ended and weigh is not takes_no_success else None
-        wants_all = keep_ended and weigh is None
+        self._failures_only = failures_only
+        self._weigh = weigh if keep_ended and not failures_only else None
+        wants_all = keep_ended and weigh is None and not failures_only
         # Of each task that succeeds; it may do so on the worker of another service, too.
         self._asks_more = wants_all or settings.time_total or settings.only.limits_workers
         self._overtaken = Overtaken()
@@ -321,6 +324,8 @@ class Runs:
 
     def _keep_ending(self, task: InFlightTask, event: ev.TaskEvent) -> None:
         """Keep a task that has ended for the consumers of tasks, if it is wanted."""
+        if self._failures_only and event.type != "task-failed":
+            return
         ended, weight = self.ended, 1.0
         is_chosen = event.type == "task-succeeded" and not (task.details and task.details.retries)
         if is_chosen and self._weigh is not None:
@@ -349,7 +354,7 @@ class Runs:
             details = task.detail()
             if is_retry:
                 details.retried += 1
-                if self.ended is not None:
+                if self.ended is not None and not self._failures_only:
                     self.ended.append(Ending(frozen(task), event))
             else:
                 details.is_requeued = event.type == "task-rejected"

@@ -38,7 +38,7 @@ from ..text import printable
 from .aggregator import Aggregator, Loss
 from .celerys import CountingState, keeper_of
 from .cells import Route
-from .ended import Ending, WeighSuccess, ended_task, takes_no_success
+from .ended import Ending, WeighSuccess, ended_task
 from .exposure import Exposure
 from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
@@ -98,7 +98,8 @@ class State(CountingState):
             wall=clock.wall(),
             keep_ended=bool(self._task_consumers),
             route=route,
-            weigh=weigh if failures_per_second is None else takes_no_success,
+            weigh=weigh,
+            failures_only=failures_per_second is not None,
         )
         self._failures_per_second = failures_per_second
         self._failures_left = (0, 0)  # in which second, and of how many a value may be made
@@ -143,12 +144,12 @@ class State(CountingState):
                 consume(tasks)
 
     def _some_failures(self, ended: Sequence[Ending]) -> list[Ending]:
-        """Return those that failed, as many as this second has left."""
+        """Return as many of those that failed as this second has left."""
         second, left = self._failures_left
         now = int(self._clock.monotonic())
         if now != second:
             left = self._failures_per_second or 0
-        failed = [ending for ending in ended if ending.event.type == "task-failed"][:left]
+        failed = list(ended[:left])
         self._failures_left = now, left - len(failed)
         return failed
 

@@ -39,8 +39,16 @@ class TaskEvents(Runs):
         keep_ended: bool,
         route: Route | None = None,
         weigh: WeighSuccess | None = None,
+        failures_only: bool = False,
     ) -> None:
-        super().__init__(settings, window, keep_ended=keep_ended, route=route, weigh=weigh)
+        super().__init__(
+            settings,
+            window,
+            keep_ended=keep_ended,
+            route=route,
+            weigh=weigh,
+            failures_only=failures_only,
+        )
         self._announced: set[str] = set()  # names whose producers send task-sent
         self._rejections: dict[str, TaskCounters] = {}  # uuid → where, in the open window
         self._by_exception = (
