@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.events.state import State as CeleryState
 
@@ -29,13 +29,15 @@ from .probes.prober import OnFirst, Prober
 from .probes.queues import queue_names
 from .probes.stalled import StalledWorkers
 from .receiver import Receiver
-from .receiver.exactly_once import ExactlyOnce
 from .receiver.first_heartbeats import FirstHeartbeats
 from .settings import Settings
 from .snapshot import AckToken, BrokerLink, Snapshot, TaskInFlight
 from .state import State
 from .survey import QueueDepth, WorkerAnswer
 from .text import one_line
+
+if TYPE_CHECKING:
+    from .receiver.exactly_once import ExactlyOnce
 
 __all__ = ["Pipeline", "require_events"]
 

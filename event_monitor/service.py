@@ -21,7 +21,7 @@ from .errors import EXIT_CRASHED, EXIT_OK, EXIT_UNSENT, EventMonitorError, Unava
 from .leader import Leadership
 from .liveness import Identity, Liveness, SignOfLife, address_of
 from .notices import FirstFailures, Notices, WindowLog, log_found
-from .over_sqs.configuration import event_queue_of
+from .over_sqs.configuration import EventQueue, event_queue_of
 from .pipeline import Pipeline, require_events
 from .process.log_queue import LogQueue
 from .process.signals import Signals
@@ -30,7 +30,6 @@ from .publisher import Publisher, Spool
 from .publisher.shared_batches import SharedBatches
 from .publisher.snapshot_consumer import SnapshotPublisher
 from .receiver.checkpoint import Checkpoint
-from .receiver.exactly_once import ExactlyOnce
 from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
@@ -41,8 +40,9 @@ from .status.heard_workers import HeardWorkers
 from .status.monitor_health import examine_sign
 from .status.readable import why_nobody_answers
 
-if TYPE_CHECKING:  # imported where they are asked for; the second needs an extra
+if TYPE_CHECKING:  # imported where they are asked for; the last needs an extra
     from .history import Recorder
+    from .receiver.exactly_once import ExactlyOnce
     from .web import Web
 
 __all__ = ["Service"]
@@ -123,9 +123,7 @@ class Service:
             shared=SharedBatches(megabytes=settings.spool_megabytes),
             drop_doubtful=settings.on_ambiguous_send == "drop",
         )
-        self._exactly_once = (
-            ExactlyOnce(settings, event_queue) if settings.durable_queue or event_queue else None
-        )
+        self._exactly_once = _exactly_once_for(settings, event_queue)
         has_checkpoints = self._exactly_once is not None and bool(settings.state_dir)
         # Without a disk the events are what is kept: in SQS, until CloudWatch has their counts.
         self._is_kept_in_queue = self._exactly_once is not None and not has_checkpoints
@@ -454,3 +452,12 @@ def _tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _exactly_once_for(settings: Settings, event_queue: EventQueue | None) -> ExactlyOnce | None:
+    """Return what a queue that outlives us demands; None where events come from none."""
+    if not settings.durable_queue and event_queue is None:
+        return None
+    from .receiver.exactly_once import ExactlyOnce  # with the readers of both kinds of queue
+
+    return ExactlyOnce(settings, event_queue)
