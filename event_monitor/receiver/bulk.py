@@ -33,6 +33,7 @@ class BulkReader:
         self.buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self.buffer)
         self._socket = connected
+        self._is_tls = isinstance(connected, ssl.SSLSocket)
         self._clock = clock
         self._readable = select.poll()
         self._readable.register(connected, select.POLLIN)
@@ -71,11 +72,11 @@ class BulkReader:
     def _take(self) -> int:
         received, size = 0, len(self.buffer)
         try:
-            while received < size:  # TLS returns one record at a time
+            while received < size:
                 portion = self._socket.recv_into(self._view[received:])
-                if not portion:
-                    break
                 received += portion
+                if not portion or not self._is_tls:  # TLS returns one record at a time
+                    break
         except _NOTHING_YET:
             return received
         except OSError:
