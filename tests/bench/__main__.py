@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     what.add_argument("--quick", action="store_true", help="fewer events, one round, no Flower")
     what.add_argument("--loss", action="store_true", help="a minute at --rate: any lost?")
     what.add_argument("--views", action="store_true", help="what history, page and scrapes cost")
-    what.add_argument("--scaling", action="store_true", help="more workers, more task names")
+    what.add_argument("--scaling", action="store_true", help="more workers, task names, queues")
     what.add_argument(
         "--micro", action="store_true", help="decode, record, shot, lock and encode alone"
     )

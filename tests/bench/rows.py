@@ -18,6 +18,7 @@ from .wire import events_in
 INTERVAL_SECONDS = 5
 
 METRIC_OF = {
+    "task-sent": "TasksSent",
     "task-received": "TasksReceived",
     "task-started": "TasksStarted",
     "task-succeeded": "TasksSucceeded",
@@ -201,6 +202,14 @@ OURS_VIEWED = Row(
     _published,
     is_ours=True,
     is_viewed=True,
+)
+
+#: Ours with a shot a minute, as it is by default.
+OURS_MINUTELY = Row(
+    *("event-monitor run", ("redis", "rabbitmq"), 1_000_000),
+    lambda place: ["python", "-m", "event_monitor", "run", "-b", place.url],
+    _published,
+    is_ours=True,
 )
 
 #: Ours with no shot before its end, so that nothing but events costs it anything.

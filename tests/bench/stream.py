@@ -19,17 +19,22 @@ RECORDING = Path(__file__).parents[1] / "support" / "recordings" / "redis.jsonl"
 
 EVENTS_PER_HEARTBEAT = 200  # 50 workers with a beat every two seconds at 5,000 events/s
 _EVENTS_PER_SECOND = 5_000  # the stream's own pace; the sender has another
+_PRODUCER = "gen900@web-1"
 _RUNNING = 4  # tasks a worker runs at a time
 _FAILED, _RETRIED = 0.03, 0.03  # the rest succeeds
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The fleet to imitate. ``batch`` is how many task events a message holds on average."""
+    """The fleet to imitate. ``batch`` is how many task events a message holds on average.
+
+    With ``queues`` a producer tells of each new task to which of them it sends it.
+    """
 
     batch: int
     workers: int = 50
     names: int = 40
+    queues: int = 0
     seed: int = 4
 
 
@@ -83,7 +88,10 @@ def messages(spec: Spec, *, started_at: float) -> Iterator[Message]:
         sent = 0
         while sent < EVENTS_PER_HEARTBEAT:
             worker = rng.choice(workers)
-            made.step(worker)
+            task_sent = made.step(worker)
+            if task_sent:
+                sent += 1
+                yield Message(_PRODUCER, "task.sent", task_sent, ("task-sent",))
             while len(worker.buffer) >= worker.batch:
                 batch, worker.buffer = worker.buffer[: worker.batch], worker.buffer[worker.batch :]
                 worker.batch = rng.randint(1, 2 * spec.batch - 1)
@@ -98,6 +106,7 @@ class _Events:
 
     def __init__(self, rng: random.Random, spec: Spec, started_at: float) -> None:
         self._rng = rng
+        self._queues = spec.queues
         self._now = started_at
         self._names = [
             f"shop.{('orders', 'billing', 'mail', 'stock')[n % 4]}.tasks.job_{n}"
@@ -124,14 +133,20 @@ class _Events:
             _recorded_error("task-retried"),
         )
 
-    def step(self, worker: _Worker) -> None:
-        """Begin a task; if the worker has enough of them, end its oldest."""
+    def step(self, worker: _Worker) -> str:
+        """Begin a task; if the worker has enough of them, end its oldest.
+
+        Return the event of its producer; "" if there is none.
+        """
+        task_sent = ""
         if worker.again:
             task = worker.again.popleft()
         else:
             text = f"{self._rng.getrandbits(128):032x}"
             uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
             task = _Task(uuid, self._rng.choice(self._drawn))
+            if self._queues:
+                task_sent = self._sent(task)
         uuid, choose = task.uuid, self._rng.choice
         self._add(
             worker,
@@ -145,6 +160,7 @@ class _Events:
         worker.running.append(task)
         if len(worker.running) > _RUNNING:
             self._end(worker, worker.running.popleft())
+        return task_sent
 
     def heartbeat(self, worker: _Worker) -> str:
         """Return its heartbeat, which has no part in the batches."""
@@ -156,6 +172,18 @@ class _Events:
             '"sw_sys": "Linux"',
         )
         return worker.buffer.pop()[1]
+
+    def _sent(self, task: _Task) -> str:
+        self._now += 1 / _EVENTS_PER_SECOND
+        choose = self._rng.choice
+        return (
+            f'{{"hostname": "{_PRODUCER}", "utcoffset": 0.0, "pid": 900, "clock": 1, '
+            f'"uuid": "{task.uuid}", "root_id": "{task.uuid}", "parent_id": null, '
+            f'"name": "{task.name}", "args": {choose(self._args)}, '
+            f'"kwargs": {choose(self._kwargs)}, "retries": 0, "eta": null, "expires": null, '
+            f'"queue": "queue-{self._rng.randrange(self._queues)}", "exchange": "", '
+            f'"routing_key": "queue", "timestamp": {self._now:.7f}, "type": "task-sent"}}'
+        )
 
     def _end(self, worker: _Worker, task: _Task) -> None:
         uuid, chance = task.uuid, self._rng.random()

@@ -11,7 +11,7 @@ from statistics import median
 
 from .brokers import BATCHES, Broker, running
 from .measure import Result, measure
-from .rows import OURS_QUIET, ROWS, Row
+from .rows import OURS_MINUTELY, OURS_QUIET, ROWS, Row
 from .stream import Spec
 from .subject import ROOT
 from .table import fixed_rates, full_speed, goals, loss, paired, us_per_event
@@ -22,6 +22,8 @@ _RATES, _RATE_SECONDS = (20_000, 50_000), 10
 LOSS_RATE, _LOSS_SECONDS = 50_000, 60
 _SCALING_EVENTS = 300_000
 _WORKERS, _NAMES = (10, 500, 5_000), (10, 500, 2_000)  # instead of 50 and 40
+# 2,000 × 5 pairs, and 40,000 tasks of four events and a bit a minute.
+_PAIRED_NAMES, _PAIRED_QUEUES, _PAIRED_RATE, _PAIRED_SECONDS = 2_000, 5, 2_800, 150
 _QUICK_FRACTION = 5  # so much less of everything
 
 
@@ -99,7 +101,8 @@ def scale(rounds: int) -> bool:
     """Measure the cost of an event as the fleet grows, without shots. Return whether all counted.
 
     All take turns in each round, and each is compared with the default within the round: so a
-    machine that changes its mind about its speed does not look like a cost.
+    machine that changes its mind about its speed does not look like a cost. Then the memory where
+    there are many pairs of task and queue.
     """
     default = Spec(batch=BATCHES["redis"])
     specs = [default, *(replace(default, workers=number) for number in _WORKERS)]
@@ -120,7 +123,28 @@ def scale(rounds: int) -> bool:
             f"{median(result.peak_mb for result in found):.0f} MB, lost {loss(found)}",
             end="\n",
         )
-    return not any(result.lost or result.wrong for found in results.values() for result in found)
+    every = [result for found in results.values() for result in found]
+    every.append(_many_pairs())
+    return not any(result.lost or result.wrong for result in every)
+
+
+def _many_pairs() -> Result:
+    """Measure the memory where each pair of task and queue has some tasks in each minute."""
+    spec = replace(Spec(batch=BATCHES["redis"]), names=_PAIRED_NAMES, queues=_PAIRED_QUEUES)
+    events = _PAIRED_RATE * _PAIRED_SECONDS
+    with prepared("redis", spec, events) as (broker, stream):
+        result = measure(
+            *(OURS_MINUTELY, "redis"),
+            broker=broker,
+            stream=stream,
+            rate=_PAIRED_RATE,
+            seconds=_PAIRED_SECONDS,
+        )
+    show(
+        f"{spec.names:,} names on {spec.queues} queues, {_PAIRED_RATE:,} events/s for "
+        f"{_PAIRED_SECONDS} s: peak {result.peak_mb:.1f} MB, lost {loss([result])}"
+    )
+    return result
 
 
 def _rows(broker: str, only: str, *, quick: bool) -> list[Row]:
