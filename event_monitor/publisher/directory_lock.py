@@ -14,16 +14,28 @@ from typing import BinaryIO
 
 from ..errors import UnavailableError
 
-__all__ = ["DirectoryLock"]
+__all__ = ["WITHOUT_LOCKS", "DirectoryLock", "NoLocksError"]
 
 log = logging.getLogger(__name__)
 
 # No links: where others may write, one could lead to a file that is ours and is none of theirs.
 _LOCK_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+#: Errors that say of a file system that it gives no locks to anybody.
+WITHOUT_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO  # group and others
 _NOTES = ("alive", "beat", "schedules", "worker-")
 # How the names in it begin.
 _OURS = ("spool.", "history.", *_NOTES, *(f".{name}" for name in _NOTES))
+
+
+class NoLocksError(UnavailableError):
+    """The file system gives no locks now, so that nobody knows who else uses its files."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(
+            f"its file system gives no locks ({error.strerror}); NFS has a service for them, which "
+            "may not run"
+        )
 
 
 class DirectoryLock:
@@ -47,10 +59,14 @@ class DirectoryLock:
         """Make the directory if need be, and lock it. Does nothing while it is locked.
 
         A lock whose file was deleted locks nothing, and is taken again. Raises
-        ``UnavailableError`` when another process has it, or it cannot be written to.
+        ``UnavailableError`` when another process has it, or it cannot be written to; also where
+        the directory cannot be looked into now, though the lock is kept then (``is_taken``).
         """
-        if self._is_held():
-            return
+        try:
+            if self._is_held():
+                return
+        except OSError as error:
+            raise self._unusable(error) from error
         self.release()
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,13 +74,13 @@ class DirectoryLock:
             # Unbuffered, so that a full disk fails when the pid is written, not when it is closed.
             file = os.fdopen(self._opened(), "ab+", buffering=0)
         except OSError as error:
-            raise UnavailableError(
-                f"state_dir {str(self._directory)!r} cannot be used: {error.strerror}"
-                f"{self._whose(error)}; name a directory this user may write to."
-            ) from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                file.close()
+                raise NoLocksError(error) from error
             file.seek(0)
             pid = file.read(20).decode("ascii", "replace").strip()
             uid = _owner(Path("/proc", pid)) if pid.isdigit() else None
@@ -86,16 +102,29 @@ class DirectoryLock:
     def release(self) -> None:
         """Let another process take the directory. Does nothing if it was not taken."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a network file system may say here that it is away
+                self._file.close()
             self._file = None
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether we hold a lock; ``take`` says whether it still is the directory's."""
+        return self._file is not None
+
     def _is_held(self) -> bool:
-        """Return whether we hold a lock on the file that another process would try to lock."""
+        """Return whether we hold a lock on the file that another process would try to lock.
+
+        Raises ``OSError`` where that cannot be known: no permission, or a network file system.
+        """
         if self._file is None:
             return False
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
-        except OSError:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), found)
+        except OSError:  # ours is stale, as after the server of a network file system restarted
             return False
 
     def _opened(self) -> int:
@@ -124,6 +153,12 @@ class DirectoryLock:
                 else f" and change what is in it, as it belongs to {_user(found.st_uid)}",
                 _user(os.geteuid()),
             )
+
+    def _unusable(self, error: OSError) -> UnavailableError:
+        return UnavailableError(
+            f"state_dir {str(self._directory)!r} cannot be used: {error.strerror}"
+            f"{self._whose(error)}; name a directory this user may write to."
+        )
 
     def _whose(self, error: OSError) -> str:
         """Return whose it is that we may not use; empty if that is not what is wrong."""

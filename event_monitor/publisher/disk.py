@@ -20,7 +20,7 @@ __all__ = ["Disk"]
 
 log = logging.getLogger(__name__)
 
-_FULL = "disk is full"  # as SQLite says it
+_LOCKED = "locked"  # as SQLite says it
 
 
 class Disk:
@@ -57,26 +57,51 @@ class Disk:
 
     @property
     def metrics(self) -> int:
-        """How many metrics are in the file. Also known after ``close``."""
-        return self._store.metrics if self._store is not None else 0
+        """How many metrics in the file are unsent. Also known after ``close``."""
+        store = self._known
+        return store.unsent if store is not None else 0
 
     @property
     def is_safe(self) -> bool:
         """Whether all that was appended is in the file that a successor will find."""
-        return self._store is not None and not self._file.is_lost
+        return self._store is not None and not self.is_lost and not self._file.is_hidden
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what was appended is not in the file that a successor will find."""
+        return self._file.is_lost
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nobody knows what is in the file, as it could never be opened."""
+        return self._known is None
+
+    @property
+    def sent_again(self) -> int:
+        """How many metrics a successor sends again: the disk did not let us cross them out."""
+        store = self._known
+        return store.sent_again if store is not None else 0
 
     @property
     def _store(self) -> Store | None:
-        """The store; None while its file cannot be opened."""
-        return self._file.store
+        """The store; None while it cannot be used."""
+        return None if self._file.has_no_locks else self._file.store
+
+    @property
+    def _known(self) -> Store | None:
+        """The store, or what is known of it while its file cannot be opened again."""
+        return self._file.store or self._file.former
 
     def open(self) -> None:
         """Open the file, and decide on a batch that was being sent when the last process died."""
         with self._in_use():
+            goes_on = self._file.former is not None
             store = self._file.open()
+            if goes_on:
+                return
             self._settle_interrupted(store)
-            if store.metrics:
-                log.info("%d unsent metrics are left from before", store.metrics)
+            if store.unsent:
+                log.info("%d unsent metrics are left from before", store.unsent)
 
     def append(
         self,
@@ -92,7 +117,7 @@ class Disk:
         handed out from ``memory``, all that is there stays there, and no checkpoint is written: it
         would say that counts are safe which are in memory only.
         """
-        if self._store is None:
+        if self._file.store is None:
             self.open()  # it may work again
         taken = False
         with self._in_use():
@@ -103,6 +128,8 @@ class Disk:
                 return False
             self._store.append(metrics, at=at, checkpoint=checkpoint)
             taken = True
+        if taken:
+            self._catch_up()
         if self._failing and taken and self.is_safe:
             log.info("the spool's disk works again")
             self._failing = False
@@ -110,7 +137,7 @@ class Disk:
 
     def take(self, memory: Store) -> None:
         """Append what is in ``memory`` as far as the disk takes it, if none is handed out."""
-        if self._store is None:
+        if self._file.store is None:
             self.open()
         with self._in_use():
             if self._store is not None:
@@ -128,7 +155,7 @@ class Disk:
             if self._store is None:
                 return None
             found = self._store.oldest()
-            if found is None and self._store.metrics:
+            if found is None and self._store.is_behind:
                 self._free(self._store)
             return found
         return None
@@ -139,23 +166,14 @@ class Disk:
             return self._store.oldest_at() if self._store is not None else None
         return None
 
-    def replace(self, number: int, rest: tuple[Metric, ...]) -> bool:
+    def replace(self, number: int, rest: tuple[Metric, ...]) -> None:
         """Keep only ``rest`` of the batch that is handed out, in its place; none deletes it.
 
-        If the disk refuses, the batch is not handed out again by this process, and if there is a
-        rest False is returned: the caller has to keep it.
+        If the disk refuses, this process knows it nevertheless, and the file gets it later.
         """
-        with self._in_use():
-            if self._store is not None:
-                self._store.replace(number, rest)
-            return True
-        with self._in_use():
-            if self._store is not None:
-                if rest:
-                    self._store.withdraw(number)
-                else:
-                    self._store.replace(number, ())
-        return not rest
+        if self._known is not None:
+            self._known.settle(number, rest)
+        self._catch_up()
 
     def bound(self, *, max_bytes: int) -> None:
         """Drop the oldest while there is too much."""
@@ -174,10 +192,23 @@ class Disk:
         return interrupted
 
     def close(self) -> None:
-        """Close the file. What is in it stays there."""
+        """Close the file. What is in it stays there, and what was sent is not, if that works."""
+        store = self._store
+        if store is not None and store.is_behind:
+            with self._in_use():
+                if store.unsent:
+                    store.catch_up()
+                else:
+                    self._free(store)
         with self._failures_handled():
             self._file.look_after(after_use=False)
         self._file.close()
+
+    def _catch_up(self) -> None:
+        """Write into the file what the disk refused to change in it."""
+        with self._in_use():
+            if self._store is not None:
+                self._store.catch_up()
 
     # -- failures ------------------------------------------------------------------------------
 
@@ -214,19 +245,20 @@ class Disk:
     def _free(self, store: Store) -> None:
         """Delete what was sent, and would be sent again by the next process."""
         try:
-            store.delete_acknowledged()
+            store.catch_up()
         except sqlite3.OperationalError as error:
-            if _FULL not in str(error):
+            if _LOCKED in str(error) or not self.is_safe:  # it is for a while only, or not ours
                 raise
             self._dropped += store.take_dropped()
             self._file.begin_anew()
-            log.info("all in the spool %s was sent: made room on the disk", self._file.path)
+            log.info("all in the spool %s was sent: deleted it (%s)", self._file.path, error)
 
     def _replace_file(self, error: Exception) -> None:
         """Move the file aside, count what was in it as dropped, and make a new one."""
-        former = self._file.forget()
+        former = self._file.forget() or self._file.former
+        self._file.former = None
         if former is not None:
-            self._dropped += former.metrics + former.take_dropped()
+            self._dropped += former.unsent + former.take_dropped()
         try:
             aside = self._file.move_aside()
         except OSError as refusal:

@@ -5,11 +5,15 @@ SQLite holds them open, and writes on into a file that was deleted or replaced w
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from .directory_lock import WITHOUT_LOCKS, NoLocksError
 
 __all__ = ["FILES", "FileWatch", "make_file"]
 
@@ -23,6 +27,7 @@ _SQLITE = b"SQLite format 3\0"
 _FORMATS = ((slice(18, 19), 2), (slice(19, 20), 2), (slice(44, 48), 4))  # the highest there are
 _OPENED_BY_SQLITE = (*FILES, "-journal")  # the last as a crash may have left it, before WAL mode
 # Not to wait at a pipe that was put in a file's place since.
+_OUR_BYTE = 2**40  # SQLite locks some hundred bytes from 2**30 on
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -54,6 +59,7 @@ class FileWatch:
         try:
             with suppress(OSError):  # it was made by another user, or on a disk without modes
                 os.fchmod(self._descriptor, 0o600)
+            self._unseen: set[str] = set()  # at the last look, which failed
             self._seen: dict[str, _Look | None] = {suffix: self._look(suffix) for suffix in FILES}
         except BaseException:
             self.close()
@@ -82,8 +88,11 @@ class FileWatch:
             try:
                 now = self._look(suffix)
             except OSError:  # such as a lack of descriptors: the next look may tell
+                self._unseen.add(suffix)
                 continue
             self._seen[suffix] = now
+            may_differ = after_use or suffix in self._unseen
+            self._unseen.discard(suffix)
             if before is None:
                 continue
             file = f"{self._path}{suffix}"
@@ -93,13 +102,39 @@ class FileWatch:
                 return f"{file} was replaced"
             if suffix in _HEADERS and now.size < before.size:
                 return f"{file} was truncated"
-            if now.head != before.head and not after_use:
+            if now.head != before.head and not may_differ:
                 return f"{file} was overwritten"
         return None
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether what we hold open is not there any more for the server of the file system.
+
+        What is at the path may be the same all the same, as after that server has restarted.
+        """
+        try:
+            os.fstat(self._descriptor)
+        except OSError as error:
+            return error.errno == errno.ESTALE
+        return False
+
+    def require_locks(self) -> None:
+        """Raise ``NoLocksError`` where the file system gives no locks.
+
+        SQLite would take that for a lock of somebody else, and wait ten seconds at each use. The
+        byte that is locked here is none that it locks.
+        """
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _OUR_BYTE)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _OUR_BYTE)
+        except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                raise NoLocksError(error) from error
+
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._descriptor)
+        with suppress(OSError):  # a network file system may say here that it is away
+            os.close(self._descriptor)
 
     def _look(self, suffix: str) -> _Look | None:
         """Return how the file is now; None if there is none. Raises ``OSError``."""

@@ -60,8 +60,8 @@ class SendingNote:
                 return identity, Noted(*numbers)
         return None
 
-    def write(self, identity: bytes, noted: Noted) -> None:
-        """Overwrite the note; it outlives this process."""
+    def write(self, identity: bytes, noted: Noted) -> bool:
+        """Overwrite the note, which outlives this process; return whether that was possible."""
         numbers = (noted.handed_out, noted.acknowledged, noted.newest, noted.unsent)
         with suppress(OSError, struct.error):  # a damaged database has any number
             data = _sealed(_RECORD.pack(_MAGIC, identity, *numbers))
@@ -70,6 +70,8 @@ class SendingNote:
                 self._written = b""
                 os.pwrite(descriptor, data, 0)
                 self._written = data
+            return True
+        return False
 
     def sync(self) -> None:
         """Let what is written outlive the system, too."""
@@ -79,7 +81,8 @@ class SendingNote:
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with suppress(OSError):  # a network file system may say here that it is away
+                os.close(self._descriptor)
             self._descriptor = None
 
     def _open(self) -> int:

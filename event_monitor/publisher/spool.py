@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics import Metric
 from ..msgpack import encodable
-from .directory_lock import DirectoryLock
+from .directory_lock import DirectoryLock, NoLocksError
 from .disk import Disk
 from .store import Store
 
@@ -93,7 +93,8 @@ class Spool:
         """
         with self._lock:
             if self._directory_lock is not None:
-                self._directory_lock.take()
+                with suppress(NoLocksError):  # may come back; the disk tells, and waits for it
+                    self._directory_lock.take()
             try:
                 self._memory = Store.open(":memory:")
                 if self._disk is not None:
@@ -172,8 +173,8 @@ class Spool:
                 return
             if batch_id.store == "memory":
                 self._memory.replace(batch_id.number, rest)
-            elif self._disk is not None and not self._disk.replace(batch_id.number, rest):
-                self._memory.append(rest, at=self._clock.wall())
+            elif self._disk is not None:
+                self._disk.replace(batch_id.number, rest)
 
     def oldest_seconds(self) -> float:
         """Return how long ago the oldest batch was appended; 0 without one."""
@@ -195,9 +196,21 @@ class Spool:
         """How many metrics end with the process, not being on disk. Also known after ``close``."""
         with self._locked_soon():
             in_memory = self._left_in_memory if self._memory is None else self._memory.metrics
-            if self._disk is None or self._disk.is_safe:
+            if self._disk is None or not self._disk.is_lost:
                 return in_memory
             return in_memory + self._disk.metrics
+
+    @property
+    def sent_again(self) -> int:
+        """How many metrics that were sent a successor sends again. Also known after ``close``."""
+        with self._locked_soon():
+            return self._disk.sent_again if self._disk is not None else 0
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nobody knows what is in the ``state_dir``. Also known after ``close``."""
+        with self._locked_soon():
+            return self._disk is not None and self._disk.is_unread
 
     def close(self) -> None:
         """Let another process have the directory. What is on disk stays there.

@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 class SpoolFile:
     """A store in a file of a locked directory. Not thread-safe.
 
-    ``store`` is None while it is not open, and ``is_lost`` says that what it holds is not where a
-    successor will find it. Methods raise ``sqlite3.Error``, ``OSError``, and ``UnavailableError``
-    when another process has the directory.
+    ``store`` is None while it is not open; ``former`` is the one that was, if it was closed to be
+    opened again: the next goes on for it. ``is_lost`` says that what it holds is not where a
+    successor will find it; ``is_hidden``, that nobody knows, as the directory cannot be looked
+    into; ``has_no_locks``, that it must not be used now. Methods raise ``sqlite3.Error``,
+    ``OSError``, and ``UnavailableError`` when another process has the directory.
     """
 
     def __init__(
@@ -39,7 +41,10 @@ class SpoolFile:
     ) -> None:
         self.path = path
         self.store: Store | None = None
+        self.former: Store | None = None
         self.is_lost = False
+        self.is_hidden = False
+        self.has_no_locks = False
         self._directory_lock = directory_lock
         self._clock = clock
         self._open_store = open_store
@@ -55,7 +60,11 @@ class SpoolFile:
         except BaseException:
             watch.close()
             raise
-        if store.missing and not lost:
+        former, self.former = self.former, None
+        if former is not None:
+            store.succeed(former)  # which knows what is missing
+            former.close()
+        elif store.missing and not lost:
             lost = store.missing
             log.error(
                 "the spool %s lacks what was written to it last: %d metrics are lost",
@@ -64,6 +73,7 @@ class SpoolFile:
             )
         store.note_dropped(lost)
         self.store, self._watch = store, watch
+        self.is_hidden = self.has_no_locks = False
         self.is_lost = watch.change(after_use=True) is not None
         return store
 
@@ -81,14 +91,26 @@ class SpoolFile:
         store, self.store = self.store, None
         return store
 
+    def reopen(self) -> None:
+        """Open the file at the path again, and go on: the descriptors may be stale.
+
+        If it raises, the next ``open`` goes on for the store, which is closed then.
+        """
+        self.former = self.forget()
+        self.open()
+
     def look_after(self, *, after_use: bool) -> None:
         """Write a new file if the present one is not any more what a successor will find.
 
         ``after_use``: the store was used since the last call. If it raises, the store is as it was,
-        and the next call tries again; unless another process has taken lock and file: what is in
-        the file is that one's to send, and there is no store any more.
+        and the next call tries again; unless another process may have taken lock and file: what is
+        in the file is that one's to send, and there is no store any more.
         """
         if self.store is None or self._watch is None:
+            return
+        if self._watch.is_stale:
+            self._require_lock()
+            self.reopen()
             return
         change = self._watch.change(after_use=after_use)
         if change is not None and not self.is_lost:
@@ -97,11 +119,21 @@ class SpoolFile:
         if self.is_lost:
             self._write_anew(self.store)
             return
+        self._require_lock()
+        self.has_no_locks = True
+        self._watch.require_locks()
+        self.has_no_locks = False
+
+    def _require_lock(self) -> None:
+        """Raise ``UnavailableError`` unless the directory is known to be ours."""
         try:
             self._directory_lock.take()
         except UnavailableError:
-            self.forget()
+            self.is_hidden = self._directory_lock.is_taken
+            if not self.is_hidden:
+                self.forget()
             raise
+        self.is_hidden = False
 
     def begin_anew(self) -> None:
         """Delete the file, of which nothing but the checkpoint is wanted, and write another.
@@ -111,9 +143,9 @@ class SpoolFile:
         if self.store is None:
             return
         checkpoint = self.store.checkpoint()
-        self.forget()
-        for suffix in (*FILES, NOTE_SUFFIX):
+        for suffix in (*FILES, NOTE_SUFFIX):  # first: if that is refused, nothing is forgotten
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        self.forget()
         store = self.open()
         if checkpoint is not None:
             store.keep_checkpoint(checkpoint)
@@ -146,6 +178,7 @@ class SpoolFile:
     def _recover(self) -> int:
         """Go on from the log that a crash has left; return how many metrics are lost with it."""
         with closing(FileWatch(self.path)) as watch:
+            watch.require_locks()
             if watch.damage is not None:
                 raise sqlite3.DatabaseError(watch.damage)
             copy = self._aside
@@ -171,6 +204,5 @@ class SpoolFile:
         self._files_moved_aside()
         copy.replace(self.path)
         # Not later: SQLite deletes the log at that path when it closes the former.
-        self.forget()
-        self.open().succeed(former)
+        self.reopen()
         log.warning("wrote %d unsent metrics to a new %s", former.metrics, self.path)

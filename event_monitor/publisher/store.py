@@ -26,22 +26,34 @@ _COMPRESSION = 1  # of 9; metrics shrink tenfold even so, and it costs a few ms 
 _BELOW_ALL_NUMBERS = -(2**63)
 _IN_MEMORY = ":memory:"
 _BUSY_SECONDS = 0.2  # somebody may be looking into the file
-_ABOVE_ALL_NUMBERS = 2**63 - 1
 _TOTALS = f"SELECT coalesce(sum({COUNT}), 0), coalesce(sum(length(data)), 0) FROM batch"  # noqa: S608
 
 _decoder = msgspec.msgpack.Decoder(tuple[Metric, ...])
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Rest:
+    """What is left of a batch, and how many metrics more the database has of it."""
+
+    number: int
+    metrics: tuple[Metric, ...]
+    sent: int
+
+
 class Store:
     """Batches in the order they were appended, each with a number. Made by ``open``.
 
-    Not thread-safe. Any method may raise ``sqlite3.Error``; then it has changed nothing.
-    ``metrics`` and ``bytes`` are the totals kept, also known after ``close``.
+    Not thread-safe. Any method but ``settle`` may raise ``sqlite3.Error``; then it has changed
+    nothing. ``metrics`` and ``bytes`` are the totals in the database, ``unsent`` is how many of the
+    metrics are not acknowledged; all are also known after ``close``.
 
-    The batch that ``oldest`` returned last is handed out until it is replaced. Until then it is
-    neither dropped nor moved, and ``replace`` ignores all others. The file records it, so that the
+    The batch that ``oldest`` returned last is handed out until it is settled. Until then it is
+    neither dropped nor moved, and ``settle`` ignores all others. The file records it, so that the
     process after a crash knows which batch may have arrived. A note beside the file does so where a
     full disk refuses that, and says which were acknowledged.
+
+    What the disk refuses to change in the file is known here nevertheless, and ``catch_up`` tries
+    it again: no batch is handed out with more than is left of it.
 
     ``missing`` is how many metrics were appended, and neither acknowledged nor found at ``open``.
     """
@@ -55,12 +67,29 @@ class Store:
         self._identity = b""
         self._dropped = 0
         self._handed_out: int | None = None
+        self._handed_out_metrics = 0  # in the database
         # Nothing up to this number is sent, even if still there. A damaged one may be below 1.
         self._acknowledged = _BELOW_ALL_NUMBERS
         self._undeleted = 0  # metrics in what is up to there, and still there
+        self._rest: _Rest | None = None  # what the disk refused to write in place of its batch
         self._noted = Noted()
-        # A successor sends it again, and what comes after it: its rest is in another store.
-        self._withdrawn = _ABOVE_ALL_NUMBERS
+        self._is_noted = False  # whether a successor reads that
+
+    @property
+    def unsent(self) -> int:
+        """How many metrics are to be sent yet."""
+        sent = self._rest.sent if self._rest is not None else 0
+        return max(0, self.metrics - self._undeleted - sent)
+
+    @property
+    def sent_again(self) -> int:
+        """How many metrics a successor sends again, as neither file nor note says they were."""
+        return 0 if self._is_noted else self._undeleted
+
+    @property
+    def identity(self) -> bytes:
+        """What tells this database, and copies of it, from all others; empty if that is unknown."""
+        return self._identity
 
     @classmethod
     def open(cls, path: str) -> Store:
@@ -116,46 +145,64 @@ class Store:
         """Hand out the oldest batch: return its number and metrics, or None if there is none."""
         self._handed_out = None
         found = self._oldest()
-        if found is not None:
-            self._handed_out = found[0]
-            self._write_note(handed_out=min(self._handed_out, self._withdrawn))
-            try:
-                self._database.execute(
-                    "UPDATE batch SET handed_out = 1 WHERE id = ?", (self._handed_out,)
-                )
-            except sqlite3.OperationalError:  # a full disk must not stop the sending
-                self._sync_note()
-        return found
+        if found is None:
+            return None
+        self._handed_out, in_file, metrics = found
+        self._handed_out_metrics = in_file
+        self._write_note(handed_out=self._handed_out)
+        try:
+            self._database.execute(
+                "UPDATE batch SET handed_out = 1 WHERE id = ?", (self._handed_out,)
+            )
+        except sqlite3.OperationalError:  # a full disk must not stop the sending
+            self._sync_note()
+        return self._handed_out, metrics
 
-    def replace(self, number: int, rest: tuple[Metric, ...]) -> None:
-        """Keep only ``rest`` of the batch that is handed out, in its place; none deletes it.
+    def settle(self, number: int, rest: tuple[Metric, ...]) -> None:
+        """End the sending of the batch that is handed out: only ``rest`` of it is to be sent yet.
 
-        A batch to be deleted is not handed out again, even if the disk refuses to delete it.
-        """
-        if number != self._handed_out:
-            return
-        if rest:
-            self._update(number, rest)
-            self._handed_out = None
-            self._write_note(handed_out=_BELOW_ALL_NUMBERS)
-        else:
-            self._handed_out = None
-            self._delete_through(number)
-
-    def withdraw(self, number: int) -> None:
-        """End the sending of a batch whose rest is kept elsewhere, by this process only.
-
-        If the disk refuses to delete it, a successor sends all of it again.
+        ``catch_up`` writes that into the database.
         """
         if number != self._handed_out:
             return
         self._handed_out = None
-        self._withdrawn = min(self._withdrawn, number)
-        self._delete_through(number)
+        in_file = self._handed_out_metrics
+        if rest:
+            self._rest = _Rest(number, rest, sent=max(0, in_file - len(rest)))
+        else:
+            self._rest = None  # it was of this batch, if of any: the oldest is handed out
+            self._acknowledged = max(self._acknowledged, number)
+            self._undeleted += in_file
+        # Of a batch a part of which was sent, a successor must know: it finds the whole.
+        is_partly_sent = self._rest is not None and self._rest.sent
+        self._write_note(
+            handed_out=number if is_partly_sent else _BELOW_ALL_NUMBERS,
+            acknowledged=self._acknowledged,
+        )
 
-    def delete_acknowledged(self) -> None:
-        """Delete what is not handed out any more and is still there: the disk had refused it."""
-        self._delete_through(self._acknowledged)
+    def replace(self, number: int, rest: tuple[Metric, ...]) -> None:
+        """Keep only ``rest`` of the batch that is handed out, in its place; none deletes it."""
+        self.settle(number, rest)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Write into the database what was settled, and is not there yet."""
+        try:
+            if self._rest is not None:
+                self._update(self._rest)
+                self._rest = None
+            if self._undeleted:
+                self._delete_acknowledged()
+        except sqlite3.OperationalError:
+            self._sync_note()
+            raise
+        if self._handed_out is None:
+            self._write_note(handed_out=_BELOW_ALL_NUMBERS, acknowledged=self._acknowledged)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is anything to catch up on."""
+        return self._rest is not None or bool(self._undeleted)
 
     def oldest_at(self) -> float | None:
         """Return when the oldest batch was appended; None without one. Wall-clock seconds."""
@@ -171,7 +218,7 @@ class Store:
         Does nothing while a batch is handed out.
         """
         while self._handed_out is None and (found := self._oldest()) is not None:
-            number, metrics = found
+            number, _, metrics = found
             other.append(metrics, at=self.oldest_at() or 0.0)
             self._delete_through(number)
 
@@ -201,6 +248,8 @@ class Store:
         for the sink to refuse.
         """
         dropped = 0
+        if self._undeleted and self.bytes > max_bytes:
+            self._delete_acknowledged()
         try:
             while self.bytes > max_bytes and (more := self._delete_oldest()):
                 dropped += more
@@ -230,15 +279,21 @@ class Store:
             require_whole(copy)
 
     def succeed(self, former: Store) -> None:
-        """Go on for a store of which this one has opened a copy; the former may be closed.
+        """Go on for a store of which this one has opened the file, or a copy; it may be closed.
 
-        The same batch is handed out. What the copy lacks counts as dropped.
+        The same batch is handed out. What is lacking counts as dropped.
         """
+        self._dropped += former.take_dropped()
+        if former.identity not in (b"", self.identity):  # its numbers are those of other batches
+            self._dropped += former.unsent
+            return
         self._handed_out = former._handed_out
+        self._handed_out_metrics = former._handed_out_metrics
         self._acknowledged = former._acknowledged
-        self._undeleted = former._undeleted
-        self._withdrawn = former._withdrawn
-        self._dropped += former.take_dropped() + max(0, former.metrics - self.metrics)
+        self._rest = former._rest
+        lacking = max(0, former.metrics - self.metrics)
+        self._undeleted = max(0, former._undeleted - lacking)  # what was sent is not lost
+        self._dropped += max(0, lacking - former._undeleted)
         noted = former._noted
         self._write_note(
             handed_out=noted.handed_out, acknowledged=noted.acknowledged, newest=noted.newest
@@ -289,7 +344,7 @@ class Store:
         if self._note is not None:
             unsent = max(0, self.metrics - self._undeleted)
             self._noted = dataclasses.replace(self._noted, unsent=unsent, **changes)
-            self._note.write(self._identity, self._noted)
+            self._is_noted = self._note.write(self._identity, self._noted)
 
     def _sync_note(self) -> None:
         if self._note is not None:
@@ -297,8 +352,11 @@ class Store:
 
     # -- the batches ---------------------------------------------------------------------------
 
-    def _oldest(self) -> tuple[int, tuple[Metric, ...]] | None:
-        """Return the oldest batch. One that cannot be read is deleted, and counted as dropped."""
+    def _oldest(self) -> tuple[int, int, tuple[Metric, ...]] | None:
+        """Return the oldest batch: its number, its metrics in the database, and what is left of it.
+
+        One that cannot be read is deleted, and counted as dropped.
+        """
         while True:
             row = self._database.execute(
                 f"SELECT id, {COUNT}, CAST(data AS BLOB) FROM batch "  # noqa: S608
@@ -308,43 +366,46 @@ class Store:
             if row is None:
                 return None
             number, metrics, data = row
+            if self._rest is not None and self._rest.number == number:
+                return number, metrics, self._rest.metrics
             try:
-                return number, _decoder.decode(zlib.decompress(data))
+                return number, metrics, _decoder.decode(zlib.decompress(data))
             except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.error("dropped %d metrics that cannot be read back: %s", metrics, error)
                 self._dropped += metrics
                 self._delete_through(number)
 
-    def _update(self, number: int, rest: tuple[Metric, ...]) -> None:
-        data = _pack(rest)
-        metrics, size = self._database.execute(f"{_TOTALS} WHERE id = ?", (number,)).fetchone()
+    def _update(self, rest: _Rest) -> None:
+        data = _pack(rest.metrics)
+        values = (rest.number,)
+        metrics, size = self._database.execute(f"{_TOTALS} WHERE id = ?", values).fetchone()
+        is_handed_out = rest.number == self._handed_out  # once more
         self._database.execute(
-            "UPDATE batch SET metrics = ?, data = ?, handed_out = 0 WHERE id = ?",
-            (len(rest), data, number),
+            "UPDATE batch SET metrics = ?, data = ?, handed_out = ? WHERE id = ?",
+            (len(rest.metrics), data, is_handed_out, rest.number),
         )
-        self.metrics += len(rest) - metrics
+        self.metrics += len(rest.metrics) - metrics
         self.bytes += len(data) - size
+        if is_handed_out:
+            self._handed_out_metrics = len(rest.metrics)
 
     def _delete_through(self, number: int) -> None:
         """Delete this batch, and those before it whose deletion the disk refused."""
         self._acknowledged = max(self._acknowledged, number)
         values = (self._acknowledged,)
         self._undeleted = self._database.execute(f"{_TOTALS} WHERE id <= ?", values).fetchone()[0]
-        withdrawn = self._withdrawn
-        self._write_note(
-            handed_out=withdrawn if withdrawn < _ABOVE_ALL_NUMBERS else _BELOW_ALL_NUMBERS,
-            acknowledged=min(self._acknowledged, withdrawn - 1),
-        )
-        try:
-            self._delete("id <= ?", values)
-        except sqlite3.OperationalError:
-            self._sync_note()
-            raise
-        self._undeleted, self._withdrawn = 0, _ABOVE_ALL_NUMBERS
-        self._write_note(handed_out=_BELOW_ALL_NUMBERS, acknowledged=self._acknowledged)
+        self._write_note(acknowledged=self._acknowledged)
+        self._delete_acknowledged()
+
+    def _delete_acknowledged(self) -> None:
+        self._delete("id <= ?", (self._acknowledged,))
+        self._undeleted = 0
 
     def _delete_oldest(self) -> int:
         """Delete the oldest batch, but neither that handed out nor the newest."""
+        if self._rest is not None and self._rest.number != self._handed_out:
+            self._update(self._rest)  # it may be the oldest: what was sent of it is not dropped
+            self._rest = None
         return self._delete(
             "id = (SELECT min(id) FROM batch WHERE id IS NOT ?) AND id < "
             "(SELECT max(id) FROM batch)",

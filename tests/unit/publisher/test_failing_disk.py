@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -133,6 +134,57 @@ def test_the_rest_of_a_batch_survives_a_disk_that_fails(
     # Then
     assert rest is not None
     assert rest.metrics == (count(value=2),)
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_a_batch_that_the_disk_did_not_change_is_in_one_place_only(
+    sent: int, tmp_path: Path, open_spool: OpenSpool
+) -> None:
+    """Once the disk takes something again it gets the rest, too; a kill then doubles nothing."""
+    # Given a batch of which none or a part has arrived, while nothing can be written
+    batch = (count(value=1), count(value=2))
+    running = tmp_path / "running"
+    spool = open_spool(str(running))
+    spool.append(batch)
+    with closing(block_disk(running / "spool.sqlite3")):
+        for _ in range(2):
+            sending = spool.oldest()
+            assert sending is not None
+            spool.replace(sending.id, batch[sent:])
+            assert (len(spool), spool.unsafe) == (2 - sent, 0)
+        spool.append((count(value=3),))
+
+    # When the next window finds the disk at work, and the process is killed while it sends
+    spool.append((count(value=4),))
+    assert (len(spool), spool.unsafe) == (4 - sent, 0)
+    shutil.copytree(running, tmp_path / "killed")
+
+    # Then
+    successor = open_spool(str(tmp_path / "killed"))
+    assert successor.take_interrupted() == 0
+    assert drain(successor) == [batch[sent:], (count(value=3),), (count(value=4),)]
+
+
+def test_a_rest_is_written_while_it_is_being_sent(tmp_path: Path, open_spool: OpenSpool) -> None:
+    """And a successor still learns that it may have arrived."""
+    running = tmp_path / "running"
+    spool = open_spool(str(running))
+    spool.append((count(value=1), count(value=2)))
+    with closing(block_disk(running / "spool.sqlite3")):
+        sending = spool.oldest()
+        assert sending is not None
+        spool.replace(sending.id, (count(value=2),))
+        sending = spool.oldest()
+    assert sending is not None
+
+    spool.append((count(value=3),))
+    shutil.copytree(running, tmp_path / "killed")
+    spool.acknowledge(sending.id)
+
+    successor = open_spool(str(tmp_path / "killed"))
+    assert successor.take_interrupted() == 1
+    assert drain(successor) == [(count(value=2),), (count(value=3),)]
+    assert drain(spool) == [(count(value=3),)]
 
 
 def test_what_moves_from_memory_to_the_disk_gets_no_younger(
