@@ -274,9 +274,9 @@ class Service:
             self.crashed(error)
 
     def _leave(self) -> None:
-        """Take the last shot; where only SQS keeps it, send it before its messages are let go."""
+        """Take the last shot; send it before its messages are let go, where no disk has it."""
         self.shoot_last()
-        if self._is_kept_in_queue:
+        if self._is_kept_in_queue or self._snapshot_publisher.comes_again:
             self._publisher.close(deadline_seconds=self.settings.drain_seconds)
             self._has_drained = True
 
@@ -304,6 +304,14 @@ class Service:
                 "what was counted last is not safe in the spool: its events come again, and what "
                 "of it was sent may count twice"
             )
+        if sent_again := self._spool.sent_again:
+            log.error(
+                "%d metrics that were sent could not be deleted from the spool, as its disk fails; "
+                "the next process sends them again",
+                sent_again,
+            )
+        if self._spool.is_unread:
+            log.error("what the spool may hold from before could not be read; it is still there")
         if unsent:
             log.error("stopped with %d metrics unsent; %s", unsent, self._fate(self._spool.unsafe))
         elif lost and self._crash is None:

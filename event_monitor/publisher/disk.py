@@ -20,7 +20,9 @@ __all__ = ["Disk"]
 
 log = logging.getLogger(__name__)
 
-_LOCKED = "locked"  # as SQLite says it
+# As SQLite says it:
+_IO_ERROR = "disk I/O error"
+_LOCKED = "locked"
 
 
 class Disk:
@@ -52,6 +54,8 @@ class Disk:
         self._file = SpoolFile(path, directory_lock, clock=clock, open_store=open_store)
         self._drop_interrupted = drop_interrupted
         self._failing = False
+        # A batch that was refused may be in the file's log all the same: only its sync failed.
+        self._may_hold_refused = False
         self._interrupted = 0
         self._dropped = 0
 
@@ -123,12 +127,17 @@ class Disk:
         with self._in_use():
             if self._store is None:
                 return False
-            memory.move_to(self._store)
-            if checkpoint is not None and memory.metrics:
-                return False
-            self._store.append(metrics, at=at, checkpoint=checkpoint)
+            try:
+                memory.move_to(self._store)
+                if checkpoint is not None and memory.metrics:
+                    return False
+                self._store.append(metrics, at=at, checkpoint=checkpoint)
+            except sqlite3.OperationalError as error:
+                self._may_hold_refused = self._may_hold_refused or _IO_ERROR in str(error)
+                raise
             taken = True
         if taken:
+            self._may_hold_refused = False  # it is overwritten
             self._catch_up()
         if self._failing and taken and self.is_safe:
             log.info("the spool's disk works again")
@@ -155,7 +164,7 @@ class Disk:
             if self._store is None:
                 return None
             found = self._store.oldest()
-            if found is None and self._store.is_behind:
+            if found is None and (self._store.is_behind or self._may_hold_refused):
                 self._free(self._store)
             return found
         return None
@@ -194,7 +203,7 @@ class Disk:
     def close(self) -> None:
         """Close the file. What is in it stays there, and what was sent is not, if that works."""
         store = self._store
-        if store is not None and store.is_behind:
+        if store is not None and (store.is_behind or self._may_hold_refused):
             with self._in_use():
                 if store.unsent:
                     store.catch_up()
@@ -246,12 +255,19 @@ class Disk:
         """Delete what was sent, and would be sent again by the next process."""
         try:
             store.catch_up()
+            if not self._may_hold_refused:
+                return
+            reason = "the disk failed"
         except sqlite3.OperationalError as error:
-            if _LOCKED in str(error) or not self.is_safe:  # it is for a while only, or not ours
+            if _LOCKED in str(error):  # for a while only
                 raise
-            self._dropped += store.take_dropped()
-            self._file.begin_anew()
-            log.info("all in the spool %s was sent: deleted it (%s)", self._file.path, error)
+            reason = str(error)
+        if not self.is_safe:
+            return  # another time: it may not be ours
+        self._dropped += store.take_dropped()
+        self._file.begin_anew()
+        self._may_hold_refused = False
+        log.info("all in the spool %s was sent: wrote it anew (%s)", self._file.path, reason)
 
     def _replace_file(self, error: Exception) -> None:
         """Move the file aside, count what was in it as dropped, and make a new one."""

@@ -205,9 +205,9 @@ class Publisher:
         )
 
     @property
-    def has_sent_all(self) -> bool:
-        """Whether nothing waits to be sent. Any thread may ask."""
-        return not len(self._spool)
+    def is_all_safe(self) -> bool:
+        """Whether all that was published has arrived, or is on disk. Any thread may ask."""
+        return self._spool.is_all_safe
 
     def close(self, deadline_seconds: float) -> int:
         """Try to send what is left, for that long; return how many metrics are still unsent.

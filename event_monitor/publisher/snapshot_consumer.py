@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..metrics import metrics_from
 from ..settings import Settings
@@ -16,9 +18,9 @@ class SnapshotPublisher:
     """Publishes each snapshot, as a ``SnapshotConsumer``; waits for no network. One shot at a time.
 
     ``checkpoint`` makes what has to be written with the counts before their messages may be
-    acknowledged, and ``acknowledge`` does that; both only where messages need it. Without
-    ``checkpoint`` nothing is on disk: they are acknowledged when the sink has all that was
-    published, which the publisher's thread tells by ``note_accepted``.
+    acknowledged, and ``acknowledge`` does that; both only where messages need it. What is not on
+    disk, without ``checkpoint`` or as the disk fails, is acknowledged when the sink has all of it,
+    which the publisher's thread tells by ``note_accepted``.
     """
 
     def __init__(
@@ -33,15 +35,20 @@ class SnapshotPublisher:
         self._settings = settings
         self._checkpoint = checkpoint
         self._acknowledge = acknowledge
-        self._unacknowledged: AckToken | None = None  # counted, but not safe on disk yet
-        self._acknowledged: AckToken | None = None
-        self._published: AckToken | None = None  # the same, where there is no disk
+        self._lock = threading.Lock()  # so that two threads acknowledge one after the other
+        self._counted: _Numbered | None = None  # the latest token that came
+        self._published: _Numbered | None = None  # its counts are in the spool
+        self._acknowledged = 0  # the number of that token; they are acknowledged in order
+        self._needs_checkpoint = False
         self._is_safe = True  # what was published last, and all before it
 
     @property
     def comes_again(self) -> bool:
         """Whether messages come again to a successor that cannot know that they were counted."""
-        return self._unacknowledged is not None and not self._is_safe
+        with self._lock:
+            counted = self._counted
+            is_open = counted is not None and counted.number > self._acknowledged
+            return is_open and not self._is_safe
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Turn the snapshot into metrics and keep them until they are sent.
@@ -52,20 +59,41 @@ class SnapshotPublisher:
             return
         metrics = metrics_from(snapshot, self._settings)
         if snapshot.ack_tokens:
-            self._unacknowledged = snapshot.ack_tokens[-1]
-        if self._checkpoint is None or self._unacknowledged is None:
+            number = 1 if self._counted is None else self._counted.number + 1
+            self._counted = _Numbered(number, snapshot.ack_tokens[-1])
+            self._needs_checkpoint = True
+        if self._checkpoint is None or not self._needs_checkpoint:
             self._publisher.publish(metrics, shared_as=snapshot.shared_as)
-            self._published = self._unacknowledged  # not before: it may be asked for at any time
+            self._published = self._counted  # not before: it may be asked for at any time
             return
-        self._is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
-        # What is not safe the broker keeps for us; the next token acknowledges it too.
-        if self._is_safe and self._acknowledge and self._acknowledge(self._unacknowledged):
-            self._unacknowledged = None
+        is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
+        self._is_safe, self._published = is_safe, self._counted
+        # What is not safe the broker keeps for us.
+        if is_safe and self._counted is not None and self._acknowledge_up_to(self._counted):
+            self._needs_checkpoint = False
 
     def note_accepted(self) -> None:
-        """Acknowledge what was published, if all of it has arrived. Any thread may call it."""
-        token = self._published  # before the next line: what comes after it is not asked about
-        if token is None or self._acknowledge is None or not self._publisher.has_sent_all:
-            return
-        if token is not self._acknowledged and self._acknowledge(token):
-            self._acknowledged = token
+        """Acknowledge what was published, if all of it has arrived. Any thread may call it.
+
+        Of what is on disk nobody has to wait for that.
+        """
+        published = self._published  # before the next line: what comes after is not asked about
+        if published is not None and self._publisher.is_all_safe:
+            self._acknowledge_up_to(published)
+
+    def _acknowledge_up_to(self, counted: _Numbered) -> bool:
+        """Acknowledge the messages up to this token, once; return whether they are."""
+        with self._lock:
+            if counted.number <= self._acknowledged:
+                return True
+            if self._acknowledge is None or not self._acknowledge(counted.token):
+                return False  # the next token acknowledges them, too
+            self._acknowledged = counted.number
+            return True
+
+
+class _Numbered(NamedTuple):
+    """A token, and the how many-th it is."""
+
+    number: int
+    token: AckToken

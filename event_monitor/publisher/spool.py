@@ -83,6 +83,7 @@ class Spool:
         self._max_bytes = int(megabytes * 1_000_000)
         self._dropped = 0  # besides what the two stores count
         self._left_in_memory = 0  # when it was closed
+        self._has_unproven = False  # in the file: a successor may not find what is there
         self._broker_has_them = False  # still, the messages of what is in memory
 
     def open(self) -> None:
@@ -201,6 +202,14 @@ class Spool:
             return in_memory + self._disk.metrics
 
     @property
+    def is_all_safe(self) -> bool:
+        """Whether all that was appended is acknowledged, or on disk with its checkpoint."""
+        with self._locked_soon():
+            if self._memory is None or self._memory.metrics:
+                return False
+            return self._disk is None or not self._has_unproven or not self._disk.metrics
+
+    @property
     def sent_again(self) -> int:
         """How many metrics that were sent a successor sends again. Also known after ``close``."""
         with self._locked_soon():
@@ -246,9 +255,11 @@ class Spool:
     ) -> bool:
         """Append to the disk, or to ``memory`` if it refuses; then keep both within bounds."""
         at = self._clock.wall()
-        if self._disk is None or not self._disk.append(
+        if self._disk is not None and self._disk.append(
             metrics, at=at, checkpoint=checkpoint, memory=memory
         ):
+            self._has_unproven = not self._disk.is_safe
+        else:
             memory.append(metrics, at=at)
             self._broker_has_them = checkpoint is not None
         for store in (self._disk, memory):

@@ -79,7 +79,7 @@ class DurableSubscription(AmqpSubscription):
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Acknowledge, unless the token is of an earlier connection: its messages come again."""
-        if token.session != self._session:
+        if token.session != self._session or token.tag <= self._acknowledged_tag:
             return
         with self._writing():
             self._channel.basic_ack(token.tag, multiple=True)

@@ -132,3 +132,57 @@ def test_what_could_not_be_acknowledged_but_is_on_disk_does_no_harm(tmp_path: Pa
 
     assert not publishing.comes_again
     spool.close()
+
+
+class FullDisk:
+    """A publishing to a disk that is full, with what it has acknowledged."""
+
+    def __init__(self, directory: Path) -> None:
+        self.disk, self.acknowledged = FillableDisk(), list[AckToken]()
+        self.disk.is_full = True
+        self.spool = Spool(str(directory), open_store=self.disk.open_store)
+        self.spool.open()
+        self.publishing = SnapshotPublisher(
+            Publisher(MemorySink(), self.spool),
+            Settings(),
+            checkpoint=lambda _snapshot: b"checkpoint",
+            acknowledge=self.acknowledge,
+        )
+
+    def acknowledge(self, token: AckToken) -> bool:
+        self.acknowledged.append(token)
+        return True
+
+    def send_one(self) -> None:
+        batch = self.spool.oldest()
+        assert batch is not None
+        self.spool.acknowledge(batch.id)
+        self.publishing.note_accepted()
+
+
+def test_what_no_disk_has_is_acknowledged_when_the_sink_has_all_of_it(tmp_path: Path) -> None:
+    """Else its messages would come again after a restart, and count twice."""
+    # Given two windows in memory
+    later = replace(TOKEN, tag=9)
+    full = FullDisk(tmp_path)
+    full.publishing(snapshot(TOKEN))
+    full.publishing(snapshot(later))
+
+    # When the first is sent
+    full.send_one()
+
+    # Then nothing is acknowledged: one token acknowledges all before it
+    assert full.acknowledged == []
+    assert full.publishing.comes_again
+
+    # When the other is, too
+    full.send_one()
+
+    # Then both are, once, also when the disk works again
+    assert not full.publishing.comes_again
+    full.disk.is_full = False
+    full.publishing(snapshot())
+    full.send_one()
+    assert full.acknowledged == [later]
+    assert full.spool.checkpoint() == b"checkpoint"
+    full.spool.close()
