@@ -143,7 +143,8 @@ class SpoolFile:
         if self.store is None:
             return
         checkpoint = self.store.checkpoint()
-        for suffix in (*FILES, NOTE_SUFFIX):  # first: if that is refused, nothing is forgotten
+        # First: if that is refused, nothing is forgotten. A former note would tell of losses.
+        for suffix in (NOTE_SUFFIX, *FILES):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.forget()
         store = self.open()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +124,37 @@ def test_no_other_process_gets_the_directory(
 
     with pytest.raises(UnavailableError, match="is in use by process"):
         Spool(str(state_dir)).open()
+
+
+def test_what_is_open_and_stale_is_opened_again(
+    state_dir: Path, open_spool: OpenSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of a network file system has restarted; what is at the path is the same."""
+    # Given a batch of which a part was sent, and that is being sent again
+    spool = open_spool(str(state_dir))
+    spool.append((*ONE, *TWO), checkpoint=b"digests")
+    batch = spool.oldest()
+    assert batch is not None
+    spool.replace(batch.id, TWO)
+    batch = spool.oldest()
+    assert batch is not None
+
+    # When all that is open becomes stale
+    stale, look = {path.name for path in Path("/proc/self/fd").iterdir()}, os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        if str(descriptor) in stale:
+            stale.discard(str(descriptor))
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return look(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", fstat)
+        assert spool.append(THREE)
+
+    # Then this process knows what became of it
+    spool.acknowledge(batch.id)
+    assert spool.checkpoint() == b"digests"
+    assert drain(spool) == [THREE]
+    assert spool.take_interrupted() == 0
+    assert spool.take_dropped() == 0
