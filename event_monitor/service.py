@@ -88,12 +88,14 @@ class Service:
         self._app = app
         self._clock = clock
         self._log_queue = log_queue
-        self._spool = spool or Spool(
-            settings.state_dir,
-            megabytes=settings.spool_megabytes,
-            drop_interrupted=settings.on_ambiguous_send == "drop",
-            clock=clock,
-        )
+        if spool is None:  # an empty one counts as false
+            spool = Spool(
+                settings.state_dir,
+                megabytes=settings.spool_megabytes,
+                drop_interrupted=settings.on_ambiguous_send == "drop",
+                clock=clock,
+            )
+        self._spool = spool
         sink = sink or make_sink(settings, clock=clock)
         self._window_log = WindowLog(
             interval_seconds=lambda: self.camera.interval,

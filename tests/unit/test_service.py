@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import threading
 from collections.abc import Iterator
@@ -171,6 +173,50 @@ def test_what_a_full_output_did_not_take_is_told_at_the_end(
 
     assert "everything is sent" not in caplog.text
     assert "metrics are lost: the output did not take them" in caplog.text
+
+
+def test_what_was_sent_and_comes_again_is_told_at_the_end(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk did not let us delete it; nothing of it is unsent."""
+
+    class WornOutSpool(Spool):
+        sent_again = 3
+
+    service, _ = service_of(app, spool=WornOutSpool())
+    started(service).shoot_last()
+
+    assert service.close() == EXIT_OK
+    assert (
+        "3 metrics that were sent could not be deleted from the spool, as its disk fails; the next "
+        "process sends them again"
+    ) in caplog.messages
+
+
+def test_a_spool_that_could_not_be_read_is_told_at_the_end(
+    app: Celery,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of what is there nobody knows whether it is sent; it stops no start."""
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    service, sink = service_of(app, settings={"state_dir": str(tmp_path)})
+    started(service).shoot_last()
+
+    assert service.close() == EXIT_OK
+    assert sink.sum("MonitorHeartbeat") == 1
+    assert caplog.messages[0].startswith(
+        f"the spool cannot use {tmp_path}/spool.sqlite3: its file system gives no locks"
+    )
+    assert (
+        "what the spool may hold from before could not be read; it is still there"
+        in caplog.messages
+    )
 
 
 def test_a_shot_that_hangs_is_a_crash_and_keeps_nobody_from_stopping(
