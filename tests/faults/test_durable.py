@@ -383,7 +383,7 @@ def test_a_full_disk_is_no_death_of_workers_that_cannot_be_heard(
     settings: DurableSettings,
     mount: Mount,
 ) -> None:
-    """Nothing is acknowledged then, so RabbitMQ sends nothing more, no heartbeats neither."""
+    """Without CloudWatch nothing is acknowledged then: RabbitMQ sends no heartbeats either."""
     # Given a disk on which there is room for a spool, and then no more
     folder = mount("size=256k")
     settings["state_dir"] = str(folder)
@@ -391,6 +391,7 @@ def test_a_full_disk_is_no_death_of_workers_that_cannot_be_heard(
         **settings, durable_prefetch=100, worker_grace_seconds=3, worker_grace_beats=2
     )
     fill(folder / "filler")
+    cloudwatch.misbehave("throttle")
 
     with worker.beating():
         # When there are more messages than may be unacknowledged, for longer than the grace
@@ -398,6 +399,7 @@ def test_a_full_disk_is_no_death_of_workers_that_cannot_be_heard(
         monitor.wait_for_output("no more may be unacknowledged")
         threading.Event().wait(6.0)
         (folder / "filler").unlink()
+        cloudwatch.behave()
 
         # Then all is counted when there is room again, and nobody has died
         wait_for_truth(cloudwatch, worker)
