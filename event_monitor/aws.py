@@ -158,6 +158,8 @@ def _endpoints_in(config: Mapping[str, Any]) -> Iterator[str]:
 def _bound_provider(provider: Any) -> Any:
     if hasattr(provider, "_popen"):
         provider._popen = _Process  # noqa: SLF001
+    if hasattr(provider, "_prompter"):  # of a role that is assumed with a code
+        provider._prompter = _refuse_prompt  # noqa: SLF001
     if hasattr(provider, "_token_loader_cls"):
         provider._token_loader_cls = TokenFile  # noqa: SLF001
     if hasattr(provider, "_build_headers"):
@@ -178,6 +180,12 @@ def _bound_provider(provider: Any) -> Any:
             setattr(builder, name, partial(_bounded, make))
     provider.load = partial(_loaded, provider.METHOD, provider.load)
     return provider
+
+
+def _refuse_prompt(_prompt: str) -> str:
+    raise RuntimeError(
+        "the profile has mfa_serial, and nobody types a code in here; use a profile without it"
+    )
 
 
 def _bounded(make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -40,6 +40,7 @@ _PLACE = re.compile(rf"/*{_HOST}(?:,{_HOST})*(?:/[^\s?#@;]*)?")
 _MISTYPED_PLACE = re.compile(rf"[a-z]+:/{_HOST}(?:/[^\s?#@;]*)?")  # redis:/host/0
 _USER = re.compile(r"([\w.+-]{1,64}):[^@:/?#]+")
 _SQS = "sqs://"  # its user and password are a pair of AWS's keys
+_REDIS = ("redis://", "rediss://", "sentinel://")
 _NO_TOKEN = re.compile(r"(py)?amqps?://[^:@]*@")  # RabbitMQ knows no user without a password
 _URL_IN_TEXT = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://\S*")
 _MISLEADING = re.compile(r"[#/?@:;\[\]]")  # what ends a part of a URL
@@ -80,7 +81,8 @@ def shown_url(url: str) -> str:
     """Return a URL, or several joined by ``;``, as it may be printed: user, host, port and path.
 
     Password, query and fragment are masked; so is everything that could be a part of a password
-    that was not percent-encoded, and a user without a password, which may be a token.
+    that was not percent-encoded, and a user without a password, which may be a token. A path is
+    masked where it is the password once more, and for Redis where it is no number of a database.
     """
     return ";".join(map(_shown, _NEXT_URL.split(url)))
 
@@ -95,9 +97,21 @@ def _shown(url: str) -> str:
         place = place.partition(mark)[0]
     known = _PLACE if scheme or at else re.compile(f"{_PLACE.pattern}|{_MISTYPED_PLACE.pattern}")
     shown = place if known.fullmatch(place) and place.isprintable() else MASK
+    beginning, slash, path = shown.rpartition("/")
+    password = user_and_password.partition(":")[2]
+    if slash and path and (unquote(path) == unquote(password) or _is_no_database(scheme, path)):
+        shown = f"{beginning}/{MASK}"
     return f"{scheme}{_shown_user(user_and_password, scheme) if at else ''}{shown}" + (
         mark and mark + MASK
     )
+
+
+def _is_no_database(scheme: str, path: str) -> bool:
+    """Return whether a path cannot be the number of Redis's database, so that it may be a secret.
+
+    Without a scheme, or with that of a socket in a file system, it may be anything.
+    """
+    return scheme.lower() in _REDIS and not unquote(path).isdecimal()
 
 
 def _shown_user(user_and_password: str, scheme: str) -> str:

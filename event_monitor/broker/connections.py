@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from urllib.parse import unquote
 
 from ..exchange import Exchange
 from ..redaction import MASK, shown_url
@@ -47,6 +48,9 @@ def shown(connection: Connection) -> str:
     """
     scheme, separator, rest = connection.as_uri().partition("://")
     user, at, place = rest.rpartition("@")
+    host, slash, path = place.partition("/")
+    if at and slash and connection.password and unquote(path) == connection.password:
+        rest = f"{user}@{host}/{MASK}"  # typed as the virtual host, too
     if at and not connection.password and user == f":{MASK}":
         return shown_url(f"{scheme}://{place}")
     if at and not connection.password and connection.userid:

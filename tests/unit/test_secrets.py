@@ -291,12 +291,29 @@ def test_a_crash_of_ours_prints_no_password(monkeypatch: pytest.MonkeyPatch) -> 
         ("sentinel://a:26379;sentinel://b:26379", "sentinel://a:26379;sentinel://b:26379"),
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
         ("redis+socket:///run/redis.sock", "redis+socket:///run/redis.sock"),
+        ("amqp://user:p@mq:5672/%2Fpage", "amqp://user:**@mq:5672/%2Fpage"),
     ],
 )
 def test_what_is_no_secret_is_shown(url: str, shown: str) -> None:
     """Else nobody could see which broker it is."""
     assert shown_url(url) == shown
     assert password_in(url) == ("p@" in url or "token" in url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:QXYZ@cache:6379/QXYZ", "redis://user:**@cache:6379/**"),
+        ("redis://cache:6379/QXYZ", "redis://cache:6379/**"),
+        ("rediss://:p@cache/QXYZ", "rediss://:**@cache/**"),
+        ("sentinel://a:26379/QXYZ;sentinel://b/1", "sentinel://a:26379/**;sentinel://b/1"),
+        ("amqp://user:QXYZ@mq:5672/QXYZ", "amqp://user:**@mq:5672/**"),
+        ("amqp://user:QX%2FYZ@mq//QX%2FYZ", "amqp://user:**@mq//**"),
+    ],
+)
+def test_a_password_in_the_place_of_the_database_is_not_shown(url: str, shown: str) -> None:
+    """A virtual host has any name, so it is shown unless it is the password once more."""
+    assert shown_url(url) == shown
 
 
 def test_a_sentence_of_ours_keeps_what_follows_a_masked_url() -> None:

@@ -11,7 +11,7 @@ from kombu import Connection
 from kombu.transport.pyamqp import Message as AmqpMessage
 from kombu.transport.virtual import Message as VirtualMessage
 
-from event_monitor.broker.connections import connect, without_decompression
+from event_monitor.broker.connections import connect, shown, without_decompression
 from event_monitor.exchange import LateError
 
 from ...support.answering import Answering, trickle
@@ -95,3 +95,10 @@ def test_a_server_that_answers_byte_by_byte_is_given_up(
         for attempt in attempts - before:
             attempt.join(DEADLINE)
             assert not attempt.is_alive()
+
+
+def test_a_password_in_the_place_of_the_virtual_host_is_not_shown() -> None:
+    """Kombu's own form of the URL masks the first of the two only."""
+    url = "amqp://user:se%2Fcret@mq:5672/se%2Fcret"
+
+    assert shown(Connection(url)) == "amqp://user:**@mq:5672/**"

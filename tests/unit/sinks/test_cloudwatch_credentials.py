@@ -373,6 +373,29 @@ def test_a_single_sign_on_that_is_over_says_how_to_sign_in(
     assert error == f"No AWS credentials: {why}; sign in again with `aws sso login`."
 
 
+def test_nobody_is_asked_for_a_code(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A prompt would wait for ever, or take what is typed in somebody's terminal."""
+    (tmp_path / "config").write_text(
+        "[profile monitor]\nrole_arn = arn:aws:iam::123456789012:role/monitor\n"
+        "source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
+        "[profile base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n"
+        "aws_secret_access_key = very-secret\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "monitor")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    error = make_sink().send((count(),)).error
+
+    assert error == (
+        "No AWS credentials: assuming the role failed: the profile has mfa_serial, and nobody "
+        "types a code in here; use a profile without it."
+    )
+
+
 def test_a_secret_key_in_the_place_of_its_id_is_masked(
     make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
