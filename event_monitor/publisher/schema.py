@@ -66,6 +66,11 @@ def prepare(database: sqlite3.Connection) -> bool:
         run("PRAGMA application_id").fetchone()[0],
         run("PRAGMA user_version").fetchone()[0],
     )
+    if tables and found[0] == _APPLICATION_ID and found[1] > _VERSION:
+        raise sqlite3.DatabaseError(
+            f"a later version of event-monitor wrote it, in format {found[1]}; this one knows "
+            f"{_VERSION}"
+        )
     if tables and found != (_APPLICATION_ID, _VERSION):
         raise sqlite3.DatabaseError(f"not a spool of this version: {found}")
     require_whole(database)

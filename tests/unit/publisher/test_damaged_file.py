@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,34 @@ def test_what_can_still_be_counted_in_a_damaged_file_is_dropped(
     # Then
     assert spool.take_dropped() == 3
     assert len(spool) == 0
+
+
+def test_the_spool_of_a_later_version_is_left_aside_for_it(
+    tmp_path: Path, open_spool: OpenSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is whole: moved back, that version sends what is in it."""
+    spool = open_spool()
+    spool.append((count(value=2),))
+    spool.close()
+    path, aside = tmp_path / "spool.sqlite3", tmp_path / f"spool.sqlite3.corrupt-{int(NOW)}"
+
+    def set_version(path: Path, version: int) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(f"PRAGMA user_version = {version}")
+
+    set_version(path, 2)
+
+    spool = open_spool()
+    spool.append((count(value=3),))
+    spool.close()
+
+    assert caplog.messages[0] == (
+        f"the spool {path} was unusable (a later version of event-monitor wrote it, in format 2; "
+        f"this one knows 1); moved it to {aside}"
+    )
+    aside.replace(path)
+    set_version(path, 1)  # as it is for that version
+    assert drain(open_spool()) == [(count(value=2),)]
 
 
 def test_a_batch_that_cannot_be_read_back_is_counted(tmp_path: Path, open_spool: OpenSpool) -> None:
