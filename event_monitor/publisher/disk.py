@@ -78,7 +78,7 @@ class Disk:
     @property
     def is_unread(self) -> bool:
         """Whether nobody knows what is in the file, as it could never be opened."""
-        return self._known is None
+        return self._known is None and not self._file.is_cleared
 
     @property
     def sent_again(self) -> int:

@@ -45,6 +45,7 @@ class SpoolFile:
         self.is_lost = False
         self.is_hidden = False
         self.has_no_locks = False
+        self.is_cleared = False  # nothing that could be sent is at the path
         self._directory_lock = directory_lock
         self._clock = clock
         self._open_store = open_store
@@ -73,7 +74,7 @@ class SpoolFile:
             )
         store.note_dropped(lost)
         self.store, self._watch = store, watch
-        self.is_hidden = self.has_no_locks = False
+        self.is_hidden = self.has_no_locks = self.is_cleared = False
         self.is_lost = watch.change(after_use=True) is not None
         return store
 
@@ -147,6 +148,7 @@ class SpoolFile:
         for suffix in (NOTE_SUFFIX, *FILES):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.forget()
+        self.is_cleared = True
         store = self.open()
         if checkpoint is not None:
             store.keep_checkpoint(checkpoint)
@@ -158,6 +160,7 @@ class SpoolFile:
         """
         aside = self._files_moved_aside()
         Path(f"{self.path}{NOTE_SUFFIX}").unlink(missing_ok=True)
+        self.is_cleared = True
         return aside
 
     def _files_moved_aside(self) -> Path:

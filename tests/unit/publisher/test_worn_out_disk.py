@@ -64,6 +64,25 @@ def test_what_was_sent_goes_with_its_file(worn_out: WornOutDisk, open_spool: Ope
     assert drain(open_spool()) == []
 
 
+def test_a_file_that_is_gone_holds_nothing_from_before(open_spool: OpenSpool) -> None:
+    """Though no other can be made in its place."""
+    disk, are_openings_over = WornOutDisk(), False
+
+    def open_store(path: str) -> Store:
+        if are_openings_over:
+            raise sqlite3.OperationalError("disk I/O error")
+        return disk.open_store(path)
+
+    spool = open_spool(open_store=open_store)
+    spool.append(ONE)
+    disk.is_worn_out = are_openings_over = True
+
+    assert drain(spool) == [ONE]
+    assert not spool.append(TWO)
+    assert (len(spool), spool.unsafe, spool.sent_again) == (1, 1, 0)
+    assert not spool.is_unread
+
+
 def test_what_the_next_process_will_send_again_is_known_at_the_end(
     worn_out: WornOutDisk, open_spool: OpenSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
