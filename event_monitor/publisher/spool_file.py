@@ -63,7 +63,8 @@ class SpoolFile:
             raise
         former, self.former = self.former, None
         if former is not None:
-            store.succeed(former)  # which knows what is missing
+            lost = 0  # of what is missing the former knows more
+            store.succeed(former)
             former.close()
         elif store.missing and not lost:
             lost = store.missing
@@ -112,6 +113,7 @@ class SpoolFile:
         if self._watch.is_stale:
             self._require_lock()
             self.reopen()
+            log.warning("the spool %s was stale, and is opened again", self.path)
             return
         change = self._watch.change(after_use=after_use)
         if change is not None and not self.is_lost:

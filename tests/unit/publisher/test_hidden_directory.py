@@ -127,7 +127,10 @@ def test_no_other_process_gets_the_directory(
 
 
 def test_what_is_open_and_stale_is_opened_again(
-    state_dir: Path, open_spool: OpenSpool, monkeypatch: pytest.MonkeyPatch
+    state_dir: Path,
+    open_spool: OpenSpool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The server of a network file system has restarted; what is at the path is the same."""
     # Given a batch of which a part was sent, and that is being sent again
@@ -151,6 +154,10 @@ def test_what_is_open_and_stale_is_opened_again(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", fstat)
         assert spool.append(THREE)
+
+    assert caplog.messages == [
+        f"the spool {state_dir}/spool.sqlite3 was stale, and is opened again"
+    ]
 
     # Then this process knows what became of it
     spool.acknowledge(batch.id)
