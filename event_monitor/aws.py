@@ -115,7 +115,12 @@ class _Process(subprocess.Popen[bytes]):
 
 
 class BoundedSession(botocore.session.Session):  # type: ignore[misc]
-    """A session of botocore's whose clients are bounded, those that fetch credentials too."""
+    """A session of botocore's whose clients are bounded, those that fetch credentials too.
+
+    Where a profile has ``mfa_serial``, a code is asked for only if it ``may_prompt``.
+    """
+
+    may_prompt = False
 
     _are_bounded = False  # the providers of credentials
     _is_known = False  # what is secret in the shared configuration
@@ -143,6 +148,8 @@ class BoundedSession(botocore.session.Session):  # type: ignore[misc]
         providers = self.get_component("credential_provider").providers
         for provider in () if self._are_bounded else providers:
             _bound_provider(provider)
+            if not self.may_prompt and hasattr(provider, "_prompter"):  # for a role's second factor
+                provider._prompter = _refuse_prompt  # noqa: SLF001
         self._are_bounded = True
         return super().get_credentials(*arguments, **options)
 
@@ -158,8 +165,6 @@ def _endpoints_in(config: Mapping[str, Any]) -> Iterator[str]:
 def _bound_provider(provider: Any) -> Any:
     if hasattr(provider, "_popen"):
         provider._popen = _Process  # noqa: SLF001
-    if hasattr(provider, "_prompter"):  # of a role that is assumed with a code
-        provider._prompter = _refuse_prompt  # noqa: SLF001
     if hasattr(provider, "_token_loader_cls"):
         provider._token_loader_cls = TokenFile  # noqa: SLF001
     if hasattr(provider, "_build_headers"):

@@ -108,7 +108,7 @@ class Account:
         from botocore.exceptions import BotoCoreError, NoRegionError
 
         try:
-            session = session_of()
+            session = session_of(may_prompt=True)
             target_of(session, settings.region)
             wait_for(lambda: keys_checked(session.get_credentials()))
             region = settings.region or None

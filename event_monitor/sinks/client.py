@@ -96,10 +96,11 @@ class Session(Protocol):
         ...
 
 
-def session_of() -> Session:
+def session_of(*, may_prompt: bool = False) -> Session:
     """Return a new session of botocore's, which knows region, credentials and endpoint.
 
-    Its requests obey the ``Exchange`` they are made in.
+    Its requests obey the ``Exchange`` they are made in. ``may_prompt``: somebody is there who can
+    type the code of a second factor.
 
     It saves 7 MB for as long as a client of it lives: 2 of boto3, which would add nothing here, and
     5 of the table of all services' endpoints, which is cut to those this process speaks to. What is
@@ -110,7 +111,9 @@ def session_of() -> Session:
     for name in ("botocore.credentials", "botocore.tokens"):
         logging.getLogger(name).addFilter(_without_traceback)
     log_no_keys()
-    session: Session = BoundedSession()
+    bounded = BoundedSession()
+    bounded.may_prompt = may_prompt
+    session: Session = bounded
     for partition in session.get_component("data_loader").load_data("endpoints")["partitions"]:
         services = partition["services"]
         partition["services"] = {name: services[name] for name in services.keys() & _SERVICES}
