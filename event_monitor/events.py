@@ -211,6 +211,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     ``unsettled``: of a cut, the last one before it, and the windows that were not accepted then;
     ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
     processes that are lost in the window that ends here; None if each monitor judges for itself.
+    ``old``: the sender has noticed a monitor of a version that asks for no lock.
     """
 
     monitors: AnyName = ""
@@ -223,6 +224,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     opened: AnyName = ""
     unsettled: tuple[AnyName, ...] = ()
     dead: tuple[Dead, ...] | None = None
+    old: bool = False
 
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent

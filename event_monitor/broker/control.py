@@ -22,12 +22,21 @@ from .connections import connect, socket_deadline, without_decompression
 from .outstanding import Outstanding
 from .protocols import CeleryApp, Channel, Connection, Mailbox
 
-__all__ = ["Question", "Reply", "broadcast", "collect_replies", "mailbox_of"]
+__all__ = [
+    "SENDER_HEADER",
+    "Question",
+    "Reply",
+    "broadcast",
+    "collect_replies",
+    "mailbox_of",
+]
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 5.0  # to connect, and for Redis to answer; on AMQP a dead peer shows by TCP keepalive
 _PICKLE = frozenset({"pickle", "application/x-python-serialize"})  # runs whatever code it holds
+SENDER_HEADER = "sender"  # of our questions, by which versions without a lock are told apart
+_SENDER = "celery-event-monitor"
 _LONGEST_NAME = 255  # characters of a nodename; a longer one cannot be a worker's
 
 
@@ -214,6 +223,10 @@ def _publish(
             },
             exchange=mailbox.exchange.name,
             declare=[mailbox.exchange],
-            headers={"clock": mailbox.clock.forward(), "expires": expires_at},
+            headers={
+                "clock": mailbox.clock.forward(),
+                "expires": expires_at,
+                SENDER_HEADER: _SENDER,
+            },
             serializer=mailbox.serializer,
         )

@@ -52,6 +52,9 @@ def examine_second_monitor(
         finally:
             lease.release()
     answers, readers = _ask(app, name, holder, clock=clock)
+    witness = next((answer for answer in answers if answer.old), None)
+    if witness is not None:
+        yield judge_old_version(witness)
     yield from judge_monitors(answers, is_off=settings.leader == "off")
     if readers is not None and readers > len(answers):
         yield judge_readers(readers - len(answers))
@@ -66,6 +69,17 @@ def judge_readers(count: int) -> Finding:
         f"{others} the events, and no monitor of these settings answers for it: Flower, `celery "
         "events`, a monitor of another namespace, or one of a version that has no lock",
         "Stop a monitor of an old version before a new one starts: both would publish the same.",
+    )
+
+
+def judge_old_version(witness: OwnEvent) -> Finding:
+    """Return the finding on a monitor that says nothing, by one that has noticed it."""
+    return Finding(
+        _NAME,
+        "warning",
+        f"a monitor of an older version runs, as {witness.who[:200]} has noticed: unless it "
+        "publishes another namespace or other dimensions, everything counts twice",
+        "Stop it: it asks for no lock.",
     )
 
 

@@ -15,6 +15,7 @@ from ..broker.protocols import Connection
 from ..clock import SYSTEM_CLOCK, Clock
 from ..text import one_line
 from .lease import ANSWER_SECONDS, LeaseRefusedError
+from .overhearing import Overhear
 
 __all__ = ["AmqpLease"]
 
@@ -40,10 +41,12 @@ class AmqpLease:
         *,
         name: str,
         others: Callable[[], bool] = lambda: True,
+        overhear: Overhear | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self._others = others
+        self._overhear = overhear
         self._clock = clock
         self._tried_at: float | None = None  # when a connection of ours may have had it last
         self._source = connection
@@ -154,4 +157,7 @@ class AmqpLease:
                 connect_timeout=ANSWER_SECONDS, heartbeat=_HEARTBEAT_SECONDS
             )
             connect(self._connection, whole_seconds=ANSWER_SECONDS)
+            if self._overhear is not None:  # it comes with the answers to our questions
+                with socket_deadline(self._connection, ANSWER_SECONDS):
+                    self._overhear(self._connection)
         return self._connection

@@ -14,6 +14,7 @@ from ..snapshot import Role
 from .holder import Holder
 from .leader import Leader
 from .leases import lease_for, lease_name
+from .old_versions import OldVersions
 from .windows import FindDead, Windows
 
 __all__ = ["Leadership"]
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _UNTOLD = frozenset({"memory", "sqs"})  # one process only, or has a lease of its own
 _MOST_NAMED = 3
+_OLD = "one of an older version, unless it publishes another namespace or dimensions"
 _WITH_LEASES = frozenset({"amqp", "redis"})
 
 
@@ -50,6 +52,8 @@ class Leadership:
         self.windows: Windows | None = None
         self._wake = wake
         self._sender: OwnEventSender | None = None
+        self._old_versions = OldVersions(clock=clock)
+        self._is_old_told = False
         connection = app.connection_for_write()
         driver = connection.get_transport_cls().driver_type
         if has_one_reader or driver not in _WITH_LEASES:
@@ -63,7 +67,14 @@ class Leadership:
         holder, name = Holder.here(), lease_name(app, settings)
         lease = None
         if settings.leader == "auto":
-            lease = lease_for(app, name, holder=holder, others=self._has_others, clock=clock)
+            lease = lease_for(
+                app,
+                name,
+                holder=holder,
+                others=self._has_others,
+                on_command=self._old_versions.note_command,
+                clock=clock,
+            )
         self.leader = Leader(
             lease,
             on_change=self._on_role,
@@ -81,6 +92,7 @@ class Leadership:
             settle=settle,
             find_dead=find_dead,
             interval_seconds=interval_seconds,
+            is_old_here=lambda: self._old_versions.are_here,
             clock=clock,
         )
 
@@ -94,7 +106,9 @@ class Leadership:
     @property
     def second(self) -> str:
         """Return who publishes the same as well, for people; empty if nobody is known to."""
-        return "" if self.windows is None else "; ".join(self.windows.doubles()[:_MOST_NAMED])
+        doubles = () if self.windows is None else self.windows.doubles()
+        old = (_OLD,) if self._old_versions.are_here else ()
+        return "; ".join((*doubles[:_MOST_NAMED], *old))
 
     def open(self) -> None:
         """Begin to ask who leads."""
@@ -114,6 +128,13 @@ class Leadership:
         self._wake()
 
     def _speak(self) -> None:
+        if self._old_versions.are_here and not self._is_old_told:
+            self._is_old_told = True
+            log.warning(
+                "a monitor of an older version runs, which asks for no lock: unless it publishes "
+                "another namespace or other dimensions, everything counts twice; stop it",
+                extra={"notice": "second-monitor"},
+            )
         if self.windows is not None:
             self.windows.speak()
 

@@ -10,6 +10,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..settings import Settings
 from .holder import Holder
 from .lease import Lease
+from .overhearing import OnCommand, overhearing
 
 __all__ = ["lease_for", "lease_name"]
 
@@ -33,17 +34,22 @@ def lease_for(
     *,
     holder: Holder,
     others: Callable[[], bool] = lambda: True,
+    on_command: OnCommand | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Lease | None:
-    """Return the lease of that name on the app's broker; None for a broker that has none."""
+    """Return the lease of that name on the app's broker; None for a broker that has none.
+
+    ``on_command`` gets the commands that are sent to the workers, when the lease is asked for.
+    """
     connection = app.connection_for_write()
     driver = connection.get_transport_cls().driver_type
+    overhear = None if on_command is None else overhearing(app, on_command)
     if driver == "redis":
         from .redis_lease import RedisLease
 
-        return RedisLease(connection, name=name, holder=holder)
+        return RedisLease(connection, name=name, holder=holder, overhear=overhear)
     if driver == "amqp":
         from .amqp_lease import AmqpLease
 
-        return AmqpLease(connection, name=name, others=others, clock=clock)
+        return AmqpLease(connection, name=name, others=others, overhear=overhear, clock=clock)
     return None

@@ -17,6 +17,7 @@ from ..broker.protocols import Connection, RedisChannel
 from ..text import one_line
 from .holder import Holder
 from .lease import ANSWER_SECONDS, LeaseRefusedError
+from .overhearing import Overhear
 
 __all__ = ["RedisLease"]
 
@@ -35,7 +36,14 @@ class RedisLease:
     safe_seconds = _LIVES_SECONDS * 2 / 3
     grace_seconds = 0.0  # nobody has it before the holder's `safe_seconds` are over
 
-    def __init__(self, connection: Connection, *, name: str, holder: Holder) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        name: str,
+        holder: Holder,
+        overhear: Overhear | None = None,
+    ) -> None:
         limits: dict[str, object] = {
             "socket_timeout": ANSWER_SECONDS,
             "socket_connect_timeout": ANSWER_SECONDS,
@@ -54,6 +62,8 @@ class RedisLease:
             transport_options={**options, **limits, "retry_on_timeout": False},
         )
         self._me = holder
+        self._overhear = overhear
+        self._take_commands: Callable[[], None] | None = None
         self._other: Holder | None = None
         self._connection: Connection | None = None
         self._lock: Any = None  # redis-py's, whose types are wrong for a token of one's own
@@ -98,6 +108,8 @@ class RedisLease:
     def _ask(self, question: Callable[[], T]) -> T:
         try:
             self._connect()
+            if self._take_commands is not None:
+                self._take_commands()
             return question()
         except ReadOnlyError as error:  # a replica that may become the master
             raise ConnectionError(one_line(error)) from error
@@ -126,6 +138,8 @@ class RedisLease:
             thread_local=False,
         )
         self._lock.local.token = token  # it may be ours still
+        if self._overhear is not None:
+            self._take_commands = self._overhear(self._connection)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -82,7 +82,8 @@ class Windows:
 
     ``monitors`` are those concerned, ``me`` the id of this one, ``who`` what people call it.
     ``settle`` forgets a window that somebody else sent; ``find_dead`` returns who died since the
-    last window, and leaves it to us from then on to say so.
+    last window, and leaves it to us from then on to say so. ``is_old_here`` returns whether one
+    runs that asks for no lock.
 
     ``on_connection``, ``on_own`` and ``may_leave`` belong to the receiving thread and wait for
     nothing; ``turn`` is called wherever a window is swapped, and takes no other lock.
@@ -101,6 +102,7 @@ class Windows:
         settle: Callable[[str], None],
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
         interval_seconds: Callable[[], float],
+        is_old_here: Callable[[], bool] = lambda: False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._leader = leader
@@ -109,6 +111,7 @@ class Windows:
         self._settle = settle
         self._find_dead = find_dead
         self._interval_seconds = interval_seconds
+        self._is_old_here = is_old_here
         self._clock = clock
         self._lock = threading.Lock()
         self._peers: dict[str, Peer] = {}
@@ -508,6 +511,7 @@ class Windows:
             who=self._who,
             role=self._leader.role.value,
             what=what,
+            old=self._is_old_here(),
             **fields,
         )
 

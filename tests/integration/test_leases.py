@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from urllib.parse import urlsplit
 
@@ -113,3 +114,32 @@ def test_check_names_the_monitors_that_run(broker: str, processes: Processes, le
     is_redis = broker.startswith("redis:")
     assert [status for status, _ in unnamed] == (["note"] if is_redis else [])
     assert all(said.startswith("somebody else reads the events") for _, said in unnamed)
+
+
+def test_commands_to_the_workers_are_overheard(broker: str) -> None:
+    """By who has the lease and by who waits for it, with no message left on the broker."""
+    app = Celery("overhearing", broker=broker, set_as_current=False)
+    heard: tuple[list[str], list[str]] = [], []
+    leases = [
+        lease_for(
+            app,
+            "celeryev.leader.test",
+            holder=Holder.here(),
+            on_command=lambda body, headers, to=to: to.append(  # type: ignore[misc]
+                f"{json.loads(body)['method']} {sorted(headers)}"
+            ),
+        )
+        for to in heard
+    ]
+    first, second = (lease for lease in leases if lease is not None)
+    assert (first.acquire(), second.acquire()) == (True, False)
+
+    app.control.broadcast("heartbeat")
+
+    def have_all() -> bool:
+        return (first.renew(), second.acquire()) == (True, False) and all(heard)
+
+    wait_until(have_all, 10, "it is overheard")
+    assert heard == (["heartbeat ['clock', 'expires']"],) * 2
+    for lease in (first, second):
+        lease.release()
