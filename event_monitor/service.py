@@ -391,6 +391,7 @@ class Service:
             publisher=self._publisher.report(),
             role=self._leadership.leader.role,
             standbys=self._leadership.standbys,
+            second=self._leadership.second,
         )
 
     def _find_dead(

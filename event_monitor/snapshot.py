@@ -480,6 +480,7 @@ class Snapshot:
     is_kept: bool = True  # False: another monitor publishes it
     role: Role = Role.ALONE
     standbys: int | None = None  # None: whether another monitor stands by is not known
+    second: str = ""  # who publishes the same as well, for people
 
     @property
     def knows_workers(self) -> bool:

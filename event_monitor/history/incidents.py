@@ -24,10 +24,12 @@ IncidentKind = Literal[
     "queue-unread",  # nobody reads it, and messages wait
     "tasks-failing",  # of this name nothing but failures comes
     "schedule-overdue",  # a periodic task stays away
+    "second-monitor",  # it publishes the same, so that everything counts twice
 ]
 KINDS: tuple[str, ...] = get_args(IncidentKind)
 
 _MAX_NAMED = 5  # tasks of one incident
+_LONGEST_SECOND = 300  # characters: others say what they are called
 _MAX_OF_A_KIND = 500  # in one snapshot: when a data centre goes, the first of its workers will do
 
 
@@ -100,6 +102,8 @@ def _lasting(snapshot: Snapshot, settings: Settings) -> Iterator[Condition]:
     for task in snapshot.judged:
         if task.overdue_seconds:
             yield Condition("schedule-overdue", task.name)
+    if snapshot.second:
+        yield Condition("second-monitor", snapshot.second[:_LONGEST_SECOND])
 
 
 def _momentary(snapshot: Snapshot) -> Iterator[Condition]:

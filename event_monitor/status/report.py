@@ -183,24 +183,22 @@ def _problems(
     if report.management:
         yield Problem(Level.WARNING, report.management)
     if report.monitor and report.monitor.second:
-        yield Problem(
-            Level.WARNING,
-            "a second monitor publishes the same, so that everything counts twice: "
-            f"{printable(report.monitor.second)}",
-        )
+        yield problem_of("second-monitor", report.monitor.second, tasks=0)
     if report.too_long:
         yield _too_long(report.too_long)
     if report.recent and report.recent.failing:
         yield _failing(report.recent.failing, seconds=report.recent.seconds)
     for incident in report.recent.incidents if report.recent else ():
-        if incident.kind not in JUDGED_HERE:
+        is_told = incident.kind == "second-monitor" and report.monitor is not None
+        if incident.kind not in JUDGED_HERE and not is_told:
             yield problem_of(incident.kind, incident.subject, tasks=incident.tasks)
 
 
 def problem_of(kind: str, subject: str, *, tasks: int) -> Problem:
     """Return the problem that an incident is as long as it lasts."""
     sentence = sentence_of(kind, subject, tasks=tasks)
-    return Problem(Level.WARNING, printable(str(sentence)), sentence.about, sentence.subject)
+    subject = sentence.subject if sentence.about else ""
+    return Problem(Level.WARNING, printable(str(sentence)), sentence.about, subject)
 
 
 def _too_long(runs: tuple[LongRun, ...]) -> Problem:

@@ -48,6 +48,11 @@ _WORDS: dict[str, tuple[About, str, str]] = {
     "queue-unread": ("queue", "nobody reads queue {}", "nobody read queue {}"),
     "tasks-failing": ("name", "{} does nothing but fail", "{} did nothing but fail"),
     "schedule-overdue": ("name", "{} is overdue", "{} was overdue"),
+    "second-monitor": (
+        "",
+        "a second monitor publishes the same, so that everything counts twice: {}",
+        "a second monitor published the same, so that everything counted twice: {}",
+    ),
 }
 
 

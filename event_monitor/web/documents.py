@@ -96,6 +96,8 @@ def status_document(view: View, judged: Judged) -> Document:
             "healthy": view.problem is None,
             "problem": view.problem,
             "role": view.role.value,
+            "standbys": None if snapshot is None else snapshot.standbys,
+            "second": view.second or None,
             "unsent": None if snapshot is None else snapshot.publisher.unsent,
             "unsent_seconds": None if snapshot is None else snapshot.publisher.unsent_seconds,
         },

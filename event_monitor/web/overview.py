@@ -306,7 +306,13 @@ def _truth(view: View, past: LastHour | None) -> Iterator[tuple[str, Tone]]:
         yield f"{snapshot.publisher.unsent:,} metrics wait to be sent", "warn"
     if view.role is Role.STANDBY:
         yield "this monitor stands by: another publishes", ""
-    elif view.accepted_at is not None:
+        return
+    if snapshot.standbys:
+        others = (
+            "another stands" if snapshot.standbys == 1 else f"{snapshot.standbys:,} others stand"
+        )
+        yield f"this monitor publishes, and {others} by", ""
+    if view.accepted_at is not None:
         ago = max(0.0, view.at - view.accepted_at)
         yield f"metrics were last accepted {duration(ago)} ago", ""
     else:

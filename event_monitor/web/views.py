@@ -44,6 +44,7 @@ class View:
     problem: str | None = None
     accepted_at: float | None = None
     role: Role = Role.ALONE
+    second: str = ""
 
 
 class Views:
@@ -134,6 +135,7 @@ class Views:
                 problem=self.problem(),
                 accepted_at=self._accepted_at(),
                 role=self.role(),
+                second=self.second(),
             )
 
     def metrics(self, *, scraper: str, openmetrics: bool) -> bytes:

@@ -83,6 +83,7 @@ def test_each_kind_is_told(open_history: OpenHistory, read: Read) -> None:
         scheduled=(ScheduledTask("shop.poll", seen_at=1.0, due_at=2.0, overdue_seconds=60.0),),
         window=Window(opened_at=NOW - 60, closed_at=NOW, disconnections=1, events_lost=((W1, 7),)),
         losses=(WorkerLoss(W1, 90.0, (OrphanedTask("u1", "shop.pay"),)),),
+        second="process 7 on here",
     )
     history = open_history(queue_length_limits=(("*", (100.0, 1_000.0)),))
     incidents = told(history, read, snapshot)
@@ -95,6 +96,7 @@ def test_each_kind_is_told(open_history: OpenHistory, read: Read) -> None:
         ("queue-unread", "full"): (5_000, True),
         ("tasks-failing", "shop.pay"): (3, True),
         ("schedule-overdue", "shop.poll"): (0, True),
+        ("second-monitor", "process 7 on here"): (0, True),
         ("broker-away", ""): (0, False),
         ("events-lost", W1): (7, False),
         ("tasks-orphaned", W1): (1, False),

@@ -210,6 +210,23 @@ def test_a_second_monitor_that_publishes_the_same_is_named(api: Api) -> None:
         200,
         "healthy, but a second monitor publishes the same: process 7 on here\n",
     )
+    assert api.get("/api/v1/status")["monitor"]["second"] == "process 7 on here"
+    api.views(snapshot({}, second=api.second))
+    said = "a second monitor publishes the same, so that everything counts twice: process 7 on here"
+    assert said in api.get("/api/v1/status")["problems"]
+    assert said in get(api.app, "/").text
+
+
+def test_the_page_says_which_one_it_is(api: Api) -> None:
+    """And who else is there."""
+    api.role = Role.STANDBY
+    api.views(snapshot({}, role=Role.STANDBY))
+    assert "this monitor stands by: another publishes" in get(api.app, "/").text
+
+    api.role = Role.LEADER
+    api.views(snapshot({}, opened_at=60, role=Role.LEADER, standbys=1))
+    assert "this monitor publishes, and another stands by" in get(api.app, "/").text
+    assert api.get("/api/v1/status")["monitor"]["standbys"] == 1
 
 
 def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api) -> None:
