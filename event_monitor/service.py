@@ -110,6 +110,8 @@ class Service:
             settle=lambda window: self._publisher.settle(window),
             wake=lambda: self._publisher.wake(),
             find_dead=self._find_dead,
+            past_deaths=lambda: self.camera.state.past_deaths(),
+            note_past_deaths=lambda dead: self.camera.state.note_past_deaths(dead),
             interval_seconds=lambda: self.camera.interval,
             is_connected=lambda: self.camera.state.link.is_connected,
             clock=clock,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import uuid4
@@ -82,8 +82,9 @@ class Windows:
 
     ``monitors`` are those concerned, ``me`` the id of this one, ``who`` what people call it.
     ``settle`` forgets a window that somebody else sent; ``find_dead`` returns who died since the
-    last window, and leaves it to us from then on to say so. ``is_old_here`` returns whether one
-    runs that asks for no lock.
+    last window, and leaves it to us from then on to say so. ``past_deaths`` returns who died in
+    earlier ones, and ``note_past_deaths`` gets those that others know of. ``is_old_here``
+    returns whether one runs that asks for no lock.
 
     ``on_connection``, ``on_own`` and ``may_leave`` belong to the receiving thread and wait for
     nothing; ``turn`` is called wherever a window is swapped, and takes no other lock.
@@ -101,6 +102,8 @@ class Windows:
         send: Send,
         settle: Callable[[str], None],
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
+        past_deaths: Callable[[], tuple[Dead, ...]] = tuple,
+        note_past_deaths: Callable[[Sequence[Dead]], None] = lambda _dead: None,
         interval_seconds: Callable[[], float],
         is_old_here: Callable[[], bool] = lambda: False,
         clock: Clock = SYSTEM_CLOCK,
@@ -110,6 +113,8 @@ class Windows:
         self._send = send
         self._settle = settle
         self._find_dead = find_dead
+        self._past_deaths = past_deaths
+        self._note_past_deaths = note_past_deaths
         self._interval_seconds = interval_seconds
         self._is_old_here = is_old_here
         self._clock = clock
@@ -123,6 +128,7 @@ class Windows:
         self._has_joined = False  # it came back, once
         self._before = ""  # the id of the window before that
         self._needs_join = self._needs_here = False
+        self._needs_past = False  # another has joined, who may not know who died
         self._retry_at = 0.0
         self._is_told = False  # that no event of our own can be sent, or comes back
         # The open window.
@@ -175,6 +181,8 @@ class Windows:
         """
         if event.monitors != self._monitors or not event.sender:
             return False
+        if event.what == "here" and event.dead and self._is_told_of_past(event):
+            self._note_past_deaths(event.dead[:_MOST_DEAD])  # takes the state's lock
         with self._lock:
             if event.what == "cut" and event.window:
                 # Anybody who may send events can send these.
@@ -194,7 +202,7 @@ class Windows:
             elif event.what == "accepted":
                 self._forget(event.window)
             elif event.what == "join":
-                self._needs_here = self._tells_past = True
+                self._needs_here = self._tells_past = self._needs_past = True
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
@@ -360,13 +368,21 @@ class Windows:
             return
         what = "join" if joins else "here"
         try:
-            self._say(what, window=self._join if joins else "")
+            self._say(what, window=self._join if joins else "", dead=self._past_for_others(what))
         except OSError as error:
             with self._lock:
                 self._needs_join = self._needs_join or joins
                 self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
             if role is not Role.ALONE:  # else it is told already
                 self._tell(f"cannot be sent: {one_line(error)}")
+
+    def _past_for_others(self, what: str) -> tuple[Dead, ...] | None:
+        """Return who died, if another has just come, who would count them again if it led now."""
+        with self._lock:
+            if what != "here" or not self._needs_past or self._leader.role is Role.ALONE:
+                return None
+            self._needs_past = False
+        return self._past_deaths() or None
 
     def close(self) -> None:
         """Say that we leave."""
@@ -388,6 +404,11 @@ class Windows:
         is_one_alone = ours is Role.ALONE or any(peer.role == "alone" for peer in publishing)
         several = len(publishing) + (ours in (Role.ALONE, Role.LEADER)) > 1
         return tuple(peer.who for peer in publishing) if is_one_alone and several else ()
+
+    def _is_told_of_past(self, event: OwnEvent) -> bool:
+        """Return whether the sender's deaths are ours as well."""
+        are_apart = "alone" in (event.role, self._leader.role.value)
+        return event.sender != self._me and not are_apart
 
     # -- under the lock ------------------------------------------------------------------------
 

@@ -266,6 +266,29 @@ class Aggregator:
             if is_past:
                 self.losses.pop()
 
+    @property
+    def past_deaths(self) -> tuple[ev.Dead, ...]:
+        """Return the last that are in a window, for who was away."""
+        return tuple(self._past)
+
+    def note_past(self, dead: Sequence[ev.Dead], *, now: float) -> None:
+        """Note deaths that are in a window of others, while we were away."""
+        for death in dead:
+            hostname, pid, silent, newest_at, id_, _ = death
+            if id_ in self._told:
+                continue
+            self._remember(death)
+            for loss in self.losses:
+                departure = loss.departure
+                same = (departure.hostname, departure.pid) == (hostname, pid)
+                if same and not departure.said_goodbye:
+                    self.losses.remove(loss)
+                    break
+            else:
+                lost = self.roster.lose(hostname, pid, silent=silent, newest_at=newest_at, now=now)
+                self._lose(lost, now)
+                self.losses.pop()
+
     def note_judged(self) -> None:
         """Note that the window that ends has the deaths that we found ourselves."""
         for loss in self.losses:

@@ -284,6 +284,16 @@ class State(CountingState):
             self._aggregator.roster.verdicts.is_told = True
             return self._aggregator.dead(with_past=with_past)
 
+    def past_deaths(self) -> tuple[ev.Dead, ...]:
+        """Return who died in earlier windows, the last of them, for who was away."""
+        with self._mutex:
+            return self._aggregator.past_deaths
+
+    def note_past_deaths(self, dead: Sequence[ev.Dead]) -> None:
+        """Note who died in windows that others have, so that we do not count them again."""
+        with self._mutex:
+            self._aggregator.note_past(dead, now=self._clock.monotonic())
+
     def _judge(self, now: float, *, is_told: bool) -> float | None:
         """Find out who died; return since when silence is evidence. The caller holds the lock."""
         verdicts = self._aggregator.roster.verdicts

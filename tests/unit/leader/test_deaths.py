@@ -26,7 +26,13 @@ class Judge(Monitor):
         self.state = State(clock=self.clock)
         self.losses: dict[str, list[WorkerLoss]] = {}  # of what it keeps, by window
         self.workers: tuple[WorkerStatus, ...] = ()  # at the last shot
-        super().__init__(stream, name, find_dead=self.state.find_dead)
+        super().__init__(
+            stream,
+            name,
+            find_dead=self.state.find_dead,
+            past_deaths=self.state.past_deaths,
+            note_past_deaths=self.state.note_past_deaths,
+        )
         self.connect()
 
     def end(self, cut: str = "") -> None:
@@ -243,6 +249,49 @@ def test_who_was_away_when_a_death_was_told_learns_of_it_when_it_is_back(
     standby.boundary()
     assert [lost for lost in leader.lost() if lost] == [[W1, W2]]
     assert [lost for lost in standby.lost() if lost] == [[W2]]
+
+
+def test_who_was_away_and_leads_before_a_window_has_ended_tells_of_no_death_again(
+    leader: Judge, standby: Judge
+) -> None:
+    """Who is there tells it at once who died meanwhile; what was not told, it judges itself."""
+    for host in (W1, W2):
+        tell(beat(host), leader, standby)
+    wait(GRACE / 2, leader, standby)
+    tell(beat(W2), leader, standby)
+    wait(GRACE / 2 + 1, leader)
+    standby.windows.on_connection(False)
+    assert leader.windows.at_boundary() == "marker"
+    standby.waiting.clear()
+    leader.read()
+    standby.connect()
+    leader.die()
+    standby.leader.look()
+    wait(2 * GRACE, standby)
+    standby.boundary()
+
+    assert [lost for lost in leader.lost() if lost] == [[W1]]
+    assert [lost for lost in standby.lost() if lost] == [[W2]]
+
+
+def test_a_death_that_both_have_found_before_one_was_away_is_told_once(
+    leader: Judge, standby: Judge
+) -> None:
+    """It waited with us for the leader's word, and that is of the past now."""
+    tell(beat(), leader, standby)
+    wait(GRACE + 1, leader, standby)
+    standby.state.find_dead()
+    standby.windows.on_connection(False)
+    assert leader.windows.at_boundary() == "marker"
+    standby.waiting.clear()
+    leader.read()
+    standby.connect()
+    leader.die()
+    standby.leader.look()
+    standby.boundary()
+
+    assert [lost for lost in leader.lost() if lost] == [[W1]]
+    assert [lost for lost in standby.lost() if lost] == []
 
 
 def test_two_markers_that_are_under_way_at_once_tell_of_a_death_once(

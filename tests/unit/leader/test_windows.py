@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from event_monitor.events import OWN_EVENT, OwnEvent
+from event_monitor.events import OWN_EVENT, Dead, OwnEvent
 from event_monitor.leader import Leader, Windows
 from event_monitor.leader.windows import FindDead, Label
 from event_monitor.snapshot import Role
@@ -55,6 +55,8 @@ class Monitor:
         monitors: str = SAME,
         leased: bool = True,
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
+        past_deaths: Callable[[], tuple[Dead, ...]] = tuple,
+        note_past_deaths: Callable[[Sequence[Dead]], None] = lambda _dead: None,
     ) -> None:
         self.labels: list[Label] = []
         self.settled: list[str] = []
@@ -73,6 +75,8 @@ class Monitor:
             send=stream.send,
             settle=self.settled.append,
             find_dead=find_dead,
+            past_deaths=past_deaths,
+            note_past_deaths=note_past_deaths,
             interval_seconds=lambda: 60.0,
             clock=stream.clock,
         )
