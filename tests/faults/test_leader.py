@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..soak.monitors import load_on, rounds, troupe
-from ..support.endpoint import Endpoint
+from ..support.endpoint import Endpoint, successes_in
 from ..support.servers import Server
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
@@ -62,3 +62,47 @@ def test_a_standby_takes_over_when_the_leader_leaves(
         "TasksStarted": 300,
         "TasksSucceeded": 300,
     }
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_monitors_of_other_namespaces_and_brokers_lead_side_by_side(
+    server: Callable[[str], Server],
+    cloudwatch: Endpoint,
+    worker: SyntheticWorker,
+    start_monitor: StartMonitor,
+) -> None:
+    """None stands by for another, and none ends with another."""
+    # Given two namespaces on one broker, and one of them on a second broker as well
+    elsewhere = server("redis").fresh_url()
+    other_worker = SyntheticWorker(elsewhere)
+    shop = start_monitor(namespace="Shop")
+    bank = start_monitor(namespace="Bank")
+    other_shop = start_monitor(namespace="Shop", environ={"BROKER_URL": elsewhere})
+
+    def published(namespace: str) -> float:
+        requests = tuple(cloudwatch.offered)
+        return sum(successes_in(each) for each in requests if each["Namespace"] == namespace)
+
+    def are_published(shop_tasks: int, bank_tasks: int) -> None:
+        wait_until(
+            lambda: (published("Shop"), published("Bank")) == (shop_tasks, bank_tasks),
+            30,
+            f"{shop_tasks} and {bank_tasks} are published",
+        )
+
+    # When there is work on both brokers, and one of them has ended
+    worker.run(100)
+    other_worker.run(10)
+    are_published(110, 100)
+    assert shop.stop() == 0
+    worker.run(100)
+    other_worker.run(10)
+
+    # Then each has counted its own
+    are_published(120, 200)
+    assert (bank.stop(), other_shop.stop()) == (0, 0)
+    assert (published("Shop"), published("Bank")) == (120, 200)
+    said = shop.output + bank.output + other_shop.output
+    assert STANDS_BY not in said
+    assert TAKES_OVER not in said
+    other_worker.close()

@@ -143,3 +143,39 @@ def test_commands_to_the_workers_are_overheard(broker: str) -> None:
     assert heard == (["heartbeat ['clock', 'expires']"],) * 2
     for lease in (first, second):
         lease.release()
+
+
+def test_a_monitor_of_a_version_without_a_lock_is_noticed(
+    broker: str, processes: Processes
+) -> None:
+    """In the log, and by `check`; it is told by how it asks the workers."""
+    command = ["event-monitor", "run", "-A", PROJECT, "--interval", "60", "--sink", "console"]
+    monitor = processes.start(command, {"BROKER_URL": broker})
+    monitor.wait_for_output(LISTENS)
+    app = Celery("old", broker=broker, set_as_current=False)
+    commands = ("active", "reserved", "scheduled", "revoked", "stats", "active_queues")
+
+    def is_noticed() -> bool:
+        with app.connection_for_write() as connection:
+            exchange = app.control.mailbox(connection).exchange
+            producer = connection.Producer(serializer="json")
+            expires = time.time() + 5
+            for command in commands:
+                reply_to = {"exchange": "reply.celery.pidbox", "routing_key": "old"}
+                body = {"method": command, "arguments": {}, "ticket": command}
+                producer.publish(
+                    {**body, "destination": None, "reply_to": reply_to},
+                    exchange=exchange,
+                    declare=[exchange],
+                    headers={"clock": 1, "expires": expires},
+                )
+        return "a monitor of an older version runs" in monitor.output
+
+    wait_until(is_noticed, 30, "it is noticed", poll_seconds=0.5)
+    settings = Settings(sink="console", probe_queues=False, probe_workers=False)
+    found = check(app, settings, listen_seconds=0.5)
+    (warning, *_) = (finding for finding in found if finding.name == "second monitor")
+    assert warning.status == "warning"
+    assert warning.message.startswith(
+        f"a monitor of an older version runs, as process {monitor.pid} on "
+    )

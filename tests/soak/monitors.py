@@ -193,7 +193,12 @@ class Troupe:
         """Close the connection on which one of the monitors receives events."""
         if isinstance(self.server, RedisServer):
             with redis.Redis(port=self.server.port) as client:
-                found = [c["id"] for c in client.client_list(_type="pubsub") if int(c["psub"])]
+                ports = {port for monitor in self.monitors for port in _ports_of(monitor.pid)}
+                found = [
+                    each["id"]
+                    for each in client.client_list(_type="pubsub")
+                    if int(each["psub"]) and int(each["addr"].rpartition(":")[2]) in ports
+                ]
                 client.client_kill_filter(_id=chance.choice(found))
             return f"one of {len(found)}"
         assert isinstance(self.server, RabbitServer)
@@ -211,6 +216,18 @@ class Troupe:
             "DELETE", f"connections/{name.replace(' ', '%20').replace('>', '%3E')}"
         )
         return f"one of {len(names)}"
+
+
+def _ports_of(pid: int) -> Iterator[int]:
+    """Yield the local ports of a process's connections: proc(5)."""
+    links = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it is closed by now
+            links.add(str(file.readlink()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if f"socket:[{fields[9]}]" in links:
+            yield int(fields[1].rpartition(":")[2], 16)
 
 
 @contextmanager

@@ -30,6 +30,15 @@ def test_of_two_the_first_leads_and_the_other_stands_by(broker: Broker, clock: F
     assert (first.role, second.role) == (Role.STANDBY, Role.LEADER)
 
 
+def test_a_leader_renews_its_lease_every_few_seconds(broker: Broker, clock: FakeClock) -> None:
+    """And a standby asks oftener, so that it leads soon."""
+    pauses = []
+    for monitor in (leader_on(broker, clock), leader_on(broker, clock)):
+        monitor.look()
+        pauses.append(monitor.look())
+    assert pauses == [3.0, 0.5]
+
+
 def test_who_was_stopped_does_not_lead_before_it_has_asked_again(
     broker: Broker, clock: FakeClock
 ) -> None:

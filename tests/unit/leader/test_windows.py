@@ -169,6 +169,17 @@ def test_a_standby_ends_its_windows_where_the_leader_does(start: Start) -> None:
     assert standby.settled == [standby.labels[0].window]
 
 
+def test_a_window_costs_three_events_of_our_own(start: Start, stream: Stream) -> None:
+    """However many stand by: where it ends, that it is being sent, and that it was accepted."""
+    leader, *_ = start("a"), start("b"), start("c")
+    stream.log.clear()
+    for _ in range(5):
+        leader.boundary()
+        leader.send(leader.labels[-1].window)
+
+    assert stream.log == ["cut", "sending", "accepted"] * 5
+
+
 def test_what_was_accepted_is_forgotten_and_the_rest_is_sent_by_the_next(start: Start) -> None:
     """In its order, by who leads then."""
     leader, standby = start("a"), start("b")
