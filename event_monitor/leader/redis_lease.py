@@ -108,9 +108,10 @@ class RedisLease:
     def _ask(self, question: Callable[[], T]) -> T:
         try:
             self._connect()
+            answer = question()
             if self._take_commands is not None:
                 self._take_commands()
-            return question()
+            return answer
         except ReadOnlyError as error:  # a replica that may become the master
             raise ConnectionError(one_line(error)) from error
         except ResponseError as error:
@@ -142,7 +143,7 @@ class RedisLease:
             self._take_commands = self._overhear(self._connection)
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._take_commands = self._connection, None, None
         with suppress(Exception):  # whatever it is, there is nothing left to close
             if connection is not None:
                 connection.release()

@@ -367,6 +367,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="monitors-") as temporary:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):  # what a former monitor said would be taken for a new one's
+            parser.error(f"{folder} is not empty")
         _say(f"{asked.broker}, {asked.monitors} monitors, --seed {asked.seed}")
         server = SERVERS[asked.broker](folder)
         try:
