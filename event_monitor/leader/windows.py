@@ -351,6 +351,7 @@ class Windows:
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
                 self._free_at = now + grace
                 self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
+                self._needs_here = True  # who led may not know yet that it does no more
 
     def speak(self) -> None:
         """Say that we are there, if it is time to."""
@@ -431,6 +432,8 @@ class Windows:
             peer = self._peers.pop(sender, None)
             self._leader_left = self._leader_left or (peer is not None and peer.role == "leader")
             return
+        if event.role == "leader" and self._leader.role is Role.LEADER:
+            self._leader.hurry()  # one of us leads no more: a failover may have lost the lock
         now = self._clock.monotonic()
         if sender not in self._peers and len(self._peers) >= _MOST_PEERS:
             self._peers.pop(next(iter(self._peers)))

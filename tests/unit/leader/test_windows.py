@@ -13,6 +13,7 @@ from event_monitor.leader.windows import FindDead, Label
 from event_monitor.snapshot import Role
 from event_monitor.testing import FakeClock
 
+from ...support.waiting import wait_until
 from .conftest import Broker, FakeLease
 
 SAME = "a.lock"
@@ -358,6 +359,32 @@ def test_two_that_publish_say_so(stream: Stream, caplog: pytest.LogCaptureFixtur
         "process of b",
     ]
     assert first.labels == second.labels == [Label(), Label()]
+
+
+def test_a_leader_that_hears_of_another_asks_at_once(start: Start, stream: Stream) -> None:
+    """As after a failover that lost the lock; else both would send for some seconds."""
+    # Given a leader that would ask in an hour
+    leader, standby = start("a"), start("b")
+    lease = leader.leader._lease
+    assert lease is not None
+    lease.renew_seconds = 3_600
+    leader.leader.start()
+    asked_at = leader.leader._asked_at
+    stream.clock.advance(1)
+    leader.leader.hurry()
+    wait_until(lambda: leader.leader._asked_at != asked_at, 10, "it waits now")
+
+    # When the lock is lost, and another has it
+    stream.broker.holder = None
+    standby.leader.look()
+    assert (leader.leader.role, standby.leader.role) == (Role.LEADER, Role.LEADER)
+    standby.windows.speak()
+    stream.deliver()
+
+    # Then
+    wait_until(lambda: leader.leader.role is Role.STANDBY, 10, "it knows")
+    assert not leader.windows.leads()
+    leader.leader.close()
 
 
 def test_those_of_another_namespace_are_strangers(stream: Stream) -> None:
