@@ -1,17 +1,20 @@
 """Failovers: for how long two lead when a replica of Redis takes over, and has not the lock.
 
 ``python -m tests.soak.failovers --help``. Replicas follow late: the lock is taken from the replica
-before its master is killed, as if it had never come there.
+before its master is killed, as if it had never come there. Of two monitors the log says when each
+leads; with ``--lock-only`` there are none, only two that ask for the lock.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 
 from celery import Celery
@@ -19,65 +22,103 @@ from redis import Redis
 
 from event_monitor.leader import Holder, Leader, lease_for
 
+from ..support.endpoint import Endpoint
 from ..support.failover import MASTER, Failover
+from ..support.processes import LISTENS, Process
 from ..support.waiting import wait_until
 
-NAME = "celeryev.leader.failover"
+NAMES = "celeryev.leader."
 LOOK_SECONDS = 0.005
+LONGEST_SECONDS = 10.0  # nobody believes for longer that it leads
 DEADLINE_SECONDS = 60.0
+STANDS_BY, TAKES_OVER = "standby: another monitor leads", "takes over: this monitor leads now"
+STAMP, STAMP_CHARACTERS = "%Y-%m-%d %H:%M:%S,%f", 23
 
 
-def leader_on(url: str) -> Leader:
-    """Return one that asks for the lock already."""
+def with_monitors(failover: Failover, folder: Path, chance: random.Random) -> float:
+    """Return for how many seconds two monitors led; below 0, for how many nobody did."""
+    with ExitStack() as stack:
+        cloudwatch = stack.enter_context(Endpoint())
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environ = {
+            **kept,
+            **cloudwatch.environ,
+            "EVENT_MONITOR_BROKER": f"sentinel://127.0.0.1:{failover.port}/0",
+            "EVENT_MONITOR_INTERVAL": "1",
+            "TZ": "UTC",
+        }
+        command = ["event-monitor", "run", "--transport-option", f"master_name={MASTER}"]
+        monitors = []
+        for number in range(2):
+            monitors.append(Process(command, environ, folder / f"monitor-{number}.log"))
+            stack.callback(monitors[-1].kill)
+            monitors[-1].wait_for_output(LISTENS)
+        old, new = monitors
+        new.wait_for_output(STANDS_BY)
+        time.sleep(2 + chance.uniform(0, 3))  # somewhere between two renewals
+        _lose_lock(failover)
+        failover.master.stop()
+        for monitor in monitors:
+            monitor.wait_for_output(LISTENS, times=2)
+        time.sleep(LONGEST_SECONDS)
+        if TAKES_OVER not in new.output:
+            return 0.0
+        return _last(old, STANDS_BY) - _last(new, TAKES_OVER)
+
+
+def lock_only(failover: Failover, _folder: Path, chance: random.Random) -> float:
+    """Return for how many seconds two believed to have the lock."""
+    leaders: list[Leader] = []
+    try:
+        for _ in range(2):
+            leaders.append(_leader_on(f"sentinel://127.0.0.1:{failover.port}/0"))
+            wait_until(lambda: any(one.leads() for one in leaders), 30, "one leads")
+        time.sleep(chance.uniform(0, 3))
+        _lose_lock(failover)
+        failover.master.stop()
+        return _both_lead(leaders, failover)
+    finally:
+        for leader in leaders:
+            leader.close()
+
+
+def _last(monitor: Process, what: str) -> float:
+    line = [line for line in monitor.output.splitlines() if what in line][-1]
+    return datetime.strptime(line[:STAMP_CHARACTERS], STAMP).timestamp()  # noqa: DTZ007  a difference
+
+
+def _leader_on(url: str) -> Leader:
     app = Celery("failover", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"master_name": MASTER}
-    leader = Leader(lease_for(app, NAME, holder=Holder.here()))
+    leader = Leader(lease_for(app, f"{NAMES}failover", holder=Holder.here()))
     leader.start()
     return leader
 
 
-def fail_over(folder: Path, chance: random.Random, *, keeps_lock: bool) -> tuple[float, float]:
-    """Return for how many seconds two led, and nobody did."""
-    failover = Failover(folder)
-    leaders: list[Leader] = []
-    try:
-        url = f"sentinel://127.0.0.1:{failover.port}/0"
-        for _ in range(2):
-            leaders.append(leader_on(url))
-            wait_until(lambda: any(one.leads() for one in leaders), 30, "one leads")
-        time.sleep(chance.uniform(0, 3))  # somewhere between two renewals
-        if not keeps_lock:
-            with Redis(port=failover.replica.port) as replica:
-                replica.config_set("replica-read-only", "no")
-                replica.delete(NAME)
-        failover.master.stop()
-        return _watch(leaders, failover)
-    finally:
-        for leader in leaders:
-            leader.close()
-        failover.stop()
+def _lose_lock(failover: Failover) -> None:
+    with Redis(port=failover.replica.port) as replica:
+        keys = wait_until(lambda: list(replica.scan_iter(f"{NAMES}*")), 30, "the replica follows")
+        replica.config_set("replica-read-only", "no")
+        replica.delete(*keys)
 
 
-def _watch(leaders: list[Leader], failover: Failover) -> tuple[float, float]:
-    both = nobody = 0.0
-    before = time.monotonic()
+def _both_lead(leaders: list[Leader], failover: Failover) -> float:
+    both, before = 0.0, time.monotonic()
     deadline, settled_at = before + DEADLINE_SECONDS, None
     while settled_at is None or before < settled_at:
         time.sleep(LOOK_SECONDS)
         now = time.monotonic()
-        leading = sum(leader.leads() for leader in leaders)
-        both += (now - before) * (leading > 1)
-        nobody += (now - before) * (leading == 0)
+        both += (now - before) * all(leader.leads() for leader in leaders)
         before = now
         if settled_at is None and _has_lock(failover):
-            settled_at = now + 10.0  # longer than anybody may believe to lead
+            settled_at = now + LONGEST_SECONDS
         assert now < deadline, "no failover"
-    return both, nobody
+    return both
 
 
 def _has_lock(failover: Failover) -> bool:
     with suppress(Exception), Redis(port=failover.replica.port, socket_timeout=1) as redis:
-        return redis.info("replication")["role"] == "master" and bool(redis.exists(NAME))
+        return redis.info("replication")["role"] == "master" and any(redis.scan_iter(f"{NAMES}*"))
     return False
 
 
@@ -86,20 +127,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak.failovers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--keep-lock", action="store_true", help="let the replica have it")
+    parser.add_argument("--lock-only", action="store_true", help="without monitors")
     asked = parser.parse_args()
     chance = random.Random(asked.seed)
+    measure = lock_only if asked.lock_only else with_monitors
     found = []
     for _ in range(asked.rounds):
         with tempfile.TemporaryDirectory(prefix="failovers-") as folder:
-            found.append(fail_over(Path(folder), chance, keeps_lock=asked.keep_lock))
-        both, nobody = found[-1]
-        print(f"two led for {both:.2f} s, nobody for {nobody:.2f} s", flush=True)  # noqa: T201
-    longest = max(both for both, _ in found)
-    times = sum(both > 0 for both, _ in found)
-    print(  # noqa: T201  it is what it is for
-        f"{times} of {len(found)} failovers made two lead, for {longest:.2f} s at most; "
-        f"nobody led for {max(nobody for _, nobody in found):.2f} s at most"
+            failover = Failover(Path(folder))
+            try:
+                found.append(measure(failover, Path(folder), chance))
+            finally:
+                failover.stop()
+        print(f"two led for {found[-1]:.2f} s", flush=True)  # noqa: T201  it is what it is for
+    print(  # noqa: T201
+        f"{sum(seconds > 0 for seconds in found)} of {len(found)} failovers made two lead, for "
+        f"{max(found):.2f} s at most"
     )
     return 0
 
