@@ -83,7 +83,8 @@ class Leader:
         """
         if self.role is Role.ALONE:
             return True
-        return self.role is Role.LEADER and self._is_fresh()
+        # Who gives way may be one still, for a moment.
+        return self.role is Role.LEADER and self._yield_until is None and self._is_fresh()
 
     def publishes(self) -> bool:
         """Return whether to publish what was just counted; waits a moment where that is not known.

@@ -145,6 +145,7 @@ class Windows:
         self._tells_past = True  # who is there may not know who died before
         self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
         self._doubtful: dict[str, None] = {}  # another has begun to send these
+        self._broken_off: dict[str, None] = {}  # the end of these is missing: we were cut off
         self._marker = ""  # that has to come back
         self._last_marker = ""  # of this process
         self._leave_by: float | None = None
@@ -244,6 +245,9 @@ class Windows:
                 pass  # nothing has come: nobody counts it twice, and somebody has to say so
             elif self._is_shared:
                 window = cut or self._new_id()
+                if not cut and not self._is_connected:
+                    self._broken_off[window] = None
+                    _bound(self._broken_off)
             if cut:
                 self._cut_at, self._last_cut = self._clock.monotonic(), cut
                 self._cuts[cut] = self._position
@@ -308,8 +312,14 @@ class Windows:
         return self._leader.leads() and self._clock.monotonic() >= self._free_at
 
     def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
-        """Return whether to send this window now; ``doubt``, once, if another may have sent it."""
+        """Return whether to send this window now; ``doubt``, once, if another may have sent it.
+
+        What came before we were cut off others have as well, and more: it waits until we are back,
+        and know who leads then.
+        """
         with self._lock:
+            if window in self._broken_off and not self._is_connected and self._has_peers():
+                return "wait"
             if window not in self._doubtful:
                 return "send"
             if self._clock.monotonic() < self._late_until:
@@ -330,6 +340,7 @@ class Windows:
         if accepted:
             with self._lock:
                 self._held.pop(window, None)
+                self._broken_off.pop(window, None)
         self._announce("accepted" if accepted else "unsent", window)
 
     def stands_by(self) -> bool:
@@ -479,6 +490,7 @@ class Windows:
 
     def _forget(self, window: str) -> None:
         self._doubtful.pop(window, None)
+        self._broken_off.pop(window, None)
         self._held.pop(window, None)
         self._settle(window)
 

@@ -291,6 +291,53 @@ def test_a_leader_that_was_cut_off_lets_a_standby_lead(start: Start) -> None:
     assert (leader.leader.role, standby.leader.role) == (Role.STANDBY, Role.LEADER)
 
 
+def test_a_leader_that_is_cut_off_when_a_window_ends_leaves_it_to_the_standby(
+    start: Start,
+) -> None:
+    """It may lead, and tell what it sends; but the standby has those events as well."""
+    # Given
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.windows.on_connection(False)
+    assert leader.boundary() == "clock"
+    window = leader.labels[-1].window
+    assert leader.windows.leads()
+    assert leader.send(window) == "wait"
+
+    # When it is back, and before it has let the other lead
+    leader.windows.on_connection(True)
+    assert leader.send(window) == "not"
+    leader.leader.look()
+    standby.leader.look()
+    standby.boundary()
+    leader.windows.speak()
+    standby.boundary()
+    leader.read()
+    standby.boundary()
+
+    # Then
+    assert leader.settled[-1] == window
+    assert all(label.is_kept for label in standby.labels)
+
+
+def test_a_leader_that_was_cut_off_and_is_alone_sends_what_it_has(
+    start: Start, clock: FakeClock
+) -> None:
+    """The standby has gone."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.windows.on_connection(False)
+    leader.boundary()
+    window = leader.labels[-1].window
+    standby.die()
+    leader.connect()
+    assert leader.send(window) == "not"
+    clock.advance(2)
+    leader.leader.look()
+
+    assert leader.send(window) == "send"
+
+
 def test_a_leader_without_broker_goes_on_saying_that_it_has_none(
     start: Start, broker: Broker, clock: FakeClock
 ) -> None:
