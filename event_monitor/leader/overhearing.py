@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-import redis
 
 from ..broker.protocols import CeleryApp, Connection, RedisChannel
 
@@ -69,9 +68,11 @@ def _on_amqp(connection: Connection, exchange: str, on_command: OnCommand) -> No
 
 
 def _on_redis(connection: Connection, exchange: str, on_command: OnCommand) -> Callable[[], None]:
+    from redis import Redis  # not installed where the broker is another
+
     channel: RedisChannel = connection.default_channel
     topic = channel.global_keyprefix + channel._get_publish_topic(exchange, "")  # noqa: SLF001
-    client = redis.Redis(connection_pool=channel.pool)
+    client = Redis(connection_pool=channel.pool)
     subscriber: Any = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     subscriber.subscribe(topic)
 
