@@ -365,7 +365,8 @@ def require_events(settings: Settings, app: CeleryApp) -> None:
     if event_queue is None and not carries_events(connection):
         raise UnavailableError(
             f"Celery sends no events over the {connection.transport_cls} transport; "
-            "send_events_over_sqs(app) sends them over SQS, or use Redis or RabbitMQ as the broker."
+            "send_events_over_sqs(app) sends them over SQS (a monitor without the app needs "
+            "--event-queue then), or use Redis or RabbitMQ as the broker."
         )
     if event_queue is not None and settings.durable_queue:
         raise UnavailableError(

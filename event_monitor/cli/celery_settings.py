@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -17,6 +17,7 @@ import click
 
 from ..broker.protocols import CeleryApp
 from ..errors import UnavailableError
+from ..over_sqs.configuration import EventQueue, event_queue_of, remember_event_queue
 from .failure import described, place
 
 __all__ = ["CelerySettings", "celery_settings_of", "configure_from", "parse_transport_options"]
@@ -24,15 +25,19 @@ __all__ = ["CelerySettings", "celery_settings_of", "configure_from", "parse_tran
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CelerySettings:
-    """What was given. ``config`` is a file or a module with Celery's settings."""
+    """What was given. ``config`` is a file or a module with Celery's settings.
+
+    ``event_queue`` is the SQS queue that workers with ``send_events_over_sqs`` fill.
+    """
 
     config: str | None = None
     transport_options: Mapping[str, object] = field(default_factory=dict)
     event_exchange: str | None = None
     event_queue_prefix: str | None = None
+    event_queue: str | None = None
 
     def apply(self, app: CeleryApp) -> None:
-        """Let these win over what the app is configured with."""
+        """Let these win over what the app is configured with. Raises ``SettingsError``."""
         if self.transport_options:
             before = app.conf.get("broker_transport_options") or {}
             app.conf.update({"broker_transport_options": {**before, **self.transport_options}})
@@ -40,6 +45,9 @@ class CelerySettings:
             value = getattr(self, key)
             if value is not None:
                 app.conf.update({key: value})
+        if self.event_queue:
+            known = event_queue_of(app) or EventQueue()
+            remember_event_queue(app, replace(known, name=self.event_queue))
 
 
 def celery_settings_of(values: Mapping[str, object]) -> CelerySettings:
@@ -49,6 +57,7 @@ def celery_settings_of(values: Mapping[str, object]) -> CelerySettings:
         transport_options=cast("Mapping[str, object]", values["transport_options"]),
         event_exchange=cast("str | None", values["event_exchange"]),
         event_queue_prefix=cast("str | None", values["event_queue_prefix"]),
+        event_queue=cast("str | None", values["event_queue"]),
     )
 
 

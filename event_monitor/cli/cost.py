@@ -97,7 +97,8 @@ def cost(
     are in it. Asks nobody. With an app its task names and queues are counted, without one 40 and 3.
     """
     app, settings = load_named_app(ctx, values)
-    queue = event_queue_of(app)
+    given = values["event_queue"]
+    queue = event_queue_of(app) or (EventQueue(name=str(given)) if given else None)
     options = ProvisionOptions(
         event_queue=queue.name.rpartition("/")[2] if queue else "",
         queues=tuple(map(parse_queue_limits, queue_entries)),

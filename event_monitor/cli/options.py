@@ -172,6 +172,13 @@ _CLUSTER: tuple[Callable[[Decorated], Decorated], ...] = (
         allow_from_autoenv=False,
         help="Beginning of the event queue's name, if not the app's event_queue_prefix.",
     ),
+    click.option(
+        "--event-queue",
+        metavar="NAME",
+        envvar="EVENT_MONITOR_EVENT_QUEUE",
+        help="SQS queue of send_events_over_sqs, or its URL, if not the app's.  "
+        "[env: EVENT_MONITOR_EVENT_QUEUE]",
+    ),
 )
 
 

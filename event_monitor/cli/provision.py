@@ -192,12 +192,6 @@ def _seconds(flag: str, text: str) -> float:
     "--sqs-queue", "sqs_queues", multiple=True, metavar="ARN", help="SQS queue whose depth is read."
 )
 @click.option(
-    "--event-queue",
-    default="",
-    metavar="NAME",
-    help="SQS queue of send_events_over_sqs.  [default: that of the app; of sqs else celeryev]",
-)
-@click.option(
     "--environment",
     "environment_entries",
     multiple=True,
@@ -256,7 +250,7 @@ def provision(
     app, settings = load_named_app(ctx, values)
     if values["prefix"] is None:
         values["prefix"] = prefix_of(settings.namespace)
-    values["event_queue"] = values["event_queue"] or _event_queue(app, piece)
+    values["event_queue"] = _event_queue(app, piece, given=values["event_queue"])
     options = _options_from(values, has_schedules=_has_schedules(settings, app))
     if skip and piece != "all":
         raise SettingsError(f"--skip is for all; {piece} is one piece.")
@@ -335,12 +329,11 @@ def _has_schedules(settings: Settings, app: CeleryApp | None) -> bool | None:
     return bool(expected_tasks(app, settings))
 
 
-def _event_queue(app: CeleryApp | None, piece: str) -> str:
+def _event_queue(app: CeleryApp | None, piece: str, *, given: str | None) -> str:
     """Return the name of the SQS queue that carries events; empty if none is known of."""
     queue = event_queue_of(app)
-    if queue is not None:
-        return queue.name.rpartition("/")[2]
-    return DEFAULT_NAME if piece == "sqs" else ""
+    name = given or (queue.name if queue is not None else "")
+    return name.rpartition("/")[2] or (DEFAULT_NAME if piece == "sqs" else "")
 
 
 def _notes_on(stack: Stack, form: str) -> tuple[str, ...]:

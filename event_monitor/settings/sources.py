@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 ENV_PREFIX = "EVENT_MONITOR_"
 _USER_INFORMATION = re.compile(r":.*@|@.*:\d", re.DOTALL)  # user:password@host, token@host:80
 CLI_ONLY = frozenset(
-    {"APP", "BROKER", "LOG_FORMAT", "LOG_LEVEL"}
+    {"APP", "BROKER", "EVENT_QUEUE", "LOG_FORMAT", "LOG_LEVEL"}
 )  # flags of the command line, not settings
 
 Source = Literal["default", "app.conf", "environment", "flag"]

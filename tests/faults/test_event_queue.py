@@ -297,6 +297,28 @@ def test_a_line_in_the_app_is_all_that_a_worker_on_sqs_needs(
     assert sorted(url.rpartition("/")[2] for url in urls) == ["celery", QUEUE]
 
 
+def test_without_the_app_a_broker_and_the_queue_are_enough(
+    send: Callable[[str], object], broker: str, start: Start, cloudwatch: Endpoint
+) -> None:
+    """As in a container that has none of the project's code."""
+    # Given
+    worker = QueueWorker(send)
+    worker.run(50)
+    worker.worker_event()
+
+    # When
+    monitor = start(
+        *("event-monitor", "run"),
+        *("--transport-option", "region=us-east-1", "--transport-option", "is_secure=false"),
+        environ={"EVENT_MONITOR_BROKER": broker, "EVENT_MONITOR_EVENT_QUEUE": QUEUE},
+    )
+
+    # Then
+    wait_for_truth(cloudwatch, worker)
+    assert monitor.stop() == 0
+    assert "is no setting" not in monitor.output
+
+
 @pytest.mark.parametrize("seconds_off", [3_600, -3_600])
 def test_a_real_worker_whose_clock_is_an_hour_off_counts_as_any(
     client: Any,

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from event_monitor.cli.app import load_app_and_settings
 from event_monitor.cli.options import loglevel, watching
+from event_monitor.over_sqs.configuration import EventQueue, event_queue_of
 from event_monitor.settings import Settings
 
 from .terminal import PROJECT, complaint, module, namespace_of, typed
@@ -304,6 +305,27 @@ def test_transport_options_are_json_or_text_and_win_over_the_apps(desk: Path) ->
         "fanout_prefix": False,
     }
     assert (app.conf.event_exchange, app.conf.event_queue_prefix) == ("events", "mine")
+
+
+@pytest.mark.parametrize("has_line", [False, True])
+def test_the_event_queue_on_sqs_needs_no_app_and_wins_over_the_apps(
+    desk: Path, has_line: bool
+) -> None:
+    """What else the app says of it stays."""
+    line = "from event_monitor import send_events_over_sqs\n"
+    line += "send_events_over_sqs(app, 'theirs', beat_seconds=7)\n"
+    module(desk, "lined", source=PROJECT + line)
+
+    ways = ("-A", "lined") if has_line else ("-b", "sqs://")
+    _, app = loaded(*ways, "--event-queue", "mine")
+
+    assert event_queue_of(app) == EventQueue(name="mine", beat_seconds=7 if has_line else 20.0)
+
+
+def test_an_event_queue_that_can_never_be_read_is_refused() -> None:
+    sentence = complaint(typed("run", "-b", "sqs://", "--event-queue", "mine.fifo"), code=2)
+
+    assert sentence.startswith("the event queue 'mine.fifo' is a FIFO queue;")
 
 
 def test_a_transport_option_needs_a_key_and_a_value() -> None:
