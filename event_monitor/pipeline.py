@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from celery.events.state import State as CeleryState
@@ -106,6 +107,7 @@ class Pipeline:
         self._learner = Learner(self._learn, ask=ask)
         self._namer = Learner(self._learn_names, ask=ask, is_logged=False)
         self._has_names = threading.Event()
+        self._doubtful_losses: tuple[tuple[str, int], ...] = ()  # events, by worker
         self._own_sent_at: float | None = None  # when the broker took an event of our own
         self._own_trouble: str | None = None  # why it did not, if so
 
@@ -298,13 +300,27 @@ class Pipeline:
 
     # -- out -----------------------------------------------------------------------------------
 
+    def _judge_lost_events(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot without the lost events that another reader of the queue has.
+
+        Those were told of. While it is to be seen who has them they wait for a later snapshot, or
+        for the last one.
+        """
+        receiver = self.receiver
+        lost = _added(self._doubtful_losses, snapshot.window.events_lost)
+        is_shared = receiver.is_shared if receiver is not None else False
+        if is_shared is None and receiver is not None and receiver.should_stop:
+            is_shared = False
+        self._doubtful_losses = lost if is_shared is None else ()
+        told = lost if is_shared is False else ()
+        return replace(snapshot, window=replace(snapshot.window, events_lost=told))
+
     def complete(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what broker and workers last answered."""
         if self.state.link.awaits_queue and not self._is_over_sqs:
             self._send_own_event()
         if self._is_over_sqs:
-            is_shared = self.receiver is not None and self.receiver.is_shared
-            snapshot = _with_losses(snapshot, is_shared=is_shared)
+            snapshot = self._judge_lost_events(_with_dropped(snapshot))
         survey = self._prober.survey()
         if self._first_heartbeats is not None:
             have_come = self._first_heartbeats.have_come(
@@ -328,16 +344,20 @@ class Pipeline:
         )
 
 
-def _with_losses(snapshot: Snapshot, *, is_shared: bool) -> Snapshot:
-    """Return the snapshot with the events that their senders dropped, and say so.
-
-    What another reader of the queue has (``is_shared``) is not lost, and was told of.
-    """
+def _with_dropped(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with the events that their senders dropped, and say so."""
     dropped = sum(token.dropped for token in snapshot.ack_tokens)
     if dropped:
         log.warning("%d events were never sent: their senders could not reach SQS", dropped)
-    window = replace(snapshot.window, events_dropped=dropped)
-    return replace(snapshot, window=replace(window, events_lost=()) if is_shared else window)
+    return replace(snapshot, window=replace(snapshot.window, events_dropped=dropped))
+
+
+def _added(*losses: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Return the sum of lost events, by worker."""
+    sums: dict[str, int] = {}
+    for worker, events in chain(*losses):
+        sums[worker] = sums.get(worker, 0) + events
+    return tuple(sums.items())
 
 
 def _task_event(settings: Settings) -> type[TaskEvent]:

@@ -101,7 +101,7 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         self._has_connected = False
         self._enable_later = False  # a worker has come that may not send task events
         self._queue_length: int | None = None
-        self._is_shared = False
+        self._is_shared: bool | None = False
         self._guard = Guard(self.time_source)
         self._refused = "", 0.0  # why, and when that was logged, by our monotonic clock
 
@@ -119,8 +119,11 @@ class Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
         return self._queue_length
 
     @property
-    def is_shared(self) -> bool:
-        """Whether somebody else takes a part of our events, so that what we miss is not lost."""
+    def is_shared(self) -> bool | None:
+        """Whether somebody else takes a part of our events, so that what we miss is not lost.
+
+        None while some are missing, and it is not known yet.
+        """
         return self._is_shared
 
     def stop(self) -> None:

@@ -87,8 +87,10 @@ class SqsSubscription:
         return self._stream.is_full
 
     @property
-    def is_shared(self) -> bool:
-        """Whether another reader takes a part of the messages."""
+    def is_shared(self) -> bool | None:
+        """Whether another reader takes a part of the messages; None if that is to be seen."""
+        if self._stream.may_be_shared(self._clock.monotonic()):
+            return None
         return self._stream.is_shared
 
     @property

@@ -34,6 +34,7 @@ _MOST_UNSAFE = 100_000  # messages; SQS lets 120,000 be out of sight
 _REPEAT_SECONDS = 300.0
 _FEW, _MISSING_FRACTION = 5, 0.2  # of the last messages; SQS itself loses none
 _LATELY = 400  # messages
+_INQUIRY_SECONDS = 60.0  # by then another reader would have had enough to be recognised
 
 
 @dataclass(slots=True)
@@ -61,11 +62,16 @@ class SqsStream:
         self._ready: list[Delivery[_Kept]] = []
         self._told_at = float("-inf")
         self._came = self._missing = 0  # messages, of late
+        self._inquired_at = float("-inf")  # since when it is asked whether somebody else reads
 
     @property
     def is_shared(self) -> bool:
         """Whether so many messages are missing that another reader must have them."""
         return self._missing >= max(_FEW, _MISSING_FRACTION * (self._came + self._missing))
+
+    def may_be_shared(self, now: float) -> bool:
+        """Whether messages began to be missing, and it is too early to say if another has them."""
+        return not self.is_shared and now - self._inquired_at < _INQUIRY_SECONDS
 
     @property
     def is_full(self) -> bool:
@@ -199,6 +205,9 @@ class SqsStream:
     def _note_missing(self, came: int, now: float) -> None:
         """Count what came and what never did; tell of it. EventsLost says what that cost."""
         missing = 0 if self._order is None else self._order.take_missing()
+        if missing and not self.is_shared and now - self._inquired_at >= _REPEAT_SECONDS:
+            self._inquired_at = now
+            self._came = self._missing = 0  # what came before says nothing of who reads now
         self._came += came
         self._missing += missing
         if self._came + self._missing > _LATELY:

@@ -47,7 +47,7 @@ class OnBroker:
     echoes = True
     is_leading = True
     is_behind = False
-    is_shared = False
+    is_shared: bool | None = False
 
     @property
     def shown(self) -> str:
@@ -77,8 +77,11 @@ class Subscription(Protocol):
         ...
 
     @property
-    def is_shared(self) -> bool:
-        """Whether somebody else takes a part of the messages: what we miss is not lost."""
+    def is_shared(self) -> bool | None:
+        """Whether somebody else takes a part of the messages: what we miss is not lost.
+
+        None while messages are missing, and it is not known yet.
+        """
         ...
 
     @property

@@ -114,6 +114,42 @@ def test_what_senders_dropped_is_told_with_the_window_its_messages_were_in(
     assert caplog.text.count("7 events were never sent") == 1
 
 
+class _Reader:
+    """What a pipeline asks its receiver for."""
+
+    queue_length = None
+    should_stop = False
+    is_shared: bool | None = False
+
+
+def test_what_another_reader_has_is_not_lost_though_that_is_found_out_later() -> None:
+    """And what nobody has is told, once: when that is known, or at the end."""
+    # Given
+    pipeline, reader = pipeline_of(app_over_sqs()), _Reader()
+    pipeline.receiver = reader  # type: ignore[assignment]
+
+    def told(is_shared: bool | None, *lost: tuple[str, int]) -> dict[str, int]:
+        reader.is_shared = is_shared
+        window = Window(0.0, 60.0, events_lost=lost)
+        return dict(pipeline.complete(Snapshot(window)).window.events_lost)
+
+    # Then another reader explains what is missing
+    assert told(False, ("w1", 1)) == {"w1": 1}
+    assert told(None, ("w1", 2)) == {}
+    assert told(None, ("w2", 3)) == {}
+    assert told(True, ("w2", 4)) == {}
+    assert told(False) == {}
+
+    # Or there is none
+    assert told(None, ("w1", 2)) == {}
+    assert told(False, ("w1", 1), ("w2", 3)) == {"w1": 3, "w2": 3}
+
+    # Or the end comes before that is known
+    assert told(None, ("w1", 5)) == {}
+    reader.should_stop = True
+    assert told(None, ("w2", 1)) == {"w1": 5, "w2": 1}
+
+
 def test_the_event_queue_is_read_whatever_the_broker() -> None:
     """It is the app's line that counts, not the transport."""
     for broker in ("memory://localhost", "redis://127.0.0.1:1/0", "sqs://key:secret@127.0.0.1:1"):

@@ -177,6 +177,38 @@ def test_who_misses_every_other_message_is_not_the_only_reader() -> None:
     assert not reader.stream.is_shared
 
 
+def test_a_second_reader_is_recognised_however_many_came_before() -> None:
+    """By a few missing messages; until it must have been recognised, nobody knows."""
+    # Given
+    reader = Reader()
+    reader.take(*range(1_000))
+    now = reader.clock.monotonic
+    assert not reader.stream.may_be_shared(now())
+
+    # When it takes every other message
+    for seq in range(1_001, 1_021, 2):
+        reader.take(seq)
+    reader.clock.advance(HOLD_SECONDS)
+
+    # Then
+    reader.take()
+    assert reader.stream.is_shared
+    assert not reader.stream.may_be_shared(now())
+
+
+def test_a_message_that_is_missing_alone_is_lost_when_no_more_are() -> None:
+    """After a minute."""
+    reader = Reader()
+    reader.take(*range(10))
+    reader.take(11)
+    reader.clock.advance(HOLD_SECONDS)
+    reader.take()
+    assert reader.stream.may_be_shared(reader.clock.monotonic())
+    reader.clock.advance(60.0)
+    assert not reader.stream.may_be_shared(reader.clock.monotonic())
+    assert not reader.stream.is_shared
+
+
 def test_without_the_lease_all_is_given_back_that_is_not_counted() -> None:
     """And nothing of it is known when we lead again; but what we have counted is."""
     reader = Reader()
