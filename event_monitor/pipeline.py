@@ -320,7 +320,7 @@ class Pipeline:
         if self.state.link.awaits_queue and not self._is_over_sqs:
             self._send_own_event()
         if self._is_over_sqs:
-            snapshot = self._judge_lost_events(_with_dropped(snapshot))
+            snapshot = self._judge_lost_events(_with_messages(snapshot))
         survey = self._prober.survey()
         if self._first_heartbeats is not None:
             have_come = self._first_heartbeats.have_come(
@@ -344,12 +344,23 @@ class Pipeline:
         )
 
 
-def _with_dropped(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with the events that their senders dropped, and say so."""
+def _with_messages(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with what its messages tell of themselves, and say so.
+
+    That is the events that their senders dropped, and what may have been counted before.
+    """
     dropped = sum(token.dropped for token in snapshot.ack_tokens)
     if dropped:
         log.warning("%d events were never sent: their senders could not reach SQS", dropped)
-    return replace(snapshot, window=replace(snapshot.window, events_dropped=dropped))
+    doubtful = sum(token.doubtful for token in snapshot.ack_tokens)
+    if doubtful:
+        log.warning(
+            "%d messages of the event queue were with a monitor that has gone; what it had counted "
+            "of them, but not deleted, counts twice",
+            doubtful,
+        )
+    window = replace(snapshot.window, events_dropped=dropped, messages_doubtful=doubtful)
+    return replace(snapshot, window=window)
 
 
 def _added(*losses: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:

@@ -143,6 +143,7 @@ class Window:
     events_received: int = 0
     events_invalid: int = 0
     events_dropped: int | None = None  # by their senders; None where these do not tell
+    messages_doubtful: int = 0  # over SQS: another monitor, which has gone, may have counted them
     tasks_forgotten: int = 0
     vanished: tuple[VanishedTask, ...] = ()  # the first of them; ``TaskCounts`` counts them all
     names_folded: int = 0
@@ -156,7 +157,8 @@ class AckToken:
 
     ``digests`` tell them apart from all others, should they be delivered again. Over SQS their
     senders do: ``positions`` are, of each sender, its next message and the events it had dropped;
-    ``dropped`` are those that were not told of before.
+    ``dropped`` are those that were not told of before. ``doubtful`` messages may have been counted
+    by another monitor, which has gone.
     """
 
     session: str
@@ -164,6 +166,7 @@ class AckToken:
     digests: tuple[bytes, ...] = ()
     positions: tuple[tuple[str, int, int], ...] = ()
     dropped: int = 0
+    doubtful: int = 0
 
 
 class WorkerState(Enum):

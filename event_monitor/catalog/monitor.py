@@ -133,7 +133,10 @@ MONITOR_METRICS: tuple[MetricSpec, ...] = (
         kind="count",
         unit="Count",
         source="publish_ambiguous",
-        meaning="Failed sends that may have been applied all the same; see `on_ambiguous_send`.",
+        meaning=(
+            "Failed sends that may have been applied all the same (see `on_ambiguous_send`); over "
+            "SQS also windows with messages that a monitor which has gone may have counted."
+        ),
     ),
     MetricSpec(
         name="DatumsDropped",

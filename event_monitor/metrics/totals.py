@@ -80,7 +80,7 @@ def _of_monitor(snapshot: Snapshot, settings: Settings, *, series_folded: int) -
         "series_folded": window.names_folded + series_folded,
         "probe_failures": snapshot.survey.failures,
         "publish_failures": publisher.failures,
-        "publish_ambiguous": publisher.ambiguous,
+        "publish_ambiguous": publisher.ambiguous + bool(window.messages_doubtful),
         "datums_dropped": publisher.dropped,
         "spool_metrics": publisher.unsent,
         "spool_age": publisher.unsent_seconds,

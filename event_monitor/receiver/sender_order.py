@@ -139,6 +139,14 @@ class SenderOrder(Generic[T]):
         missing, self._missing = self._missing, 0
         return missing
 
+    def positions(self) -> dict[str, Position]:
+        """Return how far each sender was read; who sent last is last."""
+        return {
+            name: sender.position
+            for name, sender in self._senders.items()
+            if sender.position is not None
+        }
+
     def take_held(self) -> list[T]:
         """Return all that is held, and forget all senders."""
         items = [held.item for sender in self._waiting.values() for held in sender.held.values()]

@@ -182,7 +182,9 @@ class SqsSubscription:
         if self._lease.is_held and not self.is_leading:
             if self._lease.was_others:
                 self._stream.forget()
-            self._stream.begin(now=self._clock.monotonic(), in_flight=self._in_flight())
+            self._stream.begin(
+                now=self._clock.monotonic(), wall=self._clock.wall(), in_flight=self._in_flight()
+            )
             self.is_leading = True
         elif not self._lease.is_held:
             self.is_leading = False

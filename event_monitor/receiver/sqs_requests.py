@@ -14,7 +14,7 @@ from ..over_sqs.configuration import DEFAULT_REGION
 from ..redaction import log_no_keys, without_keys
 from ..text import one_line
 
-__all__ = ["BATCH", "RawMessage", "SqsError", "SqsQueue"]
+__all__ = ["BATCH", "RawMessage", "SqsError", "SqsQueue", "first_received_at"]
 
 BATCH = 10  # messages that SQS hands out, or takes the handles of, in one request at most
 
@@ -22,17 +22,30 @@ _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 8.0  # for a request that does not wait
 _MAKE_SECONDS = 60.0  # a credential_process may be slow, and one role come by way of another
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+_FIRST_RECEIVED = "ApproximateFirstReceiveTimestamp"
 _ABSENT = ("NonExistentQueue", "QueueDoesNotExist")
 _FORBIDDEN = ("AccessDenied", "AccessDeniedException")
 
 T = TypeVar("T")
 
 
-class RawMessage(TypedDict):
-    """What is read of a message as SQS hands it out."""
-
+class _Message(TypedDict):
     Body: str
     ReceiptHandle: str  # by which this delivery of it is deleted
+
+
+class RawMessage(_Message, total=False):
+    """What is read of a message as SQS hands it out."""
+
+    Attributes: Mapping[str, str]
+
+
+def first_received_at(message: RawMessage) -> float | None:
+    """Return when SQS first handed a message out, by its clock; None if it does not say."""
+    try:
+        return int(message["Attributes"][_FIRST_RECEIVED]) / 1_000
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 class SqsError(ConnectionError):
@@ -88,9 +101,14 @@ class SqsQueue:
             MaxNumberOfMessages=most,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=visibility_seconds,
+            AttributeNames=[_FIRST_RECEIVED],
         )
         return [
-            {"Body": message["Body"], "ReceiptHandle": message["ReceiptHandle"]}
+            {
+                "Body": message["Body"],
+                "ReceiptHandle": message["ReceiptHandle"],
+                "Attributes": message.get("Attributes", {}),
+            }
             for message in answer.get("Messages", ())
         ]
 

@@ -19,7 +19,7 @@ from ..errors import InvalidEvent
 from ..over_sqs.wire import decode
 from ..snapshot import AckToken
 from .sender_order import HOLD_SECONDS, Delivery, Position, SenderOrder
-from .sqs_requests import RawMessage
+from .sqs_requests import RawMessage, first_received_at
 from .subscription import OnInvalid, Reading
 
 __all__ = ["VISIBILITY_SECONDS", "SqsStream"]
@@ -34,6 +34,7 @@ _MOST_UNSAFE = 100_000  # messages; SQS lets 120,000 be out of sight
 _REPEAT_SECONDS = 300.0
 _FEW, _MISSING_FRACTION = 5, 0.2  # of the last messages; SQS itself loses none
 _LATELY = 400  # messages
+_DIED_SECONDS = VISIBILITY_SECONDS - 10.0  # what was given back comes sooner
 _INQUIRY_SECONDS = 60.0  # by then another reader would have had enough to be recognised
 
 
@@ -43,6 +44,25 @@ class _Kept:
 
     handle: str
     lines: Sequence[bytes]
+    is_doubtful: bool = False  # a reader before us may have counted it
+
+
+class _Doubts:
+    """Which messages a reader before us had, until it died or lost its way to SQS.
+
+    It may have counted them, and nobody can tell. SQS says when a message was handed out first.
+    """
+
+    def __init__(self, *, now: float, wall: float) -> None:
+        self._began_at = wall
+        self._offset = wall - now
+
+    def are_of(self, message: RawMessage, *, now: float) -> bool:
+        """Return whether this message, which comes now, is one of them."""
+        first_at = first_received_at(message)
+        if first_at is None:
+            return False
+        return first_at < self._began_at and now + self._offset - first_at >= _DIED_SECONDS
 
 
 class SqsStream:
@@ -58,6 +78,7 @@ class SqsStream:
         self._unsafe: dict[tuple[str, int], _Kept] = {}  # counted; by sender and seq
         self._tokens: deque[tuple[int, list[tuple[str, int]]]] = deque()
         self._tag = 0
+        self._doubts: _Doubts | None = None
         self._spent: list[str] = []  # handles of what is to be deleted at once
         self._ready: list[Delivery[_Kept]] = []
         self._told_at = float("-inf")
@@ -86,15 +107,19 @@ class SqsStream:
         """Forget where the process before us was: another monitor has read on from there."""
         self._positions = {}
 
-    def begin(self, *, now: float, in_flight: int) -> None:
+    def begin(self, *, now: float, wall: float, in_flight: int) -> None:
         """Note that messages can come from now on, perhaps again after a while.
 
         ``in_flight``: about how many are with a reader that has gone. These come back behind newer
-        ones of the same senders, and so do those that the process before us had not deleted.
+        ones of the same senders, and so do those that the process before us had not deleted. If it
+        was another process, of whose counts nothing is known here, it may have counted them.
+        ``wall`` is the time of the wall clock.
         """
         seconds = _RETURN_SECONDS  # an answer that did not arrive may have had messages
         if self._order is None:
             seconds = _RETURN_SECONDS if in_flight or self._positions else 0.0
+            has_other = in_flight and not self._positions
+            self._doubts = _Doubts(now=now, wall=wall) if has_other else None
             self._order = SenderOrder(self._positions, now=now)
             self._positions = {}
             if in_flight:
@@ -132,7 +157,9 @@ class SqsStream:
             if known is not None:
                 known.handle = handle
                 continue
-            deliveries = order.add(header, _Kept(handle, lines), size=len(body), now=now)
+            is_doubtful = self._doubts is not None and self._doubts.are_of(message, now=now)
+            kept = _Kept(handle, lines, is_doubtful)
+            deliveries = order.add(header, kept, size=len(body), now=now)
             if deliveries is None:  # counted, and safe; or given up
                 self._spent.append(handle)
             else:
@@ -163,6 +190,7 @@ class SqsStream:
             self._tag,
             positions=tuple((name, *position) for name, position in positions.items()),
             dropped=sum(delivery.dropped for delivery in ready),
+            doubtful=sum(delivery.item.is_doubtful for delivery in ready),
         )
         return Reading(bodies, token)
 
@@ -182,12 +210,15 @@ class SqsStream:
     def take_rest(self) -> list[str]:
         """Return the handles of what nobody has counted, which is forgotten here.
 
-        With it all senders are forgotten: somebody else reads what they send from now on.
+        What was counted is known still, if we read again before anybody else does.
         """
         if self._order is None:
             return []
-        for _, sender, position, _ in self._ready:
+        self._positions = self._order.positions()
+        for _, sender, position, dropped in reversed(self._ready):
             del self._unsafe[sender, position.next_seq - 1]
+            before = Position(position.next_seq - 1, position.dropped - dropped)
+            self._positions[sender] = before
         held = [*(delivery.item for delivery in self._ready), *self._order.take_held()]
         self._ready, self._order = [], None
         return [kept.handle for kept in held]

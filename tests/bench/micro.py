@@ -124,7 +124,7 @@ def test_over_sqs(benchmark: Benchmark) -> None:
 
     def fresh() -> Arguments:
         stream = SqsStream()
-        stream.begin(now=0.0, in_flight=0)
+        stream.begin(now=0.0, wall=0.0, in_flight=0)
         return (State(), stream), {}
 
     def observe(state: State, stream: SqsStream) -> int:

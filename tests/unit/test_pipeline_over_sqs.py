@@ -8,6 +8,7 @@ import pytest
 from celery import Celery
 
 from event_monitor.errors import EventMonitorError, SettingsError, UnavailableError
+from event_monitor.metrics.totals import totals_of
 from event_monitor.over_sqs.configuration import EventQueue, remember_event_queue
 from event_monitor.pipeline import Pipeline, require_events
 from event_monitor.receiver.exactly_once import ExactlyOnce
@@ -112,6 +113,21 @@ def test_what_senders_dropped_is_told_with_the_window_its_messages_were_in(
     assert pipeline.complete(shot).window.events_dropped == 7
     assert pipeline.complete(Snapshot(Window(0.0, 60.0))).window.events_dropped == 0
     assert caplog.text.count("7 events were never sent") == 1
+
+
+def test_a_window_that_another_monitor_may_have_counted_is_ambiguous(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once, however many messages it is."""
+    pipeline = pipeline_of(app_over_sqs())
+    token = AckToken("s", 1, doubtful=3)
+    shot = Snapshot(Window(0.0, 60.0), ack_tokens=(token, replace(token, tag=2)))
+    values = [
+        totals_of(pipeline.complete(one), SETTINGS, series_folded=0)["publish_ambiguous"]
+        for one in (shot, Snapshot(Window(0.0, 60.0)))
+    ]
+    assert values == [1, 0]
+    assert caplog.text.count("6 messages of the event queue were with a monitor") == 1
 
 
 class _Reader:

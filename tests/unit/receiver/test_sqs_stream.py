@@ -34,10 +34,28 @@ class Reader:
         self.clock = FakeClock()
         self.stream = stream or SqsStream()
         self.invalid: list[InvalidEvent] = []
-        self.stream.begin(now=self.clock.monotonic(), in_flight=in_flight)
+        self.begin(in_flight=in_flight)
 
-    def take(self, *seqs: int, copy: int = 1, dropped: int = 0) -> tuple[list[int], Any]:
-        """Receive these messages, of the so-manieth copy; return what is read, and the token."""
+    def begin(self, *, in_flight: int = 0) -> None:
+        """Read from now on, perhaps again."""
+        self.stream.begin(now=self.clock.monotonic(), wall=self.clock.wall(), in_flight=in_flight)
+
+    def take(
+        self, *seqs: int, copy: int = 1, dropped: int = 0, first_at: float | None = None
+    ) -> tuple[list[int], Any]:
+        """Receive these messages, of the so-manieth copy; return what is read, and the token.
+
+        ``first_at``: when SQS handed them out first, if not now.
+        """
+        self.feed(*seqs, copy=copy, dropped=dropped, first_at=first_at)
+        reading = self.stream.read(now=self.clock.monotonic())
+        return [int(body) for body in reading.bodies], reading.ack_token
+
+    def feed(
+        self, *seqs: int, copy: int = 1, dropped: int = 0, first_at: float | None = None
+    ) -> None:
+        """Receive these messages, and read nothing yet."""
+        at = self.clock.wall() if first_at is None else first_at
         self.stream.feed(
             [
                 {
@@ -45,14 +63,13 @@ class Reader:
                         Header(sender=SENDER, seq=seq, dropped=dropped), [str(seq).encode()]
                     ),
                     "ReceiptHandle": f"{seq}.{copy}",
+                    "Attributes": {"ApproximateFirstReceiveTimestamp": str(int(at * 1_000))},
                 }
                 for seq in seqs
             ],
             now=self.clock.monotonic(),
             on_invalid=self.invalid.append,
         )
-        reading = self.stream.read(now=self.clock.monotonic())
-        return [int(body) for body in reading.bodies], reading.ack_token
 
 
 def test_a_message_is_deleted_when_it_is_safe_and_not_before() -> None:
@@ -215,10 +232,59 @@ def test_without_the_lease_all_is_given_back_that_is_not_counted() -> None:
     _, token = reader.take(0)
     reader.take(2, 3)
     assert reader.stream.take_rest() == ["2.1", "3.1"]
-    reader.stream.begin(now=reader.clock.monotonic(), in_flight=0)
+    reader.begin()
     assert reader.take(0, copy=2) == ([], None)
     reader.stream.settle(token)
     assert reader.stream.take_spent() == ["0.2"]
+
+
+def test_who_gets_the_lease_back_counts_nothing_twice() -> None:
+    """An outage may take the lease, and keep messages that are safe from being deleted."""
+    # Given three messages that are counted and safe, one that is held, and one to be read
+    reader = Reader()
+    _, token = reader.take(0, 1, 2, dropped=1)
+    reader.stream.settle(token)
+    reader.take(5)
+    reader.feed(3, dropped=2)
+
+    # When the lease is lost, and nobody else has had it
+    assert sorted(reader.stream.take_rest()) == ["3.1", "5.1"]
+    reader.begin()
+
+    # Then
+    assert reader.take(0, 1, 2, copy=2) == ([], None)
+    assert reader.stream.take_spent()[3:] == ["0.2", "1.2", "2.2"]
+    read, token = reader.take(3, 4, 5, copy=2, dropped=2)
+    assert (read, token.dropped) == ([3, 4, 5], 1)
+
+
+def test_what_another_monitor_may_have_counted_is_told() -> None:
+    """It died with messages that it had not deleted; what it was in the middle of, nobody knows."""
+    # Given one that was received by a monitor that died half a minute before we began
+    reader = Reader(in_flight=1)
+    first_at = reader.clock.wall() - 30.0
+    reader.clock.advance(VISIBILITY_SECONDS - 30.0)
+
+    # Then
+    assert reader.take(0, copy=2, first_at=first_at)[1].doubtful == 1
+    assert reader.take(1)[1].doubtful == 0
+
+    # And of an answer that we have missed ourselves it is known that nobody counted it
+    first_at = reader.clock.wall()
+    reader.clock.advance(VISIBILITY_SECONDS)
+    assert reader.take(2, copy=2, first_at=first_at)[1].doubtful == 0
+
+
+def test_what_nobody_else_can_have_counted_is_not_in_doubt() -> None:
+    """Given back by a monitor that left; received by the process before us, whose counts we know;
+    received when SQS says that nobody has any; or SQS does not say when it was received."""
+    given_back = Reader(in_flight=1)
+    assert given_back.take(0, first_at=given_back.clock.wall() - 30.0)[1].doubtful == 0
+
+    for following in (Reader(SqsStream({SENDER: Position(0, 0)}), in_flight=1), Reader()):
+        first_at = following.clock.wall() - 30.0
+        following.clock.advance(VISIBILITY_SECONDS)
+        assert following.take(0, first_at=first_at)[1].doubtful == 0
 
 
 def test_a_checkpoint_goes_on_where_the_windows_on_disk_end() -> None:
@@ -260,7 +326,7 @@ def test_events_twenty_seconds_apart_are_the_truth_to_the_state() -> None:
     ]
     running = {worker.hostname: worker.start() for worker in workers}
     state, stream = State(clock=clock), SqsStream()
-    stream.begin(now=clock.monotonic(), in_flight=0)
+    stream.begin(now=clock.monotonic(), wall=clock.wall(), in_flight=0)
 
     # When they work for two minutes
     for second in range(150):
@@ -303,7 +369,7 @@ def test_a_worker_whose_clock_is_an_hour_off_is_judged_by_ours(hours_off: int) -
     wrong = QueueWorker(sent.append, "wrong@synthetic", clock=lambda: right_time() + off)
     right = QueueWorker(sent.append, "right@synthetic", clock=right_time)
     state, stream = State(clock=clock), SqsStream()
-    stream.begin(now=clock.monotonic(), in_flight=0)
+    stream.begin(now=clock.monotonic(), wall=clock.wall(), in_flight=0)
 
     def second(*workers: QueueWorker) -> Snapshot:
         for worker in workers:
