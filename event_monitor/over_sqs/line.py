@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from importlib import import_module
@@ -61,6 +62,7 @@ def send_events_over_sqs(
     if producers:  # not in the sender's thread: it would be half done in the child of a fork
         import_module(f"{_PACKAGE}.outgoing")
         import_module(f"{_PACKAGE}.queue_client").prepare()
+        signals.beat_embedded_init.connect(_on_embedded_beat, weak=False, dispatch_uid=_UID)
 
 
 def _default_dispatcher(app: Any, *arguments: Any, **options: Any) -> Any:
@@ -72,6 +74,22 @@ def _default_dispatcher(app: Any, *arguments: Any, **options: Any) -> Any:
 def _on_worker_init(sender: Any, **_signal: object) -> None:
     if event_queue_of(sender.app) is not None:
         import_module(f"{_PACKAGE}.worker_side").observe_worker(sender)
+
+
+def _on_embedded_beat(**_signal: object) -> None:
+    """Let ``celery worker -B`` end its beat, by SIGTERM, after what that has left is sent.
+
+    In that process, and in its main thread. Beat leaves its loop at a ``SystemExit``; a second
+    signal ends it at once.
+    """
+    from billiard.util import Finalize
+
+    def leave(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    Finalize(None, _on_process_end, exitpriority=1)
 
 
 def _on_process_end(**_signal: object) -> None:
