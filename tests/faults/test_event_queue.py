@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -319,50 +320,56 @@ def test_without_the_app_a_broker_and_the_queue_are_enough(
     assert "is no setting" not in monitor.output
 
 
-@pytest.mark.parametrize("seconds_off", [3_600, -3_600])
-def test_a_real_worker_whose_clock_is_an_hour_off_counts_as_any(
+def test_real_workers_whose_clocks_are_an_hour_off_count_as_any(
     client: Any,
     broker: str,
     processes: Processes,
     start: Start,
     cloudwatch: Endpoint,
     tmp_path: Path,
-    seconds_off: int,
 ) -> None:
-    """Nobody is dead, and its goodbye is one. (Celery's timer does not run under libfaketime.)"""
-    # Given
+    """Nobody is dead, and a goodbye is one. (Celery's timer does not run under libfaketime.)"""
+    # Given one that is ahead, and one that is behind
     (tmp_path / "real.py").write_text(REAL_APP)
-    (tmp_path / "clock").mkdir()
-    (tmp_path / "clock" / "sitecustomize.py").write_text(
-        f"import time\nright = time.time\ntime.time = lambda: right() + {seconds_off}\n"
-    )
-    for name in ("celery", QUEUE):
-        make_queue(client, name)
+    make_queue(client, QUEUE)
     monitor = start(
         *("event-monitor", "run", "-A", "real"),
         environ={"BROKER_URL": broker},
         worker_grace_seconds="5",
     )
-    worker = processes.start(
-        ["celery", "-A", "real", "worker", "-E", "--pool", "solo", "--loglevel", "INFO"],
-        {"PYTHONPATH": f"{tmp_path}/clock:{tmp_path}:{ROOT}", "BROKER_URL": broker},
-    )
-    worker.wait_for_output("ready")
+    workers = []
+    for name, seconds_off in {"ahead": 3_600, "behind": -3_600}.items():
+        make_queue(client, name)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sitecustomize.py").write_text(
+            f"import time\nright = time.time\ntime.time = lambda: right() + {seconds_off}\n"
+        )
+        command = ["celery", "-A", "real", "worker", "-E", "--pool", "solo", "--loglevel", "INFO"]
+        worker = processes.start(
+            [*command, "-n", f"{name}@host", "-Q", name],
+            {"PYTHONPATH": f"{tmp_path}/{name}:{tmp_path}:{ROOT}", "BROKER_URL": broker},
+        )
+        workers.append(worker)
+    for worker in workers:
+        worker.wait_for_output("ready")
 
-    # When it works, and beats for thrice its grace
+    # When they work, and beat for thrice their grace
     app = Celery("producer", broker=broker, set_as_current=False)
     app.conf.broker_transport_options = {"region": REGION, "is_secure": False}
-    for task in ["real.add"] * 20:
-        app.send_task(task)
+    for queue in ["ahead", "behind"] * 20:
+        app.send_task("real.add", queue=queue)
     app.close()
-    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, 60, "all are counted")
-    wait_until(lambda: cloudwatch.sum("WorkersOnline") >= 1, 60, "it is known")
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, 60, "all are counted")
+    for worker in workers:
+        worker.wait_for_output("succeeded in", times=20)
+    known = partial(cloudwatch.nonzero, "WorkersOnline")
+    wait_until(lambda: any(2 in datum.values for datum in known()), 60, "they are known")
     shots = cloudwatch.sum("MonitorHeartbeat")
     wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= shots + 15, 60, "time passes")
-    assert worker.stop() == 0
-    monitor.wait_for_output("has shut down")
+    assert [worker.stop() for worker in workers] == [0, 0]
+    monitor.wait_for_output("has shut down", times=2)
 
     # Then
     assert monitor.stop() == 0
-    assert cloudwatch.counts(*COUNTS) == dict.fromkeys(COUNTS, 20)
+    assert cloudwatch.counts(*COUNTS) == dict.fromkeys(COUNTS, 40)
     assert cloudwatch.counts(*LOSSES) == dict.fromkeys(LOSSES, 0)

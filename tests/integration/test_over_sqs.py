@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from event_monitor.over_sqs.wire import decode
 from ..support.answering import OK, Answering, trickle
 from ..support.cloudwatch import REGION, CloudWatch
 from ..support.processes import ROOT, Process, Processes
+from ..support.servers import missing
 from ..support.sqs import EventEndpoint, events_in
 from ..support.waiting import wait_until
 
@@ -49,8 +51,31 @@ def seldom():
 def fail(secret):
     raise ValueError(f"text {secret}")
 """
+BEAT_APP = """\
+import os
+from celery import Celery
+from event_monitor import send_events_over_sqs
+
+app = Celery("shop", broker=os.environ["BROKER_URL"])
+app.conf.task_send_sent_event = True
+app.conf.beat_schedule = {"tick": {"task": "shop.tick", "schedule": 0.3}}
+send_events_over_sqs(app, os.environ["EVENT_QUEUE"], flush_seconds=60, producers=True)
+
+@app.task
+def tick():
+    pass
+"""
 SECRET = "hunter2"
 TASKS = 20
+
+#: Each pool, and what it needs on SQS, which only kombu's event loop asks by way of pycurl.
+POOLS = {
+    "prefork": "pycurl",
+    "threads": "pycurl",
+    "solo": "pycurl",
+    "gevent": "gevent",
+    "eventlet": "eventlet",
+}
 
 StartWorker = Callable[..., Process]
 
@@ -67,8 +92,10 @@ def endpoint() -> Iterator[EventEndpoint]:
 def start_worker(processes: Processes, broker: str, tmp_path: Path) -> StartWorker:
     """Return a function that starts a worker whose events go to the queue with that URL."""
 
-    def start(queue: str, pool: str, *options: str, broker_url: str = broker) -> Process:
-        (tmp_path / "shop.py").write_text(APP)
+    def start(
+        queue: str, pool: str, *options: str, broker_url: str = broker, app: str = APP
+    ) -> Process:
+        (tmp_path / "shop.py").write_text(app)
         command = ["celery", "-A", "shop", "worker", "-n", "w1@host", "-E", "-l", "INFO", "-c", "2"]
         worker = processes.start(
             [*command, "--pool", pool, *options],
@@ -194,10 +221,35 @@ def test_a_worker_does_its_work_though_sqs_hangs(start_worker: StartWorker, clie
     assert "events are not sent: the process ends" in worker.output
 
 
-def test_on_sqs_itself_a_worker_sends_over_sqs(
-    cloudwatch: CloudWatch, start_worker: StartWorker
+def test_a_beat_in_a_worker_sends_its_last_events_when_both_stop(
+    endpoint: EventEndpoint, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """The worker ends that process by a signal: it would take along what waits to be sent."""
+    # Given one that has sent nothing yet, for a minute has not passed
+    queue = f"{endpoint.url}/123456789012/celeryev"
+    schedule = ("-B", "-s", str(tmp_path / "schedule"))
+    worker = start_worker(queue, "solo", *schedule, app=BEAT_APP)
+    worker.wait_for_output("succeeded in", times=5)
+
+    # When
+    assert worker.stop() == 0
+
+    # Then each task that ran was sent (of the last one it may have been in the middle)
+    ids = {
+        type_: [event["uuid"] for event in endpoint.events if event["type"] == type_]
+        for type_ in ("task-sent", "task-received")
+    }
+    assert len(ids["task-received"]) >= 5
+    assert set(ids["task-received"][:-1]) <= set(ids["task-sent"])
+
+
+@pytest.mark.parametrize(("pool", "library"), POOLS.items(), ids=POOLS)
+def test_on_sqs_itself_a_worker_of_any_pool_sends_over_sqs(
+    cloudwatch: CloudWatch, start_worker: StartWorker, pool: str, library: str
 ) -> None:
     """Both with the credentials of the broker's URL. No queue is made but by whoever makes them."""
+    if importlib.util.find_spec(library) is None:
+        missing(library)
     # Given
     parts = urlsplit(cloudwatch.url)
     broker_url = f"sqs://testing:testing@{parts.netloc}"
@@ -213,11 +265,12 @@ def test_on_sqs_itself_a_worker_sends_over_sqs(
     before = sorted(queues)
 
     # When
-    worker = start_worker("celeryev", "gevent", broker_url=broker_url)
+    worker = start_worker("celeryev", pool, broker_url=broker_url)
     with Celery("producer", broker=broker_url, set_as_current=False) as producer:
         producer.conf.broker_transport_options = {"region": REGION, "is_secure": False}
         publish(producer)
     worker.wait_for_output("raised unexpected")
+    worker.wait_for_output("succeeded in", times=TASKS - 1)
     assert worker.stop() == 0
 
     # Then
@@ -226,7 +279,10 @@ def test_on_sqs_itself_a_worker_sends_over_sqs(
         for message in found:
             bodies.append(message["Body"])
             sqs.delete_message(QueueUrl=urls[1], ReceiptHandle=message["ReceiptHandle"])
-    assert counted(events_in([decode(body) for body in bodies])) == truth(worker.output)
+    events = events_in([decode(body) for body in bodies])
+    assert counted(events) == truth(worker.output)
+    goodbye = [event for event in events if event["type"] == "worker-offline"]
+    assert [event["processed"] for event in goodbye] == [TASKS]
     assert sorted(queues) == before
     for url in urls:
         sqs.delete_queue(QueueUrl=url)
