@@ -25,13 +25,15 @@ _ATTRIBUTE = "_event_monitor_sender"  # of the app
 
 _senders: WeakSet[Sender] = WeakSet()
 _forking = threading.local()  # two threads may fork at a time
+_process = os.getpid()  # whose senders these are
+_noticing = threading.Lock()
 
 
 class Sender:
     """Takes events from any thread, and sends them from one of its own. It survives forks.
 
     In the child of a fork it is a new one: with another id, no events, and no client. Its thread
-    starts with the first event.
+    starts with the first event. That is so whoever forks, Python or a server in C.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Sender:
 
     def put(self, events: Sequence[Fields], *, at_once: bool = False) -> None:
         """Take events, which are the sender's from now on. Never raises, never waits."""
-        outbox = self._outbox
+        outbox = self._outbox_here()
         try:
             for event in events:
                 strip(event)
@@ -66,15 +68,21 @@ class Sender:
 
     def put_heartbeat(self, event: Fields) -> None:
         """Take a heartbeat, which replaces an older one that was not sent."""
-        outbox = self._outbox
+        outbox = self._outbox_here()
         outbox.buffer.put_heartbeat(event)
         self._start(outbox)
 
     def note_beat(self) -> None:
         """Call ``on_beat`` soon, in the sender's thread: it may write to a disk."""
-        outbox = self._outbox
+        outbox = self._outbox_here()
         outbox.buffer.note_beat()
         self._start(outbox)
+
+    def _outbox_here(self) -> Outbox:
+        """Return this process's outbox. uWSGI forks, and Python does not learn of it."""
+        if os.getpid() != _process:
+            _notice_fork()
+        return self._outbox
 
     def _without_broken(self, events: Sequence[Fields]) -> list[Fields]:
         """Return the events that are events; the others are dropped."""
@@ -95,15 +103,15 @@ class Sender:
 
     def counts(self) -> Counts:
         """Return what became of this process's events so far."""
-        return self._outbox.counts()
+        return self._outbox_here().counts()
 
     def close(self) -> None:
         """Let the rest be sent."""
-        self._outbox.close()
+        self._outbox_here().close()
 
     def join(self, seconds: float) -> None:
         """Wait until that is done, for so long at most."""
-        self._outbox.join(seconds)
+        self._outbox_here().join(seconds)
 
 
 def sender_of(app: Any) -> Sender:
@@ -135,10 +143,18 @@ def _after_fork_in_parent() -> None:
     _forking.release()
 
 
+def _notice_fork() -> None:
+    with _noticing:
+        if os.getpid() != _process:
+            _after_fork_in_child()
+
+
 def _after_fork_in_child() -> None:
+    global _process
     queue_client.after_fork()
     for sender in tuple(_senders):
         sender.begin()
+    _process = os.getpid()
 
 
 atexit.register(close_senders)

@@ -205,7 +205,7 @@ def test_the_sender_s_thread_imports_nothing(endpoint: EventEndpoint) -> None:
 
 
 FORKS = """\
-import os, sys
+import ctypes, os, sys, time
 from celery import Celery
 from event_monitor import send_events_over_sqs
 
@@ -217,8 +217,14 @@ def buy(what):
         dispatcher.send(f"shop-{what}")
 
 buy("parent")
-for number in range(8):  # the parent's thread is making its client, or sending
-    if not os.fork():
+fork = os.fork  # the parent's thread is making its client, or sending
+if sys.argv[2] == "c":  # then that may not be: its locks would stay locked in the child
+    fork = ctypes.PyDLL(None).fork
+    from event_monitor.over_sqs.sender import sender_of
+    while sender_of(app).counts().sent < 1:
+        time.sleep(0.01)
+for number in range(8):
+    if not fork():
         buy(number)
         from event_monitor.over_sqs.sender import close_senders
         close_senders()
@@ -227,10 +233,14 @@ print({os.wait()[1] for _ in range(8)})
 """
 
 
-def test_a_process_may_fork_while_its_sender_starts(endpoint: EventEndpoint) -> None:
-    """Each child sends as a sender of its own, and nothing of its parent's."""
+@pytest.mark.parametrize("by", ["python", "c"])
+def test_a_process_may_fork_while_its_sender_starts(endpoint: EventEndpoint, by: str) -> None:
+    """Each child sends as a sender of its own, and nothing of its parent's.
+
+    Also where Python knows nothing of the fork, as uWSGI's.
+    """
     run = subprocess.run(
-        [sys.executable, "-c", FORKS, f"{endpoint.url}/123456789012/celeryev"],
+        [sys.executable, "-c", FORKS, f"{endpoint.url}/123456789012/celeryev", by],
         env={"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"},
         capture_output=True,
         text=True,
