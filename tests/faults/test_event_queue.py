@@ -190,8 +190,35 @@ def test_a_monitor_that_is_killed_in_a_window_has_counted_nothing_twice_or_never
     # Then
     assert left_behind
     wait_for_truth(cloudwatch, worker)
+    assert cloudwatch.sum("PublishAmbiguous") == 0
     assert monitor.stop() == 0
     assert in_flight_in(QUEUE) == []
+
+
+def test_who_takes_over_says_what_another_monitor_may_have_counted(
+    send: Callable[[str], object], start: Start, cloudwatch: Endpoint
+) -> None:
+    """It was killed with messages that it had not deleted, and left no disk to look at."""
+    # Given
+    worker = QueueWorker(send)
+    worker.run(50)
+    worker.worker_event()
+    monitor = start(interval="60")
+    wait_until(lambda: len(in_flight_in(QUEUE)) == worker.sent, 60, "it has received all")
+    monitor.kill()
+    left_behind = in_flight_in(QUEUE)
+
+    # When another one gets them, three minutes later
+    monitor = start()
+    for message in left_behind:
+        message.approximate_first_receive_timestamp -= 180_000
+    show_again(left_behind)
+
+    # Then
+    wait_for_truth(cloudwatch, worker)
+    assert cloudwatch.sum("PublishAmbiguous") >= 1
+    assert "were with a monitor that has gone" in monitor.output
+    assert monitor.stop() == 0
 
 
 def test_without_a_disk_sqs_keeps_what_cloudwatch_has_not_got(
