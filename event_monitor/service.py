@@ -243,6 +243,11 @@ class Service:
                 )
             if self._exactly_once is not None:
                 checkpoint = Checkpoint.decode(self._spool.checkpoint())
+                if self._spool.is_unread:
+                    log.error(
+                        "what was counted before cannot be read in state_dir: events that were not "
+                        "acknowledged then count again"
+                    )
                 self.camera.state.learn(checkpoint.in_flight)
                 self._exactly_once.restore(checkpoint)
             _tune_garbage_collection()
@@ -322,6 +327,8 @@ class Service:
             log.error("stopped; %d metrics are lost: the output did not take them", lost)
         elif inherited and self._crash is None:
             log.info("stopped; %d metrics are left to another monitor, which has them", inherited)
+        elif self._spool.is_unread:
+            log.info("stopped; everything is sent that is known of")
         elif self._crash is None:  # else a shot may be missing
             log.info("stopped; everything is sent")
         if self._crash is not None:

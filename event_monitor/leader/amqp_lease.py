@@ -143,6 +143,7 @@ class AmqpLease:
             self.release()
             raise ConnectionError(one_line(error)) from error
         except Exception as error:  # drivers raise anything for bytes that they do not expect
+            self._overhear = None  # which may be what anybody sends to the workers
             self.release()
             raise ConnectionError(f"{type(error).__name__}: {one_line(error)}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -18,11 +19,12 @@ __all__ = ["OldVersions"]
 
 _ROUND = frozenset({"active", "active_queues", "reserved", "revoked", "scheduled", "stats"})
 _PRESENT_SECONDS = 180.0  # three intervals, by default
+_MOST_BYTES = 4_096  # of such a question
 _MOST_ROUNDS = 20  # under way: anybody who may send commands can send these
 
 
 class _ReplyTo(msgspec.Struct, frozen=True):
-    routing_key: str = ""
+    routing_key: Annotated[str, msgspec.Meta(max_length=255)] = ""
 
 
 class _Command(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class OldVersions:
         """Take note of one command, whoever sent it and whatever is in it."""
         expires = headers.get("expires")
         if SENDER_HEADER in headers or not isinstance(expires, int | float):
+            return
+        if expires <= 0 or len(body) > _MOST_BYTES:  # those versions let their questions expire
             return
         try:
             command = _decode(body)

@@ -17,6 +17,7 @@ from ..broker.protocols import CeleryApp, Connection, RedisChannel
 __all__ = ["OnCommand", "Overhear", "overhearing"]
 
 _MOST_AT_ONCE = 200  # commands taken in one look
+_MOST_BYTES = 65_536  # of a message on Redis; a question has some hundreds
 _MOST_WAITING = 1_000  # on RabbitMQ; what comes first is dropped first
 
 #: Gets the body of a command, and its headers.
@@ -58,6 +59,7 @@ def _on_amqp(connection: Connection, exchange: str, on_command: OnCommand) -> No
             on_command(message.body, message.headers or {})
 
     channel: Any = connection.channel()  # of its own: a refusal closes it
+    channel.auto_decode = False  # it may name any codec, and some take minutes
     # As kombu.pidbox declares it, since a worker may come later.
     channel.exchange_declare(exchange=exchange, type="fanout", durable=False, auto_delete=False)
     queue = channel.queue_declare(
@@ -89,7 +91,9 @@ def _on_redis(connection: Connection, exchange: str, on_command: OnCommand) -> C
 
 
 def _hand_on(data: bytes, on_command: OnCommand) -> None:
-    with suppress(msgspec.MsgspecError, ValueError):
+    if len(data) > _MOST_BYTES:
+        return
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
         message = _decode(data)
         is_encoded = message.properties.get("body_encoding") == "base64"
         on_command(base64.b64decode(message.body) if is_encoded else message.body, message.headers)

@@ -202,12 +202,12 @@ class Disk:
 
     def close(self) -> None:
         """Close the file. What is in it stays there, and what was sent is not, if that works."""
-        store = self._store
-        if store is not None and (store.is_behind or self._may_hold_refused):
+        if self._store is not None and (self._store.is_behind or self._may_hold_refused):
             with self._in_use():
-                if store.unsent:
+                store = self._store  # another one, or none, if the file was not well
+                if store is not None and store.unsent:
                     store.catch_up()
-                else:
+                elif store is not None:
                     self._free(store)
         with self._failures_handled():
             self._file.look_after(after_use=False)
@@ -304,7 +304,9 @@ def _means_damage(error: Exception) -> bool:
     """Return whether the file is damaged, or not ours.
 
     That is a plain ``DatabaseError``, or a ``UnicodeDecodeError`` for a reason that quotes what is
-    damaged; a full, read-only or failing disk is an ``OperationalError``.
+    damaged; a full, read-only or failing disk is an ``OperationalError``, and what is wrong with
+    how we use the database a ``ProgrammingError``.
     """
     is_of_the_file = isinstance(error, (sqlite3.DatabaseError, UnicodeDecodeError))
-    return is_of_the_file and not isinstance(error, sqlite3.OperationalError)
+    is_of_disk_or_use = isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError))
+    return is_of_the_file and not is_of_disk_or_use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from ..snapshot import AckToken, BrokerLink, Snapshot
 from .publisher import Publisher
 
 __all__ = ["SnapshotPublisher"]
+
+log = logging.getLogger(__name__)
 
 
 class SnapshotPublisher:
@@ -56,6 +59,12 @@ class SnapshotPublisher:
         A standby has nothing to publish: who leads does, its own heartbeat as well.
         """
         if not snapshot.is_kept or snapshot.link is BrokerLink.STANDBY:
+            if snapshot.ack_tokens:
+                log.warning(
+                    "the queue of events is another monitor's now: %d events that were counted "
+                    "here, and not published, are left to it",
+                    snapshot.window.events_received,
+                )
             return
         metrics = metrics_from(snapshot, self._settings)
         if snapshot.ack_tokens:
@@ -65,9 +74,12 @@ class SnapshotPublisher:
         if self._checkpoint is None or not self._needs_checkpoint:
             self._publisher.publish(metrics, shared_as=snapshot.shared_as)
             self._published = self._counted  # not before: it may be asked for at any time
+            self.note_accepted()  # which may have come before the line above
             return
         is_safe = self._publisher.publish(metrics, checkpoint=self._checkpoint(snapshot))
         self._is_safe, self._published = is_safe, self._counted
+        if not is_safe:
+            self.note_accepted()
         # What is not safe the broker keeps for us.
         if is_safe and self._counted is not None and self._acknowledge_up_to(self._counted):
             self._needs_checkpoint = False

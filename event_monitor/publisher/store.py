@@ -84,7 +84,8 @@ class Store:
     @property
     def sent_again(self) -> int:
         """How many metrics a successor sends again, as neither file nor note says they were."""
-        return 0 if self._is_noted else self._undeleted
+        sent = self._rest.sent if self._rest is not None else 0
+        return 0 if self._is_noted else self._undeleted + sent
 
     @property
     def identity(self) -> bytes:

@@ -62,6 +62,7 @@ class SqsLease:
         self._handle: str | None = None
         self._held_since = self._renewed_at = float("-inf")
         self._refused_since: float | None = None  # without a break
+        self._has_another = False  # it was refused after ours had run out
         self.was_others = False
         self._was_told = False
         self._lock = threading.Lock()  # the thread of a broken session may be at it still
@@ -139,8 +140,11 @@ class SqsLease:
         messages = queue.receive(1, wait_seconds=0, visibility_seconds=LEASE_SECONDS)
         if not messages:
             self._refused_since = now if self._refused_since is None else self._refused_since
+            had_it = self._renewed_at != float("-inf")
+            self._has_another |= had_it and now - self._renewed_at > LEASE_SECONDS
             return
         self._handle = messages[0]["ReceiptHandle"]
         self._held_since = self._renewed_at = now
         refused_since, self._refused_since = self._refused_since, None
-        self.was_others = refused_since is not None and now - refused_since > _DEAD_SECONDS
+        is_long_ago = refused_since is not None and now - refused_since > _DEAD_SECONDS
+        self.was_others, self._has_another = is_long_ago or self._has_another, False

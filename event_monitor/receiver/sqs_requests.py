@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 8.0  # for a request that does not wait
 _MAKE_SECONDS = 60.0  # a credential_process may be slow, and one role come by way of another
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
-_FIRST_RECEIVED = "ApproximateFirstReceiveTimestamp"
+_FIRST_RECEIVED, _RECEIVED = "ApproximateFirstReceiveTimestamp", "ApproximateReceiveCount"
 _ABSENT = ("NonExistentQueue", "QueueDoesNotExist")
 _FORBIDDEN = ("AccessDenied", "AccessDeniedException")
 
@@ -41,9 +41,14 @@ class RawMessage(_Message, total=False):
 
 
 def first_received_at(message: RawMessage) -> float | None:
-    """Return when SQS first handed a message out, by its clock; None if it does not say."""
+    """Return when SQS first handed a message out, by its clock.
+
+    None if it does not say, or hands it out for the first time.
+    """
     try:
-        return int(message["Attributes"][_FIRST_RECEIVED]) / 1_000
+        attributes = message["Attributes"]
+        is_first = int(attributes[_RECEIVED]) < 2
+        return None if is_first else int(attributes[_FIRST_RECEIVED]) / 1_000
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -101,7 +106,7 @@ class SqsQueue:
             MaxNumberOfMessages=most,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=visibility_seconds,
-            AttributeNames=[_FIRST_RECEIVED],
+            AttributeNames=[_FIRST_RECEIVED, _RECEIVED],
         )
         return [
             {

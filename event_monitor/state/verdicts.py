@@ -143,13 +143,14 @@ class Verdicts:
     ) -> Departure:
         """Take a process for dead, as somebody else has found; return its departure.
 
-        ``newest_at``: unless a later heartbeat has come since, by its own clock.
+        ``newest_at``: unless a later heartbeat has come since, by its own clock, or none at all:
+        then it is not known to be the same.
         """
         found = [
             process
             for process in worker.online
             if (process.pid == pid or process.pid is None or pid is None)
-            and (newest_at is None or process.newest_at <= newest_at)
+            and (newest_at is None or 0 < process.newest_at <= newest_at)
         ]
         if not found:
             return Departure(worker.hostname, silent, runs=(), pid=pid)

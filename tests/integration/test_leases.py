@@ -179,3 +179,35 @@ def test_a_monitor_of_a_version_without_a_lock_is_noticed(
     assert warning.message.startswith(
         f"a monitor of an older version runs, as process {monitor.pid} on "
     )
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_what_anybody_sends_to_the_workers_is_overheard_as_it_is(broker: str) -> None:
+    """It comes on the lease's connection, and may name an encoding that takes minutes to undo."""
+    heard: list[bytes | str] = []
+    app = Celery("leases", broker=broker, set_as_current=False)
+    lease = lease_for(
+        app,
+        "celeryev.leader.test",
+        holder=Holder.here(),
+        on_command=lambda body, _headers: heard.append(body),
+    )
+    assert lease is not None
+    assert lease.acquire()
+
+    with app.connection_for_write() as connection:
+        connection.Producer().publish(
+            b"hello",
+            exchange="celery.pidbox",
+            routing_key="",
+            content_type="text/plain",
+            content_encoding="utf-8",
+        )
+
+    def is_heard() -> bool:
+        assert lease.renew()
+        return bool(heard)
+
+    wait_until(is_heard, 30, "it is overheard")
+    assert heard == [b"hello"]
+    lease.release()

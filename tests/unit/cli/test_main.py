@@ -211,7 +211,7 @@ def test_an_output_that_takes_nothing_ends_with_one_sentence(command: str) -> No
         ("settings", 0),
         ("healthcheck --monitor --state-dir /nonexistent", 1),
         ("status -b redis://127.0.0.1:1/0", 3),
-        ("top -b redis://127.0.0.1:1/0", 3),
+        ("top --url http://127.0.0.1:1 -b redis://127.0.0.1:1/0", 3),
         ("run -b sentinel://127.0.0.1:1", 2),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from event_monitor.events import Event
 from event_monitor.settings import Settings
-from event_monitor.snapshot import WorkerLoss, WorkerStatus
+from event_monitor.snapshot import WorkerLoss, WorkerState, WorkerStatus
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
@@ -327,3 +327,15 @@ def test_a_death_in_a_window_that_the_clock_ended_is_not_told_again_by_the_next_
 
     assert [lost for lost in leader.lost() if lost] == [[W1]]
     assert [lost for lost in standby.lost() if lost] == []
+
+
+def test_an_old_death_is_none_of_a_worker_that_has_not_beaten_yet(clock: FakeClock) -> None:
+    """It may be the next process of that name, heard by its tasks so far."""
+    state = State(clock=clock)
+    state.observe([task("started", at=clock.wall())])
+
+    state.note_past_deaths([(W1, None, 200.0, 5.0, "a-death", True)])
+
+    exposure = state.freeze_while(state.expose)
+    snapshot = exposure.develop()
+    assert [worker.state for worker in snapshot.workers] == [WorkerState.ONLINE]

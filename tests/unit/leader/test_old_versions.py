@@ -74,6 +74,8 @@ def test_others_ask_otherwise(versions: OldVersions) -> None:
         ask(versions, expires=start + 1, destination=["w@here"])
         for number, command in enumerate(ROUND):
             ask(versions, expires=start + 2, commands=(command,), key=f"inbox-{number}")
+        ask(versions, expires=0)  # who waits for ever
+        ask(versions, expires=start + 3, key="k" * 256)  # no name that a queue can have
     assert not versions.are_here
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
+
+import pytest
 
 from event_monitor.publisher import Publisher, Spool
 from event_monitor.publisher.snapshot_consumer import SnapshotPublisher
@@ -186,3 +190,40 @@ def test_what_no_disk_has_is_acknowledged_when_the_sink_has_all_of_it(tmp_path: 
     assert full.acknowledged == [later]
     assert full.spool.checkpoint() == b"checkpoint"
     full.spool.close()
+
+
+class HastySink:
+    """A publisher of which all has arrived before ``publish`` returns."""
+
+    is_all_safe = True
+
+    def __init__(self) -> None:
+        self.on_accepted: Callable[[], None] = lambda: None
+
+    def publish(self, _metrics: object, **_options: object) -> bool:
+        """Tell that it has arrived."""
+        self.on_accepted()
+        return False
+
+
+@pytest.mark.parametrize("has_disk", [True, False])
+def test_what_arrives_at_once_is_acknowledged(*, has_disk: bool) -> None:
+    """The last window has no later one that would do it."""
+    acknowledged: list[AckToken] = []
+
+    def acknowledge(token: AckToken) -> bool:
+        acknowledged.append(token)
+        return True
+
+    publisher = HastySink()
+    publishing = SnapshotPublisher(
+        cast("Publisher", publisher),
+        Settings(),
+        checkpoint=(lambda _snapshot: b"checkpoint") if has_disk else None,
+        acknowledge=acknowledge,
+    )
+    publisher.on_accepted = publishing.note_accepted
+
+    publishing(snapshot(TOKEN))
+
+    assert acknowledged == [TOKEN]

@@ -149,3 +149,46 @@ def test_what_was_written_though_the_disk_refused_it_is_not_sent_again(
 
 def refuse(*_arguments: object, **_options: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
+
+
+@pytest.mark.parametrize("is_taken", [False, True], ids=["deleted", "taken over"])
+def test_a_file_that_goes_at_the_end_is_not_taken_for_a_damaged_one(
+    worn_out: WornOutDisk, open_spool: OpenSpool, tmp_path: Path, *, is_taken: bool
+) -> None:
+    """It is noticed as what was sent is deleted at last, and by then another file is in use."""
+    spool = open_spool(str(tmp_path), open_store=worn_out.open_store)
+    spool.append(ONE)
+    spool.append(TWO)
+    worn_out.is_worn_out = True
+    batch = spool.oldest()
+    assert batch is not None
+    spool.acknowledge(batch.id)
+    worn_out.is_worn_out = False
+
+    successor = None
+    if is_taken:
+        (tmp_path / "spool.lock").unlink()
+        successor = open_spool(str(tmp_path))
+    else:
+        (tmp_path / "spool.sqlite3").unlink()
+    spool.close()
+
+    assert not list(tmp_path.glob("*.corrupt*"))
+    assert drain(successor or open_spool(str(tmp_path)))[-1] == TWO
+
+
+def test_a_part_that_was_sent_is_told_too(worn_out: WornOutDisk, open_spool: OpenSpool) -> None:
+    """The file holds all of its batch still, and nothing says what of it has arrived."""
+
+    class NoUpdates(Store):
+        def _update(self, *_arguments: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    spool = open_spool(open_store=NoUpdates.open)
+    worn_out.is_worn_out = True
+    spool.append((*ONE, *TWO))
+    batch = spool.oldest()
+    assert batch is not None
+    spool.replace(batch.id, TWO)
+
+    assert (len(spool), spool.sent_again) == (1, 1)

@@ -148,6 +148,22 @@ def test_who_gets_it_knows_whether_another_monitor_had_it(
     assert other.was_others is bool(renewals)
 
 
+def test_who_lost_it_for_a_short_while_knows_that_another_had_it(
+    clock: FakeClock, queue: Fifo
+) -> None:
+    """As a machine that was suspended."""
+    leader, other = two(clock, queue)
+    clock.advance(LEASE_SECONDS + 1)
+    other.turn(queue)
+    leader.turn(queue)
+    assert (leader.is_held, other.is_held) == (False, True)
+
+    other.release(queue)
+    leader.turn(queue)
+    assert leader.is_held
+    assert leader.was_others
+
+
 def test_who_cannot_renew_stops_by_its_own_clock_before_another_may_lead(
     clock: FakeClock, queue: Fifo
 ) -> None:

@@ -15,6 +15,7 @@ from event_monitor.over_sqs.wire import Header, encode
 from event_monitor.receiver.checkpoint import Checkpoint
 from event_monitor.receiver.exactly_once import ExactlyOnce
 from event_monitor.receiver.sender_order import HOLD_SECONDS, Position
+from event_monitor.receiver.sqs_requests import RawMessage, first_received_at
 from event_monitor.receiver.sqs_stream import VISIBILITY_SECONDS, SqsStream
 from event_monitor.settings import Settings
 from event_monitor.snapshot import AckToken, Snapshot, Window
@@ -63,7 +64,10 @@ class Reader:
                         Header(sender=SENDER, seq=seq, dropped=dropped), [str(seq).encode()]
                     ),
                     "ReceiptHandle": f"{seq}.{copy}",
-                    "Attributes": {"ApproximateFirstReceiveTimestamp": str(int(at * 1_000))},
+                    "Attributes": {
+                        "ApproximateFirstReceiveTimestamp": str(int(at * 1_000)),
+                        "ApproximateReceiveCount": str(1 if first_at is None else 2),
+                    },
                 }
                 for seq in seqs
             ],
@@ -407,3 +411,12 @@ def test_a_worker_whose_clock_is_an_hour_off_is_judged_by_ours(hours_off: int) -
     # When it dies, it is
     losses = [loss for _ in range(120) for loss in second(right).losses]
     assert [loss.hostname for loss in losses] == ["wrong@synthetic"]
+
+
+def test_a_message_that_comes_for_the_first_time_was_with_nobody() -> None:
+    """Whatever our clock says of SQS's."""
+    attributes = {"ApproximateFirstReceiveTimestamp": "1000", "ApproximateReceiveCount": "1"}
+    message: RawMessage = {"Body": "", "ReceiptHandle": "", "Attributes": attributes}
+    assert first_received_at(message) is None
+    attributes["ApproximateReceiveCount"] = "2"
+    assert first_received_at(message) == 1.0
