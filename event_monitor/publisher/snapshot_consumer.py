@@ -23,7 +23,8 @@ class SnapshotPublisher:
     ``checkpoint`` makes what has to be written with the counts before their messages may be
     acknowledged, and ``acknowledge`` does that; both only where messages need it. What is not on
     disk, without ``checkpoint`` or as the disk fails, is acknowledged when the sink has all of it,
-    which the publisher's thread tells by ``note_accepted``.
+    which the publisher's thread tells by ``note_accepted``. ``discard`` gets a snapshot whose
+    messages are another monitor's.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class SnapshotPublisher:
         *,
         checkpoint: Callable[[Snapshot], bytes] | None = None,
         acknowledge: Callable[[AckToken], bool] | None = None,
+        discard: Callable[[Snapshot], None] = lambda _snapshot: None,
     ) -> None:
         self._publisher = publisher
         self._settings = settings
         self._checkpoint = checkpoint
         self._acknowledge = acknowledge
+        self._discard = discard
         self._lock = threading.Lock()  # so that two threads acknowledge one after the other
         self._counted: _Numbered | None = None  # the latest token that came
         self._published: _Numbered | None = None  # its counts are in the spool
@@ -60,6 +63,7 @@ class SnapshotPublisher:
         """
         if not snapshot.is_kept or snapshot.link is BrokerLink.STANDBY:
             if snapshot.ack_tokens:
+                self._discard(snapshot)
                 log.warning(
                     "the queue of events is another monitor's now: %d events that were counted "
                     "here, and not published, are left to it",

@@ -21,7 +21,8 @@ class ExactlyOnce:
     """Goes on from a checkpoint, and makes the next ones. ``restore`` it before use.
 
     ``queue`` is for the subscription, or ``sqs`` where events are in an ``event_queue`` of SQS.
-    ``should_hurry`` belongs to the receiving thread, ``checkpoint`` to the camera's.
+    ``should_hurry`` belongs to the receiving thread, ``checkpoint`` and ``discard`` to that of the
+    camera.
     """
 
     def __init__(self, settings: Settings, event_queue: EventQueue | None = None) -> None:
@@ -63,6 +64,17 @@ class ExactlyOnce:
             return False
         self._unsettled = 0
         return True
+
+    def discard(self, snapshot: Snapshot) -> None:
+        """Note that what is counted here is not published: it counts if it comes to us again.
+
+        That may be, though the queue is another monitor's: it may be the connection before ours.
+        """
+        if self.queue is not None:
+            for token in snapshot.ack_tokens:
+                # Others came again, and were counted in a window before.
+                new = (digest for digest in token.digests if digest not in self._counted)
+                self.queue.ledger.forget(new)
 
     def checkpoint(self, snapshot: Snapshot) -> bytes:
         """Return what is to be written with the counts of this snapshot. Once for each snapshot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 __all__ = ["Ledger", "digest_of"]
@@ -38,6 +39,12 @@ class Ledger:
         self._young[digest] = None
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Let these count when they come again; another thread may do it."""
+        for digest in digests:
+            self._young.pop(digest, None)
+            self._old.pop(digest, None)
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._young or digest in self._old

@@ -12,7 +12,7 @@ import pytest
 from event_monitor.publisher import Publisher, Spool
 from event_monitor.publisher.snapshot_consumer import SnapshotPublisher
 from event_monitor.settings import Settings
-from event_monitor.snapshot import AckToken, Snapshot, Window
+from event_monitor.snapshot import AckToken, BrokerLink, Snapshot, Window
 from event_monitor.testing import MemorySink
 
 from .test_failing_disk import FillableDisk
@@ -227,3 +227,19 @@ def test_what_arrives_at_once_is_acknowledged(*, has_disk: bool) -> None:
     publishing(snapshot(TOKEN))
 
     assert acknowledged == [TOKEN]
+
+
+def test_a_window_that_is_another_monitor_s_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Not without a word: nobody may have it."""
+    discarded: list[Snapshot] = []
+    sink = MemorySink()
+    publishing = SnapshotPublisher(Publisher(sink, Spool()), Settings(), discard=discarded.append)
+    theirs = replace(
+        snapshot(TOKEN), link=BrokerLink.STANDBY, window=Window(0.0, 60.0, events_received=12)
+    )
+
+    publishing(theirs)
+    publishing(replace(theirs, ack_tokens=()))  # as every window of one that stands by
+
+    assert discarded == [theirs]
+    assert [record.args for record in caplog.records] == [(12,)]

@@ -46,6 +46,22 @@ def test_the_last_messages_counted_are_known_to_the_next_process() -> None:
     assert (250).to_bytes(8, "big") not in ledger
 
 
+def test_what_is_counted_and_not_published_counts_when_it_comes_again() -> None:
+    """The queue was not another monitor's, but that of our connection before this one."""
+    process = resumed(Checkpoint())
+    assert process.queue is not None
+    ledger = process.queue.ledger
+    published, discarded = snapshot(0, 5), snapshot(3, 5)  # two of them came again
+    for digest in (*published.ack_tokens[0].digests, *discarded.ack_tokens[0].digests):
+        ledger.add(digest)
+
+    process.checkpoint(published)
+    process.discard(discarded)
+
+    known = [number.to_bytes(8, "big") in ledger for number in range(8)]
+    assert known == [True] * 5 + [False] * 3
+
+
 def test_half_of_what_may_be_unacknowledged_is_in_a_hurry() -> None:
     """Once for each half."""
     process = resumed(Checkpoint())
