@@ -50,6 +50,7 @@ class SpoolFile:
         self._clock = clock
         self._open_store = open_store
         self._watch: FileWatch | None = None  # there while the store is open
+        self._checkpoint: bytes | None = None  # of a file that is deleted; in no other one yet
 
     def open(self) -> Store:
         """Open the store, and make directory and file if there are none."""
@@ -58,6 +59,7 @@ class SpoolFile:
         watch = FileWatch(self.path)
         try:
             store = self._open_store(str(self.path))
+            self._hand_on_checkpoint(store)
         except BaseException:
             watch.close()
             raise
@@ -145,15 +147,24 @@ class SpoolFile:
         """
         if self.store is None:
             return
-        checkpoint = self.store.checkpoint()
+        self._checkpoint = self.store.checkpoint()
         # First: if that is refused, nothing is forgotten. A former note would tell of losses.
         for suffix in (NOTE_SUFFIX, *FILES):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.forget()
         self.is_cleared = True
-        store = self.open()
-        if checkpoint is not None:
-            store.keep_checkpoint(checkpoint)
+        self.open()
+
+    def _hand_on_checkpoint(self, store: Store) -> None:
+        """Write the checkpoint of the file before this one, if that is not done."""
+        if self._checkpoint is not None:
+            try:
+                if store.checkpoint() is None:
+                    store.keep_checkpoint(self._checkpoint)
+            except BaseException:
+                store.close()
+                raise
+            self._checkpoint = None
 
     def move_aside(self) -> Path:
         """Free the path, with what is there; return where it is now, for a person to look at.

@@ -192,3 +192,26 @@ def test_a_part_that_was_sent_is_told_too(worn_out: WornOutDisk, open_spool: Ope
     spool.replace(batch.id, TWO)
 
     assert (len(spool), spool.sent_again) == (1, 1)
+
+
+def test_a_checkpoint_outlives_a_file_that_cannot_be_made_anew_at_once(
+    worn_out: WornOutDisk, open_spool: OpenSpool
+) -> None:
+    """What was counted is in no other place."""
+    refused: list[str] = []
+
+    def open_store(path: str) -> Store:
+        if worn_out.is_worn_out:
+            refused.append(path)
+            raise sqlite3.OperationalError("unable to open database file")
+        return worn_out.open_store(path)
+
+    spool = open_spool(open_store=open_store)
+    spool.append(ONE, checkpoint=b"digests")
+    worn_out.is_worn_out = True
+    assert drain(spool) == [ONE]
+    assert refused
+
+    worn_out.is_worn_out = False
+    spool.append(TWO)
+    assert (spool.checkpoint(), drain(spool)) == (b"digests", [TWO])
