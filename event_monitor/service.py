@@ -164,7 +164,7 @@ class Service:
             if self._exactly_once and has_checkpoints
             else None,
             acknowledge=lambda token: self.pipeline.acknowledge(token),
-            **({"discard": self._exactly_once.discard} if self._exactly_once else {}),
+            discard=self._exactly_once.discard if self._exactly_once else None,
         )
         self.camera = Camera(
             own_state,

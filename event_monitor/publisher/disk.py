@@ -133,7 +133,7 @@ class Disk:
                     return False
                 self._store.append(metrics, at=at, checkpoint=checkpoint)
             except sqlite3.OperationalError as error:
-                self._may_hold_refused = self._may_hold_refused or _IO_ERROR in str(error)
+                self._may_hold_refused |= _IO_ERROR in str(error)
                 raise
             taken = True
         if taken:

@@ -26,8 +26,8 @@ _HEADERS = {"": 100, "-wal": 32}  # bytes, of the file formats
 _SQLITE = b"SQLite format 3\0"
 _FORMATS = ((slice(18, 19), 2), (slice(19, 20), 2), (slice(44, 48), 4))  # the highest there are
 _OPENED_BY_SQLITE = (*FILES, "-journal")  # the last as a crash may have left it, before WAL mode
-# Not to wait at a pipe that was put in a file's place since.
 _OUR_BYTE = 2**40  # SQLite locks some hundred bytes from 2**30 on
+# Not to wait at a pipe that was put in a file's place since.
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 

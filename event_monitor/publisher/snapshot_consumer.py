@@ -34,7 +34,7 @@ class SnapshotPublisher:
         *,
         checkpoint: Callable[[Snapshot], bytes] | None = None,
         acknowledge: Callable[[AckToken], bool] | None = None,
-        discard: Callable[[Snapshot], None] = lambda _snapshot: None,
+        discard: Callable[[Snapshot], None] | None = None,
     ) -> None:
         self._publisher = publisher
         self._settings = settings
@@ -63,7 +63,8 @@ class SnapshotPublisher:
         """
         if not snapshot.is_kept or snapshot.link is BrokerLink.STANDBY:
             if snapshot.ack_tokens:
-                self._discard(snapshot)
+                if self._discard is not None:
+                    self._discard(snapshot)
                 log.warning(
                     "the queue of events is another monitor's now: %d events that were counted "
                     "here, and not published, are left to it",

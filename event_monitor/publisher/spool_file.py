@@ -147,10 +147,11 @@ class SpoolFile:
         """
         if self.store is None:
             return
-        self._checkpoint = self.store.checkpoint()
+        checkpoint = self.store.checkpoint()
         # First: if that is refused, nothing is forgotten. A former note would tell of losses.
         for suffix in (NOTE_SUFFIX, *FILES):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        self._checkpoint = checkpoint
         self.forget()
         self.is_cleared = True
         self.open()

@@ -90,7 +90,7 @@ class Frames:
         data = self._rest + received
         at, end = 0, len(data)
         while at + _OVERHEAD <= end:
-            frame_type, _, size = _head(data, at)
+            frame_type, channel, size = _head(data, at)
             after = at + size + _OVERHEAD
             if after > end:
                 break
@@ -105,24 +105,21 @@ class Frames:
                     continue
                 # The consumer's tag, then the delivery's.
                 tag, redelivered = _tag(data, at + 5 + data[at + 4])
-                if after + _SHORTEST_HEADER <= end:  # nearly always all of it is here
+                if after + _SHORTEST_HEADER <= end:
                     second, _, size, _, _, missing = _header(data, after)
                     body = after + size + _OVERHEAD
-                    if body + _OVERHEAD <= end:
-                        third, _, size = _head(data, body)
-                        following = body + size + _OVERHEAD
-                        if (
-                            size == missing  # nearly every body is one frame
-                            and following <= end
-                            and second == _HEADER
-                            and third == _BODY
-                            and data[body - 1] == data[following - 1] == _FRAME_END
-                        ):
-                            properties = data[after + 19 : body - 1]
-                            text = data[body + 7 : following - 1]
-                            done.append((tag, redelivered != 0, properties, text))
-                            at = following
-                            continue
+                    following = body + missing + _OVERHEAD
+                    if (  # nearly always all of it is here, and the body is one frame
+                        following <= end
+                        and second == _HEADER
+                        and _head(data, body) == (_BODY, channel, missing)
+                        and data[body - 1] == data[following - 1] == _FRAME_END
+                    ):
+                        properties = data[after + 19 : body - 1]
+                        text = data[body + 7 : following - 1]
+                        done.append((tag, redelivered != 0, properties, text))
+                        at = following
+                        continue
                 self._tag, self._is_redelivered = tag, redelivered != 0
             elif frame_type == _BODY:
                 self._body(data[at : after - 1], done)

@@ -186,7 +186,7 @@ class TaskEvents(Runs):
         self._relate(event)
 
     def _relate(self, event: ev.TaskEvent) -> None:
-        """Remember which a task in flight descends from, if the event tells that it does."""
+        """Remember a task's root and parent, if the event names others than the task itself."""
         if isinstance(event, RelatedTaskEvent) and (
             event.parent_id is not None or event.root_id != event.uuid
         ):
