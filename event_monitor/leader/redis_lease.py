@@ -48,6 +48,7 @@ class RedisLease:
             "socket_timeout": ANSWER_SECONDS,
             "socket_connect_timeout": ANSWER_SECONDS,
             "socket_keepalive": True,
+            "max_connections": 4,  # whatever the app's is: what is overheard has one of its own
         }
         options = connection.transport_options
         if connection.transport_cls == "sentinel":  # its nodes have settings of their own

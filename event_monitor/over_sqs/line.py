@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from functools import partial
 from importlib import import_module
@@ -77,18 +76,9 @@ def _on_worker_init(sender: Any, **_signal: object) -> None:
 
 
 def _on_embedded_beat(**_signal: object) -> None:
-    """Let ``celery worker -B`` end its beat, by SIGTERM, after what that has left is sent.
-
-    In that process, and in its main thread. Beat leaves its loop at a ``SystemExit``; a second
-    signal ends it at once.
-    """
+    """Let the process of ``celery worker -B``'s beat end after what it has left is sent."""
     from billiard.util import Finalize
 
-    def leave(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, leave)
     Finalize(None, _on_process_end, exitpriority=1)
 
 

@@ -181,6 +181,20 @@ def test_a_monitor_of_a_version_without_a_lock_is_noticed(
     )
 
 
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_an_app_with_one_connection_at_a_time_has_a_lease_all_the_same(broker: str) -> None:
+    """What is overheard comes on a second one."""
+    app = Celery("leases", broker=broker, set_as_current=False)
+    app.conf.broker_transport_options = {"max_connections": 1}
+    lease = lease_for(
+        app, "celeryev.leader.test", holder=Holder.here(), on_command=lambda _body, _headers: None
+    )
+    assert lease is not None
+    assert lease.acquire()
+    assert lease.renew()
+    lease.release()
+
+
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_what_anybody_sends_to_the_workers_is_overheard_as_it_is(broker: str) -> None:
     """It comes on the lease's connection, and may name an encoding that takes minutes to undo."""
