@@ -19,10 +19,11 @@ from uuid import uuid4
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Dead, OwnEvent
 from ..snapshot import Role
-from ..text import one_line, printable
+from ..text import one_line
 from .leader import Leader
+from .peers import Peer, Peers
 
-__all__ = ["Label", "Peer", "Windows"]
+__all__ = ["Label", "Windows"]
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,10 @@ _LATE_SECONDS = 5.0  # how long a new leader waits to hear whether the last wind
 _RETURN_SECONDS = 2.0  # within which an event of our own comes back
 _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
 _RETRY_SECONDS = 5.0
-_PRESENT_SECONDS = 30.0  # a monitor not heard of for so long, or three intervals, has gone
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
 _MOST_REMEMBERED = 10_000  # cuts, windows
 _MOST_UNSETTLED = 1_000  # windows of which one event tells
 _MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for itself
-_MOST_PEERS = 20
 
 BoundaryAction = Literal["clock", "marker", "wait"]
 
@@ -54,15 +53,6 @@ class Label:
     is_kept: bool = True
     dead: tuple[Dead, ...] | None = field(default=None, compare=False)  # how it is made
     puts_off_deaths: bool = field(default=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another monitor that would publish the same, as it was last heard of."""
-
-    role: str
-    who: str
-    heard_at: float  # our monotonic clock
 
 
 class Send(Protocol):
@@ -119,8 +109,7 @@ class Windows:
         self._is_old_here = is_old_here
         self._clock = clock
         self._lock = threading.Lock()
-        self._peers: dict[str, Peer] = {}
-        self._warned: set[str] = set()
+        self._peers = Peers(interval_seconds=interval_seconds, clock=clock)
         # The connection.
         self._is_connected = self._has_connected = False
         self._era = 0  # how often we connected
@@ -169,7 +158,7 @@ class Windows:
             self._era += 1
             self._needs_join, self._retry_at = True, 0.0
             role = self._leader.role
-            if is_back and role is Role.LEADER and self._has_peers():
+            if is_back and role is Role.LEADER and self._peers.are_there():
                 self._leader.give_way()
             self._leader.hurry()
             # Another may have led meanwhile, of whom we have not heard.
@@ -220,7 +209,7 @@ class Windows:
         with self._lock:
             if self._leave_by is None:
                 self._leave_by = now + _LEAVE_SECONDS
-                if self._leader.leads() and self._has_peers() and self._is_connected:
+                if self._leader.leads() and self._peers.are_there() and self._is_connected:
                     self._last_marker = self._new_id()
                     self._in_background(self._mark, self._last_marker)
             return not self._last_marker or self._is_over or now >= self._leave_by
@@ -260,7 +249,9 @@ class Windows:
             if window:
                 self._held[window] = self._position, self._era
                 _bound(self._held)
-            self._is_shared = role is not Role.ALONE and (role is Role.STANDBY or self._has_peers())
+            self._is_shared = role is not Role.ALONE and (
+                role is Role.STANDBY or self._peers.are_there()
+            )
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
             is_told = cut in self._dead
@@ -290,7 +281,7 @@ class Windows:
             is_late = self._clock.monotonic() - self._cut_at >= longest
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
-            if role is Role.ALONE or not self._is_connected or not self._has_peers():
+            if role is Role.ALONE or not self._is_connected or not self._peers.are_there():
                 self._needs_here = self._needs_here or bool(self._peers)
                 return "clock"
             marker = self._marker = self._new_id()
@@ -318,7 +309,7 @@ class Windows:
         and know who leads then.
         """
         with self._lock:
-            if window in self._broken_off and not self._is_connected and self._has_peers():
+            if window in self._broken_off and not self._is_connected and self._peers.are_there():
                 return "wait"
             if window not in self._doubtful:
                 return "send"
@@ -350,7 +341,7 @@ class Windows:
     def has_heirs(self) -> bool:
         """Return whether another monitor holds what we have not sent."""
         with self._lock:
-            return self.stands_by() or self._has_peers()
+            return self.stands_by() or self._peers.are_there()
 
     # -- the leader's thread -------------------------------------------------------------------
 
@@ -404,18 +395,12 @@ class Windows:
     def peers(self) -> tuple[Peer, ...]:
         """Return the other monitors that are there. Any thread may ask."""
         with self._lock:
-            return tuple(peer for peer in self._peers.values() if self._is_present(peer))
+            return self._peers.present()
 
     def doubles(self) -> tuple[str, ...]:
-        """Return the monitors that publish what another publishes as well. Any thread may ask.
-
-        Of two that do, at least one asks nobody whether it may.
-        """
-        publishing = [peer for peer in self.peers() if peer.role in ("alone", "leader")]
-        ours = self._leader.role
-        is_one_alone = ours is Role.ALONE or any(peer.role == "alone" for peer in publishing)
-        several = len(publishing) + (ours in (Role.ALONE, Role.LEADER)) > 1
-        return tuple(peer.who for peer in publishing) if is_one_alone and several else ()
+        """Return the monitors that publish what another publishes as well. Any thread may ask."""
+        with self._lock:
+            return self._peers.doubles(self._leader.role)
 
     def _is_told_of_past(self, event: OwnEvent) -> bool:
         """Return whether the sender's deaths are ours as well."""
@@ -430,7 +415,7 @@ class Windows:
         if event.what != "join" or event.window != self._join:
             return False
         role = self._leader.role
-        if role is Role.STANDBY or (role is not Role.ALONE and self._has_peers()):
+        if role is Role.STANDBY or (role is not Role.ALONE and self._peers.are_there()):
             return True
         self._has_joined = True
         self._cuts[event.window] = self._position  # the others end a window there
@@ -438,31 +423,16 @@ class Windows:
         return False
 
     def _note_peer(self, event: OwnEvent) -> None:
-        sender = event.sender
         if event.what == "left":
-            peer = self._peers.pop(sender, None)
+            peer = self._peers.leave(event.sender)
             self._leader_left = self._leader_left or (peer is not None and peer.role == "leader")
             return
         if event.role == "leader" and self._leader.role is Role.LEADER:
             self._leader.hurry()  # one of us leads no more: a failover may have lost the lock
-        now = self._clock.monotonic()
-        if sender not in self._peers and len(self._peers) >= _MOST_PEERS:
-            self._peers.pop(next(iter(self._peers)))
         if event.role == "leader" and self._before:
             before, self._before = self._before, ""
             self._forget(before)
-        who = printable(event.who[:200])
-        self._peers[sender] = Peer(event.role, who, now)
-        both = {event.role, self._leader.role.value}
-        is_told = sender in self._warned or len(self._warned) >= _MOST_PEERS
-        if "alone" in both and both <= {"alone", "leader"} and not is_told:
-            self._warned.add(sender)
-            log.warning(
-                "another monitor publishes the same as this one, so that everything counts twice: "
-                "%s; run one only, or let both have `leader = auto`",
-                who,
-                extra={"notice": "second-monitor"},
-            )
+        self._peers.note(event, ours=self._leader.role)
 
     def _answer(self) -> None:
         """Say that we are there, to who is no monitor and asks."""
@@ -494,13 +464,6 @@ class Windows:
         self._held.pop(window, None)
         self._settle(window)
 
-    def _has_peers(self) -> bool:
-        return any(self._is_present(peer) and peer.role != "alone" for peer in self._peers.values())
-
-    def _is_present(self, peer: Peer) -> bool:
-        longest = max(_PRESENT_SECONDS, 3 * self._interval_seconds())
-        return self._clock.monotonic() - peer.heard_at < longest
-
     def _new_id(self) -> str:
         return uuid4().hex[:16]
 
@@ -531,7 +494,7 @@ class Windows:
     def _announce(self, what: str, window: str) -> bool:
         """Tell the others, if there are any; return False if they cannot be told."""
         with self._lock:
-            if not self._has_peers():
+            if not self._peers.are_there():
                 return True
         try:
             self._say(what, window=window)
@@ -554,7 +517,7 @@ class Windows:
     def _tell(self, problem: str) -> None:
         """Say once that the others cannot be told; of interest only where there are any."""
         with self._lock:
-            if self._is_told or not (self.stands_by() or self._has_peers()):
+            if self._is_told or not (self.stands_by() or self._peers.are_there()):
                 return
             self._is_told = True
         log.warning(

@@ -1,0 +1,83 @@
+"""Peers: the other monitors that would publish the same, as they were last heard of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..clock import Clock
+from ..events import OwnEvent
+from ..snapshot import Role
+from ..text import printable
+
+__all__ = ["Peer", "Peers"]
+
+log = logging.getLogger(__name__)
+
+_PRESENT_SECONDS = 30.0  # a monitor not heard of for so long, or three intervals, has gone
+_MOST_PEERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another monitor, as it was last heard of."""
+
+    role: str
+    who: str
+    heard_at: float  # our monotonic clock
+
+
+class Peers:
+    """All that were heard of, up to a bound. Not thread-safe."""
+
+    def __init__(self, *, interval_seconds: Callable[[], float], clock: Clock) -> None:
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._peers: dict[str, Peer] = {}  # by the sender of their events
+        self._warned: set[str] = set()
+
+    def __bool__(self) -> bool:
+        """Whether one was heard of, who may be gone."""
+        return bool(self._peers)
+
+    def note(self, event: OwnEvent, *, ours: Role) -> None:
+        """Take note of who has sent this event; ``ours`` is our own role."""
+        sender = event.sender
+        if sender not in self._peers and len(self._peers) >= _MOST_PEERS:
+            self._peers.pop(next(iter(self._peers)))
+        who = printable(event.who[:200])
+        self._peers[sender] = Peer(event.role, who, self._clock.monotonic())
+        both = {event.role, ours.value}
+        is_told = sender in self._warned or len(self._warned) >= _MOST_PEERS
+        if "alone" in both and both <= {"alone", "leader"} and not is_told:
+            self._warned.add(sender)
+            log.warning(
+                "another monitor publishes the same as this one, so that everything counts twice: "
+                "%s; run one only, or let both have `leader = auto`",
+                who,
+                extra={"notice": "second-monitor"},
+            )
+
+    def leave(self, sender: str) -> Peer | None:
+        """Note that one says goodbye; return it, if it was known."""
+        return self._peers.pop(sender, None)
+
+    def present(self) -> tuple[Peer, ...]:
+        """Return those that are there."""
+        since = self._clock.monotonic() - max(_PRESENT_SECONDS, 3 * self._interval_seconds())
+        return tuple(peer for peer in self._peers.values() if peer.heard_at > since)
+
+    def are_there(self) -> bool:
+        """Return whether any is there that asks who leads."""
+        return any(peer.role != "alone" for peer in self.present())
+
+    def doubles(self, ours: Role) -> tuple[str, ...]:
+        """Return those that publish what another publishes as well; ``ours`` is our own role.
+
+        Of two that do, at least one asks nobody whether it may.
+        """
+        publishing = [peer for peer in self.present() if peer.role in ("alone", "leader")]
+        is_one_alone = ours is Role.ALONE or any(peer.role == "alone" for peer in publishing)
+        several = len(publishing) + (ours in (Role.ALONE, Role.LEADER)) > 1
+        return tuple(peer.who for peer in publishing) if is_one_alone and several else ()
