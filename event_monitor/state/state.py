@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from heapq import nsmallest
-from typing import Any, TypeVar
+from typing import Any
 
 from celery.events.state import State as CeleryState
 from celery.utils.time import utcoffset
@@ -40,10 +39,9 @@ from .celerys import CountingState, keeper_of
 from .cells import Route
 from .ended import Ending, WeighSuccess, ended_task
 from .exposure import Exposure
-from .in_flight import InFlightTask, first_start, oldest_of
 from .listening import Listening
+from .looks import Looks
 from .process import Process
-from .window import OpenWindow, TaskCounters, totals_by_name, totals_by_pair, totals_by_worker
 
 __all__ = ["State", "TaskConsumer"]
 
@@ -51,12 +49,6 @@ log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 200  # characters of an invalid event in the log
 _MAX_GIVEN_UP = 500  # orphans taken out of flight while the lock is held: under a millisecond
-_MAX_LOOKED_AT = 500  # workers whose oldest task is looked up while the lock is held
-_MAX_COPIED = 20  # cells copied while the lock is held
-_MAX_LIVE_TASKS = 200  # running tasks that a peek shows
-
-_Taken = TypeVar("_Taken")
-
 #: Gets tasks that ended, and runs that are retried, in the receiving thread: it must neither wait
 #: nor raise.
 TaskConsumer = Callable[[Sequence[EndedTask]], None]
@@ -110,6 +102,7 @@ class State(CountingState):
         self._times_by_pair = bool(settings.http)
         self._by_pair = bool(settings.http or settings.objectives)  # nobody else asks for them
         self._by_host = settings.counts_by_host
+        self._looks = Looks(self._aggregator, self._mutex, by_host=self._by_host)
         self.has_checkpoints = bool(settings.durable_queue)  # they need the tasks in flight
 
     # -- the way in ----------------------------------------------------------------------------
@@ -415,10 +408,9 @@ class State(CountingState):
             if listening_since is not None:
                 silent = aggregator.roster.silent(now=now, listening_since=listening_since)
             groups = tuple(aggregator.in_flight.running_on.values())
-        running = self._oldest_running(groups, now)
-        look = self._look_with_times() if with_times else self._look()
+        running = self._looks.oldest_running(groups, now)
         return replace(
-            look,
+            self._looks.counted(with_times=with_times),
             taken_at=wall,
             running=tuple(
                 RunningTask(task.uuid, task.name, task.worker, wall - (now - since))
@@ -430,65 +422,7 @@ class State(CountingState):
             silent=silent,
         )
 
-    # -- after a look or a shot, a little at a time so that no event has to wait ---------------
-
-    def _look(self) -> Live:
-        """Return what is counted of each name in the open window."""
-        opened_at, counted = self._of_open_cells(
-            lambda counters: (counters.cell.name, counters.counts())
-        )
-        return Live(taken_at=opened_at, opened_at=opened_at, tasks=totals_by_name(counted))
-
-    def _look_with_times(self) -> Live:
-        """Return all that is counted in the open window."""
-        opened_at, cells = self._of_open_cells(TaskCounters.copy)
-        window = OpenWindow(opened_at)
-        window.cells = cells
-        return Live(
-            taken_at=opened_at,
-            opened_at=opened_at,
-            tasks=totals_by_name((cell.cell.name, cell.counts()) for cell in cells),
-            by_task_and_queue=totals_by_pair(window),
-            by_task_queue_and_worker=totals_by_worker(window) if self._by_host else (),
-            exceptions=window.exceptions(by_worker=self._by_host),
-        )
-
-    def _of_open_cells(self, take: Callable[[TaskCounters], _Taken]) -> tuple[float, list[_Taken]]:
-        """Return when the open window began, and what is taken of each of its cells.
-
-        A window that is closed meanwhile is not shown: it belongs to its snapshot by then.
-        """
-        while True:
-            with self._mutex:
-                window = self._aggregator.window
-                cells = tuple(window.cells)
-            taken: list[_Taken] = []
-            for start in range(0, len(cells), _MAX_COPIED):
-                with self._mutex:
-                    if self._aggregator.window is not window:
-                        break
-                    taken += map(take, cells[start : start + _MAX_COPIED])
-            else:
-                return window.opened_at, taken
-
-    def _oldest_running(
-        self, groups: Sequence[Mapping[str, InFlightTask]], now: float
-    ) -> list[tuple[InFlightTask, float]]:
-        """Return the tasks that run longest and since when, oldest first. ``groups``: by worker.
-
-        The oldest are among those of the workers with the oldest first task.
-        """
-        firsts: list[tuple[float, int]] = []
-        for start in range(0, len(groups), _MAX_LOOKED_AT):
-            with self._mutex:
-                for place, running in enumerate(groups[start : start + _MAX_LOOKED_AT], start):
-                    since = first_start(running)
-                    if since is not None:
-                        firsts.append((since, place))
-        oldest = nsmallest(_MAX_LIVE_TASKS, firsts)
-        with self._mutex:
-            tasks = oldest_of([groups[place] for _, place in oldest], _MAX_LIVE_TASKS)
-            return [(task, task.running_since or now) for task in tasks]
+    # -- after a shot, a little at a time so that no event has to wait --------------------------
 
     def _running_by_name(self, now: float) -> dict[str, list[float]]:
         """Return for each name since when its tasks are running; those that were at ``now``."""
