@@ -78,6 +78,23 @@ def wait(seconds: float, *judges: Judge) -> None:
         judge.clock.advance(seconds)
 
 
+def end_a_window_without(standby: Judge, leader: Judge) -> None:
+    """Cut the standby off while the leader ends a window."""
+    standby.windows.on_connection(False)
+    assert leader.windows.at_boundary() == "marker"
+    standby.waiting.clear()
+    leader.read()
+    standby.connect()
+
+
+def one_falls_silent(*judges: Judge) -> None:
+    """Let both workers beat, and only the second once more, half a grace later."""
+    for host in (W1, W2):
+        tell(beat(host), *judges)
+    wait(GRACE / 2, *judges)
+    tell(beat(W2), *judges)
+
+
 def test_who_takes_longer_to_judge_has_the_death_in_the_same_window(
     leader: Judge, standby: Judge
 ) -> None:
@@ -117,10 +134,7 @@ def test_a_death_of_which_the_leader_did_not_tell_is_told_by_the_next(
     leader: Judge, standby: Judge
 ) -> None:
     """And one of which it told is not told again."""
-    for host in (W1, W2):
-        tell(beat(host), leader, standby)
-    wait(GRACE / 2, leader, standby)
-    tell(beat(W2), leader, standby)
+    one_falls_silent(leader, standby)
     wait(GRACE / 2 + 1, leader, standby)
     leader.boundary()
     # When the leader finds the other one dead, and dies itself before it tells
@@ -234,11 +248,7 @@ def test_who_was_away_when_a_death_was_told_learns_of_it_when_it_is_back(
     for host in (W1, W2):
         tell(beat(host), leader, standby)
     wait(GRACE + 1, leader)
-    standby.windows.on_connection(False)
-    assert leader.windows.at_boundary() == "marker"
-    standby.waiting.clear()
-    leader.read()
-    standby.connect()
+    end_a_window_without(standby, leader)
     tell(beat(W2, at=2_000.0), leader, standby)
     leader.boundary()
     assert [worker.state.value for worker in standby.workers] == ["lost", "online"]
@@ -255,16 +265,9 @@ def test_who_was_away_and_leads_before_a_window_has_ended_tells_of_no_death_agai
     leader: Judge, standby: Judge
 ) -> None:
     """Who is there tells it at once who died meanwhile; what was not told, it judges itself."""
-    for host in (W1, W2):
-        tell(beat(host), leader, standby)
-    wait(GRACE / 2, leader, standby)
-    tell(beat(W2), leader, standby)
+    one_falls_silent(leader, standby)
     wait(GRACE / 2 + 1, leader)
-    standby.windows.on_connection(False)
-    assert leader.windows.at_boundary() == "marker"
-    standby.waiting.clear()
-    leader.read()
-    standby.connect()
+    end_a_window_without(standby, leader)
     leader.die()
     standby.leader.look()
     wait(2 * GRACE, standby)
@@ -281,11 +284,7 @@ def test_a_death_that_both_have_found_before_one_was_away_is_told_once(
     tell(beat(), leader, standby)
     wait(GRACE + 1, leader, standby)
     standby.state.find_dead()
-    standby.windows.on_connection(False)
-    assert leader.windows.at_boundary() == "marker"
-    standby.waiting.clear()
-    leader.read()
-    standby.connect()
+    end_a_window_without(standby, leader)
     leader.die()
     standby.leader.look()
     standby.boundary()
