@@ -37,6 +37,8 @@ _LATELY = 400  # messages
 _DIED_SECONDS = VISIBILITY_SECONDS - 10.0  # what was given back comes sooner
 _INQUIRY_SECONDS = 60.0  # by then another reader would have had enough to be recognised
 
+_INQUIRED = 25  # messages, if these take longer: of so many it would have had enough, too
+_LONGEST_INQUIRY_SECONDS = 3_600.0
 
 @dataclass(slots=True)
 class _Kept:
@@ -86,13 +88,21 @@ class SqsStream:
         self._inquired_at = float("-inf")  # since when it is asked whether somebody else reads
 
     @property
+        self._came_at: deque[float] = deque(maxlen=_INQUIRED)  # the last messages, our clock
     def is_shared(self) -> bool:
         """Whether so many messages are missing that another reader must have them."""
         return self._missing >= max(_FEW, _MISSING_FRACTION * (self._came + self._missing))
 
     def may_be_shared(self, now: float) -> bool:
         """Whether messages began to be missing, and it is too early to say if another has them."""
-        return not self.is_shared and now - self._inquired_at < _INQUIRY_SECONDS
+        return not self.is_shared and now - self._inquired_at < self._inquiry_seconds
+
+    @property
+    def _inquiry_seconds(self) -> float:
+        """Return how long it takes to know whether another reader has what is missing."""
+        came_at = self._came_at
+        gap = (came_at[-1] - came_at[0]) / (len(came_at) - 1) if len(came_at) > 1 else 0.0
+        return min(max(_INQUIRY_SECONDS, gap * _INQUIRED), _LONGEST_INQUIRY_SECONDS)
 
     @property
     def is_full(self) -> bool:
@@ -173,6 +183,7 @@ class SqsStream:
         self._make_ready(self._order.expire(now, hold_seconds=hold_seconds))
         ready, self._ready = self._ready, []
         self._note_missing(len(ready), now)
+                self._came_at.append(now)
         if not ready:
             return Reading()
         self._tag += 1
@@ -236,9 +247,11 @@ class SqsStream:
     def _note_missing(self, came: int, now: float) -> None:
         """Count what came and what never did; tell of it. EventsLost says what that cost."""
         missing = 0 if self._order is None else self._order.take_missing()
-        if missing and not self.is_shared and now - self._inquired_at >= _REPEAT_SECONDS:
-            self._inquired_at = now
-            self._came = self._missing = 0  # what came before says nothing of who reads now
+        if missing and not self.is_shared:
+            not_before = self._inquired_at + max(_REPEAT_SECONDS, self._inquiry_seconds)
+            if now >= not_before:
+                self._inquired_at = now
+                self._came = self._missing = 0  # what came before says nothing of who reads now
         self._came += came
         self._missing += missing
         if self._came + self._missing > _LATELY:

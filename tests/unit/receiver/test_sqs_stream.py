@@ -420,3 +420,34 @@ def test_a_message_that_comes_for_the_first_time_was_with_nobody() -> None:
     assert first_received_at(message) is None
     attributes["ApproximateReceiveCount"] = "2"
     assert first_received_at(message) == 1.0
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_a_second_reader_is_recognised_though_few_messages_come(every: int) -> None:
+    """One a minute: from the first one that is missing, none is told as lost."""
+    reader = Reader()
+    reader.take(*range(20))
+    told: list[bool] = []
+    for seq in range(20, 120):
+        reader.clock.advance(60.0)
+        reader.take(*[seq][: seq % every])
+        if reader.stream.is_shared or reader.stream.may_be_shared(reader.clock.monotonic()):
+            told.append(False)
+        elif told:
+            told.append(True)
+    assert len(told) > 90
+    assert not any(told)
+    assert reader.stream.is_shared
+
+
+def test_of_few_messages_a_missing_one_is_lost_in_the_end() -> None:
+    """When so many came since that another reader would have had some of them."""
+    reader = Reader()
+    minutes: list[int] = []
+    for seq in range(80):
+        reader.take(*[seq][: seq != 20])
+        reader.clock.advance(60.0)
+        if reader.stream.may_be_shared(reader.clock.monotonic()):
+            minutes.append(seq)
+    assert (minutes[0], len(minutes)) == (22, 24)
+    assert not reader.stream.is_shared
