@@ -192,13 +192,17 @@ class SqsSubscription:
             if rest and self._errands is not None:
                 self._errands.give_back(rest)
 
-    def _in_flight(self) -> int:
-        """Return how many messages are with a reader that may have gone; 0 if that is not told."""
+    def _discard(self) -> None:
+        while self._discarded:
+            self._stream.discard(self._discarded.popleft())
+
+    def _in_flight(self) -> int | None:
+        """Return how many messages are with a reader that may have gone; None if not told."""
         try:
             return self._queue.counts()[1]
         except SqsError as error:
             if error.is_forbidden:
-                return 0
+                return None
             raise
 
     def _on_late(self, messages: Sequence[RawMessage]) -> None:

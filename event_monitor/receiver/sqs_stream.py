@@ -117,18 +117,19 @@ class SqsStream:
         """Forget where the process before us was: another monitor has read on from there."""
         self._positions = {}
 
-    def begin(self, *, now: float, wall: float, in_flight: int) -> None:
+    def begin(self, *, now: float, wall: float, in_flight: int | None) -> None:
         """Note that messages can come from now on, perhaps again after a while.
 
-        ``in_flight``: about how many are with a reader that has gone. These come back behind newer
-        ones of the same senders, and so do those that the process before us had not deleted. If it
-        was another process, of whose counts nothing is known here, it may have counted them.
+        ``in_flight``: about how many are with a reader that has gone; None if that is not known, so
+        that some may be. These come back behind newer ones of the same senders, and so do those
+        that the process before us had not deleted. If it was another process, of whose counts
+        nothing is known here, it may have counted them.
         ``wall`` is the time of the wall clock.
         """
         seconds = _RETURN_SECONDS  # an answer that did not arrive may have had messages
         if self._order is None:
-            seconds = _RETURN_SECONDS if in_flight or self._positions else 0.0
-            has_other = in_flight and not self._positions
+            seconds = _RETURN_SECONDS if in_flight != 0 or self._positions else 0.0
+            has_other = in_flight != 0 and not self._positions
             self._doubts = _Doubts(now=now, wall=wall) if has_other else None
             self._order = SenderOrder(self._positions, now=now)
             self._positions = {}
@@ -141,6 +142,12 @@ class SqsStream:
                 )
         self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
 
+            elif in_flight is None:
+                log.info(
+                    "whether a reader before this one has left messages behind may not be asked "
+                    "(sqs:GetQueueAttributes); for %.0f s they are waited for",
+                    _RETURN_SECONDS,
+                )
     def note_absence(self, now: float, *, may_have_missed: bool) -> None:
         """Note that nothing could come for a while, or that an answer with messages was lost.
 

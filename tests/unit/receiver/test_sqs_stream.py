@@ -31,13 +31,13 @@ COMES_BACK_SECONDS = VISIBILITY_SECONDS + 5.0
 class Reader:
     """A stream on a clock that a test advances."""
 
-    def __init__(self, stream: SqsStream | None = None, *, in_flight: int = 0) -> None:
+    def __init__(self, stream: SqsStream | None = None, *, in_flight: int | None = 0) -> None:
         self.clock = FakeClock()
         self.stream = stream or SqsStream()
         self.invalid: list[InvalidEvent] = []
         self.begin(in_flight=in_flight)
 
-    def begin(self, *, in_flight: int = 0) -> None:
+    def begin(self, *, in_flight: int | None = 0) -> None:
         """Read from now on, perhaps again."""
         self.stream.begin(now=self.clock.monotonic(), wall=self.clock.wall(), in_flight=in_flight)
 
@@ -420,6 +420,21 @@ def test_a_message_that_comes_for_the_first_time_was_with_nobody() -> None:
     assert first_received_at(message) is None
     attributes["ApproximateReceiveCount"] = "2"
     assert first_received_at(message) == 1.0
+
+
+def test_where_nobody_says_how_many_messages_are_out_some_may_be() -> None:
+    """The permission is missing: what another monitor may have counted is told, and waited for."""
+    # Given one that another monitor had received, and a newer one
+    reader = Reader(in_flight=None)
+    first_at = reader.clock.wall() - 30.0
+    assert reader.take(7) == ([], None)
+    reader.clock.advance(VISIBILITY_SECONDS - 30.0)
+
+    # Then
+    assert reader.take(6, copy=2, first_at=first_at) == ([], None)
+    reader.clock.advance(COMES_BACK_SECONDS)
+    read, token = reader.take()
+    assert (read, token.doubtful) == ([6, 7], 1)
 
 
 @pytest.mark.parametrize("every", [2, 3])
