@@ -164,6 +164,7 @@ class Service:
             if self._exactly_once and has_checkpoints
             else None,
             acknowledge=lambda token: self.pipeline.acknowledge(token),
+            is_ours=self._exactly_once.is_ours if self._exactly_once else None,
             discard=self._exactly_once.discard if self._exactly_once else None,
         )
         self.camera = Camera(

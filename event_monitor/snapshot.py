@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 
@@ -158,7 +158,8 @@ class AckToken:
     ``digests`` tell them apart from all others, should they be delivered again. Over SQS their
     senders do: ``positions`` are, of each sender, its next message and the events it had dropped;
     ``dropped`` are those that were not told of before. ``doubtful`` messages may have been counted
-    by another monitor, which has gone.
+    by another monitor, which has gone. Nobody else gets any before ``ours_until``, by our monotonic
+    clock.
     """
 
     session: str
@@ -167,6 +168,7 @@ class AckToken:
     positions: tuple[tuple[str, int, int], ...] = ()
     dropped: int = 0
     doubtful: int = 0
+    ours_until: float = field(default=0.0, compare=False)
 
 
 class WorkerState(Enum):

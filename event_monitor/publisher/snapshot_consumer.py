@@ -23,8 +23,9 @@ class SnapshotPublisher:
     ``checkpoint`` makes what has to be written with the counts before their messages may be
     acknowledged, and ``acknowledge`` does that; both only where messages need it. What is not on
     disk, without ``checkpoint`` or as the disk fails, is acknowledged when the sink has all of it,
-    which the publisher's thread tells by ``note_accepted``. ``discard`` gets a snapshot whose
-    messages are another monitor's.
+    which the publisher's thread tells by ``note_accepted``. ``is_ours``
+    tells whether a window is to be published though another monitor reads the queue at its end;
+    ``discard`` gets those that are not.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class SnapshotPublisher:
         *,
         checkpoint: Callable[[Snapshot], bytes] | None = None,
         acknowledge: Callable[[AckToken], bool] | None = None,
+        is_ours: Callable[[Snapshot], bool] | None = None,
         discard: Callable[[Snapshot], None] | None = None,
     ) -> None:
         self._publisher = publisher
         self._settings = settings
         self._checkpoint = checkpoint
         self._acknowledge = acknowledge
+        self._is_ours = is_ours
         self._discard = discard
         self._lock = threading.Lock()  # so that two threads acknowledge one after the other
         self._counted: _Numbered | None = None  # the latest token that came
@@ -61,15 +64,7 @@ class SnapshotPublisher:
 
         A standby has nothing to publish: who leads does, its own heartbeat as well.
         """
-        if not snapshot.is_kept or snapshot.link is BrokerLink.STANDBY:
-            if snapshot.ack_tokens:
-                if self._discard is not None:
-                    self._discard(snapshot)
-                log.warning(
-                    "the queue of events is another monitor's now: %d events that were counted "
-                    "here, and not published, are left to it",
-                    snapshot.window.events_received,
-                )
+        if self._is_others(snapshot):
             return
         metrics = metrics_from(snapshot, self._settings)
         if snapshot.ack_tokens:
@@ -88,6 +83,23 @@ class SnapshotPublisher:
         # What is not safe the broker keeps for us.
         if is_safe and self._counted is not None and self._acknowledge_up_to(self._counted):
             self._needs_checkpoint = False
+
+    def _is_others(self, snapshot: Snapshot) -> bool:
+        """Return whether another monitor publishes what is counted here."""
+        if snapshot.is_kept and snapshot.link is not BrokerLink.STANDBY:
+            return False
+        if not snapshot.ack_tokens:
+            return True
+        if snapshot.is_kept and self._is_ours is not None and self._is_ours(snapshot):
+            return False
+        if self._discard is not None:
+            self._discard(snapshot)
+        log.warning(
+            "the queue of events is another monitor's now: %d events that were counted here, and "
+            "not published, are left to it",
+            snapshot.window.events_received,
+        )
+        return True
 
     def note_accepted(self) -> None:
         """Acknowledge what was published, if all of it has arrived. Any thread may call it.

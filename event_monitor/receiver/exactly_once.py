@@ -21,8 +21,8 @@ class ExactlyOnce:
     """Goes on from a checkpoint, and makes the next ones. ``restore`` it before use.
 
     ``queue`` is for the subscription, or ``sqs`` where events are in an ``event_queue`` of SQS.
-    ``should_hurry`` belongs to the receiving thread, ``checkpoint`` and ``discard`` to that of the
-    camera.
+    ``should_hurry`` belongs to the receiving thread, ``checkpoint``, ``is_ours`` and ``discard`` to
+    that of the camera.
     """
 
     def __init__(self, settings: Settings, event_queue: EventQueue | None = None) -> None:
@@ -65,11 +65,17 @@ class ExactlyOnce:
         self._unsettled = 0
         return True
 
+    def is_ours(self, snapshot: Snapshot) -> bool:
+        """Return whether nobody else gets its messages, though another monitor may read now."""
+        return self.sqs is not None and self.sqs.are_ours(snapshot.ack_tokens)
+
     def discard(self, snapshot: Snapshot) -> None:
         """Note that what is counted here is not published: it counts if it comes to us again.
 
         That may be, though the queue is another monitor's: it may be the connection before ours.
         """
+        if self.sqs is not None:
+            self.sqs.discarded.extend(snapshot.ack_tokens)
         if self.queue is not None:
             for token in snapshot.ack_tokens:
                 # Others came again, and were counted in a window before.

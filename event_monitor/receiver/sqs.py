@@ -38,11 +38,21 @@ class SqsSource:
     lease: SqsLease = field(default_factory=SqsLease)
     #: What a request brought that was under way when its subscription broke. Thread-safe.
     late: deque[RawMessage] = field(default_factory=deque)
+    #: What is counted, and never published. Thread-safe.
+    discarded: deque[AckToken] = field(default_factory=deque)
 
     @classmethod
     def after(cls, queue: EventQueue, positions: Mapping[str, Position]) -> SqsSource:
         """Return the source for who goes on where another process was."""
         return cls(queue, SqsStream(positions))
+
+    def are_ours(self, tokens: Sequence[AckToken]) -> bool:
+        """Return whether no other monitor gets the messages of these. Any thread may call it.
+
+        Without the lease SQS keeps them out of its sight for a while; and there may be none.
+        """
+        now = self.lease.clock.monotonic()
+        return not self.lease.has_another or all(now < token.ours_until for token in tokens)
 
 
 class SqsSubscription:
@@ -65,6 +75,7 @@ class SqsSubscription:
         self._stream = source.stream
         self._lease = source.lease
         self._late = source.late
+        self._discarded = source.discarded
         self._on_invalid = on_invalid
         self._clock = clock
         arguments = client_arguments(source.queue, connection)
@@ -135,6 +146,7 @@ class SqsSubscription:
         polls, errands = self._polls, self._errands
         if polls is None or errands is None:
             raise SqsError("it is not open")
+        self._discard()
         try:
             self._lead()
             messages = polls.take(0 if self._late else timeout_seconds)
@@ -159,6 +171,7 @@ class SqsSubscription:
 
     def acknowledge(self, token: AckToken, *, last: bool = False) -> None:
         """Delete the token's messages, and all before them; with ``last``, wait for the end."""
+        self._discard()  # first: all before the token is deleted
         self._stream.settle(token)
         if self._errands is not None:
             self._errands.delete(self._stream.take_spent())
@@ -180,10 +193,11 @@ class SqsSubscription:
     def _lead(self) -> None:
         """Begin to read with the lease, and stop without it."""
         if self._lease.is_held and not self.is_leading:
-            if self._lease.was_others:
+            in_flight = self._in_flight()
+            if self._lease.take_was_others():
                 self._stream.forget()
             self._stream.begin(
-                now=self._clock.monotonic(), wall=self._clock.wall(), in_flight=self._in_flight()
+                now=self._clock.monotonic(), wall=self._clock.wall(), in_flight=in_flight
             )
             self.is_leading = True
         elif not self._lease.is_held:

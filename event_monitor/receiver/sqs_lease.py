@@ -53,16 +53,17 @@ class SqsLease:
 
     ``is_alone``: there is no such queue, so that nobody else can be told from us. ``was_others``:
     before we got it, another monitor had it, and not the process before us, which has died.
+    ``has_another``: it was refused after ours had run out.
 
     Any thread may call any method.
     """
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
+        self.clock = clock
         self._handle: str | None = None
         self._held_since = self._renewed_at = float("-inf")
         self._refused_since: float | None = None  # without a break
-        self._has_another = False  # it was refused after ours had run out
+        self.has_another = False
         self.was_others = False
         self._was_told = False
         self._lock = threading.Lock()  # the thread of a broken session may be at it still
@@ -72,8 +73,13 @@ class SqsLease:
     def is_held(self) -> bool:
         """Whether we may read: SQS shows the message to nobody else yet, whatever happens."""
         return self.is_alone or (
-            self._handle is not None and self._clock.monotonic() - self._renewed_at < _FENCE_SECONDS
+            self._handle is not None and self.clock.monotonic() - self._renewed_at < _FENCE_SECONDS
         )
+
+    def take_was_others(self) -> bool:
+        """Return ``was_others``, once: what is lost and renewed nobody else has had."""
+        was_others, self.was_others = self.was_others, False
+        return was_others
 
     def turn(self, queue: _LeaseQueue) -> None:
         """Renew it, or try to get it; to be called each ``RENEW_SECONDS``.
@@ -112,7 +118,7 @@ class SqsLease:
             queue.renew(handle, 0)
 
     def _renew(self, queue: _LeaseQueue, handle: str) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if now - self._held_since >= _REPLACE_SECONDS:
             queue.send(uuid(), group=_GROUP, unique=uuid())
             self._handle = None  # others may be quicker
@@ -136,15 +142,15 @@ class SqsLease:
             self._receive(queue)
 
     def _receive(self, queue: _LeaseQueue) -> None:
-        now = self._clock.monotonic()  # before the request: SQS counts from later
+        now = self.clock.monotonic()  # before the request: SQS counts from later
         messages = queue.receive(1, wait_seconds=0, visibility_seconds=LEASE_SECONDS)
         if not messages:
             self._refused_since = now if self._refused_since is None else self._refused_since
             had_it = self._renewed_at != float("-inf")
-            self._has_another |= had_it and now - self._renewed_at > LEASE_SECONDS
+            self.has_another |= had_it and now - self._renewed_at > LEASE_SECONDS
             return
         self._handle = messages[0]["ReceiptHandle"]
         self._held_since = self._renewed_at = now
         refused_since, self._refused_since = self._refused_since, None
         is_long_ago = refused_since is not None and now - refused_since > _DEAD_SECONDS
-        self.was_others, self._has_another = is_long_ago or self._has_another, False
+        self.was_others, self.has_another = is_long_ago or self.has_another, False

@@ -34,11 +34,12 @@ _MOST_UNSAFE = 100_000  # messages; SQS lets 120,000 be out of sight
 _REPEAT_SECONDS = 300.0
 _FEW, _MISSING_FRACTION = 5, 0.2  # of the last messages; SQS itself loses none
 _LATELY = 400  # messages
+_OURS_SECONDS = VISIBILITY_SECONDS - 30.0  # after we take it from an answer, which may wait
 _DIED_SECONDS = VISIBILITY_SECONDS - 10.0  # what was given back comes sooner
 _INQUIRY_SECONDS = 60.0  # by then another reader would have had enough to be recognised
-
 _INQUIRED = 25  # messages, if these take longer: of so many it would have had enough, too
 _LONGEST_INQUIRY_SECONDS = 3_600.0
+
 
 @dataclass(slots=True)
 class _Kept:
@@ -46,6 +47,7 @@ class _Kept:
 
     handle: str
     lines: Sequence[bytes]
+    until: float  # nobody else gets it before
     is_doubtful: bool = False  # a reader before us may have counted it
 
 
@@ -86,9 +88,9 @@ class SqsStream:
         self._told_at = float("-inf")
         self._came = self._missing = 0  # messages, of late
         self._inquired_at = float("-inf")  # since when it is asked whether somebody else reads
+        self._came_at: deque[float] = deque(maxlen=_INQUIRED)  # the last messages, our clock
 
     @property
-        self._came_at: deque[float] = deque(maxlen=_INQUIRED)  # the last messages, our clock
     def is_shared(self) -> bool:
         """Whether so many messages are missing that another reader must have them."""
         return self._missing >= max(_FEW, _MISSING_FRACTION * (self._came + self._missing))
@@ -140,14 +142,14 @@ class SqsStream:
                     in_flight,
                     _RETURN_SECONDS,
                 )
-        self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
-
             elif in_flight is None:
                 log.info(
                     "whether a reader before this one has left messages behind may not be asked "
                     "(sqs:GetQueueAttributes); for %.0f s they are waited for",
                     _RETURN_SECONDS,
                 )
+        self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
+
     def note_absence(self, now: float, *, may_have_missed: bool) -> None:
         """Note that nothing could come for a while, or that an answer with messages was lost.
 
@@ -162,6 +164,7 @@ class SqsStream:
         order = self._order
         if order is None:
             raise RuntimeError("it has not begun")
+        until = now + _OURS_SECONDS
         for message in messages:
             handle, body = message["ReceiptHandle"], message["Body"]
             try:
@@ -172,14 +175,15 @@ class SqsStream:
                 continue
             known = self._unsafe.get((header.sender, header.seq)) or order.held(header)
             if known is not None:
-                known.handle = handle
+                known.handle, known.until = handle, until
                 continue
             is_doubtful = self._doubts is not None and self._doubts.are_of(message, now=now)
-            kept = _Kept(handle, lines, is_doubtful)
+            kept = _Kept(handle, lines, until, is_doubtful)
             deliveries = order.add(header, kept, size=len(body), now=now)
             if deliveries is None:  # counted, and safe; or given up
                 self._spent.append(handle)
             else:
+                self._came_at.append(now)
                 self._make_ready(deliveries)
 
     def read(self, *, now: float, is_backlog: bool = False) -> Reading:
@@ -190,7 +194,6 @@ class SqsStream:
         self._make_ready(self._order.expire(now, hold_seconds=hold_seconds))
         ready, self._ready = self._ready, []
         self._note_missing(len(ready), now)
-                self._came_at.append(now)
         if not ready:
             return Reading()
         self._tag += 1
@@ -209,6 +212,7 @@ class SqsStream:
             positions=tuple((name, *position) for name, position in positions.items()),
             dropped=sum(delivery.dropped for delivery in ready),
             doubtful=sum(delivery.item.is_doubtful for delivery in ready),
+            ours_until=min(delivery.item.until for delivery in ready),
         )
         return Reading(bodies, token)
 
@@ -219,6 +223,16 @@ class SqsStream:
         while self._tokens and self._tokens[0][0] <= token.tag:
             _, keys = self._tokens.popleft()
             self._spent += [self._unsafe.pop(key).handle for key in keys]
+
+    def discard(self, token: AckToken) -> None:
+        """Forget this token's messages, which are not published: they count if they come again."""
+        found = [
+            one for one in self._tokens if (self._session, one[0]) == (token.session, token.tag)
+        ]
+        for one in found:
+            self._tokens.remove(one)
+            for key in one[1]:
+                del self._unsafe[key]
 
     def take_spent(self) -> list[str]:
         """Return the handles of what is to be deleted."""

@@ -229,6 +229,19 @@ def test_what_arrives_at_once_is_acknowledged(*, has_disk: bool) -> None:
     assert acknowledged == [TOKEN]
 
 
+def test_a_window_of_a_standby_is_published_if_nobody_else_gets_its_messages() -> None:
+    """As over SQS, which keeps them out of sight for a while."""
+    spool = Spool()
+    spool.open()
+    publishing = SnapshotPublisher(
+        Publisher(MemorySink(), spool), Settings(), is_ours=lambda one: one.ack_tokens == (TOKEN,)
+    )
+    for tokens in ((TOKEN,), (replace(TOKEN, tag=8),), ()):
+        before = len(spool)
+        publishing(replace(snapshot(*tokens), link=BrokerLink.STANDBY))
+        assert (len(spool) > before) is (tokens == (TOKEN,))
+
+
 def test_a_window_that_is_another_monitor_s_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """Not without a word: nobody may have it."""
     discarded: list[Snapshot] = []

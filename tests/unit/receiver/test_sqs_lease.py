@@ -147,6 +147,14 @@ def test_who_gets_it_knows_whether_another_monitor_had_it(
     assert other.is_held
     assert other.was_others is bool(renewals)
 
+    # When it cannot be renewed for a while, and nobody else gets it
+    assert other.take_was_others() is bool(renewals)
+    clock.advance(LEASE_SECONDS - 1)
+    assert not other.is_held
+    other.turn(queue)
+    assert other.is_held
+    assert not other.take_was_others()
+
 
 def test_who_lost_it_for_a_short_while_knows_that_another_had_it(
     clock: FakeClock, queue: Fifo

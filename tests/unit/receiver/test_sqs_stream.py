@@ -437,6 +437,42 @@ def test_where_nobody_says_how_many_messages_are_out_some_may_be() -> None:
     assert (read, token.doubtful) == ([6, 7], 1)
 
 
+def test_what_is_counted_and_not_published_counts_when_it_comes_again() -> None:
+    """It is deleted with what is published, and not before."""
+    # Given two windows, of which the second is another monitor's
+    reader = Reader()
+    _, first = reader.take(0, 1)
+    _, second = reader.take(2)
+    reader.stream.discard(second)
+    reader.stream.discard(second)
+    reader.stream.settle(first)
+    assert reader.stream.take_spent() == ["0.1", "1.1"]
+    reader.stream.take_rest()
+    reader.stream.forget()
+    reader.begin()
+
+    # When a third one is safe
+    reader.take(2, 3, copy=2)
+    reader.clock.advance(HOLD_SECONDS)
+    read, third = reader.take()
+    reader.stream.settle(second)
+    assert (read, reader.stream.take_spent()) == ([2, 3], [])
+    reader.stream.settle(third)
+    assert reader.stream.take_spent() == ["2.2", "3.2"]
+
+
+def test_messages_are_ours_for_as_long_as_nobody_else_can_get_any_of_them() -> None:
+    """Each delivery begins anew; of several the first counts."""
+    reader = Reader(SqsStream({SENDER: Position(0, 0)}))
+    began_at = reader.clock.monotonic()
+    reader.take(1, 2)
+    reader.clock.advance(10.0)
+    reader.take(1, copy=2)
+    reader.clock.advance(5.0)
+    assert reader.take(0)[1].ours_until == began_at + 150.0
+    assert reader.take(3)[1].ours_until == began_at + 165.0
+
+
 @pytest.mark.parametrize("every", [2, 3])
 def test_a_second_reader_is_recognised_though_few_messages_come(every: int) -> None:
     """One a minute: from the first one that is missing, none is told as lost."""
