@@ -132,6 +132,7 @@ class SqsSubscription:
             may_read=lambda: self._lease.is_held and not self._stream.is_full,
             on_late=self._on_late,
         )
+        self._queue.on_receive_again = self._polls.note_missed
         self._lead()
         try:
             self._errands.start()

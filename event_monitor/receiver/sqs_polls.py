@@ -98,6 +98,10 @@ class Polls:
                 raise self._failure from None
         return messages
 
+    def note_missed(self) -> None:
+        """Note that an answer did not come, which may have had messages. Any thread may do so."""
+        self.may_have_missed = True
+
     def stop(self) -> list[RawMessage]:
         """Stop; return what has come and was not taken. A request under way is not waited for."""
         self._stopped.set()

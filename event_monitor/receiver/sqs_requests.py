@@ -71,8 +71,11 @@ class SqsError(ConnectionError):
 class SqsQueue:
     """A queue by its name, or by its URL. ``open`` it before use; any thread may use it then.
 
-    All but ``close`` raise ``SqsError``.
+    All but ``close`` raise ``SqsError``. ``on_receive_again`` is called in the receiving thread
+    if a request had to be repeated: the answer that did not come may have had messages.
     """
+
+    on_receive_again: Callable[[], None] | None = None
 
     def __init__(self, name: str, arguments: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -108,6 +111,9 @@ class SqsQueue:
             VisibilityTimeout=visibility_seconds,
             AttributeNames=[_FIRST_RECEIVED, _RECEIVED],
         )
+        was_repeated = answer.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+        if was_repeated and self.on_receive_again is not None:
+            self.on_receive_again()
         return [
             {
                 "Body": message["Body"],

@@ -79,6 +79,7 @@ class SqsStream:
         self._positions = dict(positions or {})
         self._session = uuid()
         self._order: SenderOrder[_Kept] | None = None
+        self._returned_by = float("-inf")  # by then all has come again, but for a backlog
         self._unsafe: dict[tuple[str, int], _Kept] = {}  # counted; by sender and seq
         self._tokens: deque[tuple[int, list[tuple[str, int]]]] = deque()
         self._tag = 0
@@ -148,16 +149,14 @@ class SqsStream:
                     "(sqs:GetQueueAttributes); for %.0f s they are waited for",
                     _RETURN_SECONDS,
                 )
-        self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
+        self._await_returned(now, seconds)
 
     def note_absence(self, now: float, *, may_have_missed: bool) -> None:
         """Note that nothing could come for a while, or that an answer with messages was lost.
 
         What is missing may come yet.
         """
-        if self._order is not None:
-            seconds = _RETURN_SECONDS if may_have_missed else HOLD_SECONDS
-            self._order.wait_until(now + seconds, at_least=now + HOLD_SECONDS)
+        self._await_returned(now, _RETURN_SECONDS if may_have_missed else HOLD_SECONDS)
 
     def feed(self, messages: Iterable[RawMessage], *, now: float, on_invalid: OnInvalid) -> None:
         """Take messages as they come."""
@@ -191,6 +190,8 @@ class SqsStream:
         if self._order is None:
             return Reading()
         hold_seconds = _BACKLOG_HOLD_SECONDS if is_backlog else HOLD_SECONDS
+        if is_backlog and now < self._returned_by:  # what has come again may be in it
+            self._await_returned(now, HOLD_SECONDS)
         self._make_ready(self._order.expire(now, hold_seconds=hold_seconds))
         ready, self._ready = self._ready, []
         self._note_missing(len(ready), now)
@@ -258,6 +259,12 @@ class SqsStream:
     def unsafe_handles(self) -> list[str]:
         """Return the handles of what is counted and not safe."""
         return [kept.handle for kept in self._unsafe.values()]
+
+    def _await_returned(self, now: float, seconds: float) -> None:
+        """Let messages wait for others that come again within so long."""
+        if self._order is not None:
+            self._returned_by = max(self._returned_by, now + seconds)
+            self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
 
     def _make_ready(self, deliveries: Sequence[Delivery[_Kept]]) -> None:
         """Have these read next; from now on they are known when they come again."""

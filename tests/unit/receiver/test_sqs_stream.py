@@ -148,6 +148,24 @@ def test_after_a_crash_what_was_left_behind_is_waited_for() -> None:
     assert reader.take(5)[0] == [5, 6, 7, 8]
 
 
+def test_what_was_left_behind_is_waited_for_until_the_backlog_that_it_is_in_is_read() -> None:
+    """A hundred thousand messages that come again at once take longer to read than five seconds."""
+    # Given a checkpoint, and newer messages
+    reader = Reader(SqsStream({SENDER: Position(5, 0)}))
+    reader.take(7)
+
+    # When what comes again is a backlog
+    for _ in range(50):
+        reader.clock.advance(5.0)
+        assert not reader.stream.read(now=reader.clock.monotonic(), is_backlog=True).bodies
+
+    # Then
+    assert reader.take(6, 5)[0] == [5, 6, 7]
+    reader.take(9)
+    reader.clock.advance(HOLD_SECONDS)
+    assert reader.take()[0] == [9]
+
+
 def test_without_a_checkpoint_the_same_where_sqs_says_that_messages_are_out() -> None:
     """A killed monitor without a disk, too, has left its messages to the next one."""
     for in_flight, waits in ((3, True), (0, False)):

@@ -1,0 +1,60 @@
+"""SQS requests: what is known of an answer, and of one that did not come."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from event_monitor.receiver.sqs_requests import SqsQueue
+
+ARGUMENTS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+MESSAGE = {"Body": "a", "ReceiptHandle": "h", "MD5OfBody": "0cc175b9c0f1b6a831c399e269772661"}
+
+
+@pytest.fixture
+def statuses() -> list[int]:
+    """Return the statuses that SQS answers with, the next one first; 200 when there are no more."""
+    return []
+
+
+@pytest.fixture
+def queue(statuses: list[int]) -> Iterator[SqsQueue]:
+    """Return a queue with one message, which is handed out again and again."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            data = json.dumps({"Messages": [MESSAGE]}).encode()
+            self.send_response(statuses.pop(0) if statuses else 200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Write nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        queue = SqsQueue(f"{url}/123456789012/celeryev", ARGUMENTS | {"endpoint_url": url})
+        queue.open()
+        yield queue
+        queue.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_an_answer_that_did_not_come_may_have_had_messages(
+    failures: int, queue: SqsQueue, statuses: list[int]
+) -> None:
+    """They are out of sight, though the request was repeated and all seems well."""
+    repeated: list[int] = []
+    queue.on_receive_again = lambda: repeated.append(1)
+    statuses += [500] * failures
+    messages = queue.receive(wait_seconds=0, visibility_seconds=180)
+    assert [message["Body"] for message in messages] == ["a"]
+    assert len(repeated) == failures
