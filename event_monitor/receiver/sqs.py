@@ -25,6 +25,7 @@ from .subscription import OnInvalid, Reading
 __all__ = ["SqsSource", "SqsSubscription"]
 
 _LEAVE_SECONDS = 10.0  # for what is deleted last and given back; AWS takes some 10 ms for 10
+_LATE_SECONDS = 2.0  # for a request under way: while events come, one comes sooner
 _BACKLOG_SECONDS = 20.0  # a burst is read sooner
 _ABSENCE_SECONDS = 5.0  # between two reads: we were stopped, and so were our requests
 
@@ -129,7 +130,8 @@ class SqsSubscription:
         )
         self._polls = Polls(
             self._queue,
-            may_read=lambda: self._lease.is_held and not self._stream.is_full,
+            # Not before we lead: what is out of sight then is another reader's.
+            may_read=lambda: self.is_leading and self._lease.is_held and not self._stream.is_full,
             on_late=self._on_late,
         )
         self._queue.on_receive_again = self._polls.note_missed
@@ -185,7 +187,7 @@ class SqsSubscription:
         if polls is None or errands is None:
             self._queue.close()
             return
-        self._on_late(polls.stop())
+        self._on_late(polls.stop(_LATE_SECONDS if self._is_well else 0.0))
         if self._is_well:
             errands.give_back([*self._stream.take_rest(), *self._stream.unsafe_handles()])
         errands.finish(_LEAVE_SECONDS if self._is_well else 0.0, leave=self._is_well)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from ..clock import SYSTEM_CLOCK
 from .sqs_requests import BATCH, RawMessage, SqsError
 from .sqs_stream import VISIBILITY_SECONDS
 
@@ -69,6 +70,7 @@ class Polls:
         self._stopped = threading.Event()
         self._is_backlog = threading.Event()
         self._failure: SqsError | None = None
+        self._threads: list[threading.Thread] = []
         self._most = BATCH
         self.may_have_missed = False
 
@@ -81,7 +83,9 @@ class Polls:
         """Begin to receive. Raises ``RuntimeError`` if the system has no more threads now."""
         for number in range(_THREADS):
             poll = self._help if number else self._poll
-            threading.Thread(target=poll, name=f"sqs-poll-{number}", daemon=True).start()
+            thread = threading.Thread(target=poll, name=f"sqs-poll-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def take(self, timeout_seconds: float) -> list[RawMessage]:
         """Return what has come; wait for the first no longer than that.
@@ -102,10 +106,17 @@ class Polls:
         """Note that an answer did not come, which may have had messages. Any thread may do so."""
         self.may_have_missed = True
 
-    def stop(self) -> list[RawMessage]:
-        """Stop; return what has come and was not taken. A request under way is not waited for."""
+    def stop(self, seconds: float = 0.0) -> list[RawMessage]:
+        """Stop; return what has come and was not taken.
+
+        A request under way is waited for no longer than that: what SQS has for it by then nobody
+        else would get for minutes.
+        """
         self._stopped.set()
         self._is_backlog.set()  # wakes those that would help
+        until = SYSTEM_CLOCK.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - SYSTEM_CLOCK.monotonic()))
         messages: list[RawMessage] = []
         while not self._answers.empty():
             messages += self._answers.get_nowait()

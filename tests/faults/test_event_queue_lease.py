@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -66,7 +67,7 @@ class Monitor:
             SETTINGS,
             self.state,
             hurry=lambda: None,
-            before_leaving=lambda: None,
+            before_leaving=self._leave,
             exactly_once=exactly_once,
             clock=self.clock,
         )
@@ -103,8 +104,12 @@ class Monitor:
     def __exit__(self, *exception: object) -> None:
         self.pipeline.stop()
         self._thread.join(30)
-        self.publisher.close(deadline_seconds=10)
         self.spool.close()
+
+    def _leave(self) -> None:
+        """Publish the last window, and have it accepted, while its messages can be deleted."""
+        self.camera.cut()
+        self.publisher.close(deadline_seconds=10)
 
     def wait_for(self, link: BrokerLink) -> None:
         """Wait for that link, while the time passes for the lease's next turns."""
@@ -215,3 +220,57 @@ def test_a_window_whose_messages_another_monitor_gets_is_left_to_it(
         monitor.camera.cut()
         wait_until(lambda: not in_flight_in(QUEUE), 30, "all are deleted")
     assert monitor.sink.sum("TasksSucceeded") == 50
+
+
+@contextmanager
+def load(worker: QueueWorker) -> Iterator[None]:
+    """Run tasks all the while."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.1):
+            worker.run(20)
+            worker.worker_event()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_of_two_the_second_counts_on_where_the_first_leaves(sqs: str, worker: QueueWorker) -> None:
+    """Under load: each task is counted by one of them."""
+    first, second = Monitor(sqs), Monitor(sqs)
+
+    def is_read_by(monitor: Monitor) -> bool:
+        first.clock.advance(0.5)
+        second.clock.advance(0.5)
+        return bool(monitor.state.event_count > 500)
+
+    def has_counted() -> bool:
+        is_read_by(second)
+        counted = first.state.event_count + second.state.event_count
+        return bool(counted == 3 * worker.processed + worker.sent)
+
+    with ExitStack() as leaving:
+        with load(worker):
+            # Given
+            with first:
+                wait_until(lambda: first.state.link is BrokerLink.LISTENING, 30, "the first reads")
+                leaving.enter_context(second)
+                wait_until(lambda: second.state.link is BrokerLink.STANDBY, 30, "the other waits")
+                wait_until(lambda: is_read_by(first), 60, "the first counts", poll_seconds=0.1)
+
+            # When it leaves
+            wait_until(lambda: is_read_by(second), 60, "the second counts", poll_seconds=0.1)
+        wait_until(has_counted, 60, "all are counted", poll_seconds=0.1)
+
+    # Then
+    for metric in ("TasksReceived", "TasksStarted", "TasksSucceeded"):
+        assert first.sink.sum(metric) + second.sink.sum(metric) == worker.processed
+    for metric in ("EventsLost", "PublishAmbiguous", "WorkersLost"):
+        assert first.sink.sum(metric) + second.sink.sum(metric) == 0
+    assert in_flight_in(QUEUE) == []

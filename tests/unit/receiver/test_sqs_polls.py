@@ -164,3 +164,36 @@ def test_what_comes_after_the_stop_is_given_back() -> None:
     release.set()
     wait_until(lambda: returned, 30, "it is given back")
     assert returned == [message(1)]
+
+
+class Slow(Answers):
+    """Answers no request before it is let."""
+
+    def __init__(self, *answers: list[RawMessage] | SqsError) -> None:
+        super().__init__(*answers)
+        self.is_asked, self.is_let = threading.Event(), threading.Event()
+
+    def receive(
+        self, most: int = BATCH, *, wait_seconds: int, visibility_seconds: int
+    ) -> list[RawMessage]:
+        """Return the next answer when that may be."""
+        self.is_asked.set()
+        assert self.is_let.wait(30)
+        return super().receive(
+            most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds
+        )
+
+
+def test_a_request_under_way_at_the_end_has_a_moment_to_bring_what_it_has() -> None:
+    """Else nobody would get it before SQS shows it again."""
+    # Given
+    source = Slow([message(1)])
+    made, returned = polls(source)
+    assert source.is_asked.wait(30)
+
+    # When
+    threading.Timer(0.2, source.is_let.set).start()
+    rest = made.stop(30)
+
+    # Then
+    assert [taken["Body"] for taken in [*rest, *returned]] == ["1"]
