@@ -54,6 +54,7 @@ class Leader:
         self._wake = threading.Event()
         self._closing = False
         self._yield_until: float | None = None
+        self._has_yielded = False  # and nobody has answered since who leads
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
 
     @property
@@ -85,6 +86,10 @@ class Leader:
             return True
         # Who gives way may be one still, for a moment.
         return self.role is Role.LEADER and self._yield_until is None and self._is_fresh()
+
+    def leads_since(self, moment: float) -> bool:
+        """Return whether the lease was still ours when we asked after this moment (monotonic)."""
+        return self.leads() and self._answered_at is not None and self._answered_at > moment
 
     def publishes(self) -> bool:
         """Return whether to publish what was just counted; waits a moment where that is not known.
@@ -145,6 +150,7 @@ class Leader:
         if self._yield_until is not None:
             if self.role is Role.LEADER:
                 lease.release()
+                self._has_yielded, self._answered_at = True, None
                 self._become(Role.STANDBY)
             if asked_at < self._yield_until:
                 return
@@ -159,8 +165,10 @@ class Leader:
             # As long as the broker is away nobody else can lead either, and nothing is counted.
             if self.role is Role.UNDECIDED and self._is_connected():
                 self._go_on_alone(f"cannot be had: {one_line(error)}")
+            elif self._has_yielded:
+                self._become(Role.LEADER)
         else:
-            self._answered_at = asked_at
+            self._answered_at, self._has_yielded = asked_at, False
             self._become(Role.LEADER if is_ours else Role.STANDBY)
         self._asked_at = asked_at
 

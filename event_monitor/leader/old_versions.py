@@ -18,7 +18,8 @@ from ..clock import SYSTEM_CLOCK, Clock
 __all__ = ["OldVersions"]
 
 _ROUND = frozenset({"active", "active_queues", "reserved", "revoked", "scheduled", "stats"})
-_PRESENT_SECONDS = 180.0  # three intervals, by default
+_INTERVAL_SECONDS = 60.0  # of such a monitor, by default
+_LONGEST_SECONDS = 600.0  # between two rounds that are taken for one monitor's
 _MOST_BYTES = 4_096  # of such a question
 _MOST_ROUNDS = 20  # under way: anybody who may send commands can send these
 
@@ -76,4 +77,7 @@ class OldVersions:
         """Return whether a monitor of such a version asked, and not long ago."""
         with self._lock:
             first_at, *rest = self._seen_at or (0.0,)
-            return bool(rest) and self._clock.monotonic() - first_at < _PRESENT_SECONDS
+            if not rest or rest[0] - first_at >= _LONGEST_SECONDS:
+                return False
+            interval = max(rest[0] - first_at, _INTERVAL_SECONDS)
+            return self._clock.monotonic() - rest[0] < 2 * interval

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -31,6 +32,8 @@ _LATE_SECONDS = 5.0  # how long a new leader waits to hear whether the last wind
 _RETURN_SECONDS = 2.0  # within which an event of our own comes back
 _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
 _RETRY_SECONDS = 5.0
+_PAST_SECONDS = 5.0  # in which who died before is told so often at most:
+_PAST_TIMES = 5  # anybody may say that it has come
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
 _MOST_REMEMBERED = 10_000  # cuts, windows
 _MOST_UNSETTLED = 1_000  # windows of which one event tells
@@ -112,12 +115,14 @@ class Windows:
         self._peers = Peers(interval_seconds=interval_seconds, clock=clock)
         # The connection.
         self._is_connected = self._has_connected = False
+        self._away_since: float | None = None  # until we have given way to who can hear
         self._era = 0  # how often we connected
         self._join = ""  # the id of the event by which we say that we are there
         self._has_joined = False  # it came back, once
         self._before = ""  # the id of the window before that
         self._needs_join = self._needs_here = False
         self._needs_past = False  # another has joined, who may not know who died
+        self._past_told_at: deque[float] = deque(maxlen=_PAST_TIMES)
         self._retry_at = 0.0
         self._is_told = False  # that no event of our own can be sent, or comes back
         # The open window.
@@ -125,6 +130,7 @@ class Windows:
         self._is_offline = True
         self._opened_by = ""  # the cut at which it began, if it began at one
         self._is_another = False  # the leader's began elsewhere
+        self._is_part = False  # we were away for some of it, and another led
         # The closed ones.
         self._position = 0
         self._cut_at = clock.monotonic()  # when a window last ended in the stream
@@ -148,12 +154,18 @@ class Windows:
     def on_connection(self, connected: bool) -> bool:
         """Note that the broker is there, or not; return whether the window has to end here.
 
-        What came while we were not connected is missing: a standby has it, perhaps.
+        What came while we were not connected is missing: a standby has it, perhaps. If the lease
+        is ours all the while, only we are away, and it leads at once.
         """
         with self._lock:
-            self._is_connected = connected
             if not connected:
+                if self._is_connected:
+                    self._away_since = self._clock.monotonic()
+                    self._is_part = self._is_part or self._leader.role is Role.STANDBY
+                    self._leader.hurry()
+                self._is_connected = False
                 return False
+            self._is_connected, self._away_since = True, None
             is_back, self._has_connected = self._has_connected, True
             self._era += 1
             self._needs_join, self._retry_at = True, 0.0
@@ -237,6 +249,9 @@ class Windows:
                 if not cut and not self._is_connected:
                     self._broken_off[window] = None
                     _bound(self._broken_off)
+                if self._is_part:
+                    self._doubtful[window] = None
+                    _bound(self._doubtful)
             if cut:
                 self._cut_at, self._last_cut = self._clock.monotonic(), cut
                 self._cuts[cut] = self._position
@@ -254,6 +269,7 @@ class Windows:
             )
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
+            self._is_part = role is Role.STANDBY and not self._is_connected
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
             return Label(
@@ -349,6 +365,8 @@ class Windows:
         """Note what we are now."""
         now = self._clock.monotonic()
         with self._lock:
+            if role is Role.STANDBY and not self._is_connected:
+                self._is_part = True
             if role is Role.LEADER and before is Role.STANDBY:
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
                 self._free_at = now + grace
@@ -356,36 +374,21 @@ class Windows:
                 self._needs_here = True  # who led may not know yet that it does no more
 
     def speak(self) -> None:
-        """Say that we are there, if it is time to."""
-        role = self._leader.role
+        """Say that we are there, if it is time to; or let another lead, if only we are away."""
         with self._lock:
-            if not self._is_connected or self._clock.monotonic() < self._retry_at:
-                return
-            joins = self._needs_join and role is not Role.UNDECIDED
-            says = joins or (self._needs_here and not self._needs_join)
-            if joins:
-                self._join = self._new_id()
-            if says:
-                self._needs_join = self._needs_here = False
-        if not says:
+            what, tells_past = self._what_to_say()
+        if not what:
             return
-        what = "join" if joins else "here"
+        dead = self._past_deaths() if tells_past else ()
         try:
-            self._say(what, window=self._join if joins else "", dead=self._past_for_others(what))
+            self._say(what, window=self._join if what == "join" else "", dead=dead or None)
         except OSError as error:
             with self._lock:
-                self._needs_join = self._needs_join or joins
+                self._needs_join = self._needs_join or what == "join"
+                self._needs_past = self._needs_past or tells_past
                 self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
-            if role is not Role.ALONE:  # else it is told already
+            if self._leader.role is not Role.ALONE:  # else it is told already
                 self._tell(f"cannot be sent: {one_line(error)}")
-
-    def _past_for_others(self, what: str) -> tuple[Dead, ...] | None:
-        """Return who died, if another has just come, who would count them again if it led now."""
-        with self._lock:
-            if what != "here" or not self._needs_past or self._leader.role is Role.ALONE:
-                return None
-            self._needs_past = False
-        return self._past_deaths() or None
 
     def close(self) -> None:
         """Say that we leave."""
@@ -408,6 +411,38 @@ class Windows:
         return event.sender != self._me and not are_apart
 
     # -- under the lock ------------------------------------------------------------------------
+
+    def _what_to_say(self) -> tuple[str, bool]:
+        """Return what it is time to say, if anything, and whether it tells who died before.
+
+        Who has just joined would count those again, if it led now.
+        """
+        now, role = self._clock.monotonic(), self._leader.role
+        if not self._is_connected:
+            self._give_way_to_who_hears()
+            return "", False
+        waits_for_role = self._needs_join and role is Role.UNDECIDED
+        if now < self._retry_at or waits_for_role:
+            return "", False
+        if self._needs_join:
+            self._needs_join = self._needs_here = False
+            self._join = self._new_id()
+            return "join", False
+        told_at = self._past_told_at
+        may_tell = len(told_at) < _PAST_TIMES or now - told_at[0] >= _PAST_SECONDS
+        tells_past = self._needs_past and may_tell and role is not Role.ALONE
+        if tells_past:
+            self._needs_past = False
+            told_at.append(now)
+        says, self._needs_here = tells_past or self._needs_here, False
+        return "here" if says else "", tells_past
+
+    def _give_way_to_who_hears(self) -> None:
+        """Let another lead, once in each absence: it may be no better off."""
+        since = self._away_since
+        if since is not None and self._leader.leads_since(since) and self._peers.are_there():
+            self._away_since = None
+            self._leader.give_way()
 
     def _on_mine(self, event: OwnEvent) -> bool:
         if event.what == "cut":

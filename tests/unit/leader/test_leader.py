@@ -113,6 +113,26 @@ def test_who_gives_way_leads_again_only_if_nobody_does(broker: Broker, clock: Fa
     assert leader.leads()
 
 
+def test_who_gives_way_as_the_broker_goes_is_the_leader_still(
+    broker: Broker, clock: FakeClock
+) -> None:
+    """As RabbitMQ closes one connection after the other: somebody has to say that it is away."""
+    leader = leader_on(broker, clock)
+    leader.look()
+    leader.give_way()
+    leader.look()
+    broker.error = ConnectionError("refused")
+    clock.advance(2)
+    leader.look()
+    assert leader.publishes()
+    assert not leader.leads()
+
+    # And another has been quicker
+    broker.error, broker.holder = None, "another"
+    leader.look()
+    assert leader.role is Role.STANDBY
+
+
 def test_the_end_of_a_leader_frees_the_lease(broker: Broker) -> None:
     """So that the next leads at once."""
     leader = Leader(FakeLease(broker))

@@ -58,6 +58,32 @@ def test_one_that_asks_again_is_noticed_until_it_has_gone(
     assert not versions.are_here
 
 
+def test_one_that_asks_seldom_is_noticed_all_the_while(
+    versions: OldVersions, clock: FakeClock
+) -> None:
+    """Its interval shows how long to wait for the next round."""
+    ask(versions, expires=100.0)
+    for _ in range(3):
+        clock.advance(300)
+        ask(versions, expires=100.0)
+        assert versions.are_here
+    clock.advance(599)
+    assert versions.are_here
+
+    clock.advance(1)
+    assert not versions.are_here
+
+
+def test_two_rounds_long_apart_are_two_people_who_looked(
+    versions: OldVersions, clock: FakeClock
+) -> None:
+    """Each at the status."""
+    ask(versions, expires=100.0)
+    clock.advance(600)
+    ask(versions, expires=700.0)
+    assert not versions.are_here
+
+
 def test_this_version_says_that_it_asks(versions: OldVersions) -> None:
     """So it is no older one."""
     for expires in (100.0, 160.0):

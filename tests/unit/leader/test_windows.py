@@ -87,6 +87,12 @@ class Monitor:
         """End the window."""
         self.labels.append(self.windows.turn(cut))
 
+    def look(self) -> None:
+        """Ask for the lease, as the leader's thread does, and again if it is to be hurried."""
+        for _ in range(2):
+            self.leader.look()
+            self.windows.speak()
+
     def connect(self) -> None:
         if self.windows.on_connection(True):
             self.end()
@@ -277,6 +283,140 @@ def test_a_standby_keeps_no_window_that_its_leader_began_elsewhere(
 
     assert leader.boundary() == "marker"
     assert standby.labels[-1] == leader.labels[-1]
+
+
+def test_a_leader_that_hears_nothing_lets_a_standby_lead(start: Start, clock: FakeClock) -> None:
+    """It is not the broker that is away: the lease is the leader's all the while."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.windows.on_connection(False)
+    clock.advance(1)
+    leader.look()
+    standby.look()
+    assert (leader.leader.role, standby.leader.role) == (Role.STANDBY, Role.LEADER)
+
+    # It has the whole window, of which the other has a part
+    assert standby.boundary() == "marker"
+    assert standby.labels[-1].is_kept
+    assert leader.send(standby.labels[-1].window) == "not"
+    assert standby.send(standby.labels[-1].window) == "send"
+
+
+def test_a_broker_that_is_away_takes_no_leader_away(
+    start: Start, broker: Broker, clock: FakeClock
+) -> None:
+    """Somebody has to say that there is none."""
+    leader, standby = start("a"), start("b")
+    broker.error = ConnectionError("gone")
+    for monitor in (leader, standby):
+        monitor.windows.on_connection(False)
+        clock.advance(1)
+        monitor.look()
+
+    assert (leader.leader.role, standby.leader.role) == (Role.LEADER, Role.STANDBY)
+
+
+def test_of_two_that_hear_nothing_one_leads_all_the_same(start: Start, clock: FakeClock) -> None:
+    """Each gives way once: the other may be better off."""
+    monitors = start("a"), start("b")
+    for monitor in monitors:
+        monitor.windows.on_connection(False)
+    roles = []
+    for _ in range(10):
+        clock.advance(1)
+        for monitor in monitors:
+            monitor.look()
+        roles.append([monitor.leader.role for monitor in monitors])
+
+    assert set(roles[-1]) == {Role.LEADER, Role.STANDBY}
+    assert roles[-5:] == roles[-1:] * 5
+
+
+def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(start: Start, clock: FakeClock) -> None:
+    """Somebody may have sent what came before it was cut off, and nobody is left to say so."""
+    # Given a standby that did not hear where a window ended
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    leader.boundary()
+    assert leader.send(leader.labels[-1].window) == "send"
+    standby.waiting.clear()
+    standby.connect()
+
+    # When its leader dies before the next
+    leader.die()
+    clock.advance(10)
+    standby.leader.look()
+
+    # Then
+    clock.advance(5)
+    standby.leader.look()
+    assert standby.send(standby.labels[-1].window) == "doubt"
+
+
+def test_a_window_of_which_a_standby_has_a_part_is_its_leader_s(start: Start) -> None:
+    """Who has the whole sends it."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    standby.connect()
+    window = standby.labels[-1].window
+    assert window == leader.labels[-1].window
+    assert leader.send(window) == "send"
+
+    assert window in standby.settled
+
+
+def test_who_could_not_tell_of_past_deaths_tells_them_later(
+    stream: Stream, clock: FakeClock
+) -> None:
+    """As while RabbitMQ's memory is short: who has just come would count them again."""
+    dead = ("celery@one", 1, 30.0, 1.0, "", False)
+    heard: list[Dead] = []
+    leader = Monitor(stream, "a", past_deaths=lambda: (dead,))
+    leader.connect()
+    standby = Monitor(stream, "b", note_past_deaths=heard.extend)
+    standby.windows.on_connection(True)
+    standby.leader.look()
+    standby.windows.speak()
+    leader.read()
+    stream.error = ConnectionError("blocked")
+    leader.windows.speak()
+    stream.error = None
+    clock.advance(5)
+    leader.windows.speak()
+    stream.deliver()
+
+    assert heard == [dead]
+
+
+def test_who_says_again_and_again_that_it_has_come_is_not_told_each_time_who_died(
+    stream: Stream, clock: FakeClock
+) -> None:
+    """Anybody who may send events can say so, and the answer is far longer."""
+    told: list[float] = []
+
+    def past_deaths() -> tuple[Dead, ...]:
+        told.append(clock.monotonic())
+        return (("celery@one", 1, 30.0, 1.0, "", False),)
+
+    leader = Monitor(stream, "a", past_deaths=past_deaths)
+    leader.connect()
+    for number in range(100):
+        stream.send(
+            monitors=SAME,
+            sender=f"forged-{number}",
+            who="",
+            role="standby",
+            what="join",
+            window="w",
+        )
+        stream.deliver()
+    assert len(told) == 5
+
+    clock.advance(5)
+    leader.windows.speak()
+    assert len(told) == 6
 
 
 def test_a_leader_that_was_cut_off_lets_a_standby_lead(start: Start) -> None:
