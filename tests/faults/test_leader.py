@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from ..soak.monitors import load_on, rounds, troupe
 from ..support.endpoint import Endpoint, successes_in
@@ -62,6 +63,37 @@ def test_a_standby_takes_over_when_the_leader_leaves(
         "TasksStarted": 300,
         "TasksSucceeded": 300,
     }
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_leader_that_may_hear_nothing_any_more_lets_the_standby_lead(
+    broker: str, cloudwatch: Endpoint, worker: SyntheticWorker, start_monitor: StartMonitor
+) -> None:
+    """The lock is its own still, which somebody has to have who hears."""
+    # Given a leader that is a user of its own
+    with redis.Redis.from_url(broker) as admin:
+        admin.execute_command("ACL", "SETUSER", "a", "on", ">geheim", "+@all", "~*", "&*")
+        try:
+            of_its_own = broker.replace("redis://", "redis://a:geheim@")
+            leader = start_monitor(environ={"BROKER_URL": of_its_own})
+            standby = start_monitor(until=STANDS_BY)
+            worker.run(100)
+            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 30, "they are published")
+
+            # When
+            worker.run(100)
+            admin.execute_command("ACL", "SETUSER", "a", "resetchannels")
+            worker.run(100)
+            standby.wait_for_output(TAKES_OVER)
+            worker.run(100)
+
+            # Then
+            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 400, 30, "they are published")
+            assert STANDS_BY in leader.output
+            assert leader.stop() == standby.stop() == 0
+        finally:
+            admin.execute_command("ACL", "DELUSER", "a")
+    assert cloudwatch.sum("TasksSucceeded") == 400
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)

@@ -30,7 +30,7 @@ from ..support.waiting import wait_until
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
 DEATHS = "WorkersLost"
-ACTIONS = ("stop", "kill", "pause", "cut-off", "outage")
+ACTIONS = ("stop", "kill", "pause", "cut-off", "deafen", "outage")
 INTERVAL_SECONDS = 1
 STANDS_BY, TAKES_OVER = "standby: another monitor leads", "takes over: this monitor leads now"
 SETTLED_SECONDS = 4.0  # some windows, so that one accident does not meet the next
@@ -189,33 +189,33 @@ class Troupe:
                 return process
         return self.monitors[0]
 
-    def cut_off(self, chance: random.Random) -> str:
-        """Close the connection on which one of the monitors receives events."""
+    def cut_off(self, monitor: Process) -> int:
+        """Close the connections on which a monitor receives events; return how many."""
+        ports = set(_ports_of(monitor.pid))
         if isinstance(self.server, RedisServer):
             with redis.Redis(port=self.server.port) as client:
-                ports = {port for monitor in self.monitors for port in _ports_of(monitor.pid)}
                 found = [
                     each["id"]
                     for each in client.client_list(_type="pubsub")
                     if int(each["psub"]) and int(each["addr"].rpartition(":")[2]) in ports
                 ]
-                client.client_kill_filter(_id=chance.choice(found))
-            return f"one of {len(found)}"
+                return sum(client.client_kill_filter(_id=each) for each in found)
         assert isinstance(self.server, RabbitServer)
         consumers = self.server.management("GET", "consumers")
         assert isinstance(consumers, list)
         vhost = self.url.rpartition("/")[2]
-        names = [
+        names = {
             consumer["channel_details"]["connection_name"]
             for consumer in consumers
             if consumer["queue"]["vhost"] == vhost
             and consumer["queue"]["name"].startswith("celeryev")
-        ]
-        name = chance.choice(names)
-        self.server.management(
-            "DELETE", f"connections/{name.replace(' ', '%20').replace('>', '%3E')}"
-        )
-        return f"one of {len(names)}"
+            and consumer["channel_details"]["peer_port"] in ports
+        }
+        for name in names:
+            self.server.management(
+                "DELETE", f"connections/{name.replace(' ', '%20').replace('>', '%3E')}"
+            )
+        return len(names)
 
 
 def _ports_of(pid: int) -> Iterator[int]:
@@ -281,7 +281,15 @@ def act(on: Troupe, action: str, chance: random.Random) -> str:
         on.cloudwatch.behave()
         return whom
     if action == "cut-off":
-        return on.cut_off(chance)
+        wait_until(lambda: on.cut_off(victim), DEADLINE_SECONDS, f"{whom} listens")
+        return whom
+    if action == "deafen":
+        seconds = chance.choice((3, 9, 40))
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            on.cut_off(victim)
+            time.sleep(0.05)
+        return f"{whom} for {seconds} s"
     if action == "pause":
         seconds = chance.choice((1, 4, 9, 15))
         victim.send(signal.SIGSTOP)
