@@ -21,6 +21,7 @@ __all__ = ["AmqpLease"]
 
 _HEARTBEAT_SECONDS = 5  # RabbitMQ takes a silent connection for dead after two or three of them
 _DEAD_SECONDS = 20.0  # within which it has done so
+_BLOCKED_SECONDS = 30.0  # for which nothing is published where that was not answered
 
 
 class AmqpLease:
@@ -49,6 +50,7 @@ class AmqpLease:
         self._overhear = overhear
         self._clock = clock
         self._tried_at: float | None = None  # when a connection of ours may have had it last
+        self._publishes_after = 0.0
         self._source = connection
         self._connection: Connection | None = None
         self._channel: Any = None  # py-amqp's; None if RabbitMQ has closed it
@@ -86,12 +88,20 @@ class AmqpLease:
                 connection.release()
 
     def _take(self) -> bool:
-        return self._is_ours_still() if self._is_held() else self._declare(passive=False)
+        now = self._clock.monotonic()
+        if now >= self._publishes_after:
+            self._publishes_after = now + _BLOCKED_SECONDS  # unless it is answered
+            is_held = self._is_held()
+            self._publishes_after = now
+            if is_held:
+                return self._is_ours_still()
+        return self._declare(passive=False)
 
     def _is_held(self) -> bool:
         """Return whether the queue is there, by a message that is returned if it is not.
 
-        To declare it would answer that as well, with an error that RabbitMQ logs each time.
+        To declare it would answer that as well, with an error that RabbitMQ logs each time. But
+        from whom it takes no messages, as when its memory is short, it takes nothing more either.
         """
         returned: list[object] = []
         channel = self._opened()

@@ -89,15 +89,28 @@ class RedisLease:
         self._close()
 
     def _acquire(self) -> bool:
-        if self._lock.acquire(blocking=False, token=self._me.encode()):
-            return True
-        found = self._lock.redis.get(self._lock.name)
-        self._other = Holder.decode(found)
-        if self._other is None or not self._other.has_ended():
+        if self._is_held():  # read first: a Redis whose memory is full refuses to write
             return False
-        with suppress(LockError):  # another was quicker
-            self._lock.do_release(found)
         return bool(self._lock.acquire(blocking=False, token=self._me.encode()))
+
+    def _is_held(self) -> bool:
+        """Return whether another has it; what would stay for ever gets an end, if nobody renews it.
+
+        Such as what a person wrote there, or a key that was copied without its time to live.
+        """
+        client, name = self._lock.redis, self._lock.name
+        found = client.get(name)
+        if found is None:
+            return False
+        self._other = Holder.decode(found)
+        if self._other is not None and self._other.has_ended():
+            with suppress(LockError):  # another was quicker
+                self._lock.do_release(found)
+            return False
+        with suppress(ResponseError):  # it may be for us to read only
+            if client.pttl(name) == -1:
+                client.pexpire(name, int(_LIVES_SECONDS * 1_000))
+        return True
 
     def _renew(self) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from event_monitor.leader import Holder, Lease, LeaseRefusedError, lease_for
 from event_monitor.settings import Settings
 
 from ..support.processes import LISTENS, PROJECT, Processes
+from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
 
@@ -53,6 +55,61 @@ def test_a_lease_on_redis_ends_if_it_is_not_renewed(broker: str) -> None:
     assert not first.renew()
     assert not first.acquire()
     second.release()
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_redis_without_memory_has_one_leader_still(broker: str) -> None:
+    """It refuses to set a key, and renews and reads those that are there."""
+    first, second = lease_on(broker), lease_on(broker)
+    assert first.acquire()
+    with redis.Redis.from_url(broker) as admin:
+        admin.config_set("maxmemory", 1)
+        try:
+            assert first.renew()
+            assert not second.acquire()
+            first.release()
+            with pytest.raises(LeaseRefusedError, match="memory"):
+                second.acquire()
+        finally:
+            admin.config_set("maxmemory", 0)
+    assert second.acquire()
+    second.release()
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize("value", ["a note", Holder(id="x", host="elsewhere").encode()])
+def test_a_lock_on_redis_that_would_stay_for_ever_ends(broker: str, value: str) -> None:
+    """As one that was copied from another server: else nobody would lead."""
+    lease = lease_on(broker)
+    with redis.Redis.from_url(broker) as admin:
+        admin.set("celeryev.leader.test", value)
+        assert not lease.acquire()
+        assert 0 < admin.pttl("celeryev.leader.test") <= 10_000
+        admin.pexpire("celeryev.leader.test", 1)
+    wait_until(lease.acquire, 10, "it has ended")
+    lease.release()
+
+
+def test_a_standby_on_a_rabbitmq_that_takes_no_messages_leads_when_the_leader_has_gone(
+    server: Callable[[str], Server],
+) -> None:
+    """It asks by messages, and where those are not answered without."""
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    broker = rabbitmq.fresh_url()
+    first, second = lease_on(broker), lease_on(broker)
+    assert first.acquire()
+    rabbitmq.control("set_disk_free_limit", "900000000000000")
+    try:
+        assert first.renew()
+        assert not second.acquire()
+        first.release()
+        wait_until(second.acquire, 10, "it is free")
+    finally:
+        rabbitmq.control("set_disk_free_limit", "50MB")
+    assert not first.acquire()
+    for lease in (first, second):
+        lease.release()
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
