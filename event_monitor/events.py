@@ -211,7 +211,9 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     ``unsettled``: of a cut, the last one before it, and the windows that were not accepted then;
     ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
     processes that are lost in the window that ends here; None if each monitor judges for itself.
-    ``old``: the sender has noticed a monitor of a version that asks for no lock.
+    ``old``: the sender has noticed a monitor of a version that asks for no lock. ``interval`` is
+    the sender's; ``joined`` the event by which it came, ``led`` the last cut of a leader that it
+    knows.
     """
 
     monitors: AnyName = ""
@@ -225,6 +227,9 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     unsettled: tuple[AnyName, ...] = ()
     dead: tuple[Dead, ...] | None = None
     old: bool = False
+    interval: Seconds = 0.0
+    joined: AnyName = ""
+    led: AnyName = ""
 
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent

@@ -91,6 +91,10 @@ class Leader:
         """Return whether the lease was still ours when we asked after this moment (monotonic)."""
         return self.leads() and self._answered_at is not None and self._answered_at > moment
 
+    def has_lapsed(self) -> bool:
+        """Return whether we led, and another may have led since we last asked."""
+        return self.role is Role.LEADER and self._answered_at is not None and not self._is_fresh()
+
     def publishes(self) -> bool:
         """Return whether to publish what was just counted; waits a moment where that is not known.
 

@@ -16,6 +16,8 @@ __all__ = ["Peer", "Peers"]
 log = logging.getLogger(__name__)
 
 _PRESENT_SECONDS = 30.0  # a monitor not heard of for so long, or three intervals, has gone
+_RETURN_SECONDS = 3_600.0  # for which one that has gone without a word is told what others are
+_LONGEST_INTERVAL_SECONDS = 3_600.0
 _MOST_PEERS = 20
 
 
@@ -23,9 +25,12 @@ _MOST_PEERS = 20
 class Peer:
     """Another monitor, as it was last heard of."""
 
+    sender: str
     role: str
     who: str
     heard_at: float  # our monotonic clock
+    interval: float  # its own, in seconds
+    joined: str  # the event by which it came
 
 
 class Peers:
@@ -47,7 +52,10 @@ class Peers:
         if sender not in self._peers and len(self._peers) >= _MOST_PEERS:
             self._peers.pop(next(iter(self._peers)))
         who = printable(event.who[:200])
-        self._peers[sender] = Peer(event.role, who, self._clock.monotonic())
+        interval = min(event.interval, _LONGEST_INTERVAL_SECONDS)
+        now = self._clock.monotonic()
+        joined = event.joined or (event.window if event.what == "join" else "")
+        self._peers[sender] = Peer(sender, event.role, who, now, interval, joined)
         both = {event.role, ours.value}
         is_told = sender in self._warned or len(self._warned) >= _MOST_PEERS
         if "alone" in both and both <= {"alone", "leader"} and not is_told:
@@ -64,13 +72,23 @@ class Peers:
         return self._peers.pop(sender, None)
 
     def present(self) -> tuple[Peer, ...]:
-        """Return those that are there."""
-        since = self._clock.monotonic() - max(_PRESENT_SECONDS, 3 * self._interval_seconds())
-        return tuple(peer for peer in self._peers.values() if peer.heard_at > since)
+        """Return those that are there: each says so at least once an interval of its own."""
+        now, ours = self._clock.monotonic(), self._interval_seconds()
+        return tuple(
+            peer
+            for peer in self._peers.values()
+            if now - peer.heard_at < max(_PRESENT_SECONDS, 3 * max(ours, peer.interval))
+        )
 
     def are_there(self) -> bool:
         """Return whether any is there that asks who leads."""
         return any(peer.role != "alone" for peer in self.present())
+
+    def may_return(self) -> bool:
+        """Return whether any is there, or has gone without a word: it may be stopped only."""
+        since = self._clock.monotonic() - _RETURN_SECONDS
+        gone = (p.role != "alone" and p.heard_at > since for p in self._peers.values())
+        return self.are_there() or any(gone)
 
     def doubles(self, ours: Role) -> tuple[str, ...]:
         """Return those that publish what another publishes as well; ``ours`` is our own role.

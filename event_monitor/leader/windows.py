@@ -14,13 +14,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Dead, OwnEvent
 from ..snapshot import Role
 from ..text import one_line
+from .closed_windows import ClosedWindows
 from .leader import Leader
 from .peers import Peer, Peers
 
@@ -35,8 +36,7 @@ _RETRY_SECONDS = 5.0
 _PAST_SECONDS = 5.0  # in which who died before is told so often at most:
 _PAST_TIMES = 5  # anybody may say that it has come
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
-_MOST_REMEMBERED = 10_000  # cuts, windows
-_MOST_UNSETTLED = 1_000  # windows of which one event tells
+_MOST_CUTS = 10_000  # of which it is remembered who died before
 _MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for itself
 
 BoundaryAction = Literal["clock", "marker", "wait"]
@@ -104,7 +104,6 @@ class Windows:
         self._leader = leader
         self._monitors, self._me, self._who = monitors, me, who
         self._send = send
-        self._settle = settle
         self._find_dead = find_dead
         self._past_deaths = past_deaths
         self._note_past_deaths = note_past_deaths
@@ -118,7 +117,7 @@ class Windows:
         self._away_since: float | None = None  # until we have given way to who can hear
         self._era = 0  # how often we connected
         self._join = ""  # the id of the event by which we say that we are there
-        self._has_joined = False  # it came back, once
+        self._joined = ""  # the first that came back
         self._before = ""  # the id of the window before that
         self._needs_join = self._needs_here = False
         self._needs_past = False  # another has joined, who may not know who died
@@ -132,15 +131,11 @@ class Windows:
         self._is_another = False  # the leader's began elsewhere
         self._is_part = False  # we were away for some of it, and another led
         # The closed ones.
-        self._position = 0
+        self._closed = ClosedWindows(settle=settle)
         self._cut_at = clock.monotonic()  # when a window last ended in the stream
-        self._last_cut = ""
-        self._cuts: dict[str, int] = {}  # id → position
-        self._held: dict[str, tuple[int, int]] = {}  # id of an unsettled window → position, era
+        self._led = ""  # the last cut of a leader, whoever it was
         self._tells_past = True  # who is there may not know who died before
         self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
-        self._doubtful: dict[str, None] = {}  # another has begun to send these
-        self._broken_off: dict[str, None] = {}  # the end of these is missing: we were cut off
         self._marker = ""  # that has to come back
         self._last_marker = ""  # of this process
         self._leave_by: float | None = None
@@ -170,6 +165,9 @@ class Windows:
             self._era += 1
             self._needs_join, self._retry_at = True, 0.0
             role = self._leader.role
+            if is_back and self._leader.has_lapsed():
+                self._is_part = True
+                self._late_until = self._clock.monotonic() + _LATE_SECONDS
             if is_back and role is Role.LEADER and self._peers.are_there():
                 self._leader.give_way()
             self._leader.hurry()
@@ -187,9 +185,11 @@ class Windows:
             self._note_past_deaths(event.dead[:_MOST_DEAD])  # takes the state's lock
         with self._lock:
             if event.what == "cut" and event.window:
+                self._led = event.window
                 # Anybody who may send events can send these.
                 self._dead[event.window] = event.dead and event.dead[:_MOST_DEAD]
-                _bound(self._dead)
+                if len(self._dead) > _MOST_CUTS:
+                    self._dead.pop(next(iter(self._dead)))
             if event.sender == self._me:
                 return self._on_mine(event)
             if event.what == "ask":
@@ -197,21 +197,21 @@ class Windows:
                 return False
             self._note_peer(event)
             if event.what == "sending":
-                self._doubtful[event.window] = None
-                _bound(self._doubtful)
+                self._closed.doubt(event.window)
             elif event.what == "unsent":
-                self._doubtful.pop(event.window, None)
+                self._closed.trust(event.window)
             elif event.what == "accepted":
-                self._forget(event.window)
+                self._closed.forget(event.window)
             elif event.what == "join":
                 self._needs_here = self._tells_past = self._needs_past = True
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
                 self._leader_left = False
-                if self._leader.role is Role.STANDBY:
-                    self._is_another = not event.opened or event.opened != self._opened_by
-                    self._catch_up(event)
+                self._closed.catch_up(event, era=self._era)
+                self._is_another = self._is_cut() and (
+                    not event.opened or event.opened != self._opened_by
+                )
                 return self._is_cut()
         return False
 
@@ -221,7 +221,7 @@ class Windows:
         with self._lock:
             if self._leave_by is None:
                 self._leave_by = now + _LEAVE_SECONDS
-                if self._leader.leads() and self._peers.are_there() and self._is_connected:
+                if self._leader.leads() and self._peers.may_return() and self._is_connected:
                     self._last_marker = self._new_id()
                     self._in_background(self._mark, self._last_marker)
             return not self._last_marker or self._is_over or now >= self._leave_by
@@ -235,35 +235,33 @@ class Windows:
         """
         with self._lock:
             role = self._leader.role
-            self._position += 1
+            self._closed.close()
             is_kept, window = not self._is_over, ""
-            is_first_join = bool(cut) and cut == self._join and not self._has_joined
+            is_first_join = bool(cut) and cut == self._join and not self._joined
+            is_without_cut = role is Role.STANDBY and not (cut and self._joined)
             if is_first_join and role is Role.STANDBY:
                 window = self._before = cut  # the leader has that, if there is one
-            elif role is Role.STANDBY and (not (cut and self._has_joined) or self._is_another):
+            elif is_without_cut or self._is_another:
                 is_kept = False  # the leader has published some of it
             elif self._is_shared and self._is_offline and not self._is_connected:
                 pass  # nothing has come: nobody counts it twice, and somebody has to say so
             elif self._is_shared:
                 window = cut or self._new_id()
-                if not cut and not self._is_connected:
-                    self._broken_off[window] = None
-                    _bound(self._broken_off)
-                if self._is_part:
-                    self._doubtful[window] = None
-                    _bound(self._doubtful)
             if cut:
-                self._cut_at, self._last_cut = self._clock.monotonic(), cut
-                self._cuts[cut] = self._position
-                _bound(self._cuts)
-                self._has_joined = self._has_joined or cut == self._join
+                self._cut_at = self._clock.monotonic()
+                self._closed.note_cut(cut)
+                self._joined = self._joined or (cut if cut == self._join else "")
                 self._is_over = self._is_over or cut == self._last_marker
                 if cut == self._marker:
                     self._marker = ""
             window = window if is_kept else ""
             if window:
-                self._held[window] = self._position, self._era
-                _bound(self._held)
+                self._closed.hold(
+                    window,
+                    era=self._era,
+                    is_broken_off=not cut and not self._is_connected,
+                    is_partial=self._is_part,
+                )
             self._is_shared = role is not Role.ALONE and (
                 role is Role.STANDBY or self._peers.are_there()
             )
@@ -291,13 +289,12 @@ class Windows:
             self.speak()
         role = self._leader.role
         if self._is_over or role is Role.STANDBY:
-            longest = max(2 * self._interval_seconds(), _WITHOUT_CUT_SECONDS)
             self._needs_here = True
             self._leader.hurry()
-            is_late = self._clock.monotonic() - self._cut_at >= longest
+            is_late = self._clock.monotonic() - self._cut_at >= self._longest_seconds()
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
-            if role is Role.ALONE or not self._is_connected or not self._peers.are_there():
+            if role is Role.ALONE or not self._is_connected or not self._peers.may_return():
                 self._needs_here = self._needs_here or bool(self._peers)
                 return "clock"
             marker = self._marker = self._new_id()
@@ -325,13 +322,14 @@ class Windows:
         and know who leads then.
         """
         with self._lock:
-            if window in self._broken_off and not self._is_connected and self._peers.are_there():
+            is_broken_off = self._closed.is_broken_off(window)
+            if is_broken_off and not self._is_connected and self._peers.are_there():
                 return "wait"
-            if window not in self._doubtful:
+            if not self._closed.is_in_doubt(window):
                 return "send"
             if self._clock.monotonic() < self._late_until:
                 return "wait"
-            self._doubtful.pop(window)
+            self._closed.trust(window)
             return "doubt"
 
     def begin(self, window: str) -> bool:
@@ -346,18 +344,35 @@ class Windows:
         """Tell them that it was accepted, all of it, or that nothing of it was."""
         if accepted:
             with self._lock:
-                self._held.pop(window, None)
-                self._broken_off.pop(window, None)
+                self._closed.accept(window)
         self._announce("accepted" if accepted else "unsent", window)
 
     def stands_by(self) -> bool:
         """Return whether another leads."""
         return self._leader.role is Role.STANDBY
 
-    def has_heirs(self) -> bool:
-        """Return whether another monitor holds what we have not sent."""
+    def has_heirs(self, window: str) -> bool:
+        """Return whether another monitor holds this window as well, and sends it if we do not.
+
+        Of several that hold what the leader has not, as it came later, one does.
+        """
         with self._lock:
-            return self.stands_by() or self._peers.are_there()
+            leased = [peer for peer in self._peers.present() if peer.role != "alone"]
+            holders = [p for p in leased if self._closed.is_held_since(p.joined, window)]
+            leaders = [peer for peer in leased if peer.role == "leader"]
+            if not self.stands_by():
+                return bool(holders)
+            if not leaders:
+                return True  # of whom we have not heard yet
+            return any(p in leaders or p.sender < self._me for p in holders)
+
+    def is_ours(self, window: str) -> bool:
+        """Return whether we are the only one who can send this window, and nobody has begun to."""
+        if self.has_heirs(window) or not (self.leads() or self.stands_by()):
+            return False
+        with self._lock:
+            is_broken_off = self._closed.is_broken_off(window)
+            return not (is_broken_off or self._closed.is_in_doubt(window))
 
     # -- the leader's thread -------------------------------------------------------------------
 
@@ -365,9 +380,11 @@ class Windows:
         """Note what we are now."""
         now = self._clock.monotonic()
         with self._lock:
+            is_late = now - self._cut_at >= self._longest_seconds()
             if role is Role.STANDBY and not self._is_connected:
                 self._is_part = True
             if role is Role.LEADER and before is Role.STANDBY:
+                self._is_part = self._is_part or is_late  # whose leader ended windows by its clock
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
                 self._free_at = now + grace
                 self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
@@ -392,7 +409,7 @@ class Windows:
 
     def close(self) -> None:
         """Say that we leave."""
-        if self._has_joined:
+        if self._joined:
             self._announce("left", "")
 
     def peers(self) -> tuple[Peer, ...]:
@@ -450,11 +467,10 @@ class Windows:
         if event.what != "join" or event.window != self._join:
             return False
         role = self._leader.role
-        if role is Role.STANDBY or (role is not Role.ALONE and self._peers.are_there()):
+        if role is Role.STANDBY or (role is not Role.ALONE and self._peers.may_return()):
             return True
-        self._has_joined = True
-        self._cuts[event.window] = self._position  # the others end a window there
-        self._last_cut = event.window
+        self._joined = self._joined or event.window
+        self._closed.note_cut(event.window)  # the others end a window there
         return False
 
     def _note_peer(self, event: OwnEvent) -> None:
@@ -466,7 +482,9 @@ class Windows:
             self._leader.hurry()  # one of us leads no more: a failover may have lost the lock
         if event.role == "leader" and self._before:
             before, self._before = self._before, ""
-            self._forget(before)
+            self._closed.forget(before)
+        if event.led and event.led == self._led:
+            self._closed.trust_parts()  # nobody has ended a window since
         self._peers.note(event, ours=self._leader.role)
 
     def _answer(self) -> None:
@@ -478,26 +496,11 @@ class Windows:
             self._leader.hurry()
 
     def _is_cut(self) -> bool:
-        return self._has_joined and self._leader.role is not Role.ALONE
+        return bool(self._joined) and self._leader.role is not Role.ALONE
 
-    def _catch_up(self, event: OwnEvent) -> None:
-        """Forget what was accepted while we did not hear of it.
-
-        What was closed up to ``through`` is accepted, unless it is ``unsettled``. If we did not see
-        that end, we were not connected then.
-        """
-        through = self._cuts.get(event.through)
-        unsettled = frozenset(event.unsettled)
-        for window, (position, era) in tuple(self._held.items()):
-            is_older = era < self._era if through is None else position <= through
-            if is_older and window not in unsettled and event.through:
-                self._forget(window)
-
-    def _forget(self, window: str) -> None:
-        self._doubtful.pop(window, None)
-        self._broken_off.pop(window, None)
-        self._held.pop(window, None)
-        self._settle(window)
+    def _longest_seconds(self) -> float:
+        """Return how long a window may last that its leader ends by events."""
+        return max(2 * self._interval_seconds(), _WITHOUT_CUT_SECONDS)
 
     def _new_id(self) -> str:
         return uuid4().hex[:16]
@@ -513,9 +516,10 @@ class Windows:
         with self._lock:
             fields: dict[str, object] = {
                 "dead": dead if len(dead) <= _MOST_DEAD else None,
-                "through": self._last_cut,
-                "opened": self._opened_by,
-                "unsettled": tuple(self._held)[-_MOST_UNSETTLED:],
+                "through": self._closed.last_cut,
+                # What is not shared we send, or the next process of ours.
+                "opened": self._opened_by if self._is_shared else "",
+                "unsettled": self._closed.unsettled(),
             }
         try:
             self._say("cut", window=marker, **fields)
@@ -529,7 +533,7 @@ class Windows:
     def _announce(self, what: str, window: str) -> bool:
         """Tell the others, if there are any; return False if they cannot be told."""
         with self._lock:
-            if not self._peers.are_there():
+            if not self._peers.may_return():
                 return True
         try:
             self._say(what, window=window)
@@ -546,6 +550,9 @@ class Windows:
             role=self._leader.role.value,
             what=what,
             old=self._is_old_here(),
+            interval=self._interval_seconds(),
+            joined=self._joined,
+            led=self._led,
             **fields,
         )
 
@@ -563,9 +570,3 @@ class Windows:
 
     def _in_background(self, act: Callable[[str], object], marker: str) -> None:
         threading.Thread(target=act, args=(marker,), name="own-event", daemon=True).start()
-
-
-def _bound(remembered: dict[str, Any]) -> None:
-    """Forget the first where there are too many: anybody who may send events can send these."""
-    if len(remembered) > _MOST_REMEMBERED:
-        remembered.pop(next(iter(remembered)))

@@ -60,8 +60,12 @@ class Gate(Protocol):
         """Return whether another sends them."""
         ...
 
-    def has_heirs(self) -> bool:
-        """Return whether another holds what we have not sent."""
+    def has_heirs(self, window: str) -> bool:
+        """Return whether another holds this one as well, and sends it if we do not."""
+        ...
+
+    def is_ours(self, window: str) -> bool:
+        """Return whether nobody but us holds it, and it can be kept as our own."""
         ...
 
     def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
@@ -189,8 +193,10 @@ class Publisher:
     @property
     def inherited(self) -> int:
         """Return how many metrics we have not sent that another monitor holds, and sends."""
-        has_heirs = self._gate is not None and self._gate.has_heirs()
-        return len(self._shared) if has_heirs else 0
+        gate = self._gate
+        if gate is None:
+            return 0
+        return sum(map(self._shared.size, filter(gate.has_heirs, self._shared.windows())))
 
     def activity(self) -> PublisherActivity:
         """Return what the publisher does now; waits for nobody."""
@@ -256,12 +262,24 @@ class Publisher:
                 # Also when nothing arrived: the file must not say any more that it is being sent.
                 self._spool.replace(batch.id, outcome.unsent)
                 self._settle(batch.metrics, outcome)
-            elif self._send_shared():
+            elif self._keep_ours() or self._send_shared():
                 pass
             elif self._closing.is_set() and not self._awaits_gate():
                 return
             else:
                 self._wake_up.wait(_LOOK_SECONDS if len(self._shared) else None)
+
+    def _keep_ours(self) -> bool:
+        """Take the oldest window for our own if nobody else holds it any more; return whether.
+
+        Such as one of an outage whose other holder was replaced meanwhile.
+        """
+        gate, window = self._gate, next(iter(self._shared.windows()), None)
+        if gate is None or window is None or not gate.is_ours(window):
+            return False
+        self._spool.append(self._shared.take(window))
+        gate.end(window, accepted=True)  # who holds it and comes back must not send it
+        return True
 
     def _send_shared(self) -> bool:
         """Send the oldest window that others hold, too; return False if none is to be sent."""
@@ -390,9 +408,9 @@ class Publisher:
             if self._released:
                 return
             self._released = True
-        if self._gate is not None and not self._gate.has_heirs():
-            for metrics in self._shared.take_all():  # nobody else has that any more
-                self._spool.append(metrics)
+        for window in self._shared.windows():
+            if self._gate is not None and not self._gate.has_heirs(window):
+                self._spool.append(self._shared.take(window))
         for name, resource in (("sink", self._sink), ("spool", self._spool)):
             try:
                 resource.close()

@@ -66,7 +66,7 @@ class SharedBatches:
         """Return the window to send next, and its metrics; None if there is none."""
         with self._lock:
             for window, kept in self._kept.items():
-                return window, _decoder.decode(zlib.decompress(kept.data))
+                return window, _unpack(kept.data)
         return None
 
     def replace(self, window: str, rest: tuple[Metric, ...]) -> None:
@@ -87,13 +87,22 @@ class SharedBatches:
         with self._lock:
             self._settle(window)
 
-    def take_all(self) -> list[tuple[Metric, ...]]:
-        """Return all that is kept, oldest first, and keep it no more."""
+    def windows(self) -> tuple[str, ...]:
+        """Return the windows that are kept, oldest first."""
         with self._lock:
-            batches = [_decoder.decode(zlib.decompress(kept.data)) for kept in self._kept.values()]
-            for window in tuple(self._kept):
-                self._settle(window)
-        return batches
+            return tuple(self._kept)
+
+    def size(self, window: str) -> int:
+        """Return how many metrics of a window are kept."""
+        with self._lock:
+            return self._kept[window].metrics if window in self._kept else 0
+
+    def take(self, window: str) -> tuple[Metric, ...]:
+        """Return what is kept of a window, and keep it no more."""
+        with self._lock:
+            kept = self._kept.get(window)
+            self._settle(window)
+        return () if kept is None else _unpack(kept.data)
 
     def take_dropped(self) -> int:
         """Return how many metrics were dropped since the last call."""
@@ -124,6 +133,10 @@ class SharedBatches:
         self._settled[window] = None
         if len(self._settled) > _MOST_SETTLED:
             self._settled.pop(next(iter(self._settled)))
+
+
+def _unpack(data: bytes) -> tuple[Metric, ...]:
+    return _decoder.decode(zlib.decompress(data))
 
 
 def _pack(metrics: tuple[Metric, ...]) -> bytes:

@@ -64,7 +64,7 @@ def leader(stream: Stream) -> Judge:
 @pytest.fixture
 def standby(stream: Stream, leader: Judge) -> Judge:
     standby = Judge(stream, "b")
-    assert leader.windows.has_heirs()
+    assert leader.windows.peers()
     return standby
 
 

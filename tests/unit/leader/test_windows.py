@@ -38,10 +38,11 @@ class Stream:
 
     def deliver(self) -> None:
         """Let everybody read what was sent, and answer."""
-        while any(monitor.waiting for monitor in self.monitors):
-            for monitor in self.monitors:
+        running = [monitor for monitor in self.monitors if not monitor.is_stopped]
+        while any(monitor.waiting for monitor in running):
+            for monitor in running:
                 monitor.read()
-            for monitor in self.monitors:
+            for monitor in running:
                 monitor.windows.speak()
 
 
@@ -55,6 +56,7 @@ class Monitor:
         *,
         monitors: str = SAME,
         leased: bool = True,
+        interval: float = 60.0,
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
         past_deaths: Callable[[], tuple[Dead, ...]] = tuple,
         note_past_deaths: Callable[[Sequence[Dead]], None] = lambda _dead: None,
@@ -62,6 +64,7 @@ class Monitor:
         self.labels: list[Label] = []
         self.settled: list[str] = []
         self.waiting: list[OwnEvent] = []
+        self.is_stopped = False  # then what is sent waits for it
         self._stream = stream
         self.leader = Leader(
             FakeLease(stream.broker) if leased else None,
@@ -78,7 +81,7 @@ class Monitor:
             find_dead=find_dead,
             past_deaths=past_deaths,
             note_past_deaths=note_past_deaths,
-            interval_seconds=lambda: 60.0,
+            interval_seconds=lambda: interval,
             clock=stream.clock,
         )
         stream.monitors.append(self)
@@ -272,7 +275,7 @@ def test_a_standby_keeps_no_window_that_its_leader_began_elsewhere(
     """The leader, which has not heard of it for long, ended windows by its clock meanwhile."""
     leader, standby = start("a"), start("b")
     leader.boundary()
-    clock.advance(200)
+    clock.advance(3_600)
     leader.leader.look()
     assert leader.boundary() == "clock"
     standby.boundary()
@@ -332,15 +335,18 @@ def test_of_two_that_hear_nothing_one_leads_all_the_same(start: Start, clock: Fa
     assert roles[-5:] == roles[-1:] * 5
 
 
-def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(start: Start, clock: FakeClock) -> None:
+def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
     """Somebody may have sent what came before it was cut off, and nobody is left to say so."""
     # Given a standby that did not hear where a window ended
     leader, standby = start("a"), start("b")
     leader.boundary()
     standby.windows.on_connection(False)
+    stream.monitors.remove(standby)
     leader.boundary()
     assert leader.send(leader.labels[-1].window) == "send"
-    standby.waiting.clear()
+    stream.monitors.append(standby)
     standby.connect()
 
     # When its leader dies before the next
@@ -365,6 +371,130 @@ def test_a_window_of_which_a_standby_has_a_part_is_its_leader_s(start: Start) ->
     assert leader.send(window) == "send"
 
     assert window in standby.settled
+
+
+@pytest.mark.parametrize("leads_first", [False, True])
+def test_a_standby_that_was_stopped_finds_where_the_windows_ended(
+    start: Start, clock: FakeClock, leads_first: bool
+) -> None:
+    """The leader has not heard of it for long, sends what it has itself, and then dies."""
+    # Given
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.is_stopped = True
+    clock.advance(200)
+    leader.leader.look()
+    for _ in range(3):
+        assert leader.boundary() == "marker"
+    assert leader.labels[-2:] == [Label(), Label()]
+    leader.die()
+
+    # When it comes back, and hears of it before or after it has the lease
+    standby.is_stopped = False
+    if leads_first:
+        standby.leader.look()
+    standby.read()
+    standby.leader.look()
+    assert standby.leader.role is Role.LEADER
+
+    # Then it publishes what came after the last of them
+    assert [label.is_kept for label in standby.labels[-2:]] == [False, False]
+    standby.boundary()
+    assert standby.labels[-1].is_kept
+
+
+def test_a_standby_that_was_stopped_for_longer_says_what_may_count_twice(
+    start: Start, clock: FakeClock
+) -> None:
+    """Its leader ended the windows by its clock in the end."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.is_stopped = True
+    clock.advance(5_000)
+    leader.leader.look()
+    assert leader.boundary() == "clock"
+    leader.die()
+    standby.is_stopped = False
+    standby.leader.look()
+    standby.read()
+    standby.boundary()
+    clock.advance(5)
+    standby.leader.look()
+
+    assert standby.send(standby.labels[-1].window) == "doubt"
+
+
+def test_who_has_a_longer_interval_is_there_all_the_same(stream: Stream, clock: FakeClock) -> None:
+    """It says so once in an interval of its own."""
+    leader = Monitor(stream, "a", interval=10.0)
+    leader.connect()
+    standby = Monitor(stream, "b", interval=300.0)
+    standby.connect()
+    clock.advance(800)
+    leader.leader.look()
+
+    assert leader.boundary() == "marker"
+    assert len(leader.windows.peers()) == 1
+
+
+def test_what_came_before_its_heir_is_a_leader_s_own(start: Start, stream: Stream) -> None:
+    """As in an outage in which one monitor after the other is replaced."""
+    # Given a window that the one other held, which has gone
+    leader, first = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    assert leader.windows.has_heirs(window)
+    assert not leader.windows.is_ours(window)
+    first.windows.close()
+    stream.monitors.remove(first)
+    leader.read()
+
+    # When another comes
+    second = start("c")
+    leader.boundary()
+
+    # Then
+    assert not leader.windows.has_heirs(window)
+    assert leader.windows.is_ours(window)
+    assert leader.windows.has_heirs(leader.labels[-1].window)
+    assert second.labels[-1] == leader.labels[-1]
+
+
+def test_a_leader_that_came_later_takes_nothing_from_who_was_there(start: Start) -> None:
+    """It does not know whether that was accepted; and of two that have it, one sends it."""
+    leader, first = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    second = start("c")
+    leader.leader.give_way()
+    leader.leader.look()
+    second.leader.look()
+    assert second.boundary() == "marker"
+    assert second.boundary() == "marker"
+
+    assert window not in (*leader.settled, *first.settled)
+    assert [m.windows.is_ours(window) for m in (leader, first)] == [True, False]
+
+
+def test_nothing_is_in_doubt_where_nobody_led_while_the_broker_was_away(
+    start: Start, broker: Broker, clock: FakeClock
+) -> None:
+    """The standby, which was away as well, knows of no window that ended since."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    for monitor in (leader, standby):
+        monitor.windows.on_connection(False)
+    clock.advance(20)
+    broker.holder = None
+    leader.connect()
+    window = leader.labels[-2].window
+    assert leader.send(window) == "not"  # before it has asked again
+    clock.advance(2)
+    leader.leader.look()
+    assert leader.send(window) == "wait"
+
+    standby.connect()
+    assert leader.send(window) == "send"
 
 
 def test_who_could_not_tell_of_past_deaths_tells_them_later(

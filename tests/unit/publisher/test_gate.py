@@ -26,6 +26,7 @@ class Gate:
 
     def __init__(self, *, leads: bool = True, heirs: bool = True) -> None:
         self.is_leading, self.heirs = leads, heirs
+        self.ours: set[str] = set()
         self.doubted: set[str] = set()
         self.told: list[tuple[str, str]] = []
 
@@ -35,8 +36,11 @@ class Gate:
     def stands_by(self) -> bool:
         return not self.is_leading
 
-    def has_heirs(self) -> bool:
-        return self.heirs
+    def has_heirs(self, window: str) -> bool:
+        return self.heirs and window not in self.ours
+
+    def is_ours(self, window: str) -> bool:
+        return window in self.ours
 
     def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
         if window in self.doubted:
@@ -98,6 +102,21 @@ def test_a_leader_tells_what_it_sends_before_and_afterwards(sink: MemorySink, sp
     assert publisher.close(DEADLINE) == 0
     assert gate.told == [("sending", "a"), ("accepted", "a")]
     assert sink.metrics == (*FIRST, *OWN)
+
+
+def test_what_only_a_standby_holds_it_sends_itself(sink: MemorySink, spool: Spool) -> None:
+    """And tells whoever may have held it once."""
+    gate = Gate(leads=False)
+    gate.ours = {"a"}
+    publisher = started(sink, spool, gate)
+    publisher.publish(FIRST, shared_as="a")
+    publisher.publish(SECOND, shared_as="b")
+    wait_until(lambda: len(sink.metrics) == 1, DEADLINE, "it is sent")
+    publisher.close(DEADLINE)
+
+    assert sink.metrics == FIRST
+    assert gate.told == [("accepted", "a")]
+    assert publisher.inherited == 1
 
 
 def test_a_standby_keeps_what_is_shared_and_sends_it_when_it_leads(

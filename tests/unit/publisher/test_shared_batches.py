@@ -57,5 +57,6 @@ def test_all_can_be_taken_at_the_end() -> None:
     batches.append("a", metrics(1))
     batches.append("b", metrics(2))
 
-    assert batches.take_all() == [metrics(1), metrics(2)]
+    assert [batches.size(window) for window in batches.windows()] == [1, 2]
+    assert [batches.take(window) for window in batches.windows()] == [metrics(1), metrics(2)]
     assert batches.oldest() is None

@@ -1,0 +1,123 @@
+"""Closed windows: which other monitors hold as well, until it is known that one was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..events import OwnEvent
+
+__all__ = ["ClosedWindows"]
+
+_MOST_REMEMBERED = 10_000  # cuts, windows
+_MOST_UNSETTLED = 1_000  # windows of which one event tells
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    position: int
+    era: int
+    is_broken_off: bool
+
+
+class ClosedWindows:
+    """Windows by their ids, and where they ended. Not thread-safe; bounded.
+
+    ``settle`` forgets the counts of one that somebody else sent.
+    """
+
+    def __init__(self, *, settle: Callable[[str], None]) -> None:
+        self.last_cut = ""
+        self._settle = settle
+        self._position = 0  # of the window that was closed last
+        self._cuts: dict[str, int] = {}  # id → position of the window that it ended
+        self._held: dict[str, _Held] = {}
+        self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
+        self._partial: set[str] = set()  # of those, the ones we were away for
+
+    def close(self) -> None:
+        """Note that one more window is closed."""
+        self._position += 1
+
+    def note_cut(self, cut: str) -> None:
+        """Note that the last one was closed by this event."""
+        self.last_cut = cut
+        _remember(self._cuts, cut, self._position)
+
+    def hold(self, window: str, *, era: int, is_broken_off: bool, is_partial: bool) -> None:
+        """Note that others may hold the last one, too.
+
+        ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
+        off; if it ``is_partial``, some of it is, and another may have sent the rest.
+        """
+        _remember(self._held, window, _Held(self._position, era, is_broken_off))
+        if is_partial:
+            self.doubt(window)
+            self._partial.add(window)
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Return those of which it is not known that they were accepted, the last ones."""
+        return tuple(self._held)[-_MOST_UNSETTLED:]
+
+    def accept(self, window: str) -> None:
+        """Note that it was accepted from us."""
+        self._held.pop(window, None)
+        self.trust(window)
+
+    def forget(self, window: str) -> None:
+        """Note that it is another's."""
+        self.accept(window)
+        self._settle(window)
+
+    def doubt(self, window: str) -> None:
+        """Note that it may have been sent."""
+        _remember(self._doubtful, window, None)
+
+    def trust(self, window: str) -> None:
+        """Note that it was not."""
+        self._doubtful.pop(window, None)
+        self._partial.discard(window)
+
+    def trust_parts(self) -> None:
+        """Note that nobody has sent anything while we were away."""
+        for window in tuple(self._partial):
+            self.trust(window)
+
+    def is_in_doubt(self, window: str) -> bool:
+        """Return whether it may have been sent."""
+        return window in self._doubtful
+
+    def is_broken_off(self, window: str) -> bool:
+        """Return whether its end is missing."""
+        held = self._held.get(window)
+        return held is not None and held.is_broken_off
+
+    def is_held_since(self, joined: str, window: str) -> bool:
+        """Return whether a monitor that joined there holds it as well.
+
+        Of one whose coming we did not see, it is assumed that it was there before.
+        """
+        held = self._held.get(window)
+        return held is not None and held.position > self._cuts.get(joined, 0)
+
+    def catch_up(self, cut: OwnEvent, *, era: int) -> None:
+        """Forget what was accepted while we did not hear of it.
+
+        What was closed up to ``through`` is accepted, unless it is ``unsettled``, or the sender was
+        not there. If we did not see that end, we were not connected then.
+        """
+        through = self._cuts.get(cut.through)
+        unsettled = frozenset(cut.unsettled)
+        for window, held in tuple(self._held.items()):
+            is_older = held.era < era if through is None else held.position <= through
+            is_known = cut.through and self.is_held_since(cut.joined, window)
+            if is_older and is_known and window not in unsettled:
+                self.forget(window)
+
+
+def _remember(remembered: dict[str, Any], key: str, value: object) -> None:
+    """Forget the first where there are too many: anybody who may send events can send these."""
+    remembered[key] = value
+    if len(remembered) > _MOST_REMEMBERED:
+        remembered.pop(next(iter(remembered)))
