@@ -15,6 +15,7 @@ from typing import Any
 
 from kombu.utils.json import dumps
 
+from ..clock import SYSTEM_CLOCK, Clock
 from ..events import OWN_EVENT, CustomEvent, Event
 from ..text import one_line
 from .connections import connect, socket_deadline
@@ -30,6 +31,7 @@ __all__ = [
     "was_blocked",
 ]
 
+_BLOCKED_SECONDS = 5.0  # after which a broker that takes messages from nobody is tried again
 _SECONDS = 5.0  # to connect, and for each answer of Redis
 
 
@@ -130,15 +132,26 @@ class OwnEventSender:
     ``seconds`` is how long one may take, connecting not included.
     """
 
-    def __init__(self, app: CeleryApp, *, seconds: float = 2.0) -> None:
+    def __init__(
+        self, app: CeleryApp, *, seconds: float = 2.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._app = app
         self._seconds = seconds
+        self._clock = clock
         self._lock = threading.Lock()
         self._opened: tuple[ExitStack, Connection, Dispatcher] | None = None
+        self._reasons: list[str] = []  # why the broker blocks us
+        self._blocked_until = 0.0
 
     def send(self, **fields: object) -> None:
-        """Return when the broker has it; raise ``OSError`` if it cannot have it."""
+        """Return when the broker has it; raise ``OSError`` if it cannot have it.
+
+        Where it takes messages from nobody, that is found out now and then only.
+        """
         with self._lock:
+            if self._clock.monotonic() < self._blocked_until:
+                raise BlockedError(self._reasons[0])
+            self._reasons.clear()
             while True:
                 was_open = self._opened is not None
                 try:
@@ -148,6 +161,9 @@ class OwnEventSender:
                     return
                 except Exception as error:  # drivers raise anything
                     self._close()
+                    if self._reasons:
+                        self._blocked_until = self._clock.monotonic() + _BLOCKED_SECONDS
+                        raise BlockedError(self._reasons[0]) from error
                     if not was_open:
                         raise ConnectionError(one_line(error)) from error
                     # It was idle, and may have gone long ago: once more, on a new one.
@@ -159,7 +175,7 @@ class OwnEventSender:
 
     def _open(self) -> tuple[ExitStack, Connection, Dispatcher]:
         with ExitStack() as stack:
-            connection = _connection_of(self._app, [], seconds=self._seconds)
+            connection = _connection_of(self._app, self._reasons, seconds=self._seconds)
             stack.callback(_hang_up, connection)
             connect(connection, whole_seconds=self._seconds)
             with socket_deadline(connection, self._seconds):

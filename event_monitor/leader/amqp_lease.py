@@ -64,11 +64,11 @@ class AmqpLease:
     def acquire(self) -> bool:
         """Declare the queue, unless another has it; return whether it is ours."""
         try:
-            return self._ask(self._take)
+            return self._take()
         except ConnectionError:
             if self._connection is not None:
                 raise
-            return self._ask(self._take)  # the old connection had gone
+            return self._take()  # the old connection had gone
 
     def renew(self) -> bool:
         """Ask for the queue, on the connection that has it."""
@@ -91,11 +91,12 @@ class AmqpLease:
         now = self._clock.monotonic()
         if now >= self._publishes_after:
             self._publishes_after = now + _BLOCKED_SECONDS  # unless it is answered
-            is_held = self._is_held()
+            is_held = self._ask(self._is_held)
             self._publishes_after = now
             if is_held:
                 return self._is_ours_still()
-        return self._declare(passive=False)
+            self.release()  # what holds the queue has published nothing: it is never blocked
+        return self._ask(lambda: self._declare(passive=False))
 
     def _is_held(self) -> bool:
         """Return whether the queue is there, by a message that is returned if it is not.

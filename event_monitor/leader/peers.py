@@ -84,6 +84,11 @@ class Peers:
         """Return whether any is there that asks who leads."""
         return any(peer.role != "alone" for peer in self.present())
 
+    def interval_seconds(self) -> float:
+        """Return the longest interval of those that are there, our own included."""
+        others = [peer.interval for peer in self.present()]
+        return max((self._interval_seconds(), *others))
+
     def may_return(self) -> bool:
         """Return whether any is there, or has gone without a word: it may be stopped only."""
         since = self._clock.monotonic() - _RETURN_SECONDS

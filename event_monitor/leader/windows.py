@@ -35,6 +35,7 @@ _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
 _RETRY_SECONDS = 5.0
 _PAST_SECONDS = 5.0  # in which who died before is told so often at most:
 _PAST_TIMES = 5  # anybody may say that it has come
+_TAKEOVER_SECONDS = 20.0  # after the death of a leader, and some more
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
 _MOST_CUTS = 10_000  # of which it is remembered who died before
 _MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for itself
@@ -291,7 +292,9 @@ class Windows:
         if self._is_over or role is Role.STANDBY:
             self._needs_here = True
             self._leader.hurry()
-            is_late = self._clock.monotonic() - self._cut_at >= self._longest_seconds()
+            with self._lock:
+                longest = max(2 * self._peers.interval_seconds(), _WITHOUT_CUT_SECONDS)
+            is_late = self._clock.monotonic() - self._cut_at >= longest
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
             if role is Role.ALONE or not self._is_connected or not self._peers.may_return():
@@ -347,6 +350,12 @@ class Windows:
                 self._closed.accept(window)
         self._announce("accepted" if accepted else "unsent", window)
 
+    def give_way(self) -> None:
+        """Let another lead, if there is any: nothing that we send is accepted."""
+        with self._lock:
+            if self._leader.role is Role.LEADER and self._peers.are_there():
+                self._leader.give_way()
+
     def stands_by(self) -> bool:
         """Return whether another leads."""
         return self._leader.role is Role.STANDBY
@@ -380,11 +389,12 @@ class Windows:
         """Note what we are now."""
         now = self._clock.monotonic()
         with self._lock:
-            is_late = now - self._cut_at >= self._longest_seconds()
             if role is Role.STANDBY and not self._is_connected:
                 self._is_part = True
             if role is Role.LEADER and before is Role.STANDBY:
-                self._is_part = self._is_part or is_late  # whose leader ended windows by its clock
+                # Whoever led may have ended the window by its clock, if it has ended no other.
+                late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
+                self._is_part = self._is_part or now - self._cut_at >= late
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
                 self._free_at = now + grace
                 self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
@@ -497,10 +507,6 @@ class Windows:
 
     def _is_cut(self) -> bool:
         return bool(self._joined) and self._leader.role is not Role.ALONE
-
-    def _longest_seconds(self) -> float:
-        """Return how long a window may last that its leader ends by events."""
-        return max(2 * self._interval_seconds(), _WITHOUT_CUT_SECONDS)
 
     def _new_id(self) -> str:
         return uuid4().hex[:16]

@@ -32,6 +32,9 @@ _DRAIN_BACKOFF_SECONDS = 1.0  # at most, while somebody waits for ``close``
 _GIVE_UP_SECONDS = 0.5  # after the deadline, for a thread that only waits between two sends
 _SILENT_SECONDS = 1.0  # a stop that takes longer says what it waits for
 _REPEAT_WARNING_SECONDS = 60.0
+_MOST_FAILURES = 3  # in a row, after which we leave what others can send as well
+_GIVES_WAY_SECONDS = 20.0  # without success, after which another monitor may try
+_STAYS_SECONDS = 300.0  # before it may again: where all fail, they do not take turns all the time
 _LOOK_SECONDS = 0.2  # while what others hold, too, waits until we may send it
 _REQUEST_SECONDS = 60.0  # how long a request may take to a sink that does not say so
 
@@ -58,6 +61,10 @@ class Gate(Protocol):
 
     def stands_by(self) -> bool:
         """Return whether another sends them."""
+        ...
+
+    def give_way(self) -> None:
+        """Let another send them, which may be able to."""
         ...
 
     def has_heirs(self, window: str) -> bool:
@@ -133,6 +140,7 @@ class Publisher:
         self._failures = 0  # in a row
         self._error: str | None = None  # of the last send, if it failed
         self._failing_since = 0.0
+        self._gave_way_at = float("-inf")
         self._warned_at = 0.0
         self._started_at = clock.wall()
         self._accepted_at: float | None = None  # wall-clock seconds
@@ -262,6 +270,8 @@ class Publisher:
                 # Also when nothing arrived: the file must not say any more that it is being sent.
                 self._spool.replace(batch.id, outcome.unsent)
                 self._settle(batch.metrics, outcome)
+            elif self._closing.is_set() and self._leaves_all_to_others():
+                return
             elif self._keep_ours() or self._send_shared():
                 pass
             elif self._closing.is_set() and not self._awaits_gate():
@@ -323,6 +333,10 @@ class Publisher:
                 ambiguous=self._report.ambiguous + 1,
                 dropped=self._report.dropped + (metrics if self._drop_doubtful else 0),
             )
+
+    def _leaves_all_to_others(self) -> bool:
+        """Return whether sending fails now, and others hold all that is left, and try it next."""
+        return self._failures >= _MOST_FAILURES and self.inherited == len(self._shared)
 
     def _awaits_gate(self) -> bool:
         """Return whether something may be sent yet, if we turn out to lead."""
@@ -398,9 +412,18 @@ class Publisher:
         self._failures += 1
         if self._failures == 1:
             self._failing_since = now
+        self._give_way_if_others_may_succeed(now)
         if self._failures == 1 or now - self._warned_at >= _REPEAT_WARNING_SECONDS:
             self._warned_at = now
             log.warning(message, *facts)
+
+    def _give_way_if_others_may_succeed(self, now: float) -> None:
+        """Let a standby lead where nothing has been accepted from us for a while, now and then."""
+        fails_for_long = now - self._failing_since >= _GIVES_WAY_SECONDS
+        is_due = fails_for_long and now - self._gave_way_at >= _STAYS_SECONDS
+        if self._gate is not None and is_due:
+            self._gave_way_at = now
+            self._gate.give_way()
 
     def _release(self) -> None:
         """Close sink and spool, once, whichever thread comes first."""

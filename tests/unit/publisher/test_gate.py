@@ -8,11 +8,12 @@ from typing import Literal
 
 import pytest
 
+from event_monitor.clock import SYSTEM_CLOCK, Clock
 from event_monitor.metrics import Metric
 from event_monitor.publisher import Publisher
 from event_monitor.publisher.spool import Spool
 from event_monitor.sinks import Outcome
-from event_monitor.testing import MemorySink
+from event_monitor.testing import FakeClock, MemorySink
 
 from ...contracts.sink import count
 from ...support.waiting import wait_until
@@ -24,9 +25,13 @@ FIRST, SECOND, OWN = (count(value=1),), (count(value=2),), (count(value=3),)
 class Gate:
     """A gate in the test's hands; ``told`` is what the others hear of it."""
 
-    def __init__(self, *, leads: bool = True, heirs: bool = True) -> None:
+    def __init__(
+        self, *, leads: bool = True, heirs: bool = True, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.is_leading, self.heirs = leads, heirs
+        self._clock = clock
         self.ours: set[str] = set()
+        self.gave_way_at: list[float] = []
         self.doubted: set[str] = set()
         self.told: list[tuple[str, str]] = []
 
@@ -35,6 +40,9 @@ class Gate:
 
     def stands_by(self) -> bool:
         return not self.is_leading
+
+    def give_way(self) -> None:
+        self.gave_way_at.append(self._clock.monotonic())
 
     def has_heirs(self, window: str) -> bool:
         return self.heirs and window not in self.ours
@@ -75,6 +83,21 @@ class RequestSink(MemorySink):
         return Outcome()
 
 
+class FailingSink(MemorySink):
+    """Accepts nothing, and takes its time."""
+
+    def __init__(self, clock: FakeClock, *, seconds: float) -> None:
+        super().__init__()
+        self._clock, self._seconds = clock, seconds
+        self.began_at = clock.monotonic()
+        self.failures = 0
+
+    def send(self, metrics: tuple[Metric, ...]) -> Outcome:
+        self._clock.advance(self._seconds)
+        self.failures += 1
+        return Outcome(unsent=metrics, failures=1, error="told to fail")
+
+
 @pytest.fixture
 def spool(open_spool: OpenSpool) -> Spool:
     return open_spool("")
@@ -85,8 +108,17 @@ def sink() -> MemorySink:
     return MemorySink()
 
 
-def started(sink: MemorySink, spool: Spool, gate: Gate, *, drops: bool = False) -> Publisher:
-    publisher = Publisher(sink, spool, gate=gate, drop_doubtful=drops, backoff=lambda _: 0.01)
+def started(
+    sink: MemorySink,
+    spool: Spool,
+    gate: Gate,
+    *,
+    drops: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Publisher:
+    publisher = Publisher(
+        sink, spool, gate=gate, drop_doubtful=drops, backoff=lambda _: 0.01, clock=clock
+    )
     publisher.start()
     return publisher
 
@@ -116,6 +148,37 @@ def test_what_only_a_standby_holds_it_sends_itself(sink: MemorySink, spool: Spoo
 
     assert sink.metrics == FIRST
     assert gate.told == [("accepted", "a")]
+    assert publisher.inherited == 1
+
+
+def test_a_leader_from_whom_nothing_is_accepted_lets_another_try(
+    spool: Spool, clock: FakeClock
+) -> None:
+    """As one that alone cannot reach CloudWatch; where all fail they do not take turns."""
+    sink = FailingSink(clock, seconds=7)
+    gate = Gate(clock=clock)
+    publisher = started(sink, spool, gate, clock=clock)
+    publisher.publish(FIRST, shared_as="a")
+    wait_until(lambda: len(gate.gave_way_at) > 1, DEADLINE, "it gives way, and once more")
+    publisher.close(DEADLINE)
+
+    first, second, *_ = gate.gave_way_at
+    assert 20 <= first - sink.began_at < 40
+    assert 300 <= second - first < 320
+
+
+def test_a_leader_from_whom_nothing_is_accepted_leaves_all_to_others_at_the_end(
+    spool: Spool, clock: FakeClock
+) -> None:
+    """It does not try until its time is over: they wait to lead."""
+    sink = FailingSink(clock, seconds=1)
+    gate = Gate()
+    publisher = started(sink, spool, gate, clock=clock)
+    publisher.publish(FIRST, shared_as="a")
+    wait_until(lambda: sink.failures >= 3, DEADLINE, "it fails")
+    publisher.close(DEADLINE)
+
+    assert sink.failures <= 4
     assert publisher.inherited == 1
 
 
