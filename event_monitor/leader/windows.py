@@ -130,7 +130,8 @@ class Windows:
         self._is_offline = True
         self._opened_by = ""  # the cut at which it began, if it began at one
         self._is_another = False  # the leader's began elsewhere
-        self._is_part = False  # we were away for some of it, and another led
+        self._is_part = False  # another led, and may have sent some of it
+        self._is_inherited = False  # another led when it began
         # The closed ones.
         self._closed = ClosedWindows(settle=settle)
         self._cut_at = clock.monotonic()  # when a window last ended in the stream
@@ -269,6 +270,7 @@ class Windows:
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
             self._is_part = role is Role.STANDBY and not self._is_connected
+            self._is_inherited = role is Role.STANDBY
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
             return Label(
@@ -532,6 +534,8 @@ class Windows:
         except OSError as error:
             self._marker = ""
             self._tells_past = True
+            # Nor could the leader before us, perhaps, whose clock ended windows then.
+            self._is_part = self._is_part or self._is_inherited
             self._tell(f"cannot be sent: {one_line(error)}")
             return False
         return True

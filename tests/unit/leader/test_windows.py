@@ -424,6 +424,23 @@ def test_a_standby_that_was_stopped_for_longer_says_what_may_count_twice(
     assert standby.send(standby.labels[-1].window) == "doubt"
 
 
+def test_a_window_that_a_leader_may_have_ended_untold_is_in_doubt(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """As while RabbitMQ's memory is short: it leaves, and nobody can hear where its last ended."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    stream.error = ConnectionError("blocked")
+    assert leader.boundary() == "clock"
+    leader.die()
+    standby.leader.look()
+    assert standby.boundary() == "clock"
+    clock.advance(5)
+    standby.leader.look()
+
+    assert standby.send(standby.labels[-1].window) == "doubt"
+
+
 def test_who_has_a_longer_interval_is_there_all_the_same(stream: Stream, clock: FakeClock) -> None:
     """It says so once in an interval of its own."""
     leader = Monitor(stream, "a", interval=10.0)
