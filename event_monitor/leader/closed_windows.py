@@ -34,7 +34,8 @@ class ClosedWindows:
         self._cuts: dict[str, int] = {}  # id → position of the window that it ended
         self._held: dict[str, _Held] = {}
         self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
-        self._partial: set[str] = set()  # of those, the ones we were away for
+        # Of those, the ones that we have a part of; where we were away, the last cut before that.
+        self._partial: dict[str, str] = {}
 
     def close(self) -> None:
         """Note that one more window is closed."""
@@ -45,16 +46,22 @@ class ClosedWindows:
         self.last_cut = cut
         _remember(self._cuts, cut, self._position)
 
-    def hold(self, window: str, *, era: int, is_broken_off: bool, is_partial: bool) -> None:
+    def hold(self, window: str, *, era: int, is_broken_off: bool) -> None:
         """Note that others may hold the last one, too.
 
         ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
-        off; if it ``is_partial``, some of it is, and another may have sent the rest.
+        off.
         """
         _remember(self._held, window, _Held(self._position, era, is_broken_off))
-        if is_partial:
-            self.doubt(window)
-            self._partial.add(window)
+
+    def doubt_for_good(self, window: str, *, unless_last: str) -> None:
+        """Note that some of it may have been sent, in another window.
+
+        Unless this was the last cut of a leader even for one who heard of all; empty if it does not
+        matter.
+        """
+        self.doubt(window)
+        _remember(self._partial, window, unless_last)
 
     def unsettled(self) -> tuple[str, ...]:
         """Return those of which it is not known that they were accepted, the last ones."""
@@ -63,7 +70,7 @@ class ClosedWindows:
     def accept(self, window: str) -> None:
         """Note that it was accepted from us."""
         self._held.pop(window, None)
-        self.trust(window)
+        self.end_doubt(window)
 
     def forget(self, window: str) -> None:
         """Note that it is another's."""
@@ -75,14 +82,20 @@ class ClosedWindows:
         _remember(self._doubtful, window, None)
 
     def trust(self, window: str) -> None:
-        """Note that it was not."""
-        self._doubtful.pop(window, None)
-        self._partial.discard(window)
+        """Note that it was not sent; a part of it may have been all the same."""
+        if window not in self._partial:
+            self._doubtful.pop(window, None)
 
-    def trust_parts(self) -> None:
-        """Note that nobody has sent anything while we were away."""
-        for window in tuple(self._partial):
-            self.trust(window)
+    def trust_parts(self, last_cut: str) -> None:
+        """Note that for another monitor this was the last cut of a leader."""
+        for window, cut in tuple(self._partial.items()):
+            if cut and cut == last_cut:
+                self.end_doubt(window)
+
+    def end_doubt(self, window: str) -> None:
+        """Note that it matters no more."""
+        self._doubtful.pop(window, None)
+        self._partial.pop(window, None)
 
     def is_in_doubt(self, window: str) -> bool:
         """Return whether it may have been sent."""

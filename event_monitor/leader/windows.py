@@ -130,7 +130,8 @@ class Windows:
         self._is_offline = True
         self._opened_by = ""  # the cut at which it began, if it began at one
         self._is_another = False  # the leader's began elsewhere
-        self._is_part = False  # another led, and may have sent some of it
+        self._is_part = False  # another led, and may have sent some of it untold
+        self._was_away = False  # and so may have sent some of it
         self._is_inherited = False  # another led when it began
         # The closed ones.
         self._closed = ClosedWindows(settle=settle)
@@ -158,7 +159,7 @@ class Windows:
             if not connected:
                 if self._is_connected:
                     self._away_since = self._clock.monotonic()
-                    self._is_part = self._is_part or self._leader.role is Role.STANDBY
+                    self._was_away = self._was_away or self._leader.role is Role.STANDBY
                     self._leader.hurry()
                 self._is_connected = False
                 return False
@@ -168,7 +169,7 @@ class Windows:
             self._needs_join, self._retry_at = True, 0.0
             role = self._leader.role
             if is_back and self._leader.has_lapsed():
-                self._is_part = True
+                self._was_away = True
                 self._late_until = self._clock.monotonic() + _LATE_SECONDS
             if is_back and role is Role.LEADER and self._peers.are_there():
                 self._leader.give_way()
@@ -211,10 +212,13 @@ class Windows:
             elif event.what == "cut":
                 self._leader_left = False
                 self._closed.catch_up(event, era=self._era)
-                self._is_another = self._is_cut() and (
-                    not event.opened or event.opened != self._opened_by
-                )
-                return self._is_cut()
+                if not self._is_cut():
+                    return False
+                if event.opened and event.opened == self._opened_by:
+                    self._is_part = self._was_away = False  # it began and ends as its sender's
+                else:
+                    self._is_another = True
+                return True
         return False
 
     def may_leave(self) -> bool:
@@ -262,14 +266,17 @@ class Windows:
                     window,
                     era=self._era,
                     is_broken_off=not cut and not self._is_connected,
-                    is_partial=self._is_part,
                 )
+                if self._is_part or self._was_away:
+                    last = "" if self._is_part else self._led
+                    self._closed.doubt_for_good(window, unless_last=last)
             self._is_shared = role is not Role.ALONE and (
                 role is Role.STANDBY or self._peers.are_there()
             )
             self._is_offline = not self._is_connected
             self._opened_by, self._is_another = cut, False
-            self._is_part = role is Role.STANDBY and not self._is_connected
+            self._is_part = False
+            self._was_away = role is Role.STANDBY and not self._is_connected
             self._is_inherited = role is Role.STANDBY
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
@@ -334,7 +341,7 @@ class Windows:
                 return "send"
             if self._clock.monotonic() < self._late_until:
                 return "wait"
-            self._closed.trust(window)
+            self._closed.end_doubt(window)
             return "doubt"
 
     def begin(self, window: str) -> bool:
@@ -392,7 +399,7 @@ class Windows:
         now = self._clock.monotonic()
         with self._lock:
             if role is Role.STANDBY and not self._is_connected:
-                self._is_part = True
+                self._was_away = True
             if role is Role.LEADER and before is Role.STANDBY:
                 # Whoever led may have ended the window by its clock, if it has ended no other.
                 late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
@@ -495,8 +502,7 @@ class Windows:
         if event.role == "leader" and self._before:
             before, self._before = self._before, ""
             self._closed.forget(before)
-        if event.led and event.led == self._led:
-            self._closed.trust_parts()  # nobody has ended a window since
+        self._closed.trust_parts(event.led)
         self._peers.note(event, ours=self._leader.role)
 
     def _answer(self) -> None:

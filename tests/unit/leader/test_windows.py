@@ -360,6 +360,46 @@ def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(
     assert standby.send(standby.labels[-1].window) == "doubt"
 
 
+def test_the_doubt_of_a_part_outlives_a_refusal_of_the_whole(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """What came before it was cut off may have been accepted with an earlier window."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    stream.monitors.remove(standby)
+    leader.boundary()
+    stream.monitors.append(standby)
+    standby.connect()
+    whole = leader.labels[-1].window
+    leader.windows.begin(whole)
+    leader.windows.end(whole, accepted=False)
+    standby.read()
+    leader.die()
+    standby.leader.look()
+    clock.advance(5)
+    standby.leader.look()
+
+    assert standby.send(whole) == "doubt"
+
+
+def test_a_part_is_in_no_doubt_where_no_window_ended_meanwhile(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """Its leader knows of none either."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    standby.connect()
+    window = standby.labels[-1].window
+    leader.die()
+    standby.leader.look()
+    clock.advance(5)
+    standby.leader.look()
+
+    assert standby.send(window) == "send"
+
+
 def test_a_window_of_which_a_standby_has_a_part_is_its_leader_s(start: Start) -> None:
     """Who has the whole sends it."""
     leader, standby = start("a"), start("b")
