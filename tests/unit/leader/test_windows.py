@@ -384,7 +384,7 @@ def test_the_doubt_of_a_part_outlives_a_refusal_of_the_whole(
 
 
 def test_a_part_is_in_no_doubt_where_no_window_ended_meanwhile(
-    start: Start, stream: Stream, clock: FakeClock
+    start: Start, clock: FakeClock
 ) -> None:
     """Its leader knows of none either."""
     leader, standby = start("a"), start("b")
