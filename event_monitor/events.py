@@ -207,13 +207,12 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     """What a monitor sends to itself and to those that would publish the same; never counted.
 
     ``monitors`` are those it is for, by the name of their lease, and ``sender`` the one it is from.
-    ``window`` is the id of a window: of the one that ends here, or that was sent. ``through`` and
-    ``unsettled``: of a cut, the last one before it, and the windows that were not accepted then;
+    ``window`` is the id of a window: of the one that ends here, or that was sent. ``through``: the
+    last cut that the sender saw before. ``unsettled``: the windows that were not accepted then;
     ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
     processes that are lost in the window that ends here; None if each monitor judges for itself.
     ``old``: the sender has noticed a monitor of a version that asks for no lock. ``interval`` is
-    the sender's; ``joined`` the event by which it came, ``led`` the last cut of a leader that it
-    knows.
+    the sender's; ``led`` the last cut of a leader that it knows.
     """
 
     monitors: AnyName = ""
@@ -228,7 +227,6 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     dead: tuple[Dead, ...] | None = None
     old: bool = False
     interval: Seconds = 0.0
-    joined: AnyName = ""
     led: AnyName = ""
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..events import OwnEvent
 
-__all__ = ["ClosedWindows"]
+__all__ = ["Absence", "ClosedWindows"]
 
 _MOST_REMEMBERED = 10_000  # cuts, windows
 _MOST_UNSETTLED = 1_000  # windows of which one event tells
+
+
+#: The last cut that a monitor saw before it was away, none for a new one, and the event by which it
+#: came back.
+Absence: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +111,30 @@ class ClosedWindows:
         held = self._held.get(window)
         return held is not None and held.is_broken_off
 
-    def is_held_since(self, joined: str, window: str) -> bool:
-        """Return whether a monitor that joined there holds it as well.
-
-        Of one whose coming we did not see, it is assumed that it was there before.
-        """
+    def is_within(self, window: str, absences: Iterable[Absence]) -> bool:
+        """Return whether it was closed in one of these absences, as far as we were there."""
         held = self._held.get(window)
-        return held is not None and held.position > self._cuts.get(joined, 0)
+        if held is None:
+            return False
+        for last_cut, join in absences:
+            first = self._cuts.get(last_cut) if last_cut else 0
+            last = self._cuts.get(join)
+            if first is not None and last is not None and first < held.position <= last:
+                return True
+        return False
 
-    def catch_up(self, cut: OwnEvent, *, era: int) -> None:
+    def catch_up(self, cut: OwnEvent, *, era: int, absences: Iterable[Absence]) -> None:
         """Forget what was accepted while we did not hear of it.
 
         What was closed up to ``through`` is accepted, unless it is ``unsettled``, or the sender was
-        not there. If we did not see that end, we were not connected then.
+        away. If we did not see that end, we were not connected then.
         """
         through = self._cuts.get(cut.through)
         unsettled = frozenset(cut.unsettled)
         for window, held in tuple(self._held.items()):
             is_older = held.era < era if through is None else held.position <= through
-            is_known = cut.through and self.is_held_since(cut.joined, window)
-            if is_older and is_known and window not in unsettled:
+            is_settled = cut.through and is_older and window not in unsettled
+            if is_settled and not self.is_within(window, absences):
                 self.forget(window)
 
 

@@ -10,6 +10,7 @@ from ..clock import Clock
 from ..events import OwnEvent
 from ..snapshot import Role
 from ..text import printable
+from .closed_windows import Absence
 
 __all__ = ["Peer", "Peers"]
 
@@ -19,6 +20,7 @@ _PRESENT_SECONDS = 30.0  # a monitor not heard of for so long, or three interval
 _RETURN_SECONDS = 3_600.0  # for which one that has gone without a word is told what others are
 _LONGEST_INTERVAL_SECONDS = 3_600.0
 _MOST_PEERS = 20
+_MOST_ABSENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Peer:
     who: str
     heard_at: float  # our monotonic clock
     interval: float  # its own, in seconds
-    joined: str  # the event by which it came
+    absences: tuple[Absence, ...]  # those of which we know
 
 
 class Peers:
@@ -54,8 +56,10 @@ class Peers:
         who = printable(event.who[:200])
         interval = min(event.interval, _LONGEST_INTERVAL_SECONDS)
         now = self._clock.monotonic()
-        joined = event.joined or (event.window if event.what == "join" else "")
-        self._peers[sender] = Peer(sender, event.role, who, now, interval, joined)
+        absences = self.absences(sender)
+        if event.what == "join":
+            absences = (*absences, (event.through, event.window))[-_MOST_ABSENCES:]
+        self._peers[sender] = Peer(sender, event.role, who, now, interval, absences)
         both = {event.role, ours.value}
         is_told = sender in self._warned or len(self._warned) >= _MOST_PEERS
         if "alone" in both and both <= {"alone", "leader"} and not is_told:
@@ -66,6 +70,11 @@ class Peers:
                 who,
                 extra={"notice": "second-monitor"},
             )
+
+    def absences(self, sender: str) -> tuple[Absence, ...]:
+        """Return when this one was away, as far as we know."""
+        peer = self._peers.get(sender)
+        return () if peer is None else peer.absences
 
     def leave(self, sender: str) -> Peer | None:
         """Note that one says goodbye; return it, if it was known."""

@@ -118,7 +118,7 @@ class Windows:
         self._away_since: float | None = None  # until we have given way to who can hear
         self._era = 0  # how often we connected
         self._join = ""  # the id of the event by which we say that we are there
-        self._joined = ""  # the first that came back
+        self._has_joined = False  # it came back, once
         self._before = ""  # the id of the window before that
         self._needs_join = self._needs_here = False
         self._needs_past = False  # another has joined, who may not know who died
@@ -211,7 +211,9 @@ class Windows:
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
                 self._leader_left = False
-                self._closed.catch_up(event, era=self._era)
+                self._closed.catch_up(
+                    event, era=self._era, absences=self._peers.absences(event.sender)
+                )
                 if not self._is_cut():
                     return False
                 if event.opened and event.opened == self._opened_by:
@@ -243,8 +245,8 @@ class Windows:
             role = self._leader.role
             self._closed.close()
             is_kept, window = not self._is_over, ""
-            is_first_join = bool(cut) and cut == self._join and not self._joined
-            is_without_cut = role is Role.STANDBY and not (cut and self._joined)
+            is_first_join = bool(cut) and cut == self._join and not self._has_joined
+            is_without_cut = role is Role.STANDBY and not (cut and self._has_joined)
             if is_first_join and role is Role.STANDBY:
                 window = self._before = cut  # the leader has that, if there is one
             elif is_without_cut or self._is_another:
@@ -256,7 +258,7 @@ class Windows:
             if cut:
                 self._cut_at = self._clock.monotonic()
                 self._closed.note_cut(cut)
-                self._joined = self._joined or (cut if cut == self._join else "")
+                self._has_joined = self._has_joined or cut == self._join
                 self._is_over = self._is_over or cut == self._last_marker
                 if cut == self._marker:
                     self._marker = ""
@@ -376,7 +378,7 @@ class Windows:
         """
         with self._lock:
             leased = [peer for peer in self._peers.present() if peer.role != "alone"]
-            holders = [p for p in leased if self._closed.is_held_since(p.joined, window)]
+            holders = [p for p in leased if not self._closed.is_within(window, p.absences)]
             leaders = [peer for peer in leased if peer.role == "leader"]
             if not self.stands_by():
                 return bool(holders)
@@ -413,11 +415,15 @@ class Windows:
         """Say that we are there, if it is time to; or let another lead, if only we are away."""
         with self._lock:
             what, tells_past = self._what_to_say()
+            last_cut = self._closed.last_cut
         if not what:
             return
         dead = self._past_deaths() if tells_past else ()
         try:
-            self._say(what, window=self._join if what == "join" else "", dead=dead or None)
+            if what == "join":
+                self._say(what, window=self._join, through=last_cut)
+            else:
+                self._say(what, dead=dead or None)
         except OSError as error:
             with self._lock:
                 self._needs_join = self._needs_join or what == "join"
@@ -428,7 +434,7 @@ class Windows:
 
     def close(self) -> None:
         """Say that we leave."""
-        if self._joined:
+        if self._has_joined:
             self._announce("left", "")
 
     def peers(self) -> tuple[Peer, ...]:
@@ -488,7 +494,7 @@ class Windows:
         role = self._leader.role
         if role is Role.STANDBY or (role is not Role.ALONE and self._peers.may_return()):
             return True
-        self._joined = self._joined or event.window
+        self._has_joined = True
         self._closed.note_cut(event.window)  # the others end a window there
         return False
 
@@ -514,7 +520,7 @@ class Windows:
             self._leader.hurry()
 
     def _is_cut(self) -> bool:
-        return bool(self._joined) and self._leader.role is not Role.ALONE
+        return self._has_joined and self._leader.role is not Role.ALONE
 
     def _new_id(self) -> str:
         return uuid4().hex[:16]
@@ -567,7 +573,6 @@ class Windows:
             what=what,
             old=self._is_old_here(),
             interval=self._interval_seconds(),
-            joined=self._joined,
             led=self._led,
             **fields,
         )

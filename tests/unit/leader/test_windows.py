@@ -517,6 +517,24 @@ def test_what_came_before_its_heir_is_a_leader_s_own(start: Start, stream: Strea
     assert second.labels[-1] == leader.labels[-1]
 
 
+def test_what_its_heir_did_not_hear_of_is_a_leader_s_own(start: Start, stream: Stream) -> None:
+    """As in an outage in which the other was cut off for a while."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    stream.monitors.remove(standby)
+    leader.boundary()
+    stream.monitors.append(standby)
+    standby.connect()
+    leader.boundary()
+    before, meanwhile, across, after = (label.window for label in leader.labels[1:])
+
+    assert [w for w in (before, meanwhile, across, after) if leader.windows.is_ours(w)] == [
+        meanwhile,
+        across,
+    ]
+
+
 def test_a_leader_that_came_later_takes_nothing_from_who_was_there(start: Start) -> None:
     """It does not know whether that was accepted; and of two that have it, one sends it."""
     leader, first = start("a"), start("b")
