@@ -176,6 +176,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     The fields below are decoded, and no others. The reply to a ``heartbeat`` broadcast is a
     heartbeat without ``active``, ``processed`` and ``loadavg``. Wrong ``facts`` are none.
+    ``is_last``: a goodbye that was said before, said again when the pool has ended.
     """
 
     hostname: _Nodename
@@ -186,6 +187,7 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     loadavg: tuple[float, float, float] | None = None
     sw_ver: msgspec.Raw = _NULL  # raw JSON, not validated; see ``software_version``
     facts: WorkerFacts | None = None
+    is_last: bool = False
     timestamp: Timestamp
     type: WorkerType
 

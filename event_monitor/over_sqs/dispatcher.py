@@ -20,6 +20,8 @@ __all__ = ["SqsDispatcher", "unconnected_dispatcher"]
 
 log = logging.getLogger(__name__)
 
+_FAULT = "an event is lost by a fault of this package"
+
 
 class SqsDispatcher(EventDispatcher):  # type: ignore[misc]  # Celery has no types
     """Celery's class, but for where events go. Never raises for their sake, and never waits."""
@@ -38,6 +40,11 @@ class SqsDispatcher(EventDispatcher):  # type: ignore[misc]  # Celery has no typ
         """Let no more events through, after those that wait for others to be sent with them."""
         with self.mutex:
             self._hand_over_groups()
+            if self._outgoing is not None:
+                try:
+                    self._outgoing.close()
+                except Exception:
+                    log.exception(_FAULT)
         super().close()
 
     def _publish(self, event: Any, producer: object, routing_key: str, **_options: object) -> None:
@@ -52,7 +59,7 @@ class SqsDispatcher(EventDispatcher):  # type: ignore[misc]  # Celery has no typ
                 self._outgoing = import_module(f"{__package__}.outgoing").Outgoing(self.app)
             self._outgoing.hand_over(event)
         except Exception:
-            log.exception("an event is lost by a fault of this package")
+            log.exception(_FAULT)
 
     def _sends_for_producers(self) -> bool:
         queue = event_queue_of(self.app)

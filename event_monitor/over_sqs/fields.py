@@ -24,7 +24,7 @@ TASK_FIELDS = (
 )
 WORKER_FIELDS = (
     *("hostname", "pid", "freq", "active", "processed", "loadavg", "sw_ver", "facts"),
-    *("timestamp", "type"),
+    *("is_last", "timestamp", "type"),
 )
 _CUSTOM_FIELDS = ("type",)
 

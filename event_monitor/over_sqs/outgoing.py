@@ -8,6 +8,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..events import WORKER_TYPES
 from .fields import Fields
 from .sender import sender_of
+from .worker_facts import task_counts
 from .worker_side import worker_side_of
 
 __all__ = ["Outgoing"]
@@ -21,6 +22,7 @@ class Outgoing:
         self._side = worker_side_of(app)
         self._clock = clock
         self._beat_at: float | None = None
+        self._goodbye: Fields | None = None  # as it was said
 
     def hand_over(self, event: list[Fields] | Fields) -> None:
         """Hand one event over, or a list of those that were buffered."""
@@ -33,6 +35,19 @@ class Outgoing:
             self._side.add_sent_times(event)
         self._sender.put(event)
 
+    def close(self) -> None:
+        """Say goodbye again if tasks have begun since the worker did.
+
+        Celery says it before the pool begins what it has taken, and counts up to there.
+        """
+        goodbye, self._goodbye = self._goodbye, None
+        if goodbye is None or "processed" not in goodbye:  # somebody else's
+            return
+        counts = task_counts()
+        if counts["processed"] > goodbye["processed"]:
+            now = self._clock.wall()
+            self._hand_over_beat({**goodbye, **counts, "is_last": True, "timestamp": now})
+
     def _hand_over_beat(self, event: Fields) -> None:
         """Hand what a worker says of itself over; of heartbeats one each ``beat_seconds``."""
         seconds, now = self._sender.queue.beat_seconds, self._clock.monotonic()
@@ -43,6 +58,8 @@ class Outgoing:
             return
         self._beat_at = now
         event["freq"] = max(seconds, own_seconds)
+        if not is_beat:
+            self._goodbye = dict(event) if event["type"] == "worker-offline" else None
         if self._side is not None:
             self._side.complete(event)
         if is_beat:

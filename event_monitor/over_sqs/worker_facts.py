@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["resident_bytes", "worker_facts"]
+__all__ = ["resident_bytes", "task_counts", "worker_facts"]
 
 _MOST_QUEUES = 200  # and the most characters of all their names: a heartbeat is one message
 _MOST_CHARACTERS = 10_000
@@ -41,6 +41,12 @@ def worker_facts(worker: Any) -> dict[str, object]:
         with suppress(Exception):  # another Celery, a pool of somebody's own, a consumer not there
             facts[name] = read()
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def task_counts() -> dict[str, int]:
+    """Return how many tasks run, and how many this worker has begun, as its heartbeats say."""
+    state = _state()
+    return {"active": len(state.active_requests), "processed": state.all_total_count[0]}
 
 
 def resident_bytes(pids: Iterable[int], *, proc: Path = Path("/proc")) -> int | None:

@@ -109,24 +109,32 @@ class Roster:
         """Note a worker-offline event; return the process that says it.
 
         One of a process already replaced is out of date, and a second one says nothing new: None.
+        Neither does the last one of a process that has said it, but for its count.
         """
         worker = self._workers.get(event.hostname)
         if worker is None:
             return None
-        process = sender_of_goodbye(event, worker.processes, now=now)
+        processes: Sequence[Process] = worker.processes
+        if event.is_last:  # another one of that name and count may be online
+            processes = [process for process in processes if process.state is _OFFLINE]
+        process = sender_of_goodbye(event, processes, now=now)
         if process is None:
             return None
         worker.last_seen = now
-        if process.state is _OFFLINE or process.is_after(event):
+        is_first = process.state is not _OFFLINE
+        if process.is_after(event) or not (is_first or event.is_last):
             return None
-        process.become(_OFFLINE, now)
-        self._note_expendable(event.hostname)
+        if is_first:
+            process.become(_OFFLINE, now)
+            self._note_expendable(event.hostname)
         if event.processed is not None:
             process.idle_at = now if event.active == 0 else None
             process.processed = max(event.processed, process.processed or 0)
             if not worker.is_ambiguous:
                 expected = with_events(event.processed, event.facts or process.facts)
                 process.missing += process.loss_meter.heartbeat(event.timestamp, expected)
+        if not is_first:
+            return None
         worker.choose_current()
         return process
 

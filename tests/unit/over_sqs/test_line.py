@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.signals import before_task_publish
+from celery.worker import state as worker_state
 
 from event_monitor import SettingsError, send_events_over_sqs
 from event_monitor.enqueued_at import HEADER
@@ -231,6 +232,40 @@ def test_the_order_of_a_worker_s_events_is_kept(make_app: MakeApp, endpoint: Eve
         "task-succeeded",
     ]
     assert "secret" not in "".join(endpoint.bodies)
+
+
+@pytest.mark.parametrize(
+    ("begun_at_the_end", "processed"), [(3, [1, 3]), (1, [1])], ids=["more began", "no more began"]
+)
+def test_a_worker_s_last_goodbye_counts_all_that_began(
+    make_app: MakeApp,
+    endpoint: EventEndpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    begun_at_the_end: int,
+    processed: list[int],
+) -> None:
+    """Celery says goodbye before a pool of threads begins what it has taken."""
+    # Given
+    app = make_app()
+    app.config_from_object(CONFIG)
+    send_events_over_sqs(app)
+    dispatcher = app.events.Dispatcher(hostname="w@host", buffer_group=["task"])
+
+    # When
+    dispatcher.send("worker-offline", freq=2.0, active=1, processed=1)
+    dispatcher.send("task-started", uuid="u2")
+    monkeypatch.setattr(worker_state, "all_total_count", [begun_at_the_end])
+    dispatcher.close()
+    dispatcher.close()
+
+    # Then
+    sent(app, endpoint)
+    goodbyes = [event for event in endpoint.events if event["type"] == "worker-offline"]
+    assert [event["processed"] for event in goodbyes] == processed
+    assert [event["active"] for event in goodbyes] == [1, 0][: len(processed)]
+    started = next(event for event in endpoint.events if event["type"] == "task-started")
+    assert len(processed) == 1 or started["timestamp"] <= goodbyes[-1]["timestamp"]
+    assert endpoint.events[-1]["type"] == ("worker-offline" if processed[1:] else "task-started")
 
 
 def test_a_worker_s_heartbeats_are_as_many_as_they_say(

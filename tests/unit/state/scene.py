@@ -42,10 +42,10 @@ class Worker:
         }
         self._scene.state.observe([ev.event_from_mapping(event)])
 
-    def _own(self, type_: str) -> None:
-        load = (0.0, 0.0, 0.0)
+    def _own(self, type_: str, **fields: Any) -> None:
+        fields |= {"active": self.active, "processed": self.processed, "loadavg": (0.0, 0.0, 0.0)}
         self.beat_at = self._scene.clock.monotonic()
-        self._send(type_, freq=FREQ, active=self.active, processed=self.processed, loadavg=load)
+        self._send(type_, freq=FREQ, **fields)
 
     def hello(self) -> Worker:
         """Come up, or connect again."""
@@ -56,9 +56,9 @@ class Worker:
         """Send a heartbeat."""
         self._own("worker-heartbeat")
 
-    def goodbye(self) -> None:
+    def goodbye(self, **fields: Any) -> None:
         """Begin a warm shutdown."""
-        self._own("worker-offline")
+        self._own("worker-offline", **fields)
 
     def reply(self) -> None:
         """Reply to the `heartbeat` broadcast, as those do, too, that send no heartbeats."""

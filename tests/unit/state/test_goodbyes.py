@@ -221,6 +221,58 @@ def test_events_that_wait_in_a_worker_while_it_drains_are_not_lost() -> None:
     assert (scene.lost_events, scene.orphans, scene.deaths) == (0, [], 0)
 
 
+@pytest.mark.parametrize("lost", [0, 2])
+def test_what_begins_after_the_first_goodbye_is_counted_by_the_last(lost: int) -> None:
+    """Workers that send over SQS say it again once their pool has ended."""
+    # Given a worker whose pool begins what it has taken after the goodbye
+    scene = Scene(probe_workers=False)
+    worker = scene.worker().hello()
+    worker.begin("u1")
+    scene.run(10, worker)
+    worker.goodbye()
+    worker.begin("u2", "u3")
+    for _ in range(lost):
+        worker.begin_unheard()
+    worker.end_silently(lost)
+    worker.end("u1", "u2", "u3")
+
+    # When
+    worker.goodbye(is_last=True)
+    scene.run(70)
+    scene.shoot()
+
+    # Then
+    assert scene.shots[-1].workers[0].processed == 3 + lost
+    assert (scene.lost_events, scene.orphans, scene.deaths) == (lost, [], 0)
+    assert sum(len(shot.leaving) for shot in scene.shots) == 1
+
+
+@pytest.mark.parametrize("has_said_goodbye", [False, True])
+def test_the_last_goodbye_of_one_is_not_that_of_its_namesake(has_said_goodbye: bool) -> None:
+    """Containers of one name, with one pid; the next one has begun as many tasks by now."""
+    # Given
+    scene = Scene(probe_workers=False)
+    old = scene.worker().hello()
+    old.begin("u1")
+    scene.run(10, old)
+    if has_said_goodbye:
+        old.goodbye()
+    old.begin("u2")
+    new = scene.worker().hello()
+    new.begin("v1", "v2")
+    new.end("v1", "v2")
+    scene.run(10, new)
+
+    # When
+    old.end("u1", "u2")
+    old.goodbye(is_last=True)
+    scene.run(120, new)
+
+    # Then
+    assert len(scene.shots[-1].online) == 1
+    assert scene.deaths == int(not has_said_goodbye)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_deploys_of_one_busy_container_are_no_deaths(seed: int) -> None:
     """Always pid 1: the count of the new process passes that of the old one, in great steps."""
