@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from ..support.sqs import EventEndpoint, events_in
 from ..support.waiting import wait_until
 
 APP = """\
-import os
+import os, time
 from celery import Celery
 from event_monitor import send_events_over_sqs
 
@@ -50,6 +51,11 @@ def seldom():
 @app.task
 def fail(secret):
     raise ValueError(f"text {secret}")
+
+@app.task
+def wait(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
 """
 BEAT_APP = """\
 import os
@@ -193,7 +199,7 @@ def test_what_a_worker_did_is_what_it_sends(
     events = endpoint.events
     assert counted(events) == truth(worker.output)
     goodbye = [event for event in events if event["type"] == "worker-offline"]
-    assert [event["processed"] for event in goodbye] == [truth(worker.output)["task-started"]]
+    assert goodbye[-1]["processed"] == truth(worker.output)["task-started"]  # said twice, or once
     assert {e["sent_at"] for e in events if e["type"] == "task-started"} == {published_at}
     [failed] = [e["exception"] for e in events if e["type"] == "task-failed"] or ["ValueError()"]
     assert failed == "ValueError()"
@@ -243,47 +249,105 @@ def test_a_beat_in_a_worker_sends_its_last_events_when_both_stop(
     assert set(ids["task-received"][:-1]) <= set(ids["task-sent"])
 
 
+class SqsBroker:
+    """SQS as the broker of tasks, and the two queues that whoever runs it has made."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"sqs://testing:testing@{urlsplit(url).netloc}"
+        self._sqs = boto3.client(
+            "sqs",
+            endpoint_url=url,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        self._urls = [
+            self._sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("celery", "celeryev")
+        ]
+
+    @contextmanager
+    def producer(self) -> Iterator[Celery]:
+        """Return an app that publishes tasks."""
+        with Celery("producer", broker=self.url, set_as_current=False) as producer:
+            producer.conf.broker_transport_options = {"region": REGION, "is_secure": False}
+            yield producer
+
+    def take_events(self) -> list[dict[str, Any]]:
+        """Return the events that have come since the last call."""
+        bodies = []
+        url = self._urls[1]
+        while found := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in found:
+                bodies.append(message["Body"])
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return events_in([decode(body) for body in bodies])
+
+    def close(self) -> None:
+        """Delete the queues."""
+        for url in self._urls:
+            self._sqs.delete_queue(QueueUrl=url)
+        self._sqs.close()
+
+
+@pytest.fixture
+def sqs_broker(cloudwatch: CloudWatch) -> Iterator[SqsBroker]:
+    sqs_broker = SqsBroker(cloudwatch.url)
+    yield sqs_broker
+    sqs_broker.close()
+
+
 @pytest.mark.parametrize(("pool", "library"), POOLS.items(), ids=POOLS)
 def test_on_sqs_itself_a_worker_of_any_pool_sends_over_sqs(
-    cloudwatch: CloudWatch, start_worker: StartWorker, pool: str, library: str
+    sqs_broker: SqsBroker, start_worker: StartWorker, pool: str, library: str
 ) -> None:
     """Both with the credentials of the broker's URL. No queue is made but by whoever makes them."""
     if importlib.util.find_spec(library) is None:
         missing(library)
     # Given
-    parts = urlsplit(cloudwatch.url)
-    broker_url = f"sqs://testing:testing@{parts.netloc}"
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=cloudwatch.url,
-        region_name=REGION,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-    urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("celery", "celeryev")]
     queues = sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues
     before = sorted(queues)
 
     # When
-    worker = start_worker("celeryev", pool, broker_url=broker_url)
-    with Celery("producer", broker=broker_url, set_as_current=False) as producer:
-        producer.conf.broker_transport_options = {"region": REGION, "is_secure": False}
+    worker = start_worker("celeryev", pool, broker_url=sqs_broker.url)
+    with sqs_broker.producer() as producer:
         publish(producer)
     worker.wait_for_output("raised unexpected")
     worker.wait_for_output("succeeded in", times=TASKS - 1)
     assert worker.stop() == 0
 
     # Then
-    bodies = []
-    while found := sqs.receive_message(QueueUrl=urls[1], MaxNumberOfMessages=10).get("Messages"):
-        for message in found:
-            bodies.append(message["Body"])
-            sqs.delete_message(QueueUrl=urls[1], ReceiptHandle=message["ReceiptHandle"])
-    events = events_in([decode(body) for body in bodies])
+    events = sqs_broker.take_events()
     assert counted(events) == truth(worker.output)
     goodbye = [event for event in events if event["type"] == "worker-offline"]
     assert [event["processed"] for event in goodbye] == [TASKS]
     assert sorted(queues) == before
-    for url in urls:
-        sqs.delete_queue(QueueUrl=url)
-    sqs.close()
+
+
+def test_tasks_that_begin_after_the_goodbye_are_counted_by_the_last_one(
+    sqs_broker: SqsBroker, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """A worker has taken one task more than its green pool has room for."""
+    if importlib.util.find_spec("gevent") is None:
+        missing("gevent")
+    # Given
+    gate = tmp_path / "gate"
+    worker = start_worker("celeryev", "gevent", broker_url=sqs_broker.url)
+    with sqs_broker.producer() as producer:
+        for _ in range(TASKS):
+            producer.send_task("shop.wait", (str(gate),))
+    worker.wait_for_output("] received", times=3)
+
+    # When
+    worker.send(signal.SIGTERM)
+    worker.wait_for_output("Warm shutdown")
+    gate.touch()
+    assert worker.wait() == 0
+
+    # Then
+    events = sqs_broker.take_events()
+    began = truth(worker.output)["task-started"]
+    assert counted(events)["task-started"] == began
+    processed = [event["processed"] for event in events if event["type"] == "worker-offline"]
+    assert (processed[-1], len(processed)) == (began, 2)
