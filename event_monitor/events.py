@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -23,12 +23,14 @@ __all__ = [
     "OWN_EVENT",
     "TASK_TYPES",
     "WORKER_TYPES",
+    "Alive",
     "CustomEvent",
     "Dead",
     "DetailedTaskEvent",
     "Event",
     "EventFields",
     "OwnEvent",
+    "Past",
     "RelatedTaskEvent",
     "TaskEvent",
     "WorkerEvent",
@@ -205,6 +207,26 @@ class CustomEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 Dead: TypeAlias = tuple[_Nodename, int | None, Seconds, Timestamp, AnyName, bool]
 
 
+#: A process that is online, as far as its sender knows: its nodename, its pid if that is known, the
+#: seconds between its heartbeats, how many tasks it had begun by the last of them, for how many
+#: seconds it has been silent, and when that was by its own clock.
+Alive: TypeAlias = tuple[
+    _Nodename,
+    Counter | None,
+    Annotated[float, msgspec.Meta(gt=0, le=86_400)],
+    Counter,
+    Seconds,
+    Timestamp,
+]
+
+
+class Past(NamedTuple):
+    """What a monitor that was not there does not know: who died, and who may die."""
+
+    dead: tuple[Dead, ...] = ()
+    alive: tuple[Alive, ...] = ()
+
+
 class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     """What a monitor sends to itself and to those that would publish the same; never counted.
 
@@ -213,6 +235,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     last cut that the sender saw before. ``unsettled``: the windows that were not accepted then;
     ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
     processes that are lost in the window that ends here; None if each monitor judges for itself.
+    ``alive``: others, some of whom may have died just now.
     ``old``: the sender has noticed a monitor of a version that asks for no lock. ``interval`` is
     the sender's; ``led`` the last cut of a leader that it knows.
     """
@@ -227,6 +250,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     opened: AnyName = ""
     unsettled: tuple[AnyName, ...] = ()
     dead: tuple[Dead, ...] | None = None
+    alive: tuple[Alive, ...] = ()
     old: bool = False
     interval: Seconds = 0.0
     led: AnyName = ""

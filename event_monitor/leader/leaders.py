@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..broker.connections import shown
 from ..broker.own_events import OwnEventSender
 from ..broker.protocols import CeleryApp
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import Dead
+from ..events import Past
 from ..settings import Settings
 from ..snapshot import Role
 from .holder import Holder
@@ -33,9 +33,8 @@ class Leadership:
 
     Where the events come from a queue that ``has_one_reader`` at a time anyway, and on brokers
     without leases, there is nothing to ask, and ``windows`` is None. ``settle``, ``wake``,
-    ``find_dead``, ``past_deaths``, ``note_past_deaths`` and ``interval_seconds`` are those of
-    publisher, state and camera;
-    ``is_connected`` returns whether events can come.
+    ``find_dead``, ``past``, ``note_past`` and ``interval_seconds`` are those of publisher, state
+    and camera; ``is_connected`` returns whether events can come.
     """
 
     def __init__(
@@ -47,8 +46,8 @@ class Leadership:
         settle: Callable[[str], None],
         wake: Callable[[], None],
         find_dead: FindDead,
-        past_deaths: Callable[[], tuple[Dead, ...]],
-        note_past_deaths: Callable[[Sequence[Dead]], None],
+        past: Callable[[], Past],
+        note_past: Callable[[Past], None],
         interval_seconds: Callable[[], float],
         is_connected: Callable[[], bool],
         clock: Clock = SYSTEM_CLOCK,
@@ -95,8 +94,8 @@ class Leadership:
             send=self._sender.send,
             settle=settle,
             find_dead=find_dead,
-            past_deaths=past_deaths,
-            note_past_deaths=note_past_deaths,
+            past=past,
+            note_past=note_past,
             interval_seconds=interval_seconds,
             is_old_here=lambda: self._old_versions.are_here,
             clock=clock,

@@ -12,13 +12,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import uuid4
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..events import Dead, OwnEvent
+from ..events import Dead, OwnEvent, Past
 from ..snapshot import Role
 from ..text import one_line
 from .closed_windows import ClosedWindows
@@ -76,8 +76,8 @@ class Windows:
 
     ``monitors`` are those concerned, ``me`` the id of this one, ``who`` what people call it.
     ``settle`` forgets a window that somebody else sent; ``find_dead`` returns who died since the
-    last window, and leaves it to us from then on to say so. ``past_deaths`` returns who died in
-    earlier ones, and ``note_past_deaths`` gets those that others know of. ``is_old_here``
+    last window, and leaves it to us from then on to say so. ``past`` returns what a newcomer has
+    to know, and ``note_past`` gets what others know. ``is_old_here``
     returns whether one runs that asks for no lock.
 
     ``on_connection``, ``on_own`` and ``may_leave`` belong to the receiving thread and wait for
@@ -96,8 +96,8 @@ class Windows:
         send: Send,
         settle: Callable[[str], None],
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
-        past_deaths: Callable[[], tuple[Dead, ...]] = tuple,
-        note_past_deaths: Callable[[Sequence[Dead]], None] = lambda _dead: None,
+        past: Callable[[], Past] = Past,
+        note_past: Callable[[Past], None] = lambda _past: None,
         interval_seconds: Callable[[], float],
         is_old_here: Callable[[], bool] = lambda: False,
         clock: Clock = SYSTEM_CLOCK,
@@ -106,8 +106,8 @@ class Windows:
         self._monitors, self._me, self._who = monitors, me, who
         self._send = send
         self._find_dead = find_dead
-        self._past_deaths = past_deaths
-        self._note_past_deaths = note_past_deaths
+        self._past = past
+        self._note_past = note_past
         self._interval_seconds = interval_seconds
         self._is_old_here = is_old_here
         self._clock = clock
@@ -184,8 +184,9 @@ class Windows:
         """
         if event.monitors != self._monitors or not event.sender:
             return False
-        if event.what == "here" and event.dead and self._is_told_of_past(event):
-            self._note_past_deaths(event.dead[:_MOST_DEAD])  # takes the state's lock
+        if event.what == "here" and (event.dead or event.alive) and self._is_told_of_past(event):
+            past = Past((event.dead or ())[:_MOST_DEAD], event.alive[:_MOST_DEAD])
+            self._note_past(past)  # takes the state's lock
         with self._lock:
             if event.what == "cut" and event.window:
                 self._led = event.window
@@ -418,12 +419,12 @@ class Windows:
             last_cut = self._closed.last_cut
         if not what:
             return
-        dead = self._past_deaths() if tells_past else ()
+        past = self._past() if tells_past else Past()
         try:
             if what == "join":
                 self._say(what, window=self._join, through=last_cut)
             else:
-                self._say(what, dead=dead or None)
+                self._say(what, dead=past.dead or None, alive=past.alive)
         except OSError as error:
             with self._lock:
                 self._needs_join = self._needs_join or what == "join"

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
+from heapq import nlargest
+from operator import itemgetter
 
-from ..events import WorkerEvent
+from ..events import Alive, WorkerEvent
 from ..snapshot import WorkerState, WorkerStatus
 from ..survey import WorkerAnswer
 from .in_flight import ANY_OWNER, Owner
@@ -23,6 +25,7 @@ from .worker import TaskMeter, Worker
 
 __all__ = ["Roster"]
 
+_MOST_ALIVE = 500  # of which others are told
 _MOST_SILENT = 50  # each takes 3 µs under the lock
 _SAME_SECONDS = 1.0  # answers that come sooner after others are the same ones, given again
 # Looked up once: an enum's members are slow to reach.
@@ -35,6 +38,7 @@ class Roster:
     def __init__(self, limits: Limits, *, max_workers: int) -> None:
         self._max_workers = max_workers
         self._workers: dict[str, Worker] = {}
+        self._left: dict[str, None] = {}  # those that said goodbye and nothing else
         self._refused: set[str] = set()
         self._expendable: deque[str] = deque()  # names that may be forgotten, by their last change
         self._missing_events = MissingEvents(survey_seconds=limits.survey)
@@ -113,6 +117,9 @@ class Roster:
         """
         worker = self._workers.get(event.hostname)
         if worker is None:
+            self._left[event.hostname] = None
+            if len(self._left) > self._max_workers:
+                self._left.pop(next(iter(self._left)))
             return None
         processes: Sequence[Process] = worker.processes
         if event.is_last:  # another one of that name and count may be online
@@ -137,6 +144,34 @@ class Roster:
             return None
         worker.choose_current()
         return process
+
+    def introduce(self, others: Iterable[Alive], *, now: float) -> None:
+        """Note the processes that another monitor knows and we have not heard of.
+
+        One that died before we came, and is not found dead yet, is found so by us then.
+        """
+        for hostname, pid, freq, processed, silent, newest_at in others:
+            if hostname not in self._workers and hostname not in self._left:
+                beat = WorkerEvent(
+                    type="worker-heartbeat",
+                    hostname=hostname,
+                    pid=pid,
+                    freq=freq,
+                    processed=processed,
+                    timestamp=newest_at,
+                )
+                self.heartbeat(beat, now=now - silent)
+
+    def alive(self, *, now: float) -> tuple[Alive, ...]:
+        """Return the processes that are online, those first that have been silent for longest."""
+        found: list[Alive] = []
+        for hostname, worker in self._workers.items():
+            process = worker.current
+            if process.is_online and process.beats and not worker.is_several:
+                silent = max(0.0, now - process.beat_at)
+                count, freq = process.processed or 0, process.freq
+                found.append((hostname, process.pid, freq, count, silent, process.newest_at))
+        return tuple(nlargest(_MOST_ALIVE, found, key=itemgetter(4)))
 
     def note_answers(
         self,

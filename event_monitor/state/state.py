@@ -277,15 +277,21 @@ class State(CountingState):
             self._aggregator.roster.verdicts.is_told = True
             return self._aggregator.dead(with_past=with_past)
 
-    def past_deaths(self) -> tuple[ev.Dead, ...]:
-        """Return who died in earlier windows, the last of them, for who was away."""
+    def past(self) -> ev.Past:
+        """Return who died in earlier windows, the last of them, and who may die, for newcomers."""
+        now = self._clock.monotonic()
         with self._mutex:
-            return self._aggregator.past_deaths
+            return ev.Past(self._aggregator.past_deaths, self._aggregator.roster.alive(now=now))
 
-    def note_past_deaths(self, dead: Sequence[ev.Dead]) -> None:
-        """Note who died in windows that others have, so that we do not count them again."""
+    def note_past(self, past: ev.Past) -> None:
+        """Note who died in windows that others have, so that we do not count them again.
+
+        And who may have died before we came.
+        """
+        now = self._clock.monotonic()
         with self._mutex:
-            self._aggregator.note_past(dead, now=self._clock.monotonic())
+            self._aggregator.roster.introduce(past.alive, now=now)
+            self._aggregator.note_past(past.dead, now=now)
 
     def _judge(self, now: float, *, is_told: bool) -> float | None:
         """Find out who died; return since when silence is evidence. The caller holds the lock."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from event_monitor.events import Event
+from event_monitor.events import Event, Past
 from event_monitor.settings import Settings
 from event_monitor.snapshot import WorkerLoss, WorkerState, WorkerStatus
 from event_monitor.state import State
 from event_monitor.testing import FakeClock
 
-from ...support.making import W1, W2, beat, task
+from ...support.making import W1, W2, beat, offline, task
 from ...support.waiting import wait_until
 from .conftest import Broker
 from .test_windows import SAME, Monitor, Stream
@@ -30,8 +30,8 @@ class Judge(Monitor):
             stream,
             name,
             find_dead=self.state.find_dead,
-            past_deaths=self.state.past_deaths,
-            note_past_deaths=self.state.note_past_deaths,
+            past=self.state.past,
+            note_past=self.state.note_past,
         )
         self.connect()
 
@@ -328,12 +328,45 @@ def test_a_death_in_a_window_that_the_clock_ended_is_not_told_again_by_the_next_
     assert [lost for lost in standby.lost() if lost] == []
 
 
+def test_who_was_silent_when_a_newcomer_came_dies_for_it_too(stream: Stream, leader: Judge) -> None:
+    """As in a deploy: the next leader has never heard of the worker."""
+    tell(beat(), leader)
+    wait(GRACE / 2, leader)
+    newcomer = Judge(stream, "b")
+    tell(beat(W2), leader, newcomer)
+    leader.die()
+    newcomer.leader.look()
+    newcomer.boundary()
+    assert [worker.hostname for worker in newcomer.workers] == [W1, W2]
+    for _ in range(2):
+        wait(GRACE / 2 + 1, newcomer)
+        tell(beat(W2), newcomer)
+    newcomer.boundary()
+
+    assert newcomer.lost()[-1] == [W1]
+    newcomer.boundary()
+    assert newcomer.lost()[-1] == []
+
+
+def test_who_left_while_a_newcomer_came_does_not_die_for_it(
+    leader: Judge, clock: FakeClock
+) -> None:
+    """The leader told of it before it had heard the goodbye."""
+    state = State(clock=clock)
+    tell(beat(), leader)
+    state.observe([offline()])
+    state.note_past(leader.state.past())
+    clock.advance(3 * GRACE)
+
+    assert state.freeze_while(state.expose).develop().losses == ()
+
+
 def test_an_old_death_is_none_of_a_worker_that_has_not_beaten_yet(clock: FakeClock) -> None:
     """It may be the next process of that name, heard by its tasks so far."""
     state = State(clock=clock)
     state.observe([task("started", at=clock.wall())])
 
-    state.note_past_deaths([(W1, None, 200.0, 5.0, "a-death", True)])
+    state.note_past(Past(((W1, None, 200.0, 5.0, "a-death", True),)))
 
     exposure = state.freeze_while(state.expose)
     snapshot = exposure.develop()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
-from event_monitor.events import OWN_EVENT, Dead, OwnEvent
+from event_monitor.events import OWN_EVENT, OwnEvent, Past
 from event_monitor.leader import Leader, Windows
 from event_monitor.leader.windows import FindDead, Label
 from event_monitor.snapshot import Role
@@ -58,8 +58,8 @@ class Monitor:
         leased: bool = True,
         interval: float = 60.0,
         find_dead: FindDead = lambda *, with_past: (),  # noqa: ARG005
-        past_deaths: Callable[[], tuple[Dead, ...]] = tuple,
-        note_past_deaths: Callable[[Sequence[Dead]], None] = lambda _dead: None,
+        past: Callable[[], Past] = Past,
+        note_past: Callable[[Past], None] = lambda _past: None,
     ) -> None:
         self.labels: list[Label] = []
         self.settled: list[str] = []
@@ -79,8 +79,8 @@ class Monitor:
             send=stream.send,
             settle=self.settled.append,
             find_dead=find_dead,
-            past_deaths=past_deaths,
-            note_past_deaths=note_past_deaths,
+            past=past,
+            note_past=note_past,
             interval_seconds=lambda: interval,
             clock=stream.clock,
         )
@@ -577,10 +577,10 @@ def test_who_could_not_tell_of_past_deaths_tells_them_later(
 ) -> None:
     """As while RabbitMQ's memory is short: who has just come would count them again."""
     dead = ("celery@one", 1, 30.0, 1.0, "", False)
-    heard: list[Dead] = []
-    leader = Monitor(stream, "a", past_deaths=lambda: (dead,))
+    heard: list[Past] = []
+    leader = Monitor(stream, "a", past=lambda: Past((dead,)))
     leader.connect()
-    standby = Monitor(stream, "b", note_past_deaths=heard.extend)
+    standby = Monitor(stream, "b", note_past=heard.append)
     standby.windows.on_connection(True)
     standby.leader.look()
     standby.windows.speak()
@@ -592,7 +592,7 @@ def test_who_could_not_tell_of_past_deaths_tells_them_later(
     leader.windows.speak()
     stream.deliver()
 
-    assert heard == [dead]
+    assert heard == [Past((dead,))]
 
 
 def test_who_says_again_and_again_that_it_has_come_is_not_told_each_time_who_died(
@@ -601,11 +601,11 @@ def test_who_says_again_and_again_that_it_has_come_is_not_told_each_time_who_die
     """Anybody who may send events can say so, and the answer is far longer."""
     told: list[float] = []
 
-    def past_deaths() -> tuple[Dead, ...]:
+    def past() -> Past:
         told.append(clock.monotonic())
-        return (("celery@one", 1, 30.0, 1.0, "", False),)
+        return Past((("celery@one", 1, 30.0, 1.0, "", False),))
 
-    leader = Monitor(stream, "a", past_deaths=past_deaths)
+    leader = Monitor(stream, "a", past=past)
     leader.connect()
     for number in range(100):
         stream.send(
