@@ -353,7 +353,12 @@ class Windows:
         A broker that lets us receive and not send, as RabbitMQ does whose memory is short, keeps
         nothing from being published.
         """
-        return (self._announce("sending", window) or self._is_connected) and self.leads()
+        is_told = self._announce("sending", window)
+        if (is_told or self._is_connected) and self.leads():
+            return True
+        if is_told:  # and has given way meanwhile
+            self._announce("unsent", window)
+        return False
 
     def end(self, window: str, *, accepted: bool) -> None:
         """Tell them that it was accepted, all of it, or that nothing of it was."""

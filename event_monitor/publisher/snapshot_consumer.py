@@ -23,9 +23,9 @@ class SnapshotPublisher:
     ``checkpoint`` makes what has to be written with the counts before their messages may be
     acknowledged, and ``acknowledge`` does that; both only where messages need it. What is not on
     disk, without ``checkpoint`` or as the disk fails, is acknowledged when the sink has all of it,
-    which the publisher's thread tells by ``note_accepted``. ``is_ours``
-    tells whether a window is to be published though another monitor reads the queue at its end;
-    ``discard`` gets those that are not.
+    which the publisher's thread tells by ``note_accepted``. ``is_ours`` tells whether a window is
+    to be published though another monitor reads the queue at its end; ``discard`` gets those that
+    are not.
     """
 
     def __init__(

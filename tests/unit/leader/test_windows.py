@@ -236,6 +236,20 @@ def test_a_late_answer_ends_the_doubt(start: Start) -> None:
     assert window in standby.settled
 
 
+def test_what_a_leader_did_not_send_after_all_is_in_no_doubt(start: Start) -> None:
+    """It gave way as it was about to."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    leader.leader.give_way()
+    assert not leader.windows.begin(window)
+    standby.read()
+    leader.leader.look()
+    standby.leader.look()
+
+    assert standby.send(window) == "send"
+
+
 def test_what_was_refused_is_in_no_doubt(start: Start) -> None:
     """Nothing of it has arrived."""
     leader, standby = start("a"), start("b")
