@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -21,6 +20,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Dead, OwnEvent, Past
 from ..snapshot import Role
 from ..text import one_line
+from .announcements import Announcements
 from .closed_windows import ClosedWindows
 from .leader import Leader
 from .peers import Peer, Peers
@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 _LATE_SECONDS = 5.0  # how long a new leader waits to hear whether the last window was accepted
 _RETURN_SECONDS = 2.0  # within which an event of our own comes back
 _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
-_RETRY_SECONDS = 5.0
-_PAST_SECONDS = 5.0  # in which who died before is told so often at most:
-_PAST_TIMES = 5  # anybody may say that it has come
 _TAKEOVER_SECONDS = 20.0  # after the death of a leader, and some more
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
 _MOST_CUTS = 10_000  # of which it is remembered who died before
@@ -69,6 +66,19 @@ class FindDead(Protocol):
     """Returns who died since the last window; ``with_past``: and before."""
 
     def __call__(self, *, with_past: bool) -> tuple[Dead, ...]: ...
+
+
+@dataclass(slots=True)
+class _OpenWindow:
+    """What is known of the window that is open."""
+
+    opened_by: str = ""  # the cut at which it began, if it began at one
+    is_shared: bool = False  # others have it as well
+    is_inherited: bool = False  # another led when it began
+    is_offline: bool = True  # we were away when it began
+    was_away: bool = False  # for some of it, and another led
+    is_another: bool = False  # the leader's began elsewhere
+    is_part: bool = False  # another led, and may have sent some of it untold
 
 
 class Windows:
@@ -117,23 +127,11 @@ class Windows:
         self._is_connected = self._has_connected = False
         self._away_since: float | None = None  # until we have given way to who can hear
         self._era = 0  # how often we connected
-        self._join = ""  # the id of the event by which we say that we are there
-        self._has_joined = False  # it came back, once
+        self._announcements = Announcements(clock)
+        self._has_joined = False  # the event by which we say that we have come came back, once
         self._before = ""  # the id of the window before that
-        self._needs_join = self._needs_here = False
-        self._needs_past = False  # another has joined, who may not know who died
-        self._past_told_at: deque[float] = deque(maxlen=_PAST_TIMES)
-        self._retry_at = 0.0
         self._is_told = False  # that no event of our own can be sent, or comes back
-        # The open window.
-        self._is_shared = False
-        self._is_offline = True
-        self._opened_by = ""  # the cut at which it began, if it began at one
-        self._is_another = False  # the leader's began elsewhere
-        self._is_part = False  # another led, and may have sent some of it untold
-        self._was_away = False  # and so may have sent some of it
-        self._is_inherited = False  # another led when it began
-        # The closed ones.
+        self._open = _OpenWindow()
         self._closed = ClosedWindows(settle=settle)
         self._cut_at = clock.monotonic()  # when a window last ended in the stream
         self._led = ""  # the last cut of a leader, whoever it was
@@ -159,17 +157,17 @@ class Windows:
             if not connected:
                 if self._is_connected:
                     self._away_since = self._clock.monotonic()
-                    self._was_away = self._was_away or self._leader.role is Role.STANDBY
+                    self._open.was_away |= self._leader.role is Role.STANDBY
                     self._leader.hurry()
                 self._is_connected = False
                 return False
             self._is_connected, self._away_since = True, None
             is_back, self._has_connected = self._has_connected, True
             self._era += 1
-            self._needs_join, self._retry_at = True, 0.0
+            self._announcements.need_join()
             role = self._leader.role
             if is_back and self._leader.has_lapsed():
-                self._was_away = True
+                self._open.was_away = True
                 self._late_until = self._clock.monotonic() + _LATE_SECONDS
             if is_back and role is Role.LEADER and self._peers.are_there():
                 self._leader.give_way()
@@ -207,7 +205,8 @@ class Windows:
             elif event.what == "accepted":
                 self._closed.forget(event.window)
             elif event.what == "join":
-                self._needs_here = self._tells_past = self._needs_past = True
+                self._tells_past = True
+                self._announcements.need_here(with_past=True)
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
@@ -217,10 +216,10 @@ class Windows:
                 )
                 if not self._is_cut():
                     return False
-                if event.opened and event.opened == self._opened_by:
-                    self._is_part = self._was_away = False  # it began and ends as its sender's
+                if event.opened and event.opened == self._open.opened_by:
+                    self._open.is_part = self._open.was_away = False  # it is as its sender's
                 else:
-                    self._is_another = True
+                    self._open.is_another = True
                 return True
         return False
 
@@ -245,42 +244,28 @@ class Windows:
         with self._lock:
             role = self._leader.role
             self._closed.close()
-            is_kept, window = not self._is_over, ""
-            is_first_join = bool(cut) and cut == self._join and not self._has_joined
-            is_without_cut = role is Role.STANDBY and not (cut and self._has_joined)
-            if is_first_join and role is Role.STANDBY:
-                window = self._before = cut  # the leader has that, if there is one
-            elif is_without_cut or self._is_another:
-                is_kept = False  # the leader has published some of it
-            elif self._is_shared and self._is_offline and not self._is_connected:
-                pass  # nothing has come: nobody counts it twice, and somebody has to say so
-            elif self._is_shared:
-                window = cut or self._new_id()
+            is_kept, window = self._fate(cut, role)
             if cut:
                 self._cut_at = self._clock.monotonic()
                 self._closed.note_cut(cut)
-                self._has_joined = self._has_joined or cut == self._join
+                self._has_joined = self._has_joined or cut == self._announcements.join
                 self._is_over = self._is_over or cut == self._last_marker
                 if cut == self._marker:
                     self._marker = ""
-            window = window if is_kept else ""
             if window:
-                self._closed.hold(
-                    window,
-                    era=self._era,
-                    is_broken_off=not cut and not self._is_connected,
-                )
-                if self._is_part or self._was_away:
-                    last = "" if self._is_part else self._led
+                is_broken_off = not cut and not self._is_connected
+                self._closed.hold(window, era=self._era, is_broken_off=is_broken_off)
+                if self._open.is_part or self._open.was_away:
+                    last = "" if self._open.is_part else self._led
                     self._closed.doubt_for_good(window, unless_last=last)
-            self._is_shared = role is not Role.ALONE and (
-                role is Role.STANDBY or self._peers.are_there()
+            stands_by = role is Role.STANDBY
+            self._open = _OpenWindow(
+                opened_by=cut,
+                is_shared=stands_by or (role is not Role.ALONE and self._peers.are_there()),
+                is_inherited=stands_by,
+                is_offline=not self._is_connected,
+                was_away=stands_by and not self._is_connected,
             )
-            self._is_offline = not self._is_connected
-            self._opened_by, self._is_another = cut, False
-            self._is_part = False
-            self._was_away = role is Role.STANDBY and not self._is_connected
-            self._is_inherited = role is Role.STANDBY
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
             return Label(
@@ -302,15 +287,16 @@ class Windows:
             self.speak()
         role = self._leader.role
         if self._is_over or role is Role.STANDBY:
-            self._needs_here = True
             self._leader.hurry()
             with self._lock:
+                self._announcements.need_here()
                 longest = max(2 * self._peers.interval_seconds(), _WITHOUT_CUT_SECONDS)
             is_late = self._clock.monotonic() - self._cut_at >= longest
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
             if role is Role.ALONE or not self._is_connected or not self._peers.may_return():
-                self._needs_here = self._needs_here or bool(self._peers)
+                if self._peers:
+                    self._announcements.need_here()
                 return "clock"
             marker = self._marker = self._new_id()
         return "marker" if self._mark(marker) else "clock"
@@ -407,34 +393,35 @@ class Windows:
         now = self._clock.monotonic()
         with self._lock:
             if role is Role.STANDBY and not self._is_connected:
-                self._was_away = True
+                self._open.was_away = True
             if role is Role.LEADER and before is Role.STANDBY:
                 # Whoever led may have ended the window by its clock, if it has ended no other.
                 late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
-                self._is_part = self._is_part or now - self._cut_at >= late
+                self._open.is_part |= now - self._cut_at >= late
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
                 self._free_at = now + grace
                 self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
-                self._needs_here = True  # who led may not know yet that it does no more
+                self._announcements.need_here()  # who led may not know yet that it does no more
 
     def speak(self) -> None:
         """Say that we are there, if it is time to; or let another lead, if only we are away."""
         with self._lock:
-            what, tells_past = self._what_to_say()
-            last_cut = self._closed.last_cut
-        if not what:
+            if not self._is_connected:
+                self._give_way_to_who_hears()
+                return
+            what, tells_past = self._announcements.take(self._leader.role)
+            join, last_cut = self._announcements.join, self._closed.last_cut
+        if what is None:
             return
         past = self._past() if tells_past else Past()
         try:
             if what == "join":
-                self._say(what, window=self._join, through=last_cut)
+                self._say(what, window=join, through=last_cut)
             else:
                 self._say(what, dead=past.dead or None, alive=past.alive)
         except OSError as error:
             with self._lock:
-                self._needs_join = self._needs_join or what == "join"
-                self._needs_past = self._needs_past or tells_past
-                self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
+                self._announcements.put_back(what, with_past=tells_past)
             if self._leader.role is not Role.ALONE:  # else it is told already
                 self._tell(f"cannot be sent: {one_line(error)}")
 
@@ -460,31 +447,6 @@ class Windows:
 
     # -- under the lock ------------------------------------------------------------------------
 
-    def _what_to_say(self) -> tuple[str, bool]:
-        """Return what it is time to say, if anything, and whether it tells who died before.
-
-        Who has just joined would count those again, if it led now.
-        """
-        now, role = self._clock.monotonic(), self._leader.role
-        if not self._is_connected:
-            self._give_way_to_who_hears()
-            return "", False
-        waits_for_role = self._needs_join and role is Role.UNDECIDED
-        if now < self._retry_at or waits_for_role:
-            return "", False
-        if self._needs_join:
-            self._needs_join = self._needs_here = False
-            self._join = self._new_id()
-            return "join", False
-        told_at = self._past_told_at
-        may_tell = len(told_at) < _PAST_TIMES or now - told_at[0] >= _PAST_SECONDS
-        tells_past = self._needs_past and may_tell and role is not Role.ALONE
-        if tells_past:
-            self._needs_past = False
-            told_at.append(now)
-        says, self._needs_here = tells_past or self._needs_here, False
-        return "here" if says else "", tells_past
-
     def _give_way_to_who_hears(self) -> None:
         """Let another lead, once in each absence: it may be no better off."""
         since = self._away_since
@@ -495,7 +457,7 @@ class Windows:
     def _on_mine(self, event: OwnEvent) -> bool:
         if event.what == "cut":
             return event.window in (self._marker, self._last_marker)
-        if event.what != "join" or event.window != self._join:
+        if event.what != "join" or event.window != self._announcements.join:
             return False
         role = self._leader.role
         if role is Role.STANDBY or (role is not Role.ALONE and self._peers.may_return()):
@@ -519,7 +481,7 @@ class Windows:
 
     def _answer(self) -> None:
         """Say that we are there, to who is no monitor and asks."""
-        self._needs_here = True
+        self._announcements.need_here()
         if self._leader.is_idle:  # it has no thread that would
             self._in_background(lambda _marker: self.speak(), "")
         else:
@@ -527,6 +489,21 @@ class Windows:
 
     def _is_cut(self) -> bool:
         return self._has_joined and self._leader.role is not Role.ALONE
+
+    def _fate(self, cut: str, role: Role) -> tuple[bool, str]:
+        """Return whether the window that ends is kept, and by which id others know it, if any."""
+        is_first_join = cut == self._announcements.join and not self._has_joined
+        is_without_cut = role is Role.STANDBY and not (cut and self._has_joined)
+        if self._is_over:
+            return False, ""
+        if role is Role.STANDBY and cut and is_first_join:
+            self._before = cut  # the leader has that, if there is one
+            return True, cut
+        if is_without_cut or self._open.is_another:
+            return False, ""  # the leader has published some of it
+        if self._open.is_offline and not self._is_connected:
+            return True, ""  # nothing has come: nobody counts it twice, and somebody has to say so
+        return True, (cut or self._new_id()) if self._open.is_shared else ""
 
     def _new_id(self) -> str:
         return uuid4().hex[:16]
@@ -544,7 +521,7 @@ class Windows:
                 "dead": dead if len(dead) <= _MOST_DEAD else None,
                 "through": self._closed.last_cut,
                 # What is not shared we send, or the next process of ours.
-                "opened": self._opened_by if self._is_shared else "",
+                "opened": self._open.opened_by if self._open.is_shared else "",
                 "unsettled": self._closed.unsettled(),
             }
         try:
@@ -553,7 +530,7 @@ class Windows:
             self._marker = ""
             self._tells_past = True
             # Nor could the leader before us, perhaps, whose clock ended windows then.
-            self._is_part = self._is_part or self._is_inherited
+            self._open.is_part |= self._open.is_inherited
             self._tell(f"cannot be sent: {one_line(error)}")
             return False
         return True
