@@ -289,6 +289,14 @@ class Aggregator:
                 self._lose(lost, now)
                 self.losses.pop()
 
+    def introduce(self, others: Sequence[ev.Alive], *, now: float) -> None:
+        """Note workers that another monitor holds for alive, which may not know yet who died."""
+        died_at: dict[str, float] = {}
+        for hostname, _, _, newest_at, *_ in self._past:
+            died_at[hostname] = max(newest_at, died_at.get(hostname, 0.0))
+        found = [one for one in others if one[5] > died_at.get(one[0], -1.0)]
+        self.roster.introduce(found, now=now)
+
     def note_judged(self) -> None:
         """Note that the window that ends has the deaths that we found ourselves."""
         for loss in self.losses:

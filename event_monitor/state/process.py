@@ -134,6 +134,10 @@ class Process:
         self.processed_at_first = other.processed_at_first
         other.missing, other.loss_meter = 0, LossMeter()
 
+    def count_from_next_beat(self) -> None:
+        """Expect events only of what it begins after its next heartbeat."""
+        self.loss_meter, self.counted, self.processed_at_first = LossMeter(), None, None
+
     def become(self, state: WorkerState, now: float) -> None:
         """Enter this state."""
         self.state, self.changed_at = state, now

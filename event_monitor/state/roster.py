@@ -148,7 +148,8 @@ class Roster:
     def introduce(self, others: Iterable[Alive], *, now: float) -> None:
         """Note the processes that another monitor knows and we have not heard of.
 
-        One that died before we came, and is not found dead yet, is found so by us then.
+        One that died before we came, and is not found dead yet, is found so by us then. What it had
+        begun by then says nothing of the events that we should have had.
         """
         for hostname, pid, freq, processed, silent, newest_at in others:
             if hostname not in self._workers and hostname not in self._left:
@@ -161,6 +162,8 @@ class Roster:
                     timestamp=newest_at,
                 )
                 self.heartbeat(beat, now=now - silent)
+                if hostname in self._workers:  # there was room for it
+                    self._workers[hostname].current.count_from_next_beat()
 
     def alive(self, *, now: float) -> tuple[Alive, ...]:
         """Return the processes that are online, those first that have been silent for longest."""
@@ -322,6 +325,7 @@ class Roster:
             if len(self._refused) < self._max_workers:
                 self._refused.add(hostname)
             return None
+        self._left.pop(hostname, None)
         worker = self._workers[hostname] = Worker(hostname, now)
         self._note_expendable(hostname)
         return worker

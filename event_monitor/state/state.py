@@ -290,8 +290,8 @@ class State(CountingState):
         """
         now = self._clock.monotonic()
         with self._mutex:
-            self._aggregator.roster.introduce(past.alive, now=now)
             self._aggregator.note_past(past.dead, now=now)
+            self._aggregator.introduce(past.alive, now=now)
 
     def _judge(self, now: float, *, is_told: bool) -> float | None:
         """Find out who died; return since when silence is evidence. The caller holds the lock."""

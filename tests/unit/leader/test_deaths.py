@@ -348,6 +348,22 @@ def test_who_was_silent_when_a_newcomer_came_dies_for_it_too(stream: Stream, lea
     assert newcomer.lost()[-1] == []
 
 
+def test_who_was_told_dead_as_another_was_told_of_it_dies_once(
+    leader: Judge, clock: FakeClock
+) -> None:
+    """A standby had not heard the leader's word yet as it told who is there."""
+    state = State(clock=clock)
+    tell(beat(), leader)
+    past = leader.state.past()
+    ((_, pid, _, _, _, newest_at),) = past.alive
+    death = (W1, pid, 61.0, newest_at, "a-death", False)
+    state.freeze_while(lambda: state.expose(dead=(death,)))
+    state.note_past(past)
+    clock.advance(3 * GRACE)
+
+    assert state.freeze_while(state.expose).develop().losses == ()
+
+
 def test_who_left_while_a_newcomer_came_does_not_die_for_it(
     leader: Judge, clock: FakeClock
 ) -> None:
