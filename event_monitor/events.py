@@ -242,7 +242,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
 
     monitors: AnyName = ""
     sender: AnyName = ""
-    what: AnyName = ""  # ask, join, here, cut, sending, accepted, left
+    what: AnyName = ""  # ask, join, here, cut, sending, accepted, unsent, left
     window: AnyName = ""
     role: AnyName = ""
     who: AnyName = ""  # the sender, for people

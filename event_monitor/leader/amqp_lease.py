@@ -72,7 +72,9 @@ class AmqpLease:
 
     def renew(self) -> bool:
         """Ask for the queue, on the connection that has it."""
-        return self._connection is not None and self._ask(lambda: self._declare(passive=True))
+        return self._connection is not None and self._ask(
+            lambda: self._declare(passive=True), may_take=True
+        )
 
     def holder(self) -> str:
         """Return nothing: RabbitMQ does not say whose it is."""
@@ -96,7 +98,7 @@ class AmqpLease:
             if is_held:
                 return self._is_ours_still()
             self.release()  # what holds the queue has published nothing: it is never blocked
-        return self._ask(lambda: self._declare(passive=False))
+        return self._ask(lambda: self._declare(passive=False), may_take=True)
 
     def _is_held(self) -> bool:
         """Return whether the queue is there, by a message that is returned if it is not.
@@ -135,7 +137,7 @@ class AmqpLease:
         is_recent = tried_at is not None and self._clock.monotonic() - tried_at < _DEAD_SECONDS
         return is_recent and not self._others()
 
-    def _ask(self, question: Callable[[], bool]) -> bool:
+    def _ask(self, question: Callable[[], bool], *, may_take: bool = False) -> bool:
         began_at = self._clock.monotonic()
         try:
             try:
@@ -149,7 +151,7 @@ class AmqpLease:
             self._channel = None
             raise LeaseRefusedError(one_line(error)) from error
         except self._gone as error:
-            if self._connection is not None:  # what was asked may have arrived
+            if may_take and self._connection is not None:  # what was asked may have arrived
                 self._tried_at = began_at
             self.release()
             raise ConnectionError(one_line(error)) from error

@@ -91,18 +91,26 @@ class Peers:
 
     def are_there(self) -> bool:
         """Return whether any is there that asks who leads."""
-        return any(peer.role != "alone" for peer in self.present())
+        return bool(self.leased())
 
     def interval_seconds(self) -> float:
         """Return the longest interval of those that are there, our own included."""
         others = [peer.interval for peer in self.present()]
         return max((self._interval_seconds(), *others))
 
+    def leased(self) -> tuple[Peer, ...]:
+        """Return those that are there and ask who leads."""
+        return tuple(peer for peer in self.present() if peer.role != "alone")
+
+    def that_may_return(self) -> tuple[Peer, ...]:
+        """Return these, and those that have gone without a word: they may be stopped only."""
+        since, there = self._clock.monotonic() - _RETURN_SECONDS, self.leased()
+        gone = (p for p in self._peers.values() if p.role != "alone" and p.heard_at > since)
+        return (*there, *(peer for peer in gone if peer not in there))
+
     def may_return(self) -> bool:
-        """Return whether any is there, or has gone without a word: it may be stopped only."""
-        since = self._clock.monotonic() - _RETURN_SECONDS
-        gone = (p.role != "alone" and p.heard_at > since for p in self._peers.values())
-        return self.are_there() or any(gone)
+        """Return whether there is any of these."""
+        return bool(self.that_may_return())
 
     def doubles(self, ours: Role) -> tuple[str, ...]:
         """Return those that publish what another publishes as well; ``ours`` is our own role.

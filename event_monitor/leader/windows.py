@@ -140,10 +140,12 @@ class Windows:
         self._marker = ""  # that has to come back
         self._last_marker = ""  # of this process
         self._leave_by: float | None = None
+        self._asked_at = -1.0  # who is there, as we leave
         self._is_over = False  # what comes now is for others
         # The leadership.
         self._leader_left = False  # gracefully
-        self._free_at = self._late_until = 0.0
+        self._free_at = self._late_until = self._grace_until = 0.0
+        self._takeover = ""  # the id of this one, as it comes back to us
 
     # -- the receiving thread ------------------------------------------------------------------
 
@@ -230,9 +232,12 @@ class Windows:
             if self._leave_by is None:
                 self._leave_by = now + _LEAVE_SECONDS
                 if self._leader.leads() and self._peers.may_return() and self._is_connected:
-                    self._last_marker = self._new_id()
-                    self._in_background(self._mark, self._last_marker)
-            return not self._last_marker or self._is_over or now >= self._leave_by
+                    self._last_marker, self._asked_at = self._new_id(), now
+                    self._in_background(self._mark_last, self._last_marker)
+            if not self._last_marker or now >= self._leave_by:
+                return True
+            there = self._peers.leased()
+            return self._is_over and all(peer.heard_at >= self._asked_at for peer in there)
 
     # -- wherever a window is swapped ----------------------------------------------------------
 
@@ -353,38 +358,47 @@ class Windows:
                 self._closed.accept(window)
         self._announce("accepted" if accepted else "unsent", window)
 
-    def give_way(self) -> None:
-        """Let another lead, if there is any: nothing that we send is accepted."""
+    def give_way(self) -> bool:
+        """Let another lead, as nothing that we send is accepted; return False if there is none."""
         with self._lock:
-            if self._leader.role is Role.LEADER and self._peers.are_there():
-                self._leader.give_way()
+            if self._leader.role is not Role.LEADER or not self._peers.are_there():
+                return False
+            self._leader.give_way()
+            return True
 
     def stands_by(self) -> bool:
         """Return whether another leads."""
         return self._leader.role is Role.STANDBY
 
     def has_heirs(self, window: str) -> bool:
-        """Return whether another monitor holds this window as well, and sends it if we do not.
+        """Return whether another monitor that is there holds this window as well.
 
-        Of several that hold what the leader has not, as it came later, one does.
+        As we leave, only who has answered is there for certain.
         """
         with self._lock:
-            leased = [peer for peer in self._peers.present() if peer.role != "alone"]
-            holders = [p for p in leased if not self._closed.is_within(window, p.absences)]
-            leaders = [peer for peer in leased if peer.role == "leader"]
-            if not self.stands_by():
-                return bool(holders)
-            if not leaders:
+            there = self._peers.leased()
+            if self.stands_by() and not any(peer.role == "leader" for peer in there):
                 return True  # of whom we have not heard yet
-            return any(p in leaders or p.sender < self._me for p in holders)
+            answered = [peer for peer in there if peer.heard_at >= self._asked_at]
+            return any(self._holds(peer, window) for peer in answered)
 
     def is_ours(self, window: str) -> bool:
-        """Return whether we are the only one who can send this window, and nobody has begun to."""
-        if self.has_heirs(window) or not (self.leads() or self.stands_by()):
+        """Return whether it is for us to send this window, whoever leads, as nobody else holds it.
+
+        Of several that hold what the leader has not, as it came later, one sends it.
+        """
+        stands_by = self.stands_by()
+        if not (stands_by or self.leads()):
             return False
         with self._lock:
-            is_broken_off = self._closed.is_broken_off(window)
-            return not (is_broken_off or self._closed.is_in_doubt(window))
+            if self._closed.is_broken_off(window):
+                return False
+            if not stands_by:
+                return not any(self._holds(p, window) for p in self._peers.that_may_return())
+            there = self._peers.leased()
+            others = [peer for peer in there if peer.role == "leader" or peer.sender < self._me]
+            is_led = any(peer.role == "leader" for peer in there)
+            return is_led and not any(self._holds(peer, window) for peer in others)
 
     # -- the leader's thread -------------------------------------------------------------------
 
@@ -399,7 +413,10 @@ class Windows:
                 late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
                 self._open.is_part |= now - self._cut_at >= late
                 grace = 0.0 if self._leader_left else self._leader.grace_seconds
-                self._free_at = now + grace
+                self._grace_until = now + grace
+                # What was said before the end of the leader before us may wait to be read.
+                self._free_at = now if self._leader_left else now + max(grace, _LATE_SECONDS)
+                self._takeover = self._new_id()
                 self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
                 self._announcements.need_here()  # who led may not know yet that it does no more
 
@@ -411,6 +428,7 @@ class Windows:
                 return
             what, tells_past = self._announcements.take(self._leader.role)
             join, last_cut = self._announcements.join, self._closed.last_cut
+            takeover = self._takeover
         if what is None:
             return
         past = self._past() if tells_past else Past()
@@ -418,7 +436,7 @@ class Windows:
             if what == "join":
                 self._say(what, window=join, through=last_cut)
             else:
-                self._say(what, dead=past.dead or None, alive=past.alive)
+                self._say(what, window=takeover, dead=past.dead or None, alive=past.alive)
         except OSError as error:
             with self._lock:
                 self._announcements.put_back(what, with_past=tells_past)
@@ -447,6 +465,9 @@ class Windows:
 
     # -- under the lock ------------------------------------------------------------------------
 
+    def _holds(self, peer: Peer, window: str) -> bool:
+        return not self._closed.is_within(window, peer.absences)
+
     def _give_way_to_who_hears(self) -> None:
         """Let another lead, once in each absence: it may be no better off."""
         since = self._away_since
@@ -457,6 +478,8 @@ class Windows:
     def _on_mine(self, event: OwnEvent) -> bool:
         if event.what == "cut":
             return event.window in (self._marker, self._last_marker)
+        if event.what == "here" and event.window and event.window == self._takeover:
+            self._free_at = self._grace_until  # all that was said before is read
         if event.what != "join" or event.window != self._announcements.join:
             return False
         role = self._leader.role
@@ -534,6 +557,11 @@ class Windows:
             self._tell(f"cannot be sent: {one_line(error)}")
             return False
         return True
+
+    def _mark_last(self, marker: str) -> None:
+        """Send the last marker, and ask who holds what we may not be able to send."""
+        self._mark(marker)
+        self._announce("ask", "")
 
     def _announce(self, what: str, window: str) -> bool:
         """Tell the others, if there are any; return False if they cannot be told."""

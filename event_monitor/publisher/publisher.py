@@ -63,16 +63,16 @@ class Gate(Protocol):
         """Return whether another sends them."""
         ...
 
-    def give_way(self) -> None:
-        """Let another send them, which may be able to."""
+    def give_way(self) -> bool:
+        """Let another send them, which may be able to; return False if there is none."""
         ...
 
     def has_heirs(self, window: str) -> bool:
-        """Return whether another holds this one as well, and sends it if we do not."""
+        """Return whether another that is there holds this one as well."""
         ...
 
     def is_ours(self, window: str) -> bool:
-        """Return whether nobody but us holds it, and it can be kept as our own."""
+        """Return whether it is for us to send it, whoever leads, as nobody else holds it."""
         ...
 
     def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
@@ -141,6 +141,7 @@ class Publisher:
         self._error: str | None = None  # of the last send, if it failed
         self._failing_since = 0.0
         self._gave_way_at = float("-inf")
+        self._useless_since: float | None = None  # we lead, and nothing is accepted
         self._warned_at = 0.0
         self._started_at = clock.wall()
         self._accepted_at: float | None = None  # wall-clock seconds
@@ -287,6 +288,11 @@ class Publisher:
         gate, window = self._gate, next(iter(self._shared.windows()), None)
         if gate is None or window is None or not gate.is_ours(window):
             return False
+        verdict = gate.admit(window)
+        if verdict == "wait":
+            return False
+        if verdict == "doubt":
+            self._note_doubt(window, self._shared.size(window))
         self._spool.append(self._shared.take(window))
         gate.end(window, accepted=True)  # who holds it and comes back must not send it
         return True
@@ -295,6 +301,7 @@ class Publisher:
         """Send the oldest window that others hold, too; return False if none is to be sent."""
         gate = self._gate
         if gate is None or not gate.leads():
+            self._useless_since = None
             return False
         found = self._shared.oldest()
         if found is None:
@@ -336,7 +343,8 @@ class Publisher:
 
     def _leaves_all_to_others(self) -> bool:
         """Return whether sending fails now, and others hold all that is left, and try it next."""
-        return self._failures >= _MOST_FAILURES and self.inherited == len(self._shared)
+        fails = self._useless_since is not None and self._failures >= _MOST_FAILURES
+        return fails and self.inherited == len(self._shared)
 
     def _awaits_gate(self) -> bool:
         """Return whether something may be sent yet, if we turn out to lead."""
@@ -389,7 +397,7 @@ class Publisher:
         elif self._failures:
             seconds = self._clock.monotonic() - self._failing_since
             log.info("publishing again, after %d failures in %.0f s", self._failures, seconds)
-            self._failures, self._error = 0, None
+            self._failures, self._error, self._useless_since = 0, None, None
 
     def _back_off(self, outcome: Outcome) -> None:
         """Log a failed send, now and then, and wait before the next."""
@@ -419,11 +427,14 @@ class Publisher:
 
     def _give_way_if_others_may_succeed(self, now: float) -> None:
         """Let a standby lead where nothing has been accepted from us for a while, now and then."""
-        fails_for_long = now - self._failing_since >= _GIVES_WAY_SECONDS
-        is_due = fails_for_long and now - self._gave_way_at >= _STAYS_SECONDS
-        if self._gate is not None and is_due:
+        gate = self._gate
+        if gate is None or not gate.leads():
+            return
+        if self._useless_since is None:
+            self._useless_since = now
+        fails_for_long = now - self._useless_since >= _GIVES_WAY_SECONDS
+        if fails_for_long and now - self._gave_way_at >= _STAYS_SECONDS and gate.give_way():
             self._gave_way_at = now
-            self._gate.give_way()
 
     def _release(self) -> None:
         """Close sink and spool, once, whichever thread comes first."""
@@ -434,6 +445,7 @@ class Publisher:
         for window in self._shared.windows():
             if self._gate is not None and not self._gate.has_heirs(window):
                 self._spool.append(self._shared.take(window))
+                self._gate.end(window, accepted=True)  # who comes back must not send it
         for name, resource in (("sink", self._sink), ("spool", self._spool)):
             try:
                 resource.close()

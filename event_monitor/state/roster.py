@@ -166,11 +166,17 @@ class Roster:
                     self._workers[hostname].current.count_from_next_beat()
 
     def alive(self, *, now: float) -> tuple[Alive, ...]:
-        """Return the processes that are online, those first that have been silent for longest."""
+        """Return the processes that are online, those first that have been silent for longest.
+
+        Without those whose goodbye we may have missed, as we did not listen.
+        """
         found: list[Alive] = []
+        since = self.verdicts.listening_since
+        if since is None:
+            return ()
         for hostname, worker in self._workers.items():
             process = worker.current
-            if process.is_online and process.beats and not worker.is_several:
+            if process.is_online and process.beat_at >= since and not worker.is_several:
                 silent = max(0.0, now - process.beat_at)
                 count, freq = process.processed or 0, process.freq
                 found.append((hostname, process.pid, freq, count, silent, process.newest_at))

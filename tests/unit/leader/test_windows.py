@@ -118,7 +118,12 @@ class Monitor:
         return how
 
     def send(self, window: str) -> str:
-        """Send a window, or not; return how it was admitted."""
+        """Send a window, or not; return how it was admitted.
+
+        Who has just taken over says so, and hears it.
+        """
+        self.windows.speak()
+        self.read()
         if not self.windows.leads():
             return "not"
         admitted = self.windows.admit(window)
@@ -457,6 +462,75 @@ def test_a_standby_that_was_stopped_finds_where_the_windows_ended(
     assert standby.labels[-1].is_kept
 
 
+def test_who_comes_back_and_leads_reads_first_what_was_said_meanwhile(start: Start) -> None:
+    """The lease is there at once; that a window was accepted waits to be read."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    standby.is_stopped = True
+    assert leader.send(window) == "send"
+    leader.die()
+    standby.is_stopped = False
+    standby.leader.look()
+
+    assert standby.leader.role is Role.LEADER
+    assert not standby.windows.leads()
+    standby.windows.speak()
+    standby.read()
+    assert standby.windows.leads()
+    assert window in standby.settled
+
+
+def test_who_takes_over_and_cannot_hear_itself_sends_after_a_while(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """As while RabbitMQ's memory is short."""
+    leader, standby = start("a"), start("b")
+    stream.error = ConnectionError("blocked")
+    leader.die()
+    standby.leader.look()
+    standby.windows.speak()
+    assert not standby.windows.leads()
+
+    clock.advance(5)
+    standby.leader.look()
+    assert standby.windows.leads()
+
+
+def test_a_standby_that_may_come_back_holds_what_it_held(start: Start, clock: FakeClock) -> None:
+    """It is stopped, perhaps; at the end of the leader only who answers is an heir."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    standby.is_stopped = True
+    clock.advance(200)
+    leader.leader.look()
+    assert not leader.windows.is_ours(window)
+    assert not leader.windows.has_heirs(window)
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_who_leaves_asks_who_is_there(
+    start: Start, stream: Stream, clock: FakeClock, is_stopped: bool
+) -> None:
+    """One that was killed a moment ago inherits nothing."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    standby.is_stopped = is_stopped
+    assert leader.windows.has_heirs(window)
+    clock.advance(1)
+    leader.leader.look()
+    assert not leader.windows.may_leave()
+    wait_until(lambda: "ask" in stream.log, 10, "it asks")
+    stream.deliver()
+
+    assert leader.windows.may_leave() is not is_stopped
+    assert leader.windows.has_heirs(window) is not is_stopped
+    clock.advance(3)
+    assert leader.windows.may_leave()
+
+
 def test_a_standby_that_was_stopped_for_longer_says_what_may_count_twice(
     start: Start, clock: FakeClock
 ) -> None:
@@ -547,6 +621,36 @@ def test_what_its_heir_did_not_hear_of_is_a_leader_s_own(start: Start, stream: S
         meanwhile,
         across,
     ]
+
+
+def test_of_two_that_hold_what_was_being_sent_one_sends_it_in_doubt(
+    start: Start, clock: FakeClock
+) -> None:
+    """Its leader died, and the next came later."""
+    # Given
+    leader, first, second = start("a"), start("b"), start("c")
+    leader.boundary()
+    window = leader.labels[-1].window
+    assert leader.windows.begin(window)
+    first.read()
+    second.read()
+    leader.die()
+    clock.advance(20)
+    newcomer = start("d")
+    assert newcomer.leader.role is Role.LEADER
+    for _ in range(3):
+        clock.advance(60)
+        for monitor in (newcomer, first, second):
+            monitor.leader.look()
+            monitor.boundary()
+
+    # Then
+    assert window not in (*first.settled, *second.settled)
+    assert [monitor.windows.is_ours(window) for monitor in (first, second)] == [True, False]
+    assert first.windows.admit(window) == "doubt"
+    first.windows.end(window, accepted=True)
+    second.read()
+    assert window in second.settled
 
 
 def test_a_leader_that_came_later_takes_nothing_from_who_was_there(start: Start) -> None:

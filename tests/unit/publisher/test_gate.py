@@ -41,8 +41,9 @@ class Gate:
     def stands_by(self) -> bool:
         return not self.is_leading
 
-    def give_way(self) -> None:
+    def give_way(self) -> bool:
         self.gave_way_at.append(self._clock.monotonic())
+        return True
 
     def has_heirs(self, window: str) -> bool:
         return self.heirs and window not in self.ours
@@ -91,10 +92,12 @@ class FailingSink(MemorySink):
         self._clock, self._seconds = clock, seconds
         self.began_at = clock.monotonic()
         self.failures = 0
+        self.on_failure: Callable[[], object] = lambda: None
 
     def send(self, metrics: tuple[Metric, ...]) -> Outcome:
         self._clock.advance(self._seconds)
         self.failures += 1
+        self.on_failure()
         return Outcome(unsent=metrics, failures=1, error="told to fail")
 
 
@@ -165,6 +168,39 @@ def test_a_leader_from_whom_nothing_is_accepted_lets_another_try(
     first, second, *_ = gate.gave_way_at
     assert 20 <= first - sink.began_at < 40
     assert 300 <= second - first < 320
+
+
+def test_what_only_a_standby_holds_and_may_have_been_sent_is_counted(
+    sink: MemorySink, spool: Spool
+) -> None:
+    """The leader, which came later, does not know of it."""
+    gate = Gate(leads=False)
+    gate.ours, gate.doubted = {"a"}, {"a"}
+    publisher = started(sink, spool, gate)
+    publisher.publish(FIRST, shared_as="a")
+    wait_until(lambda: len(sink.metrics) == 1, DEADLINE, "it is sent")
+    publisher.close(DEADLINE)
+
+    assert publisher.report().ambiguous == 1
+
+
+def test_what_failed_for_another_leader_is_no_failure_of_ours(
+    spool: Spool, clock: FakeClock
+) -> None:
+    """Who leads again after an hour tries for as long as any other."""
+    sink = FailingSink(clock, seconds=7)
+    gate = Gate(clock=clock)
+    sink.on_failure = lambda: setattr(gate, "is_leading", sink.failures != 2)
+    publisher = started(sink, spool, gate, clock=clock)
+    publisher.publish(FIRST, shared_as="a")
+    wait_until(lambda: not gate.is_leading, DEADLINE, "it leads no more")
+    clock.advance(3_600)
+    led_at = clock.monotonic()
+    gate.is_leading = True
+    wait_until(lambda: bool(gate.gave_way_at), DEADLINE, "it gives way")
+    publisher.close(DEADLINE)
+
+    assert gate.gave_way_at[0] - led_at >= 20
 
 
 def test_a_leader_from_whom_nothing_is_accepted_leaves_all_to_others_at_the_end(
