@@ -26,7 +26,6 @@ __all__ = ["SqsSource", "SqsSubscription"]
 
 _LEAVE_SECONDS = 10.0  # for what is deleted last and given back; AWS takes some 10 ms for 10
 _LATE_SECONDS = 2.0  # for a request under way: while events come, one comes sooner
-_BACKLOG_SECONDS = 20.0  # a burst is read sooner
 _ABSENCE_SECONDS = 5.0  # between two reads: we were stopped, and so were our requests
 
 
@@ -86,7 +85,6 @@ class SqsSubscription:
         self._errands: Errands | None = None
         self._is_well = False
         self._read_at = float("-inf")
-        self._backlog_since: float | None = None
 
     @property
     def queue_length(self) -> int | None:
@@ -108,10 +106,7 @@ class SqsSubscription:
     @property
     def is_behind(self) -> bool:
         """Whether messages wait for others of their senders, or more wait than is read at once."""
-        now = self._clock.monotonic()
-        since = self._backlog_since
-        has_backlog = since is not None and now - since >= _BACKLOG_SECONDS
-        return has_backlog or self._stream.is_behind(now)
+        return self._stream.is_behind(self._clock.monotonic())
 
     def open(self) -> None:
         """Find the queue, ask for the lease, begin to receive."""
@@ -165,10 +160,8 @@ class SqsSubscription:
         if may_have_missed or now - self._read_at >= _ABSENCE_SECONDS:
             self._stream.note_absence(now, may_have_missed=may_have_missed)
         self._read_at = now
-        is_backlog = polls.is_backlog
-        self._backlog_since = (self._backlog_since or now) if is_backlog else None
         self._stream.feed(messages, now=now, on_invalid=self._on_invalid)
-        reading = self._stream.read(now=now, is_backlog=is_backlog)
+        reading = self._stream.read(now=now, is_backlog=polls.is_backlog)
         errands.delete(self._stream.take_spent())
         return reading
 

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 VISIBILITY_SECONDS = 180  # thrice a usual window; as long as a monitor's crash delays its events
 _RETURN_SECONDS = VISIBILITY_SECONDS + 5.0  # by then all has come again that a reader left behind
 _BACKLOG_HOLD_SECONDS = 60.0  # while more waits than is read, the disorder is that of the backlog
+_BACKLOG_SECONDS = 20.0  # without a break; at 30 messages/s there seems to be one now and then
 _USUAL_SECONDS = 5.0  # of disorder; less than any worker's silence is judged by
+_ABSENCE_SECONDS = 60.0  # however often we are away, what was held for long is read meanwhile
 _MOST_UNSAFE = 100_000  # messages; SQS lets 120,000 be out of sight
 _REPEAT_SECONDS = 300.0
 _FEW, _MISSING_FRACTION = 5, 0.2  # of the last messages; SQS itself loses none
@@ -80,6 +82,8 @@ class SqsStream:
         self._session = uuid()
         self._order: SenderOrder[_Kept] | None = None
         self._returned_by = float("-inf")  # by then all has come again, but for a backlog
+        self._backlog_since: float | None = None
+        self._absent_at = float("-inf")
         self._unsafe: dict[tuple[str, int], _Kept] = {}  # counted; by sender and seq
         self._tokens: deque[tuple[int, list[tuple[str, int]]]] = deque()
         self._tag = 0
@@ -113,8 +117,10 @@ class SqsStream:
         return len(self._unsafe) >= _MOST_UNSAFE
 
     def is_behind(self, now: float) -> bool:
-        """Whether messages wait for others of their senders, longer than usual."""
-        return self._order is not None and self._order.waits_since(now) < now - _USUAL_SECONDS
+        """Whether messages wait for others of their senders, longer than usual, or a backlog."""
+        if self._order is None:
+            return False
+        return self._has_backlog(now) or self._order.waits_since(now) < now - _USUAL_SECONDS
 
     def forget(self) -> None:
         """Forget where the process before us was: another monitor has read on from there."""
@@ -129,6 +135,7 @@ class SqsStream:
         nothing is known here, it may have counted them.
         ``wall`` is the time of the wall clock.
         """
+        self._backlog_since = None
         seconds = _RETURN_SECONDS  # an answer that did not arrive may have had messages
         if self._order is None:
             seconds = _RETURN_SECONDS if in_flight != 0 or self._positions else 0.0
@@ -187,11 +194,14 @@ class SqsStream:
 
     def read(self, *, now: float, is_backlog: bool = False) -> Reading:
         """Return the bodies of all messages whose turn it is."""
+        since = self._backlog_since
+        self._backlog_since = (now if since is None else since) if is_backlog else None
         if self._order is None:
             return Reading()
         hold_seconds = _BACKLOG_HOLD_SECONDS if is_backlog else HOLD_SECONDS
-        if is_backlog and now < self._returned_by:  # what has come again may be in it
-            self._await_returned(now, HOLD_SECONDS)
+        if self._has_backlog(now) and now < self._returned_by:  # what has come again may be in it
+            self._returned_by = max(self._returned_by, now + HOLD_SECONDS)
+            self._order.wait_until(now + HOLD_SECONDS, at_least=now)
         self._make_ready(self._order.expire(now, hold_seconds=hold_seconds))
         ready, self._ready = self._ready, []
         self._note_missing(len(ready), now)
@@ -262,9 +272,17 @@ class SqsStream:
 
     def _await_returned(self, now: float, seconds: float) -> None:
         """Let messages wait for others that come again within so long."""
-        if self._order is not None:
-            self._returned_by = max(self._returned_by, now + seconds)
-            self._order.wait_until(now + seconds, at_least=now + min(seconds, HOLD_SECONDS))
+        if self._order is None:
+            return
+        at_least = now
+        if now - self._absent_at >= _ABSENCE_SECONDS:
+            self._absent_at, at_least = now, now + min(seconds, HOLD_SECONDS)
+        self._returned_by = max(self._returned_by, now + seconds)
+        self._order.wait_until(now + seconds, at_least=at_least)
+
+    def _has_backlog(self, now: float) -> bool:
+        since = self._backlog_since
+        return since is not None and now - since >= _BACKLOG_SECONDS
 
     def _make_ready(self, deliveries: Sequence[Delivery[_Kept]]) -> None:
         """Have these read next; from now on they are known when they come again."""

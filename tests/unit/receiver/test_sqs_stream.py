@@ -166,6 +166,51 @@ def test_what_was_left_behind_is_waited_for_until_the_backlog_that_it_is_in_is_r
     assert reader.take()[0] == [9]
 
 
+def test_a_backlog_now_and_then_is_none() -> None:
+    """At a steady 30 messages/s two full answers in a row come again and again."""
+    # Given a message that waits for others, which do not come
+    reader = Reader(SqsStream({SENDER: Position(5, 0)}))
+    reader.take(7)
+
+    # When there seems to be a backlog in every other second
+    for second in range(int(COMES_BACK_SECONDS)):
+        assert not reader.stream.read(
+            now=reader.clock.monotonic(), is_backlog=second % 2 == 0
+        ).bodies
+        assert reader.stream.is_behind(reader.clock.monotonic()) is (second > 5)
+        reader.clock.advance(1.0)
+
+    # Then
+    assert reader.take()[0] == [7]
+
+
+def test_a_backlog_that_never_ends_keeps_no_message_for_ever() -> None:
+    """More is sent than is read; silence proves nothing all the while."""
+    reader = Reader(SqsStream({SENDER: Position(5, 0)}))
+    reader.take(7)
+    for _ in range(400):
+        assert not reader.stream.read(now=reader.clock.monotonic(), is_backlog=True).bodies
+        reader.clock.advance(1.0)
+    assert reader.stream.read(now=reader.clock.monotonic(), is_backlog=True).bodies == [b"7"]
+    assert reader.stream.is_behind(reader.clock.monotonic())
+
+
+def test_absences_all_the_while_keep_no_message_for_ever() -> None:
+    """Each request fails, or each connection is lost, soon after it was made."""
+    for is_lost in (False, True):
+        reader = Reader(SqsStream({SENDER: Position(5, 0)}))
+        reader.take(7)
+        seconds = 0
+        while not reader.take()[0]:
+            if is_lost:
+                reader.begin()
+            else:
+                reader.stream.note_absence(reader.clock.monotonic(), may_have_missed=True)
+            reader.clock.advance(1.0)
+            seconds += 1
+        assert 400 <= seconds <= 460
+
+
 def test_without_a_checkpoint_the_same_where_sqs_says_that_messages_are_out() -> None:
     """A killed monitor without a disk, too, has left its messages to the next one."""
     for in_flight, waits in ((3, True), (0, False)):
