@@ -175,7 +175,11 @@ class SqsSubscription:
                 self._errands.wait(_LEAVE_SECONDS)
 
     def close(self) -> None:
-        """Receive no more. If SQS was there, give back what was not counted, and the lease."""
+        """Receive no more. If SQS was there, give back what was not counted, and the lease.
+
+        But not the lease while a request is under way, as mostly where few messages come: what SQS
+        has for it yet nobody gets for minutes, and who leads then has to know that there is any.
+        """
         polls, errands = self._polls, self._errands
         if polls is None or errands is None:
             self._queue.close()
@@ -183,7 +187,8 @@ class SqsSubscription:
         self._on_late(polls.stop(_LATE_SECONDS if self._is_well else 0.0))
         if self._is_well:
             errands.give_back([*self._stream.take_rest(), *self._stream.unsafe_handles()])
-        errands.finish(_LEAVE_SECONDS if self._is_well else 0.0, leave=self._is_well)
+        leaves = self._is_well and polls.has_ended
+        errands.finish(_LEAVE_SECONDS if self._is_well else 0.0, leave=leaves)
         self._queue.close()
 
     def _lead(self) -> None:

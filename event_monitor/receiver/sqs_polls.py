@@ -87,6 +87,11 @@ class Polls:
             thread.start()
             self._threads.append(thread)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no request is under way any more, for which SQS may have messages yet."""
+        return not any(thread.is_alive() for thread in self._threads)
+
     def take(self, timeout_seconds: float) -> list[RawMessage]:
         """Return what has come; wait for the first no longer than that.
 

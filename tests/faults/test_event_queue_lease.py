@@ -274,3 +274,17 @@ def test_of_two_the_second_counts_on_where_the_first_leaves(sqs: str, worker: Qu
     for metric in ("EventsLost", "PublishAmbiguous", "WorkersLost"):
         assert first.sink.sum(metric) + second.sink.sum(metric) == 0
     assert in_flight_in(QUEUE) == []
+
+
+def test_who_leaves_while_it_waits_for_messages_keeps_the_lease_until_it_runs_out(
+    sqs: str, other: Other
+) -> None:
+    """SQS may hand a message to its request yet: who leads next has to see that it is out."""
+    with Monitor(sqs) as monitor:
+        wait_until(lambda: monitor.state.link is BrokerLink.LISTENING, 30, "it reads")
+        monitor.camera.cut()
+    other.lease.turn(other.queue)
+    assert not other.lease.is_held
+    show_again(in_flight_in(lease_name(QUEUE)))  # a minute later
+    other.lease.turn(other.queue)
+    assert other.lease.is_held

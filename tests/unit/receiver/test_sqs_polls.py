@@ -161,9 +161,11 @@ def test_what_comes_after_the_stop_is_given_back() -> None:
     made, returned = polls(Slow())
     assert asked.wait(30)
     assert made.stop() == []
+    assert not made.has_ended
     release.set()
     wait_until(lambda: returned, 30, "it is given back")
     assert returned == [message(1)]
+    wait_until(lambda: made.has_ended, 30, "no request is under way")
 
 
 class Slow(Answers):
