@@ -197,9 +197,9 @@ class SqsSubscription:
             in_flight = self._in_flight()
             if self._lease.take_was_others():
                 self._stream.forget()
-            self._stream.begin(
-                now=self._clock.monotonic(), wall=self._clock.wall(), in_flight=in_flight
-            )
+            now, wall = self._clock.monotonic(), self._queue.wall
+            wall = self._clock.wall() if wall is None else wall
+            self._stream.begin(now=now, wall=wall, in_flight=in_flight)
             self.is_leading = True
         elif not self._lease.is_held:
             self.is_leading = False

@@ -6,6 +6,7 @@ Credentials, region and endpoint are those that ``client_arguments`` found, else
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
@@ -81,6 +82,7 @@ class SqsQueue:
         self.name = name
         self._arguments = dict(arguments or {})
         self._client: Any = None
+        self._date: object = None  # of the last answer
         self._url = name if "://" in name else ""
 
     def open(self) -> None:
@@ -97,6 +99,14 @@ class SqsQueue:
         """Close the connections that are not in use. Never raises."""
         if self._client is not None:
             self._client.close()
+
+    @property
+    def wall(self) -> float | None:
+        """Return the time by SQS's own clock as it answered, if it has just done so; in seconds."""
+        try:
+            return parsedate_to_datetime(str(self._date)).timestamp()
+        except (ValueError, OverflowError):
+            return None
 
     def receive(
         self, most: int = BATCH, *, wait_seconds: int, visibility_seconds: int
@@ -167,7 +177,13 @@ class SqsQueue:
         self, operation: str, seconds: float = _ANSWER_SECONDS, **parameters: object
     ) -> Mapping[str, Any]:
         call: Callable[..., Mapping[str, Any]] = getattr(self._client, operation)
-        return _bounded(seconds, lambda: call(**parameters))
+        try:
+            answer = _bounded(seconds, lambda: call(**parameters))
+        except SqsError:
+            self._date = None
+            raise
+        self._date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return answer
 
 
 def _bounded(seconds: float, call: Callable[[], T]) -> T:

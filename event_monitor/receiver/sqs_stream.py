@@ -133,7 +133,7 @@ class SqsStream:
         that some may be. These come back behind newer ones of the same senders, and so do those
         that the process before us had not deleted. If it was another process, of whose counts
         nothing is known here, it may have counted them.
-        ``wall`` is the time of the wall clock.
+        ``wall`` is the time by SQS's clock, or by ours, which may be wrong.
         """
         self._backlog_since = None
         seconds = _RETURN_SECONDS  # an answer that did not arrive may have had messages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -288,3 +289,27 @@ def test_who_leaves_while_it_waits_for_messages_keeps_the_lease_until_it_runs_ou
     show_again(in_flight_in(lease_name(QUEUE)))  # a minute later
     other.lease.turn(other.queue)
     assert other.lease.is_held
+
+
+def test_what_another_monitor_may_have_counted_is_told_though_our_clock_is_wrong(
+    sqs: str, worker: QueueWorker
+) -> None:
+    """When a message was with it, SQS says by its own clock."""
+    # Given messages that were with a monitor which has died
+    client = sqs_client(sqs)
+    url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    while len(in_flight_in(QUEUE)) < worker.sent:
+        client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=180)
+    client.close()
+    left_behind = in_flight_in(QUEUE)
+
+    # When they come again, three minutes later
+    with Monitor(sqs) as monitor:
+        assert abs(monitor.clock.wall() - time.time()) > 3_600
+        wait_until(lambda: monitor.state.link is BrokerLink.LISTENING, 30, "it reads")
+        for message in left_behind:
+            message.approximate_first_receive_timestamp -= 180_000
+        show_again(left_behind)
+        wait_until_counted(monitor, worker)
+        monitor.camera.cut()
+    assert monitor.sink.sum("PublishAmbiguous") == 1

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from event_monitor.receiver.sqs_requests import SqsQueue
+from event_monitor.receiver.sqs_requests import SqsError, SqsQueue
 
 ARGUMENTS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 MESSAGE = {"Body": "a", "ReceiptHandle": "h", "MD5OfBody": "0cc175b9c0f1b6a831c399e269772661"}
@@ -22,14 +22,22 @@ def statuses() -> list[int]:
 
 
 @pytest.fixture
-def queue(statuses: list[int]) -> Iterator[SqsQueue]:
+def dates() -> list[str]:
+    """Return the dates that SQS answers with, the next one first; none when there are no more."""
+    return []
+
+
+@pytest.fixture
+def queue(statuses: list[int], dates: list[str]) -> Iterator[SqsQueue]:
     """Return a queue with one message, which is handed out again and again."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             data = json.dumps({"Messages": [MESSAGE]}).encode()
-            self.send_response(statuses.pop(0) if statuses else 200)
+            self.send_response_only(statuses.pop(0) if statuses else 200)
+            if dates:
+                self.send_header("Date", dates.pop(0))
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -58,3 +66,21 @@ def test_an_answer_that_did_not_come_may_have_had_messages(
     messages = queue.receive(wait_seconds=0, visibility_seconds=180)
     assert [message["Body"] for message in messages] == ["a"]
     assert len(repeated) == failures
+
+
+def test_sqs_says_what_time_it_is(queue: SqsQueue, statuses: list[int], dates: list[str]) -> None:
+    """Our clock may be wrong. An error, and what is no time, says nothing; nor does an old one."""
+    assert queue.wall is None
+    dates += ["Thu, 26 Nov 2026 12:00:01 GMT", "soon", "Thu, 26 Nov 2026 12:00:03 GMT"]
+    times: list[float | None] = []
+    for _ in range(4):
+        queue.receive(wait_seconds=0, visibility_seconds=180)
+        times.append(queue.wall)
+    assert times == [1_795_694_401.0, None, 1_795_694_403.0, None]
+
+    dates += ["Thu, 26 Nov 2026 12:00:05 GMT"] * 2
+    queue.receive(wait_seconds=0, visibility_seconds=180)
+    statuses += [400]
+    with pytest.raises(SqsError):
+        queue.receive(wait_seconds=0, visibility_seconds=180)
+    assert queue.wall is None
