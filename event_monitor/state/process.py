@@ -14,7 +14,13 @@ from ..snapshot import WorkerState
 from .in_flight import Run
 from .loss_meter import LossMeter
 
-__all__ = ["Process", "sender_of_beat", "sender_of_goodbye", "with_events"]
+__all__ = [
+    "Process",
+    "sender_of_beat",
+    "sender_of_goodbye",
+    "senders_of_last_goodbye",
+    "with_events",
+]
 
 _BEATS_WITHOUT_TASK_EVENTS = 3  # heartbeats to wait: task events may be buffered behind them
 _ONLINE = WorkerState.ONLINE  # looked up once: an enum's members are slow to reach
@@ -220,6 +226,22 @@ def sender_of_goodbye(
         key=lambda process: (abs(processed - process.floor), not process.is_online),
         default=None,
     )
+
+
+def senders_of_last_goodbye(event: WorkerEvent, processes: Sequence[Process]) -> Sequence[Process]:
+    """Return the processes that may say a goodbye which is not their first.
+
+    One that is online may be another of that name and count. But the first goodbye may not have
+    come: then it is the only one that there is, if nothing else is known of it, or by its pid.
+    """
+    same_pid = [process for process in processes if _may_have_pid(process, event.pid)]
+    offline = [process for process in same_pid if process.state is WorkerState.OFFLINE]
+    if offline or len(same_pid) != 1:
+        return offline
+    process = same_pid[0]
+    is_told_apart = not process.beats or (process.pid or 0) > 1  # containers have pid 1
+    can_be = event.processed is None or event.processed >= process.floor
+    return same_pid if is_told_apart and can_be else ()
 
 
 def _is_usual(process: Process, event: WorkerEvent, now: float) -> bool:

@@ -19,7 +19,13 @@ from ..survey import WorkerAnswer
 from .in_flight import ANY_OWNER, Owner
 from .loss_meter import LossMeter
 from .missing_events import MissingEvents
-from .process import Process, sender_of_beat, sender_of_goodbye, with_events
+from .process import (
+    Process,
+    sender_of_beat,
+    sender_of_goodbye,
+    senders_of_last_goodbye,
+    with_events,
+)
 from .verdicts import Departure, Limits, Verdicts
 from .worker import TaskMeter, Worker
 
@@ -122,8 +128,8 @@ class Roster:
                 self._left.pop(next(iter(self._left)))
             return None
         processes: Sequence[Process] = worker.processes
-        if event.is_last:  # another one of that name and count may be online
-            processes = [process for process in processes if process.state is _OFFLINE]
+        if event.is_last:
+            processes = senders_of_last_goodbye(event, processes)
         process = sender_of_goodbye(event, processes, now=now)
         if process is None:
             return None

@@ -273,6 +273,76 @@ def test_the_last_goodbye_of_one_is_not_that_of_its_namesake(has_said_goodbye: b
     assert scene.deaths == int(not has_said_goodbye)
 
 
+def test_the_last_goodbye_is_one_though_the_first_never_came() -> None:
+    """It was with another reader, or the sender's buffer was full: the pid tells whose it is."""
+    # Given
+    scene = Scene(probe_workers=False)
+    worker = scene.worker(pid=4711).hello()
+    worker.begin("u1")
+    scene.run(10, worker)
+    worker.end("u1")
+
+    # When
+    worker.goodbye(is_last=True)
+    scene.run(200)
+    scene.shoot()
+
+    # Then
+    assert (scene.deaths, scene.orphans, scene.lost_events) == (0, [], 0)
+    assert sum(shot.online != () for shot in scene.shots[2:]) == 0
+
+
+@pytest.mark.parametrize("pid", [1, 4711])
+def test_who_is_known_by_its_tasks_only_leaves_with_its_last_goodbye(pid: int) -> None:
+    """We came while it drained, after its first goodbye."""
+    # Given
+    scene = Scene(probe_workers=False)
+    worker = scene.worker(pid=pid)
+    worker.begin("u1")
+    worker.end("u1")
+    assert len(scene.shoot().online) == 1
+
+    # When
+    worker.goodbye(is_last=True)
+
+    # Then
+    assert scene.shoot().online == ()
+    scene.run(200)
+    assert scene.deaths == 0
+
+
+@pytest.mark.parametrize("pid", [1, 4711])
+def test_a_last_goodbye_that_the_only_process_cannot_have_said_is_anothers(pid: int) -> None:
+    """It has begun more tasks; or it has pid 1, as the one before it."""
+    scene = Scene(probe_workers=False)
+    new = scene.worker(pid=pid).hello()
+    new.begin("v1", "v2")
+    scene.run(10, new)
+    old = scene.worker(pid=pid)
+    old.processed = 1 if pid > 1 else 2
+    old.goodbye(is_last=True)
+    scene.run(10, new)
+    assert len(scene.shoot().online) == 1
+
+
+def test_of_two_that_are_online_the_pid_says_which_one_leaves() -> None:
+    """The first goodbye of the old one never came."""
+    # Given
+    scene = Scene(probe_workers=False)
+    old = scene.worker(pid=11).hello()
+    scene.run(10, old)
+    new = scene.worker(pid=12).hello()
+    scene.run(5, old, new)
+
+    # When
+    old.goodbye(is_last=True)
+    scene.run(200, new)
+
+    # Then
+    assert scene.deaths == 0
+    assert [worker.pid for worker in scene.shoot().online] == [12]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_deploys_of_one_busy_container_are_no_deaths(seed: int) -> None:
     """Always pid 1: the count of the new process passes that of the old one, in great steps."""
