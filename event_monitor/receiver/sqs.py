@@ -49,10 +49,10 @@ class SqsSource:
     def are_ours(self, tokens: Sequence[AckToken]) -> bool:
         """Return whether no other monitor gets the messages of these. Any thread may call it.
 
-        Without the lease SQS keeps them out of its sight for a while; and there may be none.
+        Without the lease SQS keeps them out of its sight for a while.
         """
         now = self.lease.clock.monotonic()
-        return not self.lease.has_another or all(now < token.ours_until for token in tokens)
+        return not self.lease.may_be_anothers or all(now < token.ours_until for token in tokens)
 
 
 class SqsSubscription:

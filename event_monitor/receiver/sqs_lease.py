@@ -76,6 +76,12 @@ class SqsLease:
             self._handle is not None and self.clock.monotonic() - self._renewed_at < _FENCE_SECONDS
         )
 
+    @property
+    def may_be_anothers(self) -> bool:
+        """Whether another monitor may have it by now; none is told from us where we are alone."""
+        lapsed = self.clock.monotonic() - self._renewed_at > LEASE_SECONDS
+        return not self.is_alone and (self._handle is None or lapsed)
+
     def take_was_others(self) -> bool:
         """Return ``was_others``, once: what is lost and renewed nobody else has had."""
         was_others, self.was_others = self.was_others, False

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
 
+from event_monitor.over_sqs.configuration import EventQueue
+from event_monitor.receiver.sqs import SqsSource
 from event_monitor.receiver.sqs_lease import LEASE_SECONDS, RENEW_SECONDS, SqsLease
 from event_monitor.receiver.sqs_requests import RawMessage, SqsError
+from event_monitor.snapshot import AckToken
 from event_monitor.testing import FakeClock
 
 HOURS = 3_600.0
@@ -219,3 +223,55 @@ def test_without_a_lease_one_reads_as_the_only_one_and_says_so_once(
     lease.turn(queue)
     assert lease.is_held
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("is_out_of_sight", [True, False])
+@pytest.mark.parametrize(
+    ("lease_is", "may_be_anothers"),
+    [
+        ("ours", False),
+        ("another's", True),
+        ("left", True),
+        ("not there", False),
+        ("unknown", True),  # nobody refuses us
+        ("unknown for a moment", False),
+    ],
+)
+def test_messages_are_ours_unless_another_monitor_may_have_got_them(
+    lease_is: str, may_be_anothers: bool, is_out_of_sight: bool, clock: FakeClock, queue: Fifo
+) -> None:
+    """It has the lease by now, perhaps, and SQS shows them again."""
+    # Given messages that came 200 s ago
+    leader, other = two(clock, queue)
+    ours_until = clock.monotonic() + (301.0 if is_out_of_sight else 300.0)
+    tokens = [AckToken("s", 1, ours_until=1e9), AckToken("s", 2, ours_until=ours_until)]
+
+    def let_pass(seconds: int, *leases: SqsLease) -> None:
+        for _ in range(0, seconds, 20):
+            clock.advance(20.0)
+            for lease in leases:
+                with suppress(SqsError):
+                    lease.turn(queue)
+
+    let_pass(200, leader)
+
+    # When
+    if lease_is == "another's":
+        let_pass(80)
+        other.turn(queue)
+        let_pass(20, other, leader)
+    elif lease_is == "left":
+        let_pass(80, leader)
+        leader.release(queue)
+        let_pass(20, other)
+    else:
+        is_short = lease_is == "unknown for a moment"
+        let_pass(80 if is_short else 0, leader)
+        if lease_is != "ours":
+            code = "QueueDoesNotExist" if lease_is == "not there" else "InternalFailure"
+            queue.trouble = SqsError("no answer", code=code)
+        let_pass(20 if is_short else 100, leader)
+
+    # Then
+    source = SqsSource(EventQueue(), lease=leader)
+    assert source.are_ours(tokens) is (is_out_of_sight or not may_be_anothers)
