@@ -36,8 +36,8 @@ class SqsSource:
     queue: EventQueue
     stream: SqsStream = field(default_factory=SqsStream)
     lease: SqsLease = field(default_factory=SqsLease)
-    #: What a request brought that was under way when its subscription broke. Thread-safe.
-    late: deque[RawMessage] = field(default_factory=deque)
+    #: What a request brought that was under way when its subscription broke, and when. Thread-safe.
+    late: deque[tuple[float, RawMessage]] = field(default_factory=deque)
     #: What is counted, and never published. Thread-safe.
     discarded: deque[AckToken] = field(default_factory=deque)
 
@@ -148,18 +148,20 @@ class SqsSubscription:
         try:
             self._lead()
             messages = polls.take(0 if self._late else timeout_seconds)
-            messages += [self._late.popleft() for _ in range(len(self._late))]
         except SqsError:
             self._is_well = False
             raise
+        late = [self._late.popleft() for _ in range(len(self._late))]
         if not self.is_leading:
-            self._give_back(messages)
+            self._give_back([*messages, *(message for _, message in late)])
             return Reading()
         now = self._clock.monotonic()
-        may_have_missed, polls.may_have_missed = polls.may_have_missed, False
+        may_have_missed = polls.take_missed()
         if may_have_missed or now - self._read_at >= _ABSENCE_SECONDS:
             self._stream.note_absence(now, may_have_missed=may_have_missed)
         self._read_at = now
+        for at, message in late:
+            self._stream.feed([message], now=now, came_at=at, on_invalid=self._on_invalid)
         self._stream.feed(messages, now=now, on_invalid=self._on_invalid)
         reading = self._stream.read(now=now, is_backlog=polls.is_backlog)
         errands.delete(self._stream.take_spent())
@@ -225,7 +227,8 @@ class SqsSubscription:
         if self._is_well:
             self._give_back(messages)
         else:
-            self._late.extend(messages)
+            now = self._clock.monotonic()
+            self._late.extend((now, message) for message in messages)
 
     def _give_back(self, messages: Sequence[RawMessage]) -> None:
         if self._errands is not None and messages:

@@ -53,7 +53,7 @@ class Polls:
 
     ``may_read`` is asked before each request; ``on_late`` gets what came after the stop. A request
     that failed may have had messages, which come again later: ``may_have_missed`` says so until it
-    is set to False.
+    is taken.
     """
 
     def __init__(
@@ -110,6 +110,13 @@ class Polls:
     def note_missed(self) -> None:
         """Note that an answer did not come, which may have had messages. Any thread may do so."""
         self.may_have_missed = True
+
+    def take_missed(self) -> bool:
+        """Return ``may_have_missed``, which is False from now on, unless it is set meanwhile."""
+        if not self.may_have_missed:
+            return False
+        self.may_have_missed = False
+        return True
 
     def stop(self, seconds: float = 0.0) -> list[RawMessage]:
         """Stop; return what has come and was not taken.

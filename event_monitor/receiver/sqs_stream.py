@@ -165,12 +165,20 @@ class SqsStream:
         """
         self._await_returned(now, _RETURN_SECONDS if may_have_missed else HOLD_SECONDS)
 
-    def feed(self, messages: Iterable[RawMessage], *, now: float, on_invalid: OnInvalid) -> None:
-        """Take messages as they come."""
+    def feed(
+        self,
+        messages: Iterable[RawMessage],
+        *,
+        now: float,
+        on_invalid: OnInvalid,
+        came_at: float | None = None,
+    ) -> None:
+        """Take messages as they come; ``came_at``: when they did, if not just now."""
         order = self._order
         if order is None:
             raise RuntimeError("it has not begun")
-        until = now + _OURS_SECONDS
+        came_at = now if came_at is None else came_at
+        until = came_at + _OURS_SECONDS
         for message in messages:
             handle, body = message["ReceiptHandle"], message["Body"]
             try:
@@ -183,7 +191,7 @@ class SqsStream:
             if known is not None:
                 known.handle, known.until = handle, until
                 continue
-            is_doubtful = self._doubts is not None and self._doubts.are_of(message, now=now)
+            is_doubtful = self._doubts is not None and self._doubts.are_of(message, now=came_at)
             kept = _Kept(handle, lines, until, is_doubtful)
             deliveries = order.add(header, kept, size=len(body), now=now)
             if deliveries is None:  # counted, and safe; or given up

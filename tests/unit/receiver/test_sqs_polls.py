@@ -199,3 +199,25 @@ def test_a_request_under_way_at_the_end_has_a_moment_to_bring_what_it_has() -> N
 
     # Then
     assert [taken["Body"] for taken in [*rest, *returned]] == ["1"]
+
+
+class MissesAtOnce(Polls):
+    """A request fails each time that it was looked whether one has failed."""
+
+    _has_missed = False
+
+    @property
+    def may_have_missed(self) -> bool:
+        """Look, and fail."""
+        has_missed, self._has_missed = self._has_missed, True
+        return has_missed
+
+    @may_have_missed.setter
+    def may_have_missed(self, value: bool) -> None:
+        self._has_missed = value
+
+
+def test_a_request_that_fails_as_it_is_looked_at_is_not_forgotten() -> None:
+    """Another thread may set it at any time."""
+    made = MissesAtOnce(Answers(), may_read=lambda: True, on_late=print)
+    assert [made.take_missed(), made.take_missed()] == [False, True]

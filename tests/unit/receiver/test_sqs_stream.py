@@ -536,6 +536,24 @@ def test_messages_are_ours_for_as_long_as_nobody_else_can_get_any_of_them() -> N
     assert reader.take(3)[1].ours_until == began_at + 165.0
 
 
+def test_what_came_late_is_ours_for_as_long_as_if_it_was_read_at_once() -> None:
+    """A request brought it whose connection had broken: it waited for the next one."""
+    reader = Reader(in_flight=1)
+    came_at, wall = reader.clock.monotonic(), reader.clock.wall()
+    attributes = {
+        "ApproximateFirstReceiveTimestamp": f"{wall - 30.0:.0f}000",
+        "ApproximateReceiveCount": "2",
+    }
+    body = encode(Header(sender=SENDER, seq=0, dropped=0), [b"0"])
+    message: RawMessage = {"Body": body, "ReceiptHandle": "", "Attributes": attributes}
+    reader.clock.advance(VISIBILITY_SECONDS)
+    now = reader.clock.monotonic()
+    reader.stream.feed([message], now=now, came_at=came_at, on_invalid=reader.invalid.append)
+    token = reader.stream.read(now=now).ack_token
+    assert token is not None
+    assert (token.ours_until, token.doubtful) == (came_at + 150.0, 0)
+
+
 @pytest.mark.parametrize("every", [2, 3])
 def test_a_second_reader_is_recognised_though_few_messages_come(every: int) -> None:
     """One a minute: from the first one that is missing, none is told as lost."""
