@@ -178,7 +178,8 @@ class WorkerEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     The fields below are decoded, and no others. The reply to a ``heartbeat`` broadcast is a
     heartbeat without ``active``, ``processed`` and ``loadavg``. Wrong ``facts`` are none.
-    ``is_last``: a goodbye that was said before, said again when the pool has ended.
+    ``is_last``: a goodbye that was said before, said again as Celery closes its dispatcher: when
+    the pool has ended, or when it connects again.
     """
 
     hostname: _Nodename

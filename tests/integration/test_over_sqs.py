@@ -199,6 +199,9 @@ def test_what_a_worker_did_is_what_it_sends(
     events = endpoint.events
     assert counted(events) == truth(worker.output)
     goodbye = [event for event in events if event["type"] == "worker-offline"]
+    assert len(goodbye) <= 2
+    counts = [event["processed"] for event in events if event["type"].startswith("worker-")]
+    assert counts == sorted(counts)
     assert goodbye[-1]["processed"] == truth(worker.output)["task-started"]  # said twice, or once
     assert {e["sent_at"] for e in events if e["type"] == "task-started"} == {published_at}
     [failed] = [e["exception"] for e in events if e["type"] == "task-failed"] or ["ValueError()"]
@@ -321,6 +324,9 @@ def test_on_sqs_itself_a_worker_of_any_pool_sends_over_sqs(
     events = sqs_broker.take_events()
     assert counted(events) == truth(worker.output)
     goodbye = [event for event in events if event["type"] == "worker-offline"]
+    assert len(goodbye) <= 2
+    counts = [event["processed"] for event in events if event["type"].startswith("worker-")]
+    assert counts == sorted(counts)
     assert [event["processed"] for event in goodbye] == [TASKS]
     assert sorted(queues) == before
 
