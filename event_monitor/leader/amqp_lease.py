@@ -50,6 +50,7 @@ class AmqpLease:
         self._overhear = overhear
         self._clock = clock
         self._tried_at: float | None = None  # when a connection of ours may have had it last
+        self._may_publish = True
         self._publishes_after = 0.0
         self._source = connection
         self._connection: Connection | None = None
@@ -91,7 +92,7 @@ class AmqpLease:
 
     def _take(self) -> bool:
         now = self._clock.monotonic()
-        if now >= self._publishes_after:
+        if self._may_publish and now >= self._publishes_after:
             self._publishes_after = now + _BLOCKED_SECONDS  # unless it is answered
             is_held = self._ask(self._is_held)
             self._publishes_after = now
@@ -112,7 +113,7 @@ class AmqpLease:
         try:
             channel.basic_publish_confirm(Message(), "", self.name, mandatory=True)
         except AccessRefused:  # to publish to queues; declaring it is another right
-            self._channel = None
+            self._channel, self._may_publish = None, False
             return False
         return not returned
 

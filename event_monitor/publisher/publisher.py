@@ -429,12 +429,13 @@ class Publisher:
         """Let a standby lead where nothing has been accepted from us for a while, now and then."""
         gate = self._gate
         if gate is None or not gate.leads():
+            self._useless_since = None
             return
         if self._useless_since is None:
             self._useless_since = now
         fails_for_long = now - self._useless_since >= _GIVES_WAY_SECONDS
         if fails_for_long and now - self._gave_way_at >= _STAYS_SECONDS and gate.give_way():
-            self._gave_way_at = now
+            self._gave_way_at, self._useless_since = now, None
 
     def _release(self) -> None:
         """Close sink and spool, once, whichever thread comes first."""
@@ -442,12 +443,16 @@ class Publisher:
             if self._released:
                 return
             self._released = True
+        kept = []
         for window in self._shared.windows():
             if self._gate is not None and not self._gate.has_heirs(window):
-                self._spool.append(self._shared.take(window))
-                self._gate.end(window, accepted=True)  # who comes back must not send it
+                on_disk = self._spool.append(self._shared.take(window))
+                kept += [window] * on_disk  # else who comes back may still have it, and send it
         for name, resource in (("sink", self._sink), ("spool", self._spool)):
             try:
                 resource.close()
             except Exception:
                 log.exception("closing the %s failed", name)
+        for window in kept:
+            if self._gate is not None:
+                self._gate.end(window, accepted=True)  # who comes back must not send it

@@ -75,7 +75,7 @@ class ExactlyOnce:
         That may be, though the queue is another monitor's: it may be the connection before ours.
         """
         if self.sqs is not None:
-            self.sqs.discarded.extend(snapshot.ack_tokens)
+            self.sqs.give_up(snapshot.ack_tokens)
         if self.queue is not None:
             for token in snapshot.ack_tokens:
                 # Others came again, and were counted in a window before.

@@ -54,6 +54,11 @@ class SqsSource:
         now = self.lease.clock.monotonic()
         return not self.lease.may_be_anothers or all(now < token.ours_until for token in tokens)
 
+    def give_up(self, tokens: Sequence[AckToken]) -> None:
+        """Note that these are another monitor's; with the lease we begin anew. Any thread may."""
+        self.lease.has_another = True  # else what comes again would be taken for counted
+        self.discarded.extend(tokens)
+
 
 class SqsSubscription:
     """One session with SQS. ``is_leading``: we read; else another monitor has the lease."""

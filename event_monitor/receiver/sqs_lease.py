@@ -53,7 +53,7 @@ class SqsLease:
 
     ``is_alone``: there is no such queue, so that nobody else can be told from us. ``was_others``:
     before we got it, another monitor had it, and not the process before us, which has died.
-    ``has_another``: it was refused after ours had run out.
+    ``has_another``: it was refused after ours had run out, or what we had read was given up.
 
     Any thread may call any method.
     """

@@ -182,7 +182,8 @@ class Roster:
             return ()
         for hostname, worker in self._workers.items():
             process = worker.current
-            if process.is_online and process.beat_at >= since and not worker.is_several:
+            beats = process.is_online and process.beats and process.beat_at >= since
+            if beats and not worker.is_several:
                 silent = max(0.0, now - process.beat_at)
                 count, freq = process.processed or 0, process.freq
                 found.append((hostname, process.pid, freq, count, silent, process.newest_at))

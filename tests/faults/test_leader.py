@@ -82,7 +82,8 @@ def test_a_leader_that_may_hear_nothing_any_more_lets_the_standby_lead(
 
             # When
             worker.run(100)
-            admin.execute_command("ACL", "SETUSER", "a", "resetchannels")
+            admin.execute_command("ACL", "SETUSER", "a", "-psubscribe", "-subscribe")
+            admin.execute_command("CLIENT", "KILL", "USER", "a", "TYPE", "pubsub")
             worker.run(100)
             standby.wait_for_output(TAKES_OVER)
             worker.run(100)

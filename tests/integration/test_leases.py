@@ -112,6 +112,32 @@ def test_a_standby_on_a_rabbitmq_that_takes_no_messages_leads_when_the_leader_ha
         lease.release()
 
 
+def test_a_standby_on_rabbitmq_that_may_declare_only_keeps_its_connection(
+    server: Callable[[str], Server],
+) -> None:
+    """It may not ask by messages, and finds that out once."""
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    broker = rabbitmq.fresh_url()
+    url = urlsplit(broker)
+    rabbitmq.control("add_user", "declares", "secret")
+    rights = ("^celeryev[.]", "^celeryev[.]", "^celeryev[.]")
+    rabbitmq.control("set_permissions", "-p", url.path[1:], "declares", *rights)
+    first = lease_on(broker)
+    second = lease_on(f"amqp://declares:secret@127.0.0.1:{url.port}{url.path}")
+    assert first.acquire()
+    assert not second.acquire()
+    connection = vars(second)["_connection"]
+    assert connection.connected
+    for _ in range(3):
+        assert not second.acquire()
+
+    assert vars(second)["_connection"] is connection
+    first.release()
+    wait_until(second.acquire, 10, "it is free")
+    second.release()
+
+
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_rights_that_are_enough_on_redis_and_those_that_are_not(broker: str) -> None:
     """As the reference says; `check` names what is missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -201,6 +202,23 @@ def test_what_failed_for_another_leader_is_no_failure_of_ours(
     publisher.close(DEADLINE)
 
     assert gate.gave_way_at[0] - led_at >= 20
+
+
+@pytest.mark.parametrize("has_disk", [False, True])
+def test_at_the_end_others_are_told_of_what_is_on_disk_when_all_of_it_is(
+    open_spool: OpenSpool, clock: FakeClock, tmp_path: Path, has_disk: bool
+) -> None:
+    """What dies with us they may have, if they come back, and send."""
+    sink = FailingSink(clock, seconds=1)
+    gate = Gate(heirs=False)
+    publisher = started(sink, open_spool(str(tmp_path) if has_disk else ""), gate, clock=clock)
+    for window in "abc":
+        publisher.publish(FIRST, shared_as=window)
+    wait_until(lambda: sink.failures > 0, DEADLINE, "it fails")
+    assert publisher.close(0.1) == 3
+
+    accepted = [window for what, window in gate.told if what == "accepted"]
+    assert accepted == (["a", "b", "c"] if has_disk else [])
 
 
 def test_a_leader_from_whom_nothing_is_accepted_leaves_all_to_others_at_the_end(

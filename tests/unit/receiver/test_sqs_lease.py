@@ -225,6 +225,23 @@ def test_without_a_lease_one_reads_as_the_only_one_and_says_so_once(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+def test_what_is_given_up_is_counted_when_the_lease_comes_back(
+    clock: FakeClock, queue: Fifo
+) -> None:
+    """Nobody else had it, as it turns out; the messages come again, and to us."""
+    lease, _ = two(clock, queue)
+    lease.take_was_others()
+    source = SqsSource(EventQueue(), lease=lease)
+    clock.advance(400.0)
+    tokens = [AckToken("s", 1, ours_until=clock.monotonic() - 1)]
+    assert not source.are_ours(tokens)
+    source.give_up(tokens)
+    lease.turn(queue)
+
+    assert lease.is_held
+    assert lease.take_was_others()
+
+
 @pytest.mark.parametrize("is_out_of_sight", [True, False])
 @pytest.mark.parametrize(
     ("lease_is", "may_be_anothers"),

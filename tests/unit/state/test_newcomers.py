@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .scene import Scene
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_worker_without_heartbeats_is_told_to_no_newcomer(is_busy: bool) -> None:
+    """Its silence proves nothing, and that is not known of it there."""
+    old, new = Scene(probe_workers=False), Scene(probe_workers=False)
+    worker, same = old.worker(), new.worker()
+    worker.begin("a")
+    worker.end("a")
+    old.clock.advance(600)
+    new.state.note_past(old.state.past())
+    if is_busy:
+        same.begin("b")
+    for _ in range(30):
+        new.clock.advance(10)
+        new.shoot()
+
+    assert new.deaths == 0
 
 
 def test_what_a_worker_did_before_a_newcomer_came_is_not_lost() -> None:
