@@ -63,6 +63,8 @@ def test_a_redis_without_memory_has_one_leader_still(broker: str) -> None:
     first, second = lease_on(broker), lease_on(broker)
     assert first.acquire()
     with redis.Redis.from_url(broker) as admin:
+        policy = admin.config_get("maxmemory-policy")["maxmemory-policy"]
+        admin.config_set("maxmemory-policy", "noeviction")  # else it would evict the lock itself
         admin.config_set("maxmemory", 1)
         try:
             assert first.renew()
@@ -72,6 +74,7 @@ def test_a_redis_without_memory_has_one_leader_still(broker: str) -> None:
                 second.acquire()
         finally:
             admin.config_set("maxmemory", 0)
+            admin.config_set("maxmemory-policy", policy)
     assert second.acquire()
     second.release()
 
