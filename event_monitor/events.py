@@ -236,9 +236,9 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     last cut that the sender saw before. ``unsettled``: the windows that were not accepted then;
     ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
     processes that are lost in the window that ends here; None if each monitor judges for itself.
-    ``alive``: others, some of whom may have died just now.
-    ``old``: the sender has noticed a monitor of a version that asks for no lock. ``interval`` is
-    the sender's; ``led`` the last cut of a leader that it knows.
+    ``alive``: others, some of whom may have died just now. ``old``: the sender has noticed a
+    monitor of a version that asks for no lock. ``interval`` is the sender's; ``led`` the last cut
+    of a leader that it knows.
     """
 
     monitors: AnyName = ""

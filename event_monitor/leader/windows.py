@@ -86,9 +86,9 @@ class Windows:
 
     ``monitors`` are those concerned, ``me`` the id of this one, ``who`` what people call it.
     ``settle`` forgets a window that somebody else sent; ``find_dead`` returns who died since the
-    last window, and leaves it to us from then on to say so. ``past`` returns what a newcomer has
-    to know, and ``note_past`` gets what others know. ``is_old_here``
-    returns whether one runs that asks for no lock.
+    last window, and leaves it to us from then on to say so. ``past`` returns what a newcomer has to
+    know, and ``note_past`` gets what others know. ``is_old_here`` returns whether one runs that
+    asks for no lock.
 
     ``on_connection``, ``on_own`` and ``may_leave`` belong to the receiving thread and wait for
     nothing; ``turn`` is called wherever a window is swapped, and takes no other lock.
@@ -503,7 +503,7 @@ class Windows:
         self._peers.note(event, ours=self._leader.role)
 
     def _answer(self) -> None:
-        """Say that we are there, to who is no monitor and asks."""
+        """Say that we are there, to who asks: no monitor, or one that is about to leave."""
         self._announcements.need_here()
         if self._leader.is_idle:  # it has no thread that would
             self._in_background(lambda _marker: self.speak(), "")
