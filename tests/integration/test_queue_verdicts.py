@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from celery import Celery
-from celery.events.receiver import EventReceiver
 from celery.signals import before_task_publish
 
 from event_monitor.enqueued_at import HEADER, stamp_tasks
@@ -25,6 +23,7 @@ from event_monitor.snapshot import BrokerLink, Snapshot
 from event_monitor.state import State
 from event_monitor.survey import QueueDepth
 
+from ..support.listener import Listener
 from ..support.processes import Process, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
@@ -77,10 +76,10 @@ def monitoring(app: Celery, settings: Settings = SETTINGS) -> Iterator[Monitor]:
     state = State(settings)
     state.change_link(BrokerLink.LISTENING)
     with app.connection_for_read() as connection:
-        receiver = _Receiver(connection, handlers={"*": state.event}, app=app)
+        receiver = Listener(connection, handlers={"*": state.event}, app=app)
         thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
         thread.start()
-        assert receiver.is_ready.wait(20)
+        receiver.wait_until_ready(20)
         monitor = Monitor(app, state, settings)
         try:
             yield monitor
@@ -88,18 +87,6 @@ def monitoring(app: Celery, settings: Settings = SETTINGS) -> Iterator[Monitor]:
             receiver.should_stop = True
             thread.join()
             monitor.prober.close()
-
-
-class _Receiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
-    """Celery's own; it tells when it has subscribed."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.is_ready = threading.Event()
-
-    def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
-        super().on_consume_ready(*args, **kwargs)
-        self.is_ready.set()
 
 
 @pytest.fixture

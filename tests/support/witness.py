@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.events.receiver import EventReceiver
 from kombu import Message
 
+from .listener import Listener
 from .waiting import wait_until
 
 
@@ -34,7 +34,7 @@ class Witness:
         self._receiver.recorder = self.messages.append
         self._thread = threading.Thread(target=self._listen, name="witness", daemon=True)
         self._thread.start()
-        wait_until(lambda: self._receiver.live, 20, "the witness has subscribed")
+        self._receiver.wait_until_ready(20)
 
     def events(self, **fields: str) -> list[dict[str, Any]]:
         """Return the events so far, as sent, whose fields have those values."""
@@ -87,15 +87,10 @@ class Witness:
             pass
 
 
-class _Recorder(EventReceiver):  # type: ignore[misc]  # Celery ships no types
+class _Recorder(Listener):
     recorder: Callable[[dict[str, Any]], None]
-    live = False
 
-    def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
-        super().on_consume_ready(*args, **kwargs)
-        self.live = True
-
-    def _receive(self, body: object, message: Message) -> None:
+    def receive(self, body: object, message: Message) -> None:
         info = message.delivery_info or {}
         self.recorder(
             {
