@@ -48,7 +48,7 @@ SnapshotConsumer = Callable[[Snapshot], None]
 
 
 class Label(Protocol):
-    """What becomes of a window; see ``leader.windows.Label``."""
+    """What becomes of a window; see ``leader.open_window.Label``."""
 
     @property
     def window(self) -> str: ...

@@ -9,27 +9,24 @@ accepted; what was not, the next leader sends.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import uuid4
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Dead, OwnEvent, Past
 from ..snapshot import Role
-from ..text import one_line
 from .announcements import Announcements
 from .closed_windows import ClosedWindows
 from .leader import Leader
+from .open_window import Label, OpenWindow
+from .own_events import OwnEvents, Send
 from .peers import Peer, Peers
+from .takeover import Takeover
 
-__all__ = ["Label", "Windows"]
+__all__ = ["FindDead", "Windows"]
 
-log = logging.getLogger(__name__)
-
-_LATE_SECONDS = 5.0  # how long a new leader waits to hear whether the last window was accepted
 _RETURN_SECONDS = 2.0  # within which an event of our own comes back
 _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
 _TAKEOVER_SECONDS = 20.0  # after the death of a leader, and some more
@@ -40,45 +37,12 @@ _MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for
 BoundaryAction = Literal["clock", "marker", "wait"]
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What becomes of a window that was closed.
-
-    ``window`` is its id, by which others know it; empty if nobody else holds it. If it is not
-    ``is_kept``, it is for others to publish, or a part of what they have. ``dead`` are those that
-    died in it, by the leader's judgement; None if there is none but our own.
-    ``puts_off_deaths``: a later window tells.
-    """
-
-    window: str = ""
-    is_kept: bool = True
-    dead: tuple[Dead, ...] | None = field(default=None, compare=False)  # how it is made
-    puts_off_deaths: bool = field(default=False, compare=False)
-
-
-class Send(Protocol):
-    """Sends an event of our own with these fields; raises ``OSError`` if it cannot."""
-
-    def __call__(self, **fields: object) -> None: ...
-
-
 class FindDead(Protocol):
-    """Returns who died since the last window; ``with_past``: and before."""
+    """Finds who died."""
 
-    def __call__(self, *, with_past: bool) -> tuple[Dead, ...]: ...
-
-
-@dataclass(slots=True)
-class _OpenWindow:
-    """What is known of the window that is open."""
-
-    opened_by: str = ""  # the cut at which it began, if it began at one
-    is_shared: bool = False  # others have it as well
-    is_inherited: bool = False  # another led when it began
-    is_offline: bool = True  # we were away when it began
-    was_away: bool = False  # for some of it, and another led
-    is_another: bool = False  # the leader's began elsewhere
-    is_part: bool = False  # another led, and may have sent some of it untold
+    def __call__(self, *, with_past: bool) -> tuple[Dead, ...]:
+        """Return who died since the last window; ``with_past``: and before."""
+        ...
 
 
 class Windows:
@@ -113,16 +77,24 @@ class Windows:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._leader = leader
-        self._monitors, self._me, self._who = monitors, me, who
-        self._send = send
+        self._monitors, self._me = monitors, me
         self._find_dead = find_dead
         self._past = past
         self._note_past = note_past
-        self._interval_seconds = interval_seconds
-        self._is_old_here = is_old_here
         self._clock = clock
         self._lock = threading.Lock()
         self._peers = Peers(interval_seconds=interval_seconds, clock=clock)
+        self._own_events = OwnEvents(
+            send,
+            monitors=monitors,
+            me=me,
+            who=who,
+            leader=leader,
+            peers=self._peers,
+            lock=self._lock,
+            interval_seconds=interval_seconds,
+            is_old_here=is_old_here,
+        )
         # The connection.
         self._is_connected = self._has_connected = False
         self._away_since: float | None = None  # until we have given way to who can hear
@@ -130,11 +102,9 @@ class Windows:
         self._announcements = Announcements(clock)
         self._has_joined = False  # the event by which we say that we have come came back, once
         self._before = ""  # the id of the window before that
-        self._is_told = False  # that no event of our own can be sent, or comes back
-        self._open = _OpenWindow()
+        self._open = OpenWindow()
         self._closed = ClosedWindows(settle=settle)
         self._cut_at = clock.monotonic()  # when a window last ended in the stream
-        self._led = ""  # the last cut of a leader, whoever it was
         self._tells_past = True  # who is there may not know who died before
         self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
         self._marker = ""  # that has to come back
@@ -142,10 +112,7 @@ class Windows:
         self._leave_by: float | None = None
         self._asked_at = -1.0  # who is there, as we leave
         self._is_over = False  # what comes now is for others
-        # The leadership.
-        self._leader_left = False  # gracefully
-        self._free_at = self._late_until = self._grace_until = 0.0
-        self._takeover = ""  # the id of this one, as it comes back to us
+        self._takeover = Takeover(clock)
 
     # -- the receiving thread ------------------------------------------------------------------
 
@@ -170,7 +137,7 @@ class Windows:
             role = self._leader.role
             if is_back and self._leader.has_lapsed():
                 self._open.was_away = True
-                self._late_until = self._clock.monotonic() + _LATE_SECONDS
+                self._takeover.return_late()
             if is_back and role is Role.LEADER and self._peers.are_there():
                 self._leader.give_way()
             self._leader.hurry()
@@ -189,7 +156,7 @@ class Windows:
             self._note_past(past)  # takes the state's lock
         with self._lock:
             if event.what == "cut" and event.window:
-                self._led = event.window
+                self._own_events.led = event.window
                 # Anybody who may send events can send these.
                 self._dead[event.window] = event.dead and event.dead[:_MOST_DEAD]
                 if len(self._dead) > _MOST_CUTS:
@@ -212,7 +179,7 @@ class Windows:
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
             elif event.what == "cut":
-                self._leader_left = False
+                self._takeover.leader_left = False
                 self._closed.catch_up(
                     event, era=self._era, absences=self._peers.absences(event.sender)
                 )
@@ -261,15 +228,13 @@ class Windows:
                 is_broken_off = not cut and not self._is_connected
                 self._closed.hold(window, era=self._era, is_broken_off=is_broken_off)
                 if self._open.is_part or self._open.was_away:
-                    last = "" if self._open.is_part else self._led
+                    last = "" if self._open.is_part else self._own_events.led
                     self._closed.doubt_for_good(window, unless_last=last)
-            stands_by = role is Role.STANDBY
-            self._open = _OpenWindow(
-                opened_by=cut,
-                is_shared=stands_by or (role is not Role.ALONE and self._peers.are_there()),
-                is_inherited=stands_by,
-                is_offline=not self._is_connected,
-                was_away=stands_by and not self._is_connected,
+            self._open = OpenWindow.begin(
+                cut,
+                role=role,
+                is_connected=self._is_connected,
+                are_others_there=self._peers.are_there(),
             )
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
@@ -313,13 +278,13 @@ class Windows:
     def give_up_marker(self) -> None:
         """Note that it does not come back in time; the clock ends the window."""
         self._marker = ""
-        self._tell(f"did not come back in {_RETURN_SECONDS:g} s")
+        self._own_events.tell_unreturned(_RETURN_SECONDS)
 
     # -- the publisher's thread ----------------------------------------------------------------
 
     def leads(self) -> bool:
         """Return whether we may send what others hold as well."""
-        return self._leader.leads() and self._clock.monotonic() >= self._free_at
+        return self._leader.leads() and self._takeover.is_over()
 
     def admit(self, window: str) -> Literal["send", "wait", "doubt"]:
         """Return whether to send this window now; ``doubt``, once, if another may have sent it.
@@ -333,7 +298,7 @@ class Windows:
                 return "wait"
             if not self._closed.is_in_doubt(window):
                 return "send"
-            if self._clock.monotonic() < self._late_until:
+            if self._takeover.may_hear_more():
                 return "wait"
             self._closed.end_doubt(window)
             return "doubt"
@@ -344,11 +309,11 @@ class Windows:
         A broker that lets us receive and not send, as RabbitMQ does whose memory is short, keeps
         nothing from being published.
         """
-        is_told = self._announce("sending", window)
+        is_told = self._own_events.announce("sending", window)
         if (is_told or self._is_connected) and self.leads():
             return True
         if is_told:  # and has given way meanwhile
-            self._announce("unsent", window)
+            self._own_events.announce("unsent", window)
         return False
 
     def end(self, window: str, *, accepted: bool) -> None:
@@ -356,7 +321,7 @@ class Windows:
         if accepted:
             with self._lock:
                 self._closed.accept(window)
-        self._announce("accepted" if accepted else "unsent", window)
+        self._own_events.announce("accepted" if accepted else "unsent", window)
 
     def give_way(self) -> bool:
         """Let another lead, as nothing that we send is accepted; return False if there is none."""
@@ -412,12 +377,7 @@ class Windows:
                 # Whoever led may have ended the window by its clock, if it has ended no other.
                 late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
                 self._open.is_part |= now - self._cut_at >= late
-                grace = 0.0 if self._leader_left else self._leader.grace_seconds
-                self._grace_until = now + grace
-                # What was said before the end of the leader before us may wait to be read.
-                self._free_at = now if self._leader_left else now + max(grace, _LATE_SECONDS)
-                self._takeover = self._new_id()
-                self._late_until = now if self._leader_left else now + max(grace, _LATE_SECONDS)
+                self._takeover.begin(grace_seconds=self._leader.grace_seconds)
                 self._announcements.need_here()  # who led may not know yet that it does no more
 
     def speak(self) -> None:
@@ -428,25 +388,27 @@ class Windows:
                 return
             what, tells_past = self._announcements.take(self._leader.role)
             join, last_cut = self._announcements.join, self._closed.last_cut
-            takeover = self._takeover
+            takeover = self._takeover.id
         if what is None:
             return
         past = self._past() if tells_past else Past()
         try:
             if what == "join":
-                self._say(what, window=join, through=last_cut)
+                self._own_events.say(what, window=join, through=last_cut)
             else:
-                self._say(what, window=takeover, dead=past.dead or None, alive=past.alive)
+                self._own_events.say(
+                    what, window=takeover, dead=past.dead or None, alive=past.alive
+                )
         except OSError as error:
             with self._lock:
                 self._announcements.put_back(what, with_past=tells_past)
             if self._leader.role is not Role.ALONE:  # else it is told already
-                self._tell(f"cannot be sent: {one_line(error)}")
+                self._own_events.tell_unsent(error)
 
     def close(self) -> None:
         """Say that we leave."""
         if self._has_joined:
-            self._announce("left", "")
+            self._own_events.announce("left")
 
     def peers(self) -> tuple[Peer, ...]:
         """Return the other monitors that are there. Any thread may ask."""
@@ -478,8 +440,8 @@ class Windows:
     def _on_mine(self, event: OwnEvent) -> bool:
         if event.what == "cut":
             return event.window in (self._marker, self._last_marker)
-        if event.what == "here" and event.window and event.window == self._takeover:
-            self._free_at = self._grace_until  # all that was said before is read
+        if event.what == "here":
+            self._takeover.hear(event.window)
         if event.what != "join" or event.window != self._announcements.join:
             return False
         role = self._leader.role
@@ -492,7 +454,7 @@ class Windows:
     def _note_peer(self, event: OwnEvent) -> None:
         if event.what == "left":
             peer = self._peers.leave(event.sender)
-            self._leader_left = self._leader_left or (peer is not None and peer.role == "leader")
+            self._takeover.leader_left |= peer is not None and peer.role == "leader"
             return
         if event.role == "leader" and self._leader.role is Role.LEADER:
             self._leader.hurry()  # one of us leads no more: a failover may have lost the lock
@@ -548,57 +510,20 @@ class Windows:
                 "unsettled": self._closed.unsettled(),
             }
         try:
-            self._say("cut", window=marker, **fields)
+            self._own_events.say("cut", window=marker, **fields)
         except OSError as error:
             self._marker = ""
             self._tells_past = True
             # Nor could the leader before us, perhaps, whose clock ended windows then.
             self._open.is_part |= self._open.is_inherited
-            self._tell(f"cannot be sent: {one_line(error)}")
+            self._own_events.tell_unsent(error)
             return False
         return True
 
     def _mark_last(self, marker: str) -> None:
         """Send the last marker, and ask who holds what we may not be able to send."""
         self._mark(marker)
-        self._announce("ask", "")
-
-    def _announce(self, what: str, window: str) -> bool:
-        """Tell the others, if there are any; return False if they cannot be told."""
-        with self._lock:
-            if not self._peers.may_return():
-                return True
-        try:
-            self._say(what, window=window)
-        except OSError as error:
-            log.debug("the other monitors could not be told: %s", error)
-            return False
-        return True
-
-    def _say(self, what: str, **fields: object) -> None:
-        self._send(
-            monitors=self._monitors,
-            sender=self._me,
-            who=self._who,
-            role=self._leader.role.value,
-            what=what,
-            old=self._is_old_here(),
-            interval=self._interval_seconds(),
-            led=self._led,
-            **fields,
-        )
-
-    def _tell(self, problem: str) -> None:
-        """Say once that the others cannot be told; of interest only where there are any."""
-        with self._lock:
-            if self._is_told or not (self.stands_by() or self._peers.are_there()):
-                return
-            self._is_told = True
-        log.warning(
-            "an event of our own %s: a second monitor cannot tell where a window ends, and what it "
-            "counted since is lost, or counts twice, when it takes over",
-            problem,
-        )
+        self._own_events.announce("ask")
 
     def _in_background(self, act: Callable[[str], object], marker: str) -> None:
         threading.Thread(target=act, args=(marker,), name="own-event", daemon=True).start()

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.events.state import State as CeleryState
 
 from event_monitor.camera import Camera
-from event_monitor.leader.windows import Label
+from event_monitor.leader.open_window import Label
 from event_monitor.settings import Settings
 from event_monitor.snapshot import Snapshot
 from event_monitor.state import State

@@ -9,7 +9,8 @@ import pytest
 
 from event_monitor.events import OWN_EVENT, OwnEvent, Past
 from event_monitor.leader import Leader, Windows
-from event_monitor.leader.windows import FindDead, Label
+from event_monitor.leader.open_window import Label
+from event_monitor.leader.windows import FindDead
 from event_monitor.snapshot import Role
 from event_monitor.testing import FakeClock
 
