@@ -88,7 +88,7 @@ def has_more_requests(cloudwatch: Endpoint, before: int) -> bool:
 
 def stopped_between_sends(monitor: Process, state_dir: Path) -> bool:
     """Hold the monitor, unless it is sending; return whether it is held."""
-    monitor.send(signal.SIGSTOP)
+    monitor.hold()
     if is_sending(state_dir):
         monitor.send(signal.SIGCONT)
         return False

@@ -144,7 +144,7 @@ def load(worker: QueueWorker) -> Iterator[None]:
 
 def held_between_sends(monitor: Process, state_dir: Path) -> bool:
     """Hold the monitor, unless it is sending or has deleted all it got; return whether it is."""
-    monitor.send(signal.SIGSTOP)
+    monitor.hold()
     if is_sending(state_dir) or not in_flight_in(QUEUE):
         monitor.send(signal.SIGCONT)
         return False

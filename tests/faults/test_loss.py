@@ -74,11 +74,13 @@ def test_subscriber_that_redis_kills(
     worker.beat()
     wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
 
-    # When
+    # When, before it can subscribe again, tasks run
+    monitor.hold()
     with Redis.from_url(broker) as redis:
         (subscription,) = event_subscriptions(redis)
         assert redis.client_kill_filter(_id=subscription) == 1
     worker.run(7)
+    monitor.send(signal.SIGCONT)
     monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.run(2)
     with worker.beating():
@@ -109,7 +111,7 @@ def test_subscriber_that_is_too_slow_for_redis(
             worker.run(40)
             worker.beat()
             wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 40, SOON, "tasks are counted")
-            monitor.send(signal.SIGSTOP)
+            monitor.hold()
 
             # When more is sent than the sockets between them can hold
             sent = 0
@@ -146,7 +148,7 @@ def test_monitor_that_stood_still_loses_nothing_the_broker_kept(
     wait_for_shots(cloudwatch, 1)
 
     # When
-    monitor.send(signal.SIGSTOP)
+    monitor.hold()
     worker.run(500)
     monitor.send(signal.SIGCONT)
     with worker.beating():

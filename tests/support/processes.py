@@ -100,6 +100,21 @@ class Process:
             pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
         os.kill(pid, number)
 
+    def hold(self) -> None:
+        """Let it stand still until SIGCONT; return when none of its threads does anything.
+
+        A signal is only a request: a thread ends the system call that it is in, such as a commit.
+        """
+        self.send(signal.SIGSTOP)
+        wait_until(self._stands_still, 60, f"{self.command} stands still")
+
+    def _stands_still(self) -> bool:
+        try:
+            threads = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:  # one has just ended
+            return False
+        return all(thread.rpartition(")")[2].split()[0] == "T" for thread in threads)
+
     def wait(self, deadline_seconds: float = 30) -> int:
         """Wait for its end and return the exit code."""
         try:
