@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from celery import Celery
 
@@ -58,10 +60,16 @@ def test_counts_and_service_levels_of_queues_are_what_the_script_did(
         "fast": {"succeed": 5, "fail": 2},
         "slow": {"succeed": 3, "fail": 1, "retry_then_succeed": 2, "exhaust": 1},
     }
+    for worker in workers.values():  # else a task may be over before the producer tells of it
+        worker.hold()
     for queue, tasks in script.items():
         for name, times in tasks.items():
             for _ in range(times):
                 client.tasks[f"proj.{name}"].apply_async(queue=queue)
+    if sends_sent:
+        wait_until(lambda: cloudwatch.sum("TasksSent") == 14, PATIENCE, "all are known as sent")
+    for worker in workers.values():
+        worker.send(signal.SIGCONT)
     wait_until(
         lambda: (
             len(witness.events(type="task-succeeded")) >= 10
