@@ -11,6 +11,7 @@ from celery import Celery
 from event_monitor.broker.protocols import Channel
 
 from ..support.cloudwatch import CloudWatch
+from ..support.commands import command
 from ..support.verdicts import SOON, Verdicts, lines_with
 from ..support.waiting import wait_until
 from ..support.witness import Witness
@@ -54,7 +55,7 @@ def test_tasks_that_broker_or_workers_lose_are_missing(
     wait_until(lambda: cloudwatch.count("TasksMissing") > 0, SOON, "none is missing")
 
     # When nobody reads it, and it is emptied; and when a worker dies of what it takes from it
-    client.control.cancel_consumer(QUEUE, reply=True, timeout=5)
+    command(client, "cancel_consumer", STEADY, DOOMED, queue=QUEUE)
     with client.connection_for_write() as connection:
         channel = connection.default_channel
         lost = [verdicts.send("succeed", to=QUEUE) for _ in range(2)]
@@ -66,12 +67,12 @@ def test_tasks_that_broker_or_workers_lose_are_missing(
             evict(channel.client)
         else:
             wait_for_length(channel, 0)
-    client.control.add_consumer(QUEUE, destination=[DOOMED], reply=True, timeout=5)
+    command(client, "add_consumer", DOOMED, queue=QUEUE)
     lost.append(verdicts.send("doom", "die", to=QUEUE))
 
     # Then
     verdicts.wait_for_sum("TasksMissing", len(lost))
-    client.control.add_consumer(QUEUE, destination=[STEADY], reply=True, timeout=5)
+    command(client, "add_consumer", STEADY, queue=QUEUE)
     verdicts.send("succeed", to=QUEUE)
     verdicts.wait_for_sum("TasksSucceeded", 7)
     assert monitor.stop() == 0

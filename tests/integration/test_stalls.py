@@ -18,6 +18,7 @@ from event_monitor.settings import Settings
 from event_monitor.snapshot import WorkerStatus
 from event_monitor.state import State
 
+from ..support.commands import command
 from ..support.processes import Process, Processes
 from ..support.waiting import wait_until
 
@@ -107,19 +108,19 @@ def test_a_worker_that_fell_out_of_its_queues_is_stalled(
 ) -> None:
     """Its heartbeats come, it answers, and it takes nothing, until it takes hold again."""
     # Given
-    wait_until(lambda: idle(roster, processed=0), 20, "its heartbeat has come")
-    client.control.broadcast("let_go", reply=True, timeout=5)
+    wait_until(lambda: idle(roster, processed=0), 60, "its heartbeat has come")
+    command(client, "let_go", W1)
     client.send_task("proj.succeed")  # one may be taken yet
     client.send_task("proj.succeed")
-    wait_until(lambda: judged.ready() and roster()[0].active == 0, 20, "a message waits")
+    wait_until(lambda: judged.ready() and roster()[0].active == 0, 60, "a message waits")
 
     # Then
     assert judged.stalled() == ()
-    wait_until(lambda: judged.stalled() == (W1,), 20, "it is stalled")
+    wait_until(lambda: judged.stalled() == (W1,), 60, "it is stalled")
 
     # When
-    client.control.broadcast("take_hold", reply=True, timeout=5)
-    wait_until(lambda: judged.ready() == 0 and idle(roster, processed=2), 20, "it has worked")
+    command(client, "take_hold", W1)
+    wait_until(lambda: judged.ready() == 0 and idle(roster, processed=2), 60, "it has worked")
     assert judged.stalled() == ()
 
 
@@ -132,16 +133,16 @@ def test_a_worker_whose_pool_hangs_is_stalled(
 ) -> None:
     """It beats, answers, and holds all that it may; no process of its pool begins any of it."""
     # Given
-    (answer,) = client.control.broadcast("stats", reply=True, timeout=20, limit=1)
-    os.kill(answer[W1]["pool"]["processes"][0], signal.SIGSTOP)
+    stats = command(client, "stats", W1)[W1]
+    os.kill(stats["pool"]["processes"][0], signal.SIGSTOP)
     for _ in range(8):
         client.send_task("proj.succeed")
-    wait_until(lambda: judged.ready() == 4, 20, "it holds four")
-    wait_until(lambda: idle(roster, processed=0), 20, "its heartbeat has come")
+    wait_until(lambda: judged.ready() == 4, 60, "it holds four")
+    wait_until(lambda: idle(roster, processed=0), 60, "its heartbeat has come")
 
     # Then
     assert judged.stalled() == ()
-    wait_until(lambda: judged.stalled() == (W1,), 20, "it is stalled")
+    wait_until(lambda: judged.stalled() == (W1,), 60, "it is stalled")
 
 
 @on_redis
@@ -153,11 +154,11 @@ def test_a_worker_that_waits_for_a_rate_limit_is_not_stalled(
 ) -> None:
     """One task an hour: it holds four that inspect does not show, and runs none."""
     # Given
-    client.control.rate_limit("proj.succeed", "1/h", reply=True, timeout=5)
+    command(client, "rate_limit", W1, task_name="proj.succeed", rate_limit="1/h")
     for _ in range(8):
         client.send_task("proj.succeed")
-    wait_until(lambda: idle(roster, processed=1), 20, "it has run one, and its heartbeat has come")
-    wait_until(lambda: judged.ready() == 3, 20, "it holds four")
+    wait_until(lambda: idle(roster, processed=1), 60, "it has run one, and its heartbeat has come")
+    wait_until(lambda: judged.ready() == 3, 60, "it holds four")
 
     # Then it is not, until it should have begun the next
     assert judged.stalled() == ()
@@ -173,9 +174,9 @@ def test_a_worker_whose_consumer_was_cancelled_is_not_stalled(
     judged: Judged,
 ) -> None:
     """Somebody paused it."""
-    client.control.cancel_consumer("celery", reply=True, timeout=5)
+    command(client, "cancel_consumer", W1, queue="celery")
     for _ in range(3):
         client.send_task("proj.succeed")
-    wait_until(lambda: judged.ready() and roster() and roster()[0].active == 0, 20, "they wait")
+    wait_until(lambda: judged.ready() and roster() and roster()[0].active == 0, 60, "they wait")
 
     assert [judged.stalled(), judged.stalled(), judged.stalled()] == [(), (), ()]

@@ -14,10 +14,12 @@ import pytest
 from celery import Celery
 
 from ..support.cloudwatch import CloudWatch
+from ..support.commands import command, wait_until_they_listen
 from ..support.processes import PROJECT, ROOT, Process, Processes
 from ..support.proj import QUEUES
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
+from ..support.witness import Witness
 
 SOON = 60.0  # seconds; only a broken monitor, or a very slow machine, takes that long
 LOOK_SECONDS = 2.0  # between two health checks: each start of one costs a second of CPU
@@ -40,6 +42,7 @@ def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Cel
     """Numbers as they are, in JSON for programs and in tables for people."""
     # Given one worker that runs a task and holds others, and a queue that nobody reads
     processes.worker("w1@status", concurrency=1)
+    wait_until_they_listen(client, "w1@status")
     for _ in range(8):
         client.send_task("proj.sleep_for", [600])
     client.send_task("proj.succeed", queue="backlog")
@@ -95,7 +98,7 @@ def test_a_queue_that_only_producers_know_is_shown_while_work_waits_in_it(
         report = json.loads(status(processes, "--json", *for_rabbitmq).output)
         return {queue["name"]: (queue["ready"], queue["unread"]) for queue in report["queues"]}
 
-    wait_until(lambda: "nobody" in queues(), 30, "the management API counts every five seconds")
+    wait_until(lambda: "nobody" in queues(), 60, "the management API counts every five seconds")
 
     # Then
     assert queues() == {"celery": (0, False), "elsewhere": (0, False), "nobody": (1, True)}
@@ -152,10 +155,11 @@ def healthcheck(processes: Processes, tmp_path: Path) -> Callable[..., Process]:
 
 @on_redis
 def test_a_worker_is_healthy_until_it_no_longer_answers(
-    processes: Processes, healthcheck: Callable[..., Process]
+    processes: Processes, client: Celery, healthcheck: Callable[..., Process]
 ) -> None:
     """Stopped dead it is not; nor is one that never was."""
     worker = processes.worker("w1@health", concurrency=1)
+    wait_until_they_listen(client, "w1@health")
 
     assert done(healthcheck("w1@health")) == 0
     os.killpg(worker.pid, signal.SIGSTOP)
@@ -178,9 +182,9 @@ def test_a_worker_that_leaves_its_work_is_noticed_from_look_to_look(
     include = ("--include", "tests.support.lost_consumer")
     for each in [start_worker(processes, *include, name=name, queues=name) for name in names]:
         each.wait_for_output(" ready.")
-    client.control.broadcast("lose_consumer", destination=[lost], reply=True, timeout=5)
-    client.control.rate_limit("proj.succeed", "1/h", [limited], reply=True, timeout=5)
-    client.control.cancel_consumer(paused, destination=[paused], reply=True, timeout=5)
+    command(client, "lose_consumer", lost)
+    command(client, "rate_limit", limited, task_name="proj.succeed", rate_limit="1/h")
+    command(client, "cancel_consumer", paused, queue=paused)
     for _ in range(20):
         for name in names:
             client.send_task("proj.succeed", queue=name)
@@ -280,8 +284,11 @@ def test_without_the_app_a_worker_that_only_beats_is_not_restarted(
 class Unread:
     """A worker whose answers are not to be had, and commands that know its app."""
 
-    def __init__(self, processes: Processes, environ: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, processes: Processes, environ: dict[str, str], folder: Path, witness: Witness
+    ) -> None:
         self._processes = processes
+        self._witness = witness
         self._environ = environ
         self._folder = folder
         self._app = ""
@@ -297,8 +304,11 @@ class Unread:
             )
             self._environ = {**self._environ, "PYTHONPATH": f"{self._folder}:{ROOT}"}
             self._app, reason = "uncontrolled", "worker_enable_remote_control is off"
-        worker = start_worker(self._processes, app=self._app, environ=self._environ)
+        # One that beats every two seconds, as they do by default, may seem to be silent for three.
+        beats = ("--heartbeat-interval", "1")
+        worker = start_worker(self._processes, *beats, app=self._app, environ=self._environ)
         worker.wait_for_output("w1@health ready.")
+        self._witness.wait_for_beats("w1@health")  # on Redis it listens to commands only then
         return reason
 
     def type(self, command: str, *arguments: str, url: str = "") -> Process:
@@ -308,9 +318,11 @@ class Unread:
 
 
 @pytest.fixture
-def unread(processes: Processes, environ: dict[str, str], tmp_path: Path) -> Unread:
+def unread(
+    processes: Processes, environ: dict[str, str], tmp_path: Path, witness: Witness
+) -> Unread:
     """Return one that has not started its worker yet."""
-    return Unread(processes, {**environ, "C_FORCE_ROOT": "1"}, tmp_path)
+    return Unread(processes, {**environ, "C_FORCE_ROOT": "1"}, tmp_path, witness)
 
 
 def start_worker(

@@ -19,12 +19,13 @@ from event_monitor.provision.options import ProvisionOptions, parse_queue_limits
 from event_monitor.provision.stack import build_stack
 from event_monitor.settings import Settings
 
+from ..support.commands import command
 from ..support.endpoint import Endpoint
 from ..support.processes import LISTENS, PROJECT, Process, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
-SOON = 40.0  # seconds; only a broken monitor, or a very slow machine, takes that long
+SOON = 60.0  # seconds; only a broken monitor, or a very slow machine, takes that long
 STAMPED = "tests.support.stamped"
 LETTING_GO = "tests.support.letting_go"  # whose workers fall out of their queues when told
 BACKLOG = "backlog"  # a queue that no worker reads
@@ -376,7 +377,7 @@ def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
     worker.wait_for_output("w1@survey ready.")
     monitor = watch(processes, worker_stalled_seconds="10")
     become(lambda: last(cloudwatch, "WorkersStalled"), 0)
-    client.control.broadcast("let_go", reply=True, timeout=5)
+    command(client, "let_go", "w1@survey")
     for _ in range(3):
         client.send_task("proj.succeed")
 
@@ -385,7 +386,7 @@ def test_a_worker_that_beats_and_consumes_nothing_is_stalled(
     monitor.wait_for_output("worker w1@survey is stalled: ")
 
     # Then it is stalled, until it works
-    client.control.broadcast("take_hold", reply=True, timeout=5)
+    command(client, "take_hold", "w1@survey")
     become(lambda: last(cloudwatch, "WorkersStalled"), 0)
     assert monitor.stop() == 0
     assert warnings(monitor, "w1@survey is stalled: ") == 1

@@ -22,6 +22,7 @@ from celery import Celery
 from event_monitor.probes.inspect import ask_start_intervals, ask_workers
 from event_monitor.survey import WorkerAnswer
 
+from ..support.commands import command, wait_until_they_listen
 from ..support.processes import Processes
 from ..support.proj import QUEUES
 from ..support.proxy import Proxy
@@ -88,7 +89,7 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
         sleep_for.delay(600)
     sleep_for.apply_async([600], countdown=3_600)
     sleep_for.apply_async([600], countdown=3_600, queue="elsewhere")
-    client.control.revoke("no-such-task")
+    command(client, "revoke", "w1@holds", task_id="no-such-task")
 
     # Then
     def numbers() -> tuple[int | None, ...]:
@@ -96,7 +97,7 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
         held = answers["w1@holds"]
         return (held.active, held.reserved, held.scheduled, held.revoked)
 
-    wait_until(lambda: numbers() == (1, 2, 2, 1), 20, "everything is where it belongs")
+    wait_until(lambda: numbers() == (1, 2, 2, 1), 60, "everything is where it belongs")
     answer = by_name(ask_workers(client, timeout=FOR_EVER, expected=["w1@holds"]))["w1@holds"]
     assert answer.processed == (("proj.sleep_for", 1),)
     assert answer.scheduled_by_key == (("celery", 1), ("elsewhere", 1))
@@ -107,25 +108,28 @@ def test_what_a_worker_holds_is_counted(processes: Processes, client: Celery) ->
 def test_rate_limits_are_those_that_hold_now(processes: Processes, client: Celery) -> None:
     """Also those that somebody sets while the worker runs; nobody else is asked."""
     processes.workers("w1@limits", "w2@limits", concurrency=1)
+    wait_until_they_listen(client, "w1@limits")
 
     def intervals() -> dict[str, float]:
         return ask_start_intervals(client, ("w1@limits",), timeout=FOR_EVER)
 
     assert intervals() == {"w1@limits": 0.0}
 
-    client.control.rate_limit("proj.succeed", "30/m", destination=["w1@limits"])
-    wait_until(lambda: intervals() == {"w1@limits": 2.0}, 20, "the limit holds")
+    command(client, "rate_limit", "w1@limits", task_name="proj.succeed", rate_limit="30/m")
+    assert intervals() == {"w1@limits": 2.0}
 
 
 def test_a_stopped_worker_is_absent(processes: Processes, client: Celery) -> None:
     """It is waited for no longer than the time-out, and nothing is made up for it."""
     # Given
-    stopped = processes.workers("w1@stopped", "w2@stopped", concurrency=1)["w1@stopped"]
+    names = ("w1@stopped", "w2@stopped")
+    stopped = processes.workers(*names, concurrency=1)["w1@stopped"]
+    wait_until_they_listen(client, *names)
     os.killpg(stopped.pid, signal.SIGSTOP)
 
     # When
     try:
-        answers = ask_workers(client, timeout=2.0, expected=["w1@stopped", "w2@stopped"])
+        answers = ask_workers(client, timeout=5.0, expected=names)
     finally:
         os.killpg(stopped.pid, signal.SIGCONT)
 
@@ -144,6 +148,9 @@ def test_no_trace_of_the_question_stays_on_redis(
 ) -> None:
     """kombu would keep a binding for each, for ever."""
     processes.worker("w1@trace", concurrency=1)
+    wait_until(  # on Redis it may not listen yet
+        lambda: ask_workers(client, timeout=5.0, expected=["w1@trace"]), 60, "it answers"
+    )
 
     for _ in range(3):
         ask_workers(client, timeout=FOR_EVER, expected=["w1@trace"])
@@ -192,7 +199,7 @@ def test_lies_are_left_out(client: Celery) -> None:
 
     with replier(client, *bodies, {"liar@host": "x"}):
         answers = wait_until(  # on Redis a liar may not listen yet
-            lambda: ask_workers(client, timeout=3.0, expected=["liar@host"]), 30, "it has lied"
+            lambda: ask_workers(client, timeout=3.0, expected=["liar@host"]), 60, "it has lied"
         )
 
     assert answers == (WorkerAnswer("liar@host"),)
@@ -221,7 +228,7 @@ def test_a_compressed_answer_is_not_unpacked(broker: str, client: Celery) -> Non
             assert ask_workers(client, timeout=2) == ()
 
         # Then
-        assert answered.wait(10)
+        assert answered.wait(60)
         assert unpacked == []
 
 
