@@ -35,7 +35,7 @@ def _endpoint() -> Iterator[CloudWatch]:
 @pytest.fixture
 def cloudwatch(_endpoint: CloudWatch) -> CloudWatch:
     """Return an empty CloudWatch endpoint."""
-    _endpoint.reset()
+    _endpoint.begin()
     return _endpoint
 
 

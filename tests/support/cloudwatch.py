@@ -5,15 +5,35 @@ It reads the endpoint's store, not GetMetricStatistics: that one matches subsets
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
-from typing import Protocol
+from itertools import count
+from typing import Any, Protocol
 
-from moto.cloudwatch.models import cloudwatch_backends
+from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
 Dimensions = tuple[tuple[str, str], ...]
+
+
+_store_one_by_one = CloudWatchBackend.put_metric_data
+_storing = threading.Lock()
+_request = threading.local()  # its `key`: who signed the request that this thread answers
+_old_keys: set[str] = set()  # of tests that are over
+_numbers = count(1)
+
+
+def _store_whole(backend: object, namespace: str, metric_data: list[dict[str, Any]]) -> None:
+    """Store a whole request, so that nobody reads half of it; not that of a test that is over."""
+    with _storing:
+        if getattr(_request, "key", "") not in _old_keys:
+            _store_one_by_one(backend, namespace, metric_data)
+
+
+CloudWatchBackend.put_metric_data = _store_whole
 
 
 class _MotoDimension(Protocol):
@@ -38,13 +58,16 @@ class CloudWatch:
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
+        self._access_key = f"testing{next(_numbers)}"
+        self._application = self._server._server.app
+        self._server._server.app = self._answer
 
     @property
     def environ(self) -> dict[str, str]:
         """Return what a process needs to publish here, and nowhere else."""
         return {
             "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
-            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_ACCESS_KEY_ID": self._access_key,
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -88,9 +111,16 @@ class CloudWatch:
         """Return the names of all metrics that have arrived."""
         return {datum.name for datum in self._store() if datum.namespace == namespace}
 
+    def begin(self) -> None:
+        """Forget everything for a new test, and what processes of the last one have on its way."""
+        _old_keys.add(self._access_key)
+        self._access_key = f"testing{next(_numbers)}"
+        self.reset()
+
     def reset(self) -> None:
         """Forget everything."""
-        cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+        with _storing:
+            cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
 
     def stop(self) -> None:
         """Close the endpoint."""
@@ -102,4 +132,10 @@ class CloudWatch:
                 yield tuple(sorted((d.name, d.value) for d in datum.dimensions)), datum.value
 
     def _store(self) -> list[_MotoDatum]:
-        return list(cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data)
+        with _storing:
+            return list(cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        signed = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        _request.key = signed[1] if signed else ""
+        return self._application(environ, start_response)
