@@ -9,6 +9,7 @@ from celery import Celery
 
 from event_monitor.settings import Settings
 from event_monitor.status.ask import take_report
+from event_monitor.status.report import Report
 
 from ..support.cloudwatch import CloudWatch
 from ..support.processes import LISTENS, PROJECT, Processes
@@ -16,7 +17,7 @@ from ..support.proj import RETRIES
 from ..support.waiting import wait_until
 from ..support.witness import Witness
 
-PATIENCE = 30
+PATIENCE = 60
 SCRIPT = {
     "shop": {"succeed": 7, "fail": 2, "retry_then_succeed": 1},
     "mail": {"succeed": 4, "fail": 3, "retry_then_succeed": 2},
@@ -80,7 +81,14 @@ def test_each_namespace_holds_its_own_service_exactly(
         PATIENCE,
         "all have ended",
     )
-    report = take_report(client, Settings(only_queues=("shop*",), probe_seconds=1.0))
+    settings = Settings(only_queues=("shop*",), probe_seconds=5.0)
+
+    def report_of_shop() -> Report | None:
+        report = take_report(client, settings)  # without a worker that is slow to answer
+        return report if report.workers else None
+
+    report = wait_until(report_of_shop, PATIENCE, "the worker answers")
+    assert report is not None
     workers["mail"].send(signal.SIGTERM)
     wait_until(
         lambda: cloudwatch.last("WorkersOffline", namespace="mail") == 1, PATIENCE, "one is offline"

@@ -57,8 +57,9 @@ def test_what_happens_is_on_the_screen(processes: Processes, client: Celery) -> 
     settings = Settings(probe_seconds=2.0)
 
     async def script_without(shown: Shown) -> None:
-        assert "1/2" in "".join(shown.rows("workers"))
-        assert "proj.sleep_for" in "".join(shown.rows("running"))
+        # A worker that is slow to answer is missing until the next look.
+        await shown.until(lambda: "1/2" in "".join(shown.rows("workers")))
+        await shown.until(lambda: "proj.sleep_for" in "".join(shown.rows("running")))
         assert shown.rows("failures")[1].strip() == "not known"
 
     play(Broker("redis", lambda: take_report(client, settings), settings), script_without)
