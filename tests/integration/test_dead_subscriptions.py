@@ -34,7 +34,7 @@ class Listening:
         self.types: list[str] = []
         self.blocked: list[bool] = []
         self._receiver = Receiver(app.connection_for_read(), app=app)
-        self._receiver.echo_seconds = 1.0
+        self._receiver.echo_seconds = 3.0  # in which a slow broker, too, sends an event back
         self._receiver.on_connection = self.links.append
         self._receiver.on_blocked = self.blocked.append
         self._receiver.on_events = self._on_events
@@ -54,7 +54,7 @@ class Listening:
 def listening(client: Celery) -> Iterator[Listening]:
     """One that is connected."""
     listening = Listening(client)
-    wait_until(lambda: listening.links == [True], 20, "it is connected")
+    wait_until(lambda: listening.links == [True], 60, "it is connected")
     yield listening
     listening.stop()
 
@@ -76,7 +76,7 @@ def test_an_exchange_that_was_deleted_and_declared_again_is_noticed(
     # Then
     with client.events.default_dispatcher(hostname="w1@dead") as dispatcher:
         dispatcher.send("worker-heartbeat", freq=2.0)
-    wait_until(lambda: "worker-heartbeat" in listening.types, 20, "events come again")
+    wait_until(lambda: "worker-heartbeat" in listening.types, 60, "events come again")
 
 
 def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
