@@ -20,7 +20,7 @@ from .conftest import WAYS, StartMonitor
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 KEYS = {"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "very-secret"}
 
 

@@ -21,7 +21,7 @@ from .conftest import StartMonitor
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded", "DatumsDropped", "EventsInvalid")
 
 

@@ -44,9 +44,9 @@ def test_a_standby_takes_over_when_the_leader_leaves(
     leader = start_monitor()
     standby = start_monitor(until=STANDS_BY)
     worker.run(100)
-    wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 20, "they are published")
+    wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 60, "they are published")
     beats = cloudwatch.sum("MonitorHeartbeat")
-    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 10, 30, "shots go on")
+    wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 10, 60, "shots go on")
     # One that ends late, or early because a monitor joins, is one more in its second.
     ends = Counter(int(datum.timestamp) for datum in cloudwatch.series("MonitorHeartbeat"))
     assert max(ends.values()) <= 3
@@ -78,7 +78,7 @@ def test_a_leader_that_may_hear_nothing_any_more_lets_the_standby_lead(
             leader = start_monitor(environ={"BROKER_URL": of_its_own})
             standby = start_monitor(until=STANDS_BY)
             worker.run(100)
-            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 30, "they are published")
+            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 100, 60, "they are published")
 
             # When
             worker.run(100)
@@ -89,7 +89,7 @@ def test_a_leader_that_may_hear_nothing_any_more_lets_the_standby_lead(
             worker.run(100)
 
             # Then
-            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 400, 30, "they are published")
+            wait_until(lambda: cloudwatch.sum("TasksSucceeded") >= 400, 60, "they are published")
             assert STANDS_BY in leader.output
             assert leader.stop() == standby.stop() == 0
         finally:

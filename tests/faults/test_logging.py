@@ -15,7 +15,7 @@ from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 from .conftest import WAYS
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 _PIPE_BYTES = 4_096  # a few lines
 
 

@@ -13,7 +13,7 @@ from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 from .conftest import WAYS, StartMonitor
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 

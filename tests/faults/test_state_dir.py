@@ -15,7 +15,7 @@ from .conftest import Mount, StartMonitor, fill
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 
 
 def test_a_read_only_directory_is_refused(

@@ -12,7 +12,7 @@ from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 from .conftest import StartMonitor
 
-SOON = 30  # seconds; only a broken monitor takes that long
+SOON = 60  # seconds; only a broken monitor takes that long
 
 
 def libfaketime() -> Path:

@@ -268,7 +268,7 @@ def test_another_database_and_another_key_prefix_are_named(
     database = broker.rpartition("/")[2]
     if not heartbeats:
         with redis.Redis.from_url(broker) as admin:
-            wait_until(lambda: waits_for_tasks(admin, database), 30, "it waits for tasks")
+            wait_until(lambda: waits_for_tasks(admin, database), 60, "it waits for tasks")
         worker.send(signal.SIGSTOP)
     other = server("redis").fresh_url()
 

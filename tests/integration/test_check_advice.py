@@ -73,7 +73,7 @@ def test_a_countdown_beyond_the_visibility_timeout_is_told(
     environ = {} if timeout is None else {"VISIBILITY_TIMEOUT": str(timeout)}
     processes.worker("w1@advice", concurrency=1, environ=environ)
     client.send_task("proj.succeed", countdown=HOURS)
-    wait_until(lambda: len(tasks_of(client, "scheduled")) == 1, 30, "it waits in the worker")
+    wait_until(lambda: len(tasks_of(client, "scheduled")) == 1, 60, "it waits in the worker")
 
     # When
     found = advised()
@@ -250,7 +250,7 @@ def test_an_alarm_of_rabbitmq_is_told(
     # When
     rabbitmq.control("set_vm_memory_high_watermark", "0")
     try:
-        wait_until(has_alarm, 30, "its alarm is on")
+        wait_until(has_alarm, 60, "its alarm is on")
         check = processes.start(
             [
                 *("event-monitor", "check", "-A", PROJECT, "--sink", "console"),

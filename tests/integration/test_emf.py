@@ -83,7 +83,7 @@ class Monitor:
         """End it with SIGTERM; returns the exit code when everything it wrote was read."""
         self._popen.terminate()
         code = self._popen.wait(timeout=60)
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=60)
         return code
 
     def kill(self) -> None:
@@ -91,7 +91,7 @@ class Monitor:
         self.resume()
         kill_group(self._popen)
         if self._popen.stdout is not None:
-            self._reader.join(timeout=10)
+            self._reader.join(timeout=60)
             self._popen.stdout.close()
 
 
@@ -163,13 +163,13 @@ def test_a_reader_that_stalls_loses_and_doubles_nothing(
     while "publishing failed" not in monitor.log and time.monotonic() < deadline:
         results = [client.send_task("proj.succeed") for _ in range(5)]
         for result in results:
-            witness.wait_for(20, uuid=result.id, type="task-succeeded")
+            witness.wait_for(60, uuid=result.id, type="task-succeeded")
         done += len(results)
     monitor.wait_for_log("publishing failed", 1)
     before = monitor.text
     monitor.resume()
     wait_until(
-        lambda: len(monitor.text) > len(before) + 4 * PIPE_BYTES, 30, "the reader catches up"
+        lambda: len(monitor.text) > len(before) + 4 * PIPE_BYTES, 60, "the reader catches up"
     )
     witness.wait_for_beats("w1@host1")
     code = monitor.stop()

@@ -192,7 +192,7 @@ def test_what_a_worker_did_is_what_it_sends(
         sign="worker",
         temporary_dir=tmp_path,
     )
-    wait_until(lambda: note.last(now=time.time()), 20, "the worker leaves its note")
+    wait_until(lambda: note.last(now=time.time()), 60, "the worker leaves its note")
     assert worker.stop() == 0
 
     # Then

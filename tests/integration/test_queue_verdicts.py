@@ -79,7 +79,7 @@ def monitoring(app: Celery, settings: Settings = SETTINGS) -> Iterator[Monitor]:
         receiver = Listener(connection, handlers={"*": state.event}, app=app)
         thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
         thread.start()
-        receiver.wait_until_ready(20)
+        receiver.wait_until_ready(60)
         monitor = Monitor(app, state, settings)
         try:
             yield monitor

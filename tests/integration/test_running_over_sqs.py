@@ -110,7 +110,7 @@ def test_workers_that_nobody_can_ask_are_known(
     for call in cast("list[dict[str, Any]]", api_calls(stack)["create_queue"]):
         client.create_queue(**call)
     type_command(*WORKER)
-    wait_until(lambda: requests.counts["SendMessage", "shop-events"] > 1, 30, "it beats")
+    wait_until(lambda: requests.counts["SendMessage", "shop-events"] > 1, 60, "it beats")
 
     # When it is asked how the worker is
     looks = {
@@ -139,10 +139,10 @@ def test_workers_that_nobody_can_ask_are_known(
 
     # When a monitor reads them
     type_command(*ours, "run", "-A", "shop", "--interval", "2")
-    wait_until(lambda: cloudwatch.last("PoolProcesses") == 2, 30, "the pool is known")
+    wait_until(lambda: cloudwatch.last("PoolProcesses") == 2, 60, "the pool is known")
 
     # Then
-    wait_until(lambda: cloudwatch.last("QueueConsumers") == 1, 10, "who reads the queue is known")
+    wait_until(lambda: cloudwatch.last("QueueConsumers") == 1, 60, "who reads the queue is known")
     assert cloudwatch.last("WorkersStalled") == 0
     assert cloudwatch.last("TasksReserved") == 0
     assert (cloudwatch.last("WorkerMemory") or 0) > 10e6

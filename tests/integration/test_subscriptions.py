@@ -49,7 +49,7 @@ class Stream:
             bodies.extend(self.subscription.read(0.1).bodies)
             return len(bodies) >= count
 
-        wait_until(enough, 20, f"{count} bodies")
+        wait_until(enough, 60, f"{count} bodies")
         return bodies
 
 
@@ -174,7 +174,7 @@ def test_the_length_of_its_own_queue_is_told_even_where_nobody_else_may_ask(
         subscription.open()
         assert subscription.queue_length is None
 
-        wait_until(lambda: length_of(subscription, clock) == 0, 20, "it is known")
+        wait_until(lambda: length_of(subscription, clock) == 0, 60, "it is known")
 
         stream = Stream(subscription, connection, [])
         stream.send({"type": "x-y"})

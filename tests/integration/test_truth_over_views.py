@@ -137,7 +137,7 @@ class Page:
 
     def _read(self, path: str, **headers: str) -> bytes:
         request = urllib.request.Request(f"{self._url}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             body: bytes = answer.read()
         return body
 

@@ -41,9 +41,9 @@ def test_two_living_workers_under_one_name_are_well(
             sent += 1
         return min(count() for count in beats) >= 14
 
-    wait_until(all_beat_on, 40, "they beat", poll_seconds=0.5)
+    wait_until(all_beat_on, 60, "they beat", poll_seconds=0.5)
     for uuid in long:
-        witness.wait_for(20, uuid=uuid, type="task-succeeded")
+        witness.wait_for(60, uuid=uuid, type="task-succeeded")
     verdicts.wait_for_sum("TasksSucceeded", sent)
     verdicts.outlast_the_grace()
 

@@ -34,9 +34,9 @@ def test_runs_that_end_in_an_unusual_way(
         )
     }
     for uuid in sent["reject"]:
-        witness.wait_for(20, uuid=uuid, type="task-rejected")
+        witness.wait_for(60, uuid=uuid, type="task-rejected")
     for uuid in sent["ignore"]:
-        witness.wait_for(20, uuid=uuid, type="task-started")
+        witness.wait_for(60, uuid=uuid, type="task-started")
     verdicts.wait_for_sum("TasksSucceeded", 5)
     verdicts.wait_for_sum("TasksVanished", 3)
     verdicts.outlast_the_grace()
@@ -69,7 +69,7 @@ def test_the_times_and_names_of_unusual_runs_are_their_own(
     for run in range(2):
         gate = tmp_path / str(run)
         holding = verdicts.send("hold", str(gate), to=name)
-        witness.wait_for(20, uuid=holding, type="task-started")
+        witness.wait_for(60, uuid=holding, type="task-started")
         succeed.apply_async(task_id="again", queue=name)
         heard = verdicts.beats_since_now(name)
         wait_until(lambda heard=heard: heard() > beats, 30, "it beats")  # type: ignore[misc]

@@ -72,7 +72,7 @@ def test_killed_worker_is_lost_once_with_its_task(
     monitor = cluster.monitor()
     workers = cluster.workers("w1@host1", "w2@host1")
     uuid = client.tasks["proj.sleep_for"].delay(600).id
-    victim = witness.wait_for(10, uuid=uuid, type="task-started")["hostname"]
+    victim = witness.wait_for(60, uuid=uuid, type="task-started")["hostname"]
     wait_for_online(cloudwatch, 2)
 
     # When that one is killed, and some time passes
@@ -119,7 +119,7 @@ def test_worker_in_another_time_zone(
     # Given a worker on Tokyo time, seen from UTC
     monitor = cluster.monitor()
     worker = cluster.worker("w1@host1", environ={"TZ": "Asia/Tokyo"})
-    assert witness.wait_for(10, type="worker-heartbeat", hostname="w1@host1")["utcoffset"] == -9
+    assert witness.wait_for(60, type="worker-heartbeat", hostname="w1@host1")["utcoffset"] == -9
     wait_for_online(cloudwatch, 1)
 
     # When it has run three tasks and is killed
@@ -147,7 +147,7 @@ def test_interrupt_flushes_and_exits_with_0(
     monitor = cluster.monitor(way)
     cluster.worker("w1@host1")
     uuid = client.tasks["proj.succeed"].delay().id
-    witness.wait_for(10, uuid=uuid, type="task-succeeded")
+    witness.wait_for(60, uuid=uuid, type="task-succeeded")
 
     # When the monitor is interrupted
     exit_code = monitor.stop(signal.SIGINT)

@@ -114,9 +114,7 @@ def apply_mix(client: Celery, witness: Witness, *, interval_seconds: float) -> N
             client.control.revoke(result.id, terminate=True)
     calls += [(step, result) for step in STEPS for result in step.apply(client)]
     _wait_for_the_end(calls, witness)
-    wait_until(
-        lambda: 0.2 < time.time() % interval_seconds < 0.4, DEADLINE_SECONDS, "a new window"
-    )
+    wait_until(lambda: 0.2 < time.time() % interval_seconds < 0.4, DEADLINE_SECONDS, "a new window")
     _wait_for_the_end([(LAST, result) for result in LAST.apply(client)], witness)
 
 

@@ -115,7 +115,7 @@ class Process:
             return False
         return all(thread.rpartition(")")[2].split()[0] == "T" for thread in threads)
 
-    def wait(self, deadline_seconds: float = 30) -> int:
+    def wait(self, deadline_seconds: float = 60) -> int:
         """Wait for its end and return the exit code."""
         try:
             return self._popen.wait(timeout=deadline_seconds)

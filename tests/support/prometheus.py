@@ -44,7 +44,7 @@ class Prometheus:
                 start_new_session=True,
             )
         try:
-            wait_until(self._is_ready, 30, f"prometheus is ready, see {folder}")
+            wait_until(self._is_ready, 60, f"prometheus is ready, see {folder}")
         except BaseException:
             self.stop()
             raise
@@ -72,14 +72,14 @@ class Prometheus:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=60):
                 return True
         except OSError:  # it does not listen yet, or says 503
             return False
 
     def _get(self, path: str) -> Any:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             document = json.load(answer)
         assert document["status"] == "success", document
         return document["data"]

@@ -19,7 +19,7 @@ class _Link:
         self._answer_bytes = answer_bytes
         self._ends = [client]
         if target is not None:
-            self._ends.append(socket.create_connection(("127.0.0.1", target), timeout=5))
+            self._ends.append(socket.create_connection(("127.0.0.1", target), timeout=60))
             for source, sink in (self._ends, reversed(self._ends)):
                 source.settimeout(None)
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()

@@ -88,7 +88,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill -9 a process started in its own session, with all its children, and reap it."""
     with contextlib.suppress(ProcessLookupError):  # all of them may have gone already
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 class RedisServer:
@@ -112,7 +112,7 @@ class RedisServer:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(lambda: listens(self.port), 10, "redis-server listens")
+        wait_until(lambda: listens(self.port), 60, "redis-server listens")
 
     def stop(self) -> None:
         """Kill it; what it held is gone."""
@@ -144,7 +144,7 @@ class SentinelServer:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(lambda: listens(self.port), 10, "the sentinel listens")
+        wait_until(lambda: listens(self.port), 60, "the sentinel listens")
 
     def stop(self) -> None:
         """Kill both."""
@@ -204,9 +204,9 @@ class RabbitServer:
         mapper = [*self._epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
         try:
             self._spawn(mapper, self._environ)
-            wait_until(lambda: listens(self._epmd_port), 10, "epmd listens")
+            wait_until(lambda: listens(self._epmd_port), 60, "epmd listens")
             self._spawn(self._script, self._environ)
-            wait_until(self._answers, 90, f"rabbitmq-server answers, see {self._folder}")
+            wait_until(self._answers, 180, f"rabbitmq-server answers, see {self._folder}")
         except BaseException:
             self.stop()
             raise
@@ -235,7 +235,7 @@ class RabbitServer:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -243,7 +243,7 @@ class RabbitServer:
         """Call ``rabbitmqctl``, such as ``("set_disk_free_limit", "50MB")``."""
         command = server_command(_RABBIT_CONTROL, "rabbitmqctl")
         assert command is not None, "it comes with the server"
-        subprocess.run([*command, *arguments], env=self._environ, check=True, timeout=60)
+        subprocess.run([*command, *arguments], env=self._environ, check=True, timeout=180)
 
     def _answers(self) -> bool:
         if self._processes[-1].poll() is not None:

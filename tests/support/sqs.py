@@ -63,7 +63,7 @@ class EventEndpoint:
         """Return the events in them."""
         return events_in(self.messages)
 
-    def wait_for_events(self, count: int, deadline_seconds: float = 20) -> list[dict[str, Any]]:
+    def wait_for_events(self, count: int, deadline_seconds: float = 60) -> list[dict[str, Any]]:
         """Return the events when there are so many."""
         wait_until(lambda: len(self.events) >= count, deadline_seconds, f"{count} events arrive")
         return self.events

@@ -110,7 +110,7 @@ class Verdicts:
     def begin(self, seconds: float, *, on: str) -> str:
         """Return the id of a task that takes so long, when it has started."""
         uuid = self.send("sleep_for", seconds, to=on)
-        self._witness.wait_for(20, uuid=uuid, type="task-started")
+        self._witness.wait_for(SOON, uuid=uuid, type="task-started")
         return uuid
 
     def hold(self, *, on: str) -> str:

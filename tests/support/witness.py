@@ -34,7 +34,7 @@ class Witness:
         self._receiver.recorder = self.messages.append
         self._thread = threading.Thread(target=self._listen, name="witness", daemon=True)
         self._thread.start()
-        self._receiver.wait_until_ready(20)
+        self._receiver.wait_until_ready(60)
 
     def events(self, **fields: str) -> list[dict[str, Any]]:
         """Return the events so far, as sent, whose fields have those values."""
@@ -63,7 +63,7 @@ class Witness:
             return beats(worker) > before
 
         for worker, before in [(worker, beats(worker)) for worker in hostnames]:
-            wait_until(partial(has_more, worker, before), 15, f"a heartbeat of {worker}")
+            wait_until(partial(has_more, worker, before), 60, f"a heartbeat of {worker}")
 
     def save(self, path: Path) -> None:
         """Write one message per line, without the names and paths of this machine."""
@@ -79,7 +79,7 @@ class Witness:
     def stop(self) -> None:
         """Stop listening."""
         self._receiver.should_stop = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self._connection.release()
 
     def _listen(self) -> None:

@@ -32,7 +32,7 @@ def make(
             start_new_session=True,
         )
         closing.callback(kill_group, process)
-        wait_until(path.exists, 10, "the socket is there")
+        wait_until(path.exists, 60, "the socket is there")
         return f"redis+socket://{path}"
 
     def sqs() -> Cluster:

@@ -32,7 +32,7 @@ class TestContract:
         cluster.take("q", 2)
         probe = cluster.probe()
 
-        wait_until(lambda: probe.read(("q",))[0].ready == 3, 10, "three are ready")
+        wait_until(lambda: probe.read(("q",))[0].ready == 3, 60, "three are ready")
 
     def test_knows_nothing_of_a_queue_that_is_not_there(self, kind: str, make: Make) -> None:
         """On Redis a queue that is empty and one that is not there are the same."""

@@ -55,7 +55,7 @@ def test_sqs_that_answers_without_end_is_gone(make: Make, answer: Answer) -> Non
         with pytest.raises(probe.gone, match="cannot be read"):
             probe.read(("q",))
 
-        assert server.gone.wait(10)
+        assert server.gone.wait(60)
 
 
 def test_any_other_transport_reports_what_is_ready(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from event_monitor.live import Look, Source, Top
 
 __all__ = ["Shown", "play"]
 
-SOON_SECONDS = 20.0  # only a broken screen, or a very slow machine, takes that long
+SOON_SECONDS = 60.0  # only a broken screen, or a very slow machine, takes that long
 
 
 class Shown:
