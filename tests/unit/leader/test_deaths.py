@@ -303,7 +303,7 @@ def test_two_markers_that_are_under_way_at_once_tell_of_a_death_once(
     wait(GRACE + 1, leader, standby)
     assert leader.windows.at_boundary() == "marker"
     assert not leader.windows.may_leave()
-    wait_until(lambda: stream.log.count("cut") == 2, 10, "both are sent")
+    wait_until(lambda: stream.log.count("cut") == 2, 60, "both are sent")
     stream.deliver()
 
     assert [lost for lost in leader.lost() if lost] == [[W1]]

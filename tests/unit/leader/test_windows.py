@@ -523,7 +523,7 @@ def test_who_leaves_asks_who_is_there(
     clock.advance(1)
     leader.leader.look()
     assert not leader.windows.may_leave()
-    wait_until(lambda: "ask" in stream.log, 10, "it asks")
+    wait_until(lambda: "ask" in stream.log, 60, "it asks")
     stream.deliver()
 
     assert leader.windows.may_leave() is not is_stopped
@@ -883,7 +883,7 @@ def test_a_leader_that_hears_of_another_asks_at_once(start: Start, stream: Strea
     asked_at = leader.leader._asked_at
     stream.clock.advance(1)
     leader.leader.hurry()
-    wait_until(lambda: leader.leader._asked_at != asked_at, 10, "it waits now")
+    wait_until(lambda: leader.leader._asked_at != asked_at, 60, "it waits now")
 
     # When the lock is lost, and another has it
     stream.broker.holder = None
@@ -893,7 +893,7 @@ def test_a_leader_that_hears_of_another_asks_at_once(start: Start, stream: Strea
     stream.deliver()
 
     # Then
-    wait_until(lambda: leader.leader.role is Role.STANDBY, 10, "it knows")
+    wait_until(lambda: leader.leader.role is Role.STANDBY, 60, "it knows")
     assert not leader.windows.leads()
     leader.leader.close()
 

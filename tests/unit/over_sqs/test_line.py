@@ -49,7 +49,7 @@ def make_app() -> Iterator[MakeApp]:
         if event_queue_of(app) is not None:
             sender = sender_of(app)
             sender.close()
-            sender.join(10)
+            sender.join(60)
         app.close()
 
 
@@ -64,7 +64,7 @@ def sent(app: Celery, endpoint: EventEndpoint) -> list[str]:
     """Return the types of the events that have arrived when the app has ended."""
     sender = sender_of(app)
     sender.close()
-    sender.join(10)
+    sender.join(60)
     return [event["type"] for event in endpoint.events]
 
 
@@ -118,7 +118,7 @@ def test_a_producer_sends_nothing_unless_it_is_told_to(
     send_events_over_sqs(app)
     app.send_task("shop.buy")
     with app.connection_for_read() as connection:
-        message = connection.SimpleQueue("celery").get(timeout=5)
+        message = connection.SimpleQueue("celery").get(timeout=60)
         message.ack()
     assert sent(app, endpoint) == []
     assert HEADER in message.headers

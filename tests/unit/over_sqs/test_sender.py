@@ -45,7 +45,7 @@ def start(endpoint: EventEndpoint) -> Iterator[Start]:
     yield make
     for sender in started:
         sender.close()
-        sender.join(10)
+        sender.join(60)
 
 
 def event(number: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_events_arrive_once_and_in_their_order(endpoint: EventEndpoint, start: S
         1,
         {0},
     )
-    wait_until(lambda: sender.counts() == (1_000, 0, 0), 10, "all are counted as sent")
+    wait_until(lambda: sender.counts() == (1_000, 0, 0), 60, "all are counted as sent")
     assert endpoint.requests["GetQueueUrl"] == 1
 
 
@@ -82,7 +82,7 @@ def test_the_last_events_are_sent_at_the_end(endpoint: EventEndpoint, start: Sta
     sender = start(flush_seconds=300)
     sender.put([event(number) for number in range(3)])
     sender.close()
-    sender.join(10)
+    sender.join(60)
     assert len(endpoint.events) == 3
 
 
@@ -96,7 +96,7 @@ def test_a_queue_that_is_made_late_gets_what_waited_for_it(
 
     # When
     sender.put([event(number) for number in range(90)])
-    wait_until(lambda: endpoint.requests["GetQueueUrl"] >= 2, 20, "it is tried again")
+    wait_until(lambda: endpoint.requests["GetQueueUrl"] >= 2, 60, "it is tried again")
     sender.put([event(number) for number in range(90, 200)])
     endpoint.refusal = None
 
@@ -106,7 +106,7 @@ def test_a_queue_that_is_made_late_gets_what_waited_for_it(
         f"u{number}" for number in (*range(90), *range(100, 200))
     ]
     assert [message.header.dropped for message in endpoint.messages] == [0, 10]
-    wait_until(lambda: sender.counts() == (190, 0, 10), 10, "all are counted")
+    wait_until(lambda: sender.counts() == (190, 0, 10), 60, "all are counted")
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.getMessage() for record in warnings] == [
         "events do not reach the SQS queue celeryev: there is no queue celeryev; "
@@ -120,7 +120,7 @@ def test_what_sqs_will_never_take_is_dropped(endpoint: EventEndpoint, start: Sta
     endpoint.refusal = "InvalidMessageContents"
     sender = start()
     sender.put([event(1), event(2)])
-    wait_until(lambda: sender.counts().dropped == 2, 20, "they are dropped")
+    wait_until(lambda: sender.counts().dropped == 2, 60, "they are dropped")
 
     # When
     endpoint.refusal = None
@@ -142,7 +142,7 @@ def test_an_answer_that_is_not_sqs_s_sends_nothing(start: Start) -> None:
         sender = start(f"http://127.0.0.1:{proxy.port}", name=f"http://127.0.0.1:{proxy.port}/1/q")
         sender.put([event(1)])
         sender.close()
-        sender.join(10)
+        sender.join(60)
     assert sender.counts() == (0, 1, 0)
 
 
@@ -170,7 +170,7 @@ def test_a_broken_event_costs_itself_only(endpoint: EventEndpoint, start: Start)
     sender.put(broken)
     endpoint.wait_for_events(1)
     assert [one["uuid"] for one in endpoint.events] == ["u3"]
-    wait_until(lambda: sender.counts() == (1, 0, 3), 10, "they are counted")
+    wait_until(lambda: sender.counts() == (1, 0, 3), 60, "they are counted")
 
 
 IMPORTS = """\
@@ -185,7 +185,7 @@ with app.events.default_dispatcher() as dispatcher:
     dispatcher.send("shop-bought")
 from event_monitor.over_sqs.sender import close_senders, sender_of
 
-close_senders()
+close_senders(seconds=60)
 assert sender_of(app).counts() == (1, 0, 0), sender_of(app).counts()
 print(sorted(set(sys.modules) - before))
 """
@@ -209,6 +209,8 @@ import ctypes, os, sys, time
 from celery import Celery
 from event_monitor import send_events_over_sqs
 
+from event_monitor.over_sqs.sender import close_senders, sender_of
+
 app = Celery("shop", broker="memory://")
 send_events_over_sqs(app, sys.argv[1], flush_seconds=0.1, producers=True)
 
@@ -220,16 +222,15 @@ buy("parent")
 fork = os.fork  # the parent's thread is making its client, or sending
 if sys.argv[2] == "c":  # then that may not be: its locks would stay locked in the child
     fork = ctypes.PyDLL(None).fork
-    from event_monitor.over_sqs.sender import sender_of
     while sender_of(app).counts().sent < 1:
         time.sleep(0.01)
 for number in range(8):
     if not fork():
         buy(number)
-        from event_monitor.over_sqs.sender import close_senders
-        close_senders()
+        close_senders(seconds=60)  # eight processes make a client at a time
         os._exit(0)
 print({os.wait()[1] for _ in range(8)})
+close_senders(seconds=60)
 """
 
 

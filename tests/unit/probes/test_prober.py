@@ -23,7 +23,7 @@ Logged = Callable[[], list[tuple[str, str]]]
 
 W1 = WorkerAnswer("w1@h", active=1, pool_processes=2, queues=("celery", "mail"))
 LIMITED = replace(W1, start_interval_seconds=6.0)  # with what it replied about its rate limits
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 60
 NO_WORKERS = "could not ask the workers: nobody is there"
 NO_BROKER = "could not ask the broker for its queues: it is away"
 

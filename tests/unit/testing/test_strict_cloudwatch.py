@@ -47,7 +47,7 @@ def client(cloudwatch: StrictCloudWatch) -> Iterator[Client]:
         aws_secret_access_key="secret",
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=2.0,
+            read_timeout=5.0,
             parameter_validation=False,  # what botocore refuses by itself would not be tested
         ),
     )

@@ -46,7 +46,7 @@ def server(port: int) -> Iterator[WebServer]:
 
 
 def fetch(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -54,7 +54,7 @@ def fetch(port: int) -> str:
 def test_it_serves_until_it_is_closed(server: WebServer, port: int) -> None:
     """And frees its port."""
     server.open()
-    wait_until(lambda: listens(port), 10, "it listens")
+    wait_until(lambda: listens(port), 60, "it listens")
     assert fetch(port) == "hello"
 
     server.close()
@@ -68,9 +68,9 @@ def test_a_taken_port_is_told_once_and_taken_when_it_is_free(
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", port)):
         server.open()
-        wait_until(lambda: PORT_TAKEN.format(port) in caplog.text, 10, "it is told")
+        wait_until(lambda: PORT_TAKEN.format(port) in caplog.text, 60, "it is told")
 
-    wait_until(lambda: "serving HTTP at" in caplog.text, 10, "it is taken")
+    wait_until(lambda: "serving HTTP at" in caplog.text, 60, "it is taken")
     assert fetch(port) == "hello"
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 1
@@ -80,8 +80,8 @@ def test_whoever_still_looks_is_cut_off_at_the_end(server: WebServer, port: int)
     """One that sends nothing, one in the middle of a request, one that reads a stream."""
     # Given
     server.open()
-    wait_until(lambda: listens(port), 10, "it listens")
-    viewers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3)]
+    wait_until(lambda: listens(port), 60, "it listens")
+    viewers = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(3)]
     viewers[1].sendall(b"GET / HTTP/1.1\r\nHost: loc")
     viewers[2].sendall(b"GET /hangs HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert viewers[2].recv(100).startswith(b"HTTP/1.1 200")
@@ -91,7 +91,7 @@ def test_whoever_still_looks_is_cut_off_at_the_end(server: WebServer, port: int)
 
     # Then
     for viewer in viewers:
-        viewer.settimeout(10)
+        viewer.settimeout(60)
         try:
             while viewer.recv(1_000):
                 pass
@@ -103,13 +103,13 @@ def test_whoever_still_looks_is_cut_off_at_the_end(server: WebServer, port: int)
 def test_viewers_beyond_a_bound_are_cut_off(server: WebServer, port: int) -> None:
     """Each takes a file descriptor, and the broker's connection needs one too."""
     server.open()
-    wait_until(lambda: listens(port), 10, "it listens")
-    viewers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(201)]
+    wait_until(lambda: listens(port), 60, "it listens")
+    viewers = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(201)]
     with contextlib.suppress(ConnectionResetError):
         assert viewers[-1].recv(1) == b""
     for viewer in viewers[:100]:
         viewer.close()
-    assert wait_until(lambda: fetch(port), 10, "the others are served") == "hello"
+    assert wait_until(lambda: fetch(port), 60, "the others are served") == "hello"
     for viewer in viewers[100:]:
         viewer.close()
 
@@ -125,15 +125,15 @@ def test_who_does_not_read_his_answers_is_cut_off(port: int) -> None:
 
     server = WebServer(big, Address("127.0.0.1", port), reader_seconds=0.2)
     server.open()
-    wait_until(lambda: listens(port), 10, "it listens")
+    wait_until(lambda: listens(port), 60, "it listens")
 
     # When
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as viewer:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as viewer:
         for path in ("/1", "/2"):
             viewer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
         # Then
-        wait_until(lambda: answered == ["/1", "/2"], 10, "nobody waits for him")
+        wait_until(lambda: answered == ["/1", "/2"], 60, "nobody waits for him")
     server.close()
 
 
@@ -147,10 +147,10 @@ def test_a_server_that_dies_is_started_again(port: int, caplog: pytest.LogCaptur
 
     server = WebServer(deadly, Address("127.0.0.1", port), retry_seconds=0.05)
     server.open()
-    wait_until(lambda: listens(port), 10, "it listens")
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as viewer:
+    wait_until(lambda: listens(port), 60, "it listens")
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as viewer:
         viewer.sendall(b"GET /die HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    wait_until(lambda: "the web server died" in caplog.text, 10, "it is told")
-    wait_until(lambda: listens(port), 10, "it listens again")
+    wait_until(lambda: "the web server died" in caplog.text, 60, "it is told")
+    wait_until(lambda: listens(port), 60, "it listens again")
     assert fetch(port) == "hello"
     server.close()

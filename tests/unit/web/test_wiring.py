@@ -50,7 +50,7 @@ def service_of(app: Celery, port: int, clock: FakeClock) -> Service:
 
 def fetch(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read().decode()
@@ -61,7 +61,7 @@ def test_what_is_counted_is_shown_before_and_after_the_shot(app: Celery, clock: 
     port = free_port()
     service = service_of(app, port, clock)
     service.open()
-    wait_until(lambda: listens(port), 10, "it listens")
+    wait_until(lambda: listens(port), 60, "it listens")
     service.camera.state.change_link(BrokerLink.LISTENING)
     service.pipeline.on_events([task("received", "u1"), task("received", "u2")], None)
 
@@ -82,7 +82,7 @@ def test_health_is_that_of_the_health_check(app: Celery, clock: FakeClock) -> No
     port = free_port()
     service = service_of(app, port, clock)
     service.open()
-    wait_until(lambda: listens(port), 10, "it listens")
+    wait_until(lambda: listens(port), 60, "it listens")
     assert fetch(port, "/health") == (200, "healthy\n")
     clock.advance(180)
     status, reason = fetch(port, "/health")
@@ -100,7 +100,7 @@ def test_a_taken_port_stops_no_counting(
     with socket.create_server(("127.0.0.1", port)):
         service = service_of(app, port, clock)
         service.open()
-        wait_until(lambda: "cannot serve HTTP" in caplog.text, 10, "it is told")
+        wait_until(lambda: "cannot serve HTTP" in caplog.text, 60, "it is told")
         service.pipeline.on_events([task("received", "u1")], None)
         assert dict(service.camera.cut().window.tasks)["proj.add"].received == 1
         assert service.close() == EXIT_OK
