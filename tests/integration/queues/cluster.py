@@ -15,7 +15,7 @@ from event_monitor.settings import Settings
 
 from ...support.servers import RabbitServer, Server
 
-SETTINGS = Settings(probe_seconds=2.0)
+SETTINGS = Settings(probe_seconds=30.0)  # in which a slow broker, too, answers
 
 #: How long the management API's counters may lag behind.
 LAG_SECONDS = 60
@@ -69,7 +69,7 @@ class Cluster:
         channel.basic_qos(0, count, False)
         consumer = Consumer(channel, [self.queue(name)], on_message=taken.append)
         consumer.consume()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(taken) < count and time.monotonic() < deadline:
             connection.drain_events(timeout=5)
         assert len(taken) == count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,12 @@ from ...support.cloudwatch import CloudWatch
 from ...support.servers import SENTINEL_MASTER, Server, kill_group
 from ...support.waiting import wait_until
 from .cluster import Cluster, Make
+
+
+def accepts(path: Path) -> bool:
+    """Return whether somebody accepts connections on that socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ def make(
             start_new_session=True,
         )
         closing.callback(kill_group, process)
-        wait_until(path.exists, 60, "the socket is there")
+        wait_until(lambda: accepts(path), 60, "somebody listens on the socket")
         return f"redis+socket://{path}"
 
     def sqs() -> Cluster:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from event_monitor.settings import Settings
 from event_monitor.survey import QueueDepth
 
 from ...support.answering import OK, Answer, Answering, flood, trickle
@@ -50,7 +51,10 @@ def test_sqs_that_answers_without_end_is_gone(make: Make, answer: Answer) -> Non
         del options["queue_name_prefix"]
         options["predefined_queues"] = {"q": {"url": f"{url}/1/q"}}
         cluster.app.conf.broker_transport_options = options
-        probe = cluster.probe(to=url.replace("http://", "sqs://testing:testing@"))
+        settings = Settings(probe_seconds=2.0)
+        probe = cluster.probe(
+            to=url.replace("http://", "sqs://testing:testing@"), settings=settings
+        )
 
         with pytest.raises(probe.gone, match="cannot be read"):
             probe.read(("q",))
