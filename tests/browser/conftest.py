@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from ..support.chromium import Watched, chromium
 from .site import Site
+
+expect.set_options(timeout=60_000)  # milliseconds; of its own accord it waits for five seconds
 
 
 @pytest.fixture(scope="module")  # while it runs, no other test may run a loop in this thread
