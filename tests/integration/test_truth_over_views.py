@@ -26,7 +26,7 @@ from ..support.waiting import wait_until
 from ..support.witness import Witness
 
 PATIENCE = 60
-INTERVAL = 2  # seconds: windows that begin with even seconds are all of one minute
+INTERVAL = 5  # seconds, in which a slow machine, too, looks at each shot; a minute has twelve
 
 #: Queue → task → calls. `call` calls two more that succeed.
 SCRIPT = {
