@@ -37,7 +37,7 @@ STATES: list[tuple[Callable[[Site], None], str, list[str]]] = [
     ),
     (states.just_started, "Unknown: no shot was taken yet", ["no shot yet"]),
     (states.broker_away, "Unknown: the broker is away", ["the broker is away"]),
-    (states.data_stale, "Unknown: the monitor's last shot was 540 s ago", ["9m 0"]),
+    (states.data_stale, "Unknown: the monitor's last shot was 540 s ago", ["9m "]),
 ]
 
 
