@@ -32,7 +32,7 @@ from .aws_tokens import (
     remember_token,
     require_short_file,
 )
-from .children import end_with_us
+from .children import end_with_us, starting
 from .exchange import MAX_ANSWER_BYTES, AnswerTooLongError, BoundedConnection, Exchange
 from .redaction import remember_secrets
 
@@ -78,8 +78,9 @@ class _Process(subprocess.Popen[bytes]):
     """
 
     def __init__(self, command: Sequence[str], *, stdout: int, stderr: int) -> None:
-        super().__init__(command, stdout=stdout, stderr=stderr, start_new_session=True)
-        end_with_us(self)
+        with starting():
+            super().__init__(command, stdout=stdout, stderr=stderr, start_new_session=True)
+            end_with_us(self)
         exchange = Exchange.current()
         if exchange is not None:
             exchange.hold_process(self)
