@@ -14,12 +14,12 @@ STARTS = """\
 import subprocess, sys, threading, time
 from event_monitor.children import end_at_once, end_with_us, starting
 
-NULL = subprocess.DEVNULL
+OPTIONS = {"start_new_session": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 runs = threading.Event()
 
 def start():
     with starting():
-        child = subprocess.Popen(["sleep", "1000"], start_new_session=True, stdout=NULL, stderr=NULL)
+        child = subprocess.Popen(["sleep", "1000"], **OPTIONS)
         print(child.pid, flush=True)
         runs.set()
         time.sleep(0.2)  # as another thread may have its turn here
