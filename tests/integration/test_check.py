@@ -20,6 +20,7 @@ from event_monitor.check.durable_queue import examine_durable_queue
 from event_monitor.settings import Settings
 
 from ..support.cloudwatch import CloudWatch
+from ..support.commands import wait_until_they_listen
 from ..support.processes import BIN, PROJECT, ROOT, Process, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
@@ -39,10 +40,13 @@ def findings(process: Process) -> dict[str, list[tuple[str, str]]]:
     return by_name
 
 
-def test_check_proves_the_whole_way(processes: Processes, cloudwatch: CloudWatch) -> None:
+def test_check_proves_the_whole_way(
+    processes: Processes, client: Celery, cloudwatch: CloudWatch
+) -> None:
     """Broker, events, an idle worker, and CloudWatch; the one datum is the only trace."""
     # Given
     processes.worker("w1@check", concurrency=1)
+    wait_until_they_listen(client, "w1@check")
 
     # When
     check = processes.start(CHECK)
@@ -62,7 +66,7 @@ def test_check_proves_the_whole_way(processes: Processes, cloudwatch: CloudWatch
 def test_check_finds_the_worker_without_task_events(processes: Processes, client: Celery) -> None:
     """It runs tasks and sends no event of them; the other one does; check knows which."""
     # Given: two workers at work, one of them started without -E
-    start_two(processes)
+    start_two(processes, client)
     for _ in range(400):  # more than they can run while check starts and listens
         client.send_task("proj.sleep_for", [0.2])
 
@@ -79,10 +83,10 @@ def test_check_finds_the_worker_without_task_events(processes: Processes, client
 
 
 @on_redis
-def test_check_turns_task_events_on_when_asked_to(processes: Processes) -> None:
+def test_check_turns_task_events_on_when_asked_to(processes: Processes, client: Celery) -> None:
     """The worker's answer says whether it sent them before."""
     # Given
-    start_two(processes)
+    start_two(processes, client)
     command = [*CHECK, "--sink", "console", "--enable-events", "--listen", "0"]
 
     # When
@@ -139,14 +143,15 @@ def test_check_finds_event_queues_that_nobody_reads(
     assert message.endswith("celeryev.left-behind")
 
 
-def start_two(processes: Processes) -> None:
-    """Start a worker with task events and one without."""
+def start_two(processes: Processes, client: Celery) -> None:
+    """Start a worker with task events and one without; return when they can be asked."""
     started = {
         name: processes.worker(name, concurrency=1, events=name == "with@check", wait=False)
         for name in ("with@check", "without@check")
     }
     for name, worker in started.items():
         worker.wait_for_output(f"{name} ready.")
+    wait_until_they_listen(client, *started)
 
 
 # -- workers that a check used to get wrong --------------------------------------------------------
@@ -181,6 +186,7 @@ def test_a_name_that_two_workers_have_is_found(
         before = ("python", "-c", unshare, "-pf", "--mount-proc", "--kill-child")
     for worker in [start_worker(processes, before=before) for _ in range(2)]:
         worker.wait_for_output(READY)
+    wait_until(lambda: len(client.control.ping(timeout=5, limit=2)) == 2, 60, "both listen")
     for _ in range(20):
         client.send_task("proj.sleep_for", [0.1])
 
@@ -198,9 +204,12 @@ def test_a_name_that_two_workers_have_is_found(
 
 
 @on_redis
-def test_a_worker_without_heartbeats_is_judged_by_its_answers(processes: Processes) -> None:
+def test_a_worker_without_heartbeats_is_judged_by_its_answers(
+    processes: Processes, client: Celery
+) -> None:
     """As CloudAMQP advises to start them."""
     start_worker(processes, "--without-heartbeat").wait_for_output(READY)
+    wait_until_they_listen(client, "w1@check")
 
     check = processes.start([*CHECK, "--sink", "console"])
 
@@ -365,11 +374,12 @@ def redis_user(broker: str) -> Iterator[Callable[..., str]]:
 
 @on_redis
 def test_a_redis_user_who_may_only_read_is_ready_and_what_is_missing_is_named(
-    broker: str, processes: Processes, redis_user: Callable[..., str]
+    broker: str, processes: Processes, client: Celery, redis_user: Callable[..., str]
 ) -> None:
     """Nothing may be published, nobody asked, no queue read; events come all the same."""
     # Given
     start_worker(processes).wait_for_output(READY)
+    wait_until_they_listen(client, "w1@check")
     channel = f"&/{broker.rpartition('/')[2]}.celeryev/*"
     url = redis_user("+@connection", "+psubscribe", channel)
 

@@ -12,6 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
+from ..support.commands import wait_until_they_listen
 from ..support.processes import PROJECT, ROOT, Process, Processes
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
@@ -126,7 +127,7 @@ def test_a_run_beyond_the_visibility_timeout_is_told_where_it_is_acknowledged_la
 
 @on_redis
 def test_results_in_the_brokers_database_are_told(
-    broker: str, processes: Processes, server: Callable[[str], Server]
+    broker: str, processes: Processes, client: Celery, server: Callable[[str], Server]
 ) -> None:
     """By what the workers answer, or the app has; another database on the same server is fine."""
 
@@ -135,11 +136,13 @@ def test_results_in_the_brokers_database_are_told(
         return [advice_of(check) for check in [start_check(processes, *s) for s in sources]]
 
     worker = processes.worker("w1@advice", concurrency=1, environ={"RESULT_BACKEND": broker})
+    wait_until_they_listen(client, "w1@advice")
 
     shared = advice()
     worker.stop()
     other = {"RESULT_BACKEND": server("redis").fresh_url()}
     processes.worker("w2@advice", concurrency=1, environ=other)
+    wait_until_they_listen(client, "w2@advice")
     apart = advice()
 
     assert [found["result database"]["status"] for found in shared] == ["note", "note"]
@@ -217,10 +220,14 @@ LIMITS: tuple[tuple[float, str, set[str]], ...] = (
 
 @on_redis
 def test_a_server_that_may_evict_queues_or_is_nearly_full_is_told(
-    limited: Callable[..., None], processes: Processes, advised: Callable[..., Advice]
+    limited: Callable[..., None],
+    processes: Processes,
+    client: Celery,
+    advised: Callable[..., Advice],
 ) -> None:
     """By INFO, which managed servers allow."""
     processes.worker("w1@advice", concurrency=1)
+    wait_until_they_listen(client, "w1@advice")
 
     for factor, policy, given in LIMITS:
         limited(factor, policy)
@@ -270,10 +277,14 @@ def test_an_alarm_of_rabbitmq_is_told(
 
 @on_rabbitmq
 def test_a_broker_that_is_well_gets_no_advice(
-    processes: Processes, server: Callable[[str], Server], advised: Callable[..., Advice]
+    processes: Processes,
+    client: Celery,
+    server: Callable[[str], Server],
+    advised: Callable[..., Advice],
 ) -> None:
     """Nothing at all, of a worker with Celery's defaults."""
     processes.worker("w1@advice", concurrency=1)
+    wait_until_they_listen(client, "w1@advice")
     rabbitmq = server("rabbitmq")
     assert isinstance(rabbitmq, RabbitServer)
     url = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
@@ -290,11 +301,12 @@ def test_a_broker_that_is_well_gets_no_advice(
 @on_redis
 @pytest.mark.parametrize("sends", ["0", "1"])
 def test_an_app_that_sends_no_task_sent_is_told_what_is_missing(
-    sends: str, processes: Processes, advised: Callable[..., Advice]
+    sends: str, processes: Processes, client: Celery, advised: Callable[..., Advice]
 ) -> None:
     """Counting goes on without; it is a note."""
     environ = {"SEND_SENT_EVENT": sends}
     processes.worker("w1@advice", concurrency=1, environ=environ)
+    wait_until_they_listen(client, "w1@advice")
 
     found = advised("-A", PROJECT, environ=environ)
 
