@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +31,9 @@ from .waiting import wait_until
 
 REDIS_DATABASES = 256
 SENTINEL_MASTER = "tests"
+
+_PORTS = range(20_000, 32_768)  # from there on the kernel gives ports to whoever wants any
+_given: set[int] = set()
 
 #: Debian's /usr/sbin/rabbitmq-server insists on its own user and folders; this is the server's own.
 _RABBIT_SCRIPT = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -70,11 +77,32 @@ def server_command(*executables: str) -> list[str] | None:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback TCP port nobody listens on, and that no other process of tests is given.
+
+    Seconds may pass until a server listens there, and it may be stopped for a while.
+    """
+    while True:
+        port = random.choice(_PORTS)
+        if port not in _given and _reserve(port):
+            _given.add(port)
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def _reserve(port: int) -> bool:
+    """Lock a byte of a file that all processes of tests share, until this one ends."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    path = Path(tempfile.gettempdir(), f"event-monitor-test-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def listens(port: int) -> bool:
