@@ -59,8 +59,7 @@ def monitor(processes: Processes, port: int) -> Process:
     """A monitor that serves numbers, and whose workers are lost soon."""
     environ = {
         "EVENT_MONITOR_HTTP": f"127.0.0.1:{port}",
-        "EVENT_MONITOR_WORKER_GRACE_SECONDS": "2",
-        "EVENT_MONITOR_WORKER_GRACE_BEATS": "2",
+        "EVENT_MONITOR_WORKER_GRACE_SECONDS": "10",  # in which a slow machine's worker beats
         "EVENT_MONITOR_PROBE_SECONDS": "1",
     }
     return processes.monitor("run", environ=environ)
