@@ -19,7 +19,7 @@ from event_monitor.errors import EXIT_USAGE
 from ..support.endpoint import Endpoint
 from ..support.processes import Process
 from ..support.proxy import Proxy
-from ..support.spooled import is_sending
+from ..support.spooled import batches_spooled, is_sending
 from ..support.synthetic import TASK, SyntheticWorker
 from ..support.waiting import wait_until
 from .conftest import Mount, StartMonitor, fill
@@ -226,6 +226,9 @@ def test_a_standby_takes_over_and_publishes_nothing_before(
     settings["state_dir"] = str(tmp_path / "elsewhere")
     second = start_monitor(dimensions="Monitor=second", **settings)
     second.wait_for_output(STANDS_BY)
+    wait_until(
+        lambda: not batches_spooled(tmp_path / "elsewhere"), 60, "what it took before is published"
+    )
     with load(worker):
         wait_until(
             lambda: cloudwatch.sum("TasksStarted", Monitor="first") > 100, 60, "the first counts"
