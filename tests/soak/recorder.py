@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from celery.events.receiver import EventReceiver
-
+from ..support.listener import Listener
 from .app import app
 
 
-class _Recorder(EventReceiver):  # type: ignore[misc]  # Celery ships no types
+class _Recorder(Listener):
     output: IO[str]
 
-    def on_consume_ready(self, *args: Any, **kwargs: Any) -> None:
-        super().on_consume_ready(*args, **kwargs)
-        self.output.write("\n")
-
-    def _receive(self, body: object, message: object) -> None:
+    def receive(self, body: object, message: object) -> None:
         del message
         for event in body if isinstance(body, list) else [body]:
             self.output.write(json.dumps(event) + "\n")
@@ -34,8 +30,16 @@ def main(path: Path) -> None:
     with path.open("w", buffering=1, encoding="utf-8") as output, app.connection() as connection:
         recorder = _Recorder(connection, app=app, accept={"json"})
         recorder.output = output
-        for _ in recorder.consume(limit=None):
-            pass
+        listening = threading.Thread(target=_listen, args=(recorder,), daemon=True)
+        listening.start()
+        recorder.wait_until_ready(60)
+        output.write("\n")
+        listening.join()
+
+
+def _listen(recorder: _Recorder) -> None:
+    for _ in recorder.consume(limit=None):
+        pass
 
 
 if __name__ == "__main__":

@@ -86,11 +86,12 @@ def stage(folder: Path, *, broker: str, longest_task_seconds: float) -> Iterator
         record = ["python", "-m", "tests.soak.recorder", str(recording.path)]
         recorder = Process(record, environ, folder / "recorder.log")
         stack.callback(recorder.kill)
+        # Before the monitor is there: by events of its own it finds out that it has subscribed.
+        wait_until(recording.read, 60, "the recorder has subscribed")
         command = ["event-monitor", "run", "-A", "tests.soak.app"]
         monitor = Process(command, environ, folder / "monitor.log")
         stack.callback(monitor.kill)
         monitor.wait_for_output(LISTENS)
-        wait_until(recording.read, 30, "the recorder has subscribed")
         yield Stage(
             folder, environ, drain_seconds, cloudwatch, recording, recorder, monitor, server
         )
