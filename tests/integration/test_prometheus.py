@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from celery import Celery
@@ -87,6 +88,11 @@ def shown(prometheus: Prometheus, metric: str) -> dict[str, float]:
     return {labels["name"]: value for labels, value in found}
 
 
+def become(look: Callable[[], object], expected: object) -> None:
+    """Wait until it is shown: the monitor learns it, and then it is scraped."""
+    wait_until(lambda: look() == expected, 60, f"{look} is {expected!r}")
+
+
 def test_what_dashboards_and_alerts_ask_is_answered_with_the_truth(
     prometheus: Prometheus, processes: Processes, client: Celery, witness: Witness, port: int
 ) -> None:
@@ -117,7 +123,7 @@ def test_what_dashboards_and_alerts_ask_is_answered_with_the_truth(
         "celery_task_runtime_count": succeeded,
         "celery_task_queue_wait_time_count": {**TASKS, "proj.retry_then_succeed": 6},
     }.items():
-        assert shown(prometheus, metric) == expected, metric
+        become(partial(shown, prometheus, metric), expected)
     # and they have an increase, for each began at 0
     assert {
         labels["name"]
@@ -146,21 +152,23 @@ def test_what_dashboards_and_alerts_ask_is_answered_with_the_truth(
     assert mean is not None
 
     # and workers and queues are there, once they were asked
-    processes_of = 'celery_active_process_count{queue_name="celery"}'
-    wait_until(lambda: prometheus.value(processes_of) == 2, 60, "the worker has answered")
-    assert prometheus.value(f"count(celery_worker_up{{{_OF_JOB}}} == 1)") == 1
-    assert prometheus.value(f"sum(celery_worker_tasks_active{{{_OF_JOB}}})") == 0
-    assert prometheus.value("count(group by (queue_name) (celery_queue_length))") == 2
-    assert prometheus.value('celery_active_worker_count{queue_name="celery"}') == 1
-    wait_until(lambda: prometheus.firing() == {"HighFailRate"}, 60, "failures alarm, and no more")
+    for expression, value in {
+        'celery_active_process_count{queue_name="celery"}': 2,
+        f"count(celery_worker_up{{{_OF_JOB}}} == 1)": 1,
+        f"sum(celery_worker_tasks_active{{{_OF_JOB}}})": 0,
+        "count(group by (queue_name) (celery_queue_length))": 2,
+        'celery_active_worker_count{queue_name="celery"}': 1,
+    }.items():
+        become(partial(prometheus.value, expression), value)
+    become(prometheus.firing, {"HighFailRate"})
 
     # And when the worker is lost and tasks pile up, that alarms too
     worker.kill()
     for _ in range(101):
         client.tasks["proj.succeed"].delay()
     everything = {"HighFailRate", "HighQueueLength", "WorkerDown"}
-    wait_until(lambda: prometheus.firing() == everything, 60, "all three alarm")
-    assert prometheus.value("celery_workers_lost_total") == 1
+    become(prometheus.firing, everything)
+    become(partial(prometheus.value, "celery_workers_lost_total"), 1)
 
     # And promtool has nothing to say but of names that are celery-exporter's
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
