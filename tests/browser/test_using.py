@@ -127,6 +127,8 @@ def test_the_keyboard_goes_everywhere(site: Site, open_page: Open) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    # The browser takes the focus out of it with the next frame: until then keys are the dialog's.
+    page.wait_for_function("document.activeElement.closest('dialog') === null")
     for key, path in (("f", "failures"), ("q", "queues"), ("w", "workers"), ("s", "schedules")):
         page.keyboard.press("g")
         page.keyboard.press(key)
