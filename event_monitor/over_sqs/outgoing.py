@@ -13,6 +13,8 @@ from .worker_side import worker_side_of
 
 __all__ = ["Outgoing"]
 
+_ROUNDING = 1e-6  # seconds: half a second are five tenths of one
+
 
 class Outgoing:
     """The way of one dispatcher's events to the app's sender. One thread at a time."""
@@ -49,15 +51,20 @@ class Outgoing:
             self._hand_over_beat({**goodbye, **counts, "is_last": True, "timestamp": now})
 
     def _hand_over_beat(self, event: Fields) -> None:
-        """Hand what a worker says of itself over; of heartbeats one each ``beat_seconds``."""
-        seconds, now = self._sender.queue.beat_seconds, self._clock.monotonic()
+        """Hand what a worker says of itself over; of heartbeats one each ``beat_seconds``.
+
+        Or sooner: Celery makes one each ``freq``, and only some of these are sent. The time between
+        them is told, since who beats faster than it says is taken for two workers.
+        """
+        now = self._clock.monotonic()
         own_seconds = float(event.get("freq") or 0.0)
+        seconds = _seconds_between_beats(self._sender.queue.beat_seconds, own_seconds)
         is_beat = event["type"] == "worker-heartbeat"
         earliest = self._beat_at and self._beat_at + seconds - own_seconds / 2
         if is_beat and earliest and now < earliest:
             return
         self._beat_at = now
-        event["freq"] = max(seconds, own_seconds)
+        event["freq"] = seconds
         if not is_beat:
             self._goodbye = dict(event) if event["type"] == "worker-offline" else None
         if self._side is not None:
@@ -67,3 +74,8 @@ class Outgoing:
         else:
             self._sender.put([event], at_once=event["type"] == "worker-online")
         self._sender.note_beat()
+
+
+def _seconds_between_beats(wanted: float, own: float) -> float:
+    """Return the multiple of Celery's own time between heartbeats that is not above ``wanted``."""
+    return own * max(1.0, (wanted + _ROUNDING) // own) if own > 0 else wanted
