@@ -16,7 +16,6 @@ __all__ = ["send_events_over_sqs"]
 
 _PACKAGE = __package__
 _UID = "event_monitor.over_sqs"
-_POOL_SECONDS = 1.0  # how long the end of a pool's process waits; the worker's own waits after that
 
 
 def send_events_over_sqs(
@@ -61,7 +60,6 @@ def send_events_over_sqs(
     if producers:  # not in the sender's thread: it would be half done in the child of a fork
         import_module(f"{_PACKAGE}.outgoing")
         import_module(f"{_PACKAGE}.queue_client").prepare()
-        signals.beat_embedded_init.connect(_on_embedded_beat, weak=False, dispatch_uid=_UID)
 
 
 def _default_dispatcher(app: Any, *arguments: Any, **options: Any) -> Any:
@@ -75,14 +73,8 @@ def _on_worker_init(sender: Any, **_signal: object) -> None:
         import_module(f"{_PACKAGE}.worker_side").observe_worker(sender)
 
 
-def _on_embedded_beat(**_signal: object) -> None:
-    """Let the process of ``celery worker -B``'s beat end after what it has left is sent."""
-    from billiard.util import Finalize
-
-    Finalize(None, _on_process_end, exitpriority=1)
-
-
 def _on_process_end(**_signal: object) -> None:
     """Send what a pool's process has left: it ends without running what ``atexit`` knows of."""
     if f"{_PACKAGE}.sender" in sys.modules:
-        import_module(f"{_PACKAGE}.sender").close_senders(seconds=_POOL_SECONDS)
+        sender = import_module(f"{_PACKAGE}.sender")
+        sender.close_senders(seconds=sender.CHILD_SECONDS)

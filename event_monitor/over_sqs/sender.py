@@ -7,8 +7,12 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize, register_after_fork
 from typing import Any
 from weakref import WeakSet
+
+from billiard.process import current_process
 
 from ..clock import SYSTEM_CLOCK, Clock
 from . import queue_client
@@ -17,9 +21,10 @@ from .fields import Fields, strip
 from .outbox import Counts, Outbox
 from .queue_client import QueueClient
 
-__all__ = ["Sender", "close_senders", "sender_of"]
+__all__ = ["CHILD_SECONDS", "Sender", "close_senders", "sender_of"]
 
 STOP_SECONDS = 2.0  # how long the end of a process waits for the last events; a pool waits before
+CHILD_SECONDS = 1.0  # the same of a child, for which its parent may wait
 
 _ATTRIBUTE = "_event_monitor_sender"  # of the app
 
@@ -157,7 +162,22 @@ def _after_fork_in_child() -> None:
     _process = os.getpid()
 
 
+def _close_as_child_ends(_: object = None) -> None:
+    """Let this process, of ``multiprocessing`` or billiard, send what is left: no ``atexit`` runs.
+
+    Both have the one registry.
+    """
+    Finalize(None, _close_child, exitpriority=1)
+
+
+def _close_child() -> None:
+    close_senders(seconds=CHILD_SECONDS)
+
+
 atexit.register(close_senders)
+register_after_fork(close_senders, _close_as_child_ends)
+if parent_process() is not None or current_process()._parent_pid is not None:  # noqa: SLF001
+    _close_as_child_ends()  # it has begun already
 os.register_at_fork(
     before=_before_fork,
     after_in_parent=_after_fork_in_parent,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from event_monitor.over_sqs.configuration import EventQueue
 from event_monitor.over_sqs.sender import Sender
 
 from ...support.answering import OK, Answering, trickle
+from ...support.processes import ROOT
 from ...support.sqs import EventEndpoint
 from ...support.waiting import wait_until
 
@@ -257,3 +259,61 @@ def test_a_process_may_fork_while_its_sender_starts(endpoint: EventEndpoint, by:
         9,
         {0},
     )
+
+
+CHILDREN = """\
+import multiprocessing, sys
+import billiard
+from celery import Celery
+from event_monitor import send_events_over_sqs
+
+app = Celery("shop", broker="memory://")
+send_events_over_sqs(app, sys.argv[1], flush_seconds=300, producers=sys.argv[3] == "before")
+
+def buy(number):
+    with app.events.default_dispatcher() as dispatcher:
+        dispatcher.send(f"shop-{number}")
+    from event_monitor.over_sqs import sender
+    sender.CHILD_SECONDS = 60.0  # a machine may be slow
+
+if __name__ == "__main__":
+    if sys.argv[2] == "billiard":
+        context = billiard.get_context("fork")
+    else:
+        context = multiprocessing.get_context(sys.argv[2])
+    children = [context.Process(target=buy, args=(number,)) for number in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    if sys.argv[2] != "billiard":
+        with context.Pool(1) as pool:
+            pool.map(buy, [2])
+            pool.close()
+            pool.join()
+    print({child.exitcode for child in children})
+"""
+
+
+@pytest.mark.parametrize("imported", ["before", "in the child"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver", "billiard"])
+def test_a_process_of_multiprocessing_sends_its_last_events(
+    endpoint: EventEndpoint, tmp_path: Path, method: str, imported: str
+) -> None:
+    """It ends without what ``atexit`` knows of; whether it was forked before or after an import."""
+    script = tmp_path / "children.py"
+    script.write_text(CHILDREN)
+    run = subprocess.run(
+        [sys.executable, str(script), f"{endpoint.url}/123456789012/celeryev", method, imported],
+        env={
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("{0}\n", "")
+    numbers = range(2 if method == "billiard" else 3)
+    assert sorted(one["type"] for one in endpoint.events) == [f"shop-{n}" for n in numbers]
