@@ -144,7 +144,7 @@ def _unusable(queue: EventQueue, error: Exception) -> Finding:
             "event queue",
             "failed",
             f"there is no queue {queue.name} in this account and region",
-            f"{_QUEUES}\nOr name another: send_events_over_sqs(app, queue=...).",
+            f"{_QUEUES}\nOr name another: send_events_over_sqs(app, NAME).",
         )
     return Finding(
         "event queue",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..broker.capabilities import answers_remote_control
 from ..broker.protocols import CeleryApp, Connection
 from ..clock import SYSTEM_CLOCK, Clock
+from ..events import OWN_EVENT
 from ..exchange import Exchange
 from ..over_sqs.configuration import EventQueue
 from ..settings import Settings
@@ -144,7 +145,8 @@ def judge_heard(
             "Start the monitor: it counts what waits, four days back.",
         )
     else:
-        old = "; older events wait, and nobody reads them" if heard.received else ""
+        waits = any(each.event.type != OWN_EVENT for each in heard.received)  # ours was just sent
+        old = "; older events wait, and nobody reads them" if waits else ""
         yield Finding(
             "workers",
             "failed",

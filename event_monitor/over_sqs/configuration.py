@@ -67,8 +67,7 @@ class EventQueue:
                 f"the event queue {name!r} is a FIFO queue; it has to be a standard queue, since a "
                 "FIFO queue hands out nothing more while ten of its messages are being counted."
             )
-        short_name = name.rpartition("/")[2] if self.url else name
-        if not _NAME.fullmatch(short_name):
+        if not (_is_queue_url(name) if self.url else _NAME.fullmatch(name)):
             raise SettingsError(
                 f"the event queue is {self.name!r}; it has to be the name of an SQS queue "
                 "(letters, digits, - and _, at most 80) or its URL."
@@ -84,6 +83,11 @@ class EventQueue:
             raise SettingsError(
                 f"buffer_events of send_events_over_sqs is {self.buffer_events!r}; it has to be a "
                 f"whole number of at least {_FEWEST_EVENTS}."
+            )
+        if not isinstance(self.producers, bool):
+            raise SettingsError(
+                f"producers of send_events_over_sqs is {self.producers!r}; it has to be True or "
+                "False."
             )
 
     @property
@@ -133,6 +137,18 @@ def client_arguments(queue: EventQueue, connection: BrokerConnection) -> dict[st
         else:
             arguments["endpoint_url"] = f"{parts.scheme}://{parts.netloc}"
     return arguments
+
+
+def _is_queue_url(url: str) -> bool:
+    """Return whether it names a host and a queue, and nothing else; credentials go elsewhere."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    path, _, name = parts.path.rpartition("/")
+    is_plain = not parts.query and "@" not in parts.netloc and url.isascii() and " " not in url
+    return is_whole and is_plain and url.endswith(f"{path}/{name}") and bool(_NAME.fullmatch(name))
 
 
 def _is_number(value: object) -> bool:

@@ -7,9 +7,10 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from celery import signals
+from celery import Celery, signals
 
 from ..enqueued_at import stamp_tasks
+from ..errors import SettingsError
 from .configuration import DEFAULT_NAME, EventQueue, event_queue_of, remember_event_queue
 
 __all__ = ["send_events_over_sqs"]
@@ -43,6 +44,10 @@ def send_events_over_sqs(
         producers=producers,
     )
     app = getattr(app, "_get_current_object", lambda: app)()  # of ``celery.current_app``
+    if not isinstance(app, Celery):
+        raise SettingsError(
+            f"the first argument of send_events_over_sqs is {app!r}; it has to be a Celery app."
+        )
     if event_queue_of(app) == queue:
         return
     remember_event_queue(app, queue)

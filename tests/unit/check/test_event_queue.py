@@ -127,6 +127,7 @@ def test_a_queue_that_is_not_there_is_named() -> None:
         "there is no queue celeryev in this account and region",
     )
     assert "event-monitor provision sqs" in finding.remedy
+    assert "send_events_over_sqs(app, NAME)" in finding.remedy
 
 
 def test_an_endpoint_that_is_not_there_is_said_in_one_sentence() -> None:

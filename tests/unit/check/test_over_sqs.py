@@ -11,6 +11,7 @@ from event_monitor.check.event_messages import Heard
 from event_monitor.check.finding import Finding
 from event_monitor.check.listener import ReceivedEvent
 from event_monitor.check.over_sqs import judge_heard
+from event_monitor.events import OWN_EVENT, OwnEvent
 from event_monitor.over_sqs.configuration import EventQueue, remember_event_queue
 from event_monitor.settings import Settings
 
@@ -66,6 +67,13 @@ def test_where_no_heartbeat_of_now_is_seen_it_says_what_that_proves(
 
     assert (finding.name, finding.status) == ("workers", status)
     assert finding.message.startswith(said)
+
+
+def test_what_this_command_sends_is_no_event_that_waits() -> None:
+    """In a queue that nobody has sent to, it hears its own."""
+    own = ReceivedEvent(OwnEvent(type=OWN_EVENT), NOW)
+    (finding,) = judged(Heard(received=(own,)))
+    assert finding.message == "no heartbeat came in 5 s"
 
 
 def test_with_a_monitor_that_reads_nothing_is_missing() -> None:

@@ -143,6 +143,13 @@ def test_a_wrong_argument_is_said_where_it_stands(make_app: MakeApp) -> None:
     assert event_queue_of(app) is None
 
 
+@pytest.mark.parametrize("wrong", ["proj", None, object(), sys, Celery], ids=repr)
+def test_what_is_no_app_is_said_where_it_stands(wrong: object) -> None:
+    """Such as its name, or the class."""
+    with pytest.raises(SettingsError, match="it has to be a Celery app"):
+        send_events_over_sqs(wrong)
+
+
 def test_an_event_of_the_application_s_own_asks_nothing_of_the_broker(
     make_app: MakeApp, endpoint: EventEndpoint
 ) -> None:
