@@ -54,6 +54,7 @@ class HeardWorkers:
             "interval_seconds": window.closed_at - window.opened_at,
             "workers": [
                 _document(answers.get(w.hostname) or WorkerAnswer(w.hostname, active=w.active))
+                | {"processed": w.processed}
                 for w in online
             ],
         }
@@ -102,8 +103,10 @@ def _answers(note: Mapping[str, object]) -> Iterator[WorkerAnswer]:
     workers = note.get("workers")
     for facts in workers if isinstance(workers, list) else ():
         hostname, queues = facts["hostname"], facts["queues"]
+        processed = facts.get("processed")
         yield WorkerAnswer(
             str(hostname),
             queues=None if queues is None else tuple(map(str, queues)),
+            processed=(("", processed),) if isinstance(processed, int) else (),  # of all tasks
             **{key: facts[key] for key in _NUMBERS if isinstance(facts[key], int)},
         )

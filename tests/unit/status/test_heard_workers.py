@@ -19,10 +19,11 @@ from event_monitor.testing import FakeClock
 
 IDENTITY = Identity(broker="sqs://", namespace="Celery", dimensions=())
 W1 = WorkerAnswer("w1@h", active=1, pool_processes=4, queues=("celery",))
+W1_NOTED = replace(W1, processed=(("", 50),))
 SHOT = Snapshot(
     Window(0.0, 60.0),
     workers=(
-        WorkerStatus("w1@h", WorkerState.ONLINE, 1.0),
+        WorkerStatus("w1@h", WorkerState.ONLINE, 1.0, processed=50),
         WorkerStatus("w2@h", WorkerState.ONLINE, 1.0, active=2),
         WorkerStatus("w3@h", WorkerState.LOST, 99.0),
     ),
@@ -43,7 +44,7 @@ def test_the_workers_of_the_last_shot_are_known_beside_the_monitor(
         now = clock.wall() + after
         return heard_workers(state_dir, IDENTITY, now=now, temporary_dir=tmp_path)
 
-    assert found(179.0) == (W1, WorkerAnswer("w2@h", active=2))
+    assert found(179.0) == (W1_NOTED, WorkerAnswer("w2@h", active=2))
     assert found(180.0) is None
 
 
@@ -83,4 +84,4 @@ def test_status_takes_workers_from_the_monitor_where_none_can_be_asked(tmp_path:
 
     # Then
     assert (before.workers, before.unreadable) == (None, "sqs has no remote control of workers")
-    assert (after.workers, after.unreadable) == ((W1, WorkerAnswer("w2@h", active=2)), "")
+    assert (after.workers, after.unreadable) == ((W1_NOTED, WorkerAnswer("w2@h", active=2)), "")
