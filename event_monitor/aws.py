@@ -38,6 +38,7 @@ from .redaction import remember_secrets
 
 __all__ = ["BoundedSession", "ProviderError", "bound"]
 
+_REGION_VARIABLES = ("AWS_DEFAULT_REGION", "AWS_REGION")  # botocore reads the first only
 _PIPE_BYTES = 65_536  # at a time
 _PIPE_SECONDS = 1.0  # how long a child's child may keep the pipes open when the child has ended
 _BUILDERS = tuple(
@@ -125,6 +126,10 @@ class BoundedSession(botocore.session.Session):  # type: ignore[misc]
 
     _are_bounded = False  # the providers of credentials
     _is_known = False  # what is secret in the shared configuration
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.session_var_map["region"] = ("region", list(_REGION_VARIABLES), None, None)
 
     @property
     def full_config(self) -> Any:

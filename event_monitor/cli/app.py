@@ -16,7 +16,14 @@ from click.core import ParameterSource
 
 from ..errors import SettingsError, UnavailableError
 from ..redaction import password_in, remember_secrets
-from ..settings import ENV_PREFIX, Settings, Source, conf_of, use_broker
+from ..settings import (
+    ENV_PREFIX,
+    Settings,
+    Source,
+    conf_of,
+    region_unknown_to_boto3,
+    use_broker,
+)
 from ..text import one_line
 from .broker_url import require_broker, require_named
 from .celery_settings import CelerySettings, celery_settings_of, configure_from
@@ -168,10 +175,19 @@ def _load(wanted: _Wanted) -> CeleryApp:
         if wanted.celery.config:
             configure_from(app, wanted.celery.config)
             app = _configured(app)
+        _tell_region(app)
     wanted.celery.apply(app)
     stay_audible()
     show_no_headers()
     return app
+
+
+def _tell_region(app: CeleryApp) -> None:
+    """Tell kombu's SQS the region of AWS_REGION, unless it knows one; boto3 does not read that."""
+    options = app.conf.get("broker_transport_options") or {}
+    region = region_unknown_to_boto3()
+    if region and "region" not in options and str(app.conf.get("broker_url")).startswith("sqs:"):
+        app.conf.update({"broker_transport_options": {**options, "region": region}})
 
 
 def _find(name: str) -> CeleryApp:

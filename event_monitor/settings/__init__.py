@@ -8,7 +8,14 @@ from .only import Only, Whence
 from .options import Option, options
 from .parsers import text_of
 from .settings import Settings, interval_of
-from .sources import ENV_PREFIX, Source, conf_of, use_broker, wants_colours
+from .sources import (
+    ENV_PREFIX,
+    Source,
+    conf_of,
+    region_unknown_to_boto3,
+    use_broker,
+    wants_colours,
+)
 from .web import Address, Credentials, address_of, credentials_of, networks_of
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "matches",
     "networks_of",
     "options",
+    "region_unknown_to_boto3",
     "text_of",
     "use_broker",
     "wants_colours",

@@ -96,8 +96,8 @@ def _has_user_information(raw: object) -> bool:
 
 def _region_from(parsers: Parsers, environ: Mapping[str, str]) -> Layer:
     """Read AWS_REGION, which ECS and the other SDKs set; boto3 knows AWS_DEFAULT_REGION only."""
-    if environ.get("AWS_REGION") and not environ.get("AWS_DEFAULT_REGION"):
-        region = environ["AWS_REGION"]
+    region = region_unknown_to_boto3(environ)
+    if region:
         yield "region", parse(parsers, "region", raw=region, where="AWS_REGION")
 
 
@@ -175,6 +175,11 @@ def use_broker(url: str) -> None:
     """
     for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
         os.environ[variable] = url
+
+
+def region_unknown_to_boto3(environ: Mapping[str, str] = os.environ) -> str:
+    """Return AWS_REGION if it is all that says a region; boto3, and so kombu, does not read it."""
+    return "" if environ.get("AWS_DEFAULT_REGION") else environ.get("AWS_REGION", "")
 
 
 def wants_colours() -> bool:

@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from celery import Celery
 
 from event_monitor.check.event_messages import Heard, listen
-from event_monitor.check.event_queue import SqsClient, examine_event_queue, judge_attributes
+from event_monitor.check.event_queue import (
+    SqsClient,
+    examine_event_queue,
+    judge_attributes,
+    open_client,
+)
 from event_monitor.over_sqs.configuration import EventQueue
 from event_monitor.over_sqs.wire import Header, ascii_json, decode, encode
 from event_monitor.testing import FakeClock
@@ -271,3 +277,13 @@ def test_a_sample_of_what_waits_is_not_taken_for_all_of_it(waiting: str, is_all:
     found, _ = heard(client)
 
     assert found.is_all == is_all
+
+
+def test_aws_region_says_where_the_queue_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As most of AWS sets it; boto3 itself reads AWS_DEFAULT_REGION only, which wins."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    source = Celery("regions", broker="redis://", set_as_current=False).connection_for_read()
+    assert open_client(QUEUE, source).meta.region_name == "eu-west-3"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    assert open_client(QUEUE, source).meta.region_name == "eu-west-2"

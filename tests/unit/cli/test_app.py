@@ -322,6 +322,34 @@ def test_the_event_queue_on_sqs_needs_no_app_and_wins_over_the_apps(
     assert event_queue_of(app) == EventQueue(name="mine", beat_seconds=7 if has_line else 20.0)
 
 
+@pytest.mark.parametrize(
+    ("environ", "options", "told"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, (), {"region": "eu-west-1"}),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, (), {}),
+        (
+            {"AWS_REGION": "eu-west-1"},
+            ("--transport-option", "region=eu-west-3"),
+            {"region": "eu-west-3"},
+        ),
+    ],
+)
+def test_without_an_app_the_queues_of_tasks_are_in_the_region_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    options: tuple[str, ...],
+    told: dict[str, str],
+) -> None:
+    """Boto3 reads AWS_DEFAULT_REGION only, and so kombu does."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    _, app = loaded("-b", "sqs://", "--event-queue", "mine", *options)
+    assert (app.conf.broker_transport_options or {}) == told
+    _, app = loaded("-b", "redis://localhost", "--event-queue", "mine")
+    assert not app.conf.broker_transport_options
+
+
 def test_an_event_queue_that_can_never_be_read_is_refused() -> None:
     sentence = complaint(typed("run", "-b", "sqs://", "--event-queue", "mine.fifo"), code=2)
 
