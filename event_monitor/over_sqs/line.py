@@ -61,6 +61,8 @@ def send_events_over_sqs(
     for part in ("_event_dispatcher", "send_task_message"):
         made.pop(part, None)
     signals.worker_init.connect(_on_worker_init, weak=False, dispatch_uid=_UID)
+    # For who calls this in a handler of worker_init.
+    signals.celeryd_after_setup.connect(_on_worker_set_up, weak=False, dispatch_uid=_UID)
     signals.worker_process_shutdown.connect(_on_process_end, weak=False, dispatch_uid=_UID)
     if producers:  # not in the sender's thread: it would be half done in the child of a fork
         import_module(f"{_PACKAGE}.outgoing")
@@ -76,6 +78,10 @@ def _default_dispatcher(app: Any, *arguments: Any, **options: Any) -> Any:
 def _on_worker_init(sender: Any, **_signal: object) -> None:
     if event_queue_of(sender.app) is not None:
         import_module(f"{_PACKAGE}.worker_side").observe_worker(sender)
+
+
+def _on_worker_set_up(instance: Any, **_signal: object) -> None:
+    _on_worker_init(instance)
 
 
 def _on_process_end(**_signal: object) -> None:

@@ -33,6 +33,10 @@ class WorkerSide:
         self._is_up = True
         self._sender.on_beat = self._leave_note
 
+    def observes(self, worker: object) -> bool:
+        """Return whether it is that one."""
+        return self._worker() is worker
+
     def note_receipt(self, request: Any) -> None:
         """Remember when a task that was just received was published, if its headers say so."""
         headers = request.request_dict
@@ -75,8 +79,12 @@ class WorkerSide:
 def observe_worker(worker: Any) -> None:
     """Begin to observe a worker that is being made, before its pool is.
 
-    What sending needs is imported here, so that the pool's processes share it.
+    What sending needs is imported here, so that the pool's processes share it. Again, it changes
+    nothing.
     """
+    known = worker_side_of(worker.app)
+    if known is not None and known.observes(worker):
+        return
     prepare()
     setattr(worker.app, _ATTRIBUTE, WorkerSide(worker))
     signals.task_received.connect(_on_received, weak=False, dispatch_uid=_ATTRIBUTE)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from celery.signals import before_task_publish, task_received, worker_init
+from celery.signals import before_task_publish, celeryd_after_setup, task_received, worker_init
 from celery.worker import state as worker_state
 
 from event_monitor import send_events_over_sqs
@@ -108,6 +108,31 @@ def test_a_worker_of_another_app_is_not_observed() -> None:
     app = Celery("other", broker="memory://", set_as_current=False)
     worker_init.send(sender=Made(app=app, hostname="w2@host"))
     assert worker_side_of(app) is None
+    app.close()
+
+
+def test_a_worker_whose_init_brings_the_line_is_observed_all_the_same() -> None:
+    """Celery calls no handler of a signal that comes while the signal is sent."""
+    # Given
+    app = Celery("late", broker="memory://", set_as_current=False)
+    worker = Made(app=app, hostname="w3@host")
+
+    def on_init(**_: object) -> None:
+        send_events_over_sqs(app)
+
+    # When
+    worker_init.connect(on_init, sender=worker)
+    worker_init.send(sender=worker)
+    celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+
+    # Then
+    side = worker_side_of(app)
+    assert side is not None
+    assert side.observes(worker)
+    celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+    assert worker_side_of(app) is side
+    worker_init.disconnect(on_init, sender=worker)
+    before_task_publish.disconnect(dispatch_uid=HEADER)
     app.close()
 
 
