@@ -78,7 +78,7 @@ def examine_event_queue(client: SqsClient, queue: EventQueue) -> Iterator[Findin
         return
     yield from judge_attributes(queue.name, attributes)
     yield from _judge_rights(client, url)
-    yield from _judge_lease(client, f"{queue.name}{_LEASE_SUFFIX}")
+    yield from _judge_lease(client, f"{queue.name}{_LEASE_SUFFIX}", is_url=queue.url is not None)
 
 
 def judge_attributes(name: str, attributes: Attributes) -> Iterator[Finding]:
@@ -195,10 +195,16 @@ def _judge_rights(client: SqsClient, url: str) -> Iterator[Finding]:
         )
 
 
-def _judge_lease(client: SqsClient, name: str) -> Iterator[Finding]:
-    """Look for the queue by which two monitors agree on who reads; a URL names none."""
+def _judge_lease(client: SqsClient, name: str, *, is_url: bool) -> Iterator[Finding]:
+    """Look for the queue by which two monitors agree on who reads, as the monitor does.
+
+    By its URL where that is known: it may be another account's.
+    """
     try:
-        client.get_queue_url(QueueName=name.rpartition("/")[2])
+        if is_url:
+            client.get_queue_attributes(QueueUrl=name, AttributeNames=["QueueArn"])
+        else:
+            client.get_queue_url(QueueName=name)
     except (ClientError, BotoCoreError) as error:
         why = "is not there" if _code_of(error) in _NO_QUEUE else f"is no use: {one_line(error)}"
         yield Finding(

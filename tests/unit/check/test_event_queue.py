@@ -54,8 +54,12 @@ class FakeSqs:
             raise ClientError({"Error": {"Code": NO_QUEUE, "Message": "none"}}, "GetQueueUrl")
         return {"QueueUrl": f"https://sqs/1/{QueueName}"}
 
-    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+    def get_queue_attributes(self, *, QueueUrl: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         self._act("GetQueueAttributes")
+        if QueueUrl.rpartition("/")[2] in self.missing:
+            raise ClientError(
+                {"Error": {"Code": NO_QUEUE, "Message": "none"}}, "GetQueueAttributes"
+            )
         return {"Attributes": self.attributes}
 
     def receive_message(self, **options: Any) -> dict[str, Any]:
@@ -277,6 +281,17 @@ def test_a_sample_of_what_waits_is_not_taken_for_all_of_it(waiting: str, is_all:
     found, _ = heard(client)
 
     assert found.is_all == is_all
+
+
+@pytest.mark.parametrize(("missing", "status"), [((), "ok"), (("theirs-lease.fifo",), "warning")])
+def test_a_queue_of_another_account_has_its_lease_there(
+    missing: tuple[str, ...], status: str
+) -> None:
+    """By name it would be looked for in our own."""
+    client = FakeSqs("GetQueueUrl")
+    client.missing.update(missing)
+    queue = EventQueue(name="https://sqs.eu-west-1.amazonaws.com/999999999999/theirs")
+    assert outcomes(list(examine_event_queue(client, queue)))[-1] == ("lease", status)
 
 
 def test_aws_region_says_where_the_queue_is(monkeypatch: pytest.MonkeyPatch) -> None:
