@@ -16,7 +16,7 @@ from ..aws import BoundedSession
 from ..broker.protocols import Connection
 from ..events import OWN_EVENT
 from ..over_sqs.configuration import DEFAULT_REGION, EventQueue, client_arguments
-from ..over_sqs.wire import Header, ascii_json, encode
+from ..over_sqs.wire import MAX_BODY_BYTES, Header, ascii_json, encode
 from ..text import one_line
 from .finding import Finding
 
@@ -31,6 +31,7 @@ __all__ = [
 _SHORTEST_VISIBILITY = 180  # seconds: a message is deleted when its window is safe, and not before
 _SHORTEST_RETENTION = 86_400  # seconds: for so long the monitor may be away
 _FEWEST_RECEIVES = 100  # before a message may be moved away: each crash is one more
+_USUAL_SIZE = 262_144  # bytes of a message: SQS's own default for years
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _LEASE_SUFFIX = "-lease.fifo"
 _NO_HANDLE = "event-monitor-check"  # the handle of no message: what it is for is not done
@@ -119,6 +120,23 @@ def judge_attributes(name: str, attributes: Attributes) -> Iterator[Finding]:
             f"RedrivePolicy moves messages away after {receives} receives, and each crash of the "
             "monitor, and each check, is one",
             "Leave it out.",
+        )
+    size = int(attributes.get("MaximumMessageSize", MAX_BODY_BYTES))
+    if size < MAX_BODY_BYTES:
+        yield Finding(
+            "event queue",
+            "warning",
+            f"MaximumMessageSize is {size:,} bytes: a message of workers under load is larger, "
+            "and refused",
+            f"Set it to {_USUAL_SIZE}.",
+        )
+    delay = int(attributes.get("DelaySeconds", 0))
+    if delay:
+        yield Finding(
+            "event queue",
+            "warning",
+            f"DelaySeconds is {delay} s: all is counted so much later",
+            "Set it to 0.",
         )
     if attributes.get("KmsMasterKeyId"):
         yield Finding(

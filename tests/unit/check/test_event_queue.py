@@ -158,6 +158,8 @@ def test_an_endpoint_that_is_not_there_is_said_in_one_sentence() -> None:
         ({"MessageRetentionPeriod": "3600"}, "MessageRetentionPeriod is 3600 s"),
         ({"RedrivePolicy": json.dumps({"maxReceiveCount": 5})}, "after 5 receives"),
         ({"RedrivePolicy": json.dumps({"maxReceiveCount": "99"})}, "after 99 receives"),
+        ({"MaximumMessageSize": "1024"}, "MaximumMessageSize is 1,024 bytes"),
+        ({"DelaySeconds": "30"}, "DelaySeconds is 30 s"),
     ],
 )
 def test_what_would_lose_or_repeat_events_is_a_warning(
