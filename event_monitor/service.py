@@ -33,7 +33,7 @@ from .receiver.checkpoint import Checkpoint
 from .settings import Settings
 from .sinks import Sink
 from .sinks.registry import make_sink
-from .snapshot import Snapshot
+from .snapshot import BrokerLink, Role, Snapshot
 from .state import State, TaskConsumer
 from .state.ended import WeighSuccess
 from .status.heard_workers import HeardWorkers
@@ -426,7 +426,7 @@ class Service:
             glance=lambda: self.camera.peek(with_times=False),
             problem=self._problem,
             accepted_at=lambda: self._publisher.activity().accepted_at,
-            role=lambda: self._leadership.leader.role,
+            role=self._role,
             second=lambda: self._leadership.second,
             history=self.history.reader if self.history else None,
             broker=broker,
@@ -446,16 +446,24 @@ class Service:
                 deadline_seconds=publisher.deadline_seconds,
                 accepted_seconds=None if accepted_at is None else now - accepted_at,
                 running_seconds=now - publisher.started_at,
-                role=self._leadership.leader.role.value,
+                role=self._role().value,
             )
         )
+
+    def _role(self) -> Role:
+        """Return what we are among several; any thread may ask.
+
+        Who only waits until it may read the queue of events publishes nothing, either.
+        """
+        is_waiting = self.camera.state.link is BrokerLink.STANDBY
+        return Role.STANDBY if is_waiting else self._leadership.leader.role
 
     def _show_life(self, _snapshot: Snapshot | None = None) -> None:
         self._shown_at = self._clock.monotonic()
         self._liveness.beat(
             interval_seconds=self.camera.interval,
             publisher=self._publisher.activity(),
-            role=self._leadership.leader.role.value,
+            role=self._role().value,
             second=self._leadership.second,
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from event_monitor.clock import SYSTEM_CLOCK
 from event_monitor.errors import (
     EXIT_CRASHED,
     EXIT_OK,
@@ -21,13 +22,15 @@ from event_monitor.errors import (
     SettingsError,
     UnavailableError,
 )
+from event_monitor.liveness import Liveness
 from event_monitor.pipeline import require_events
 from event_monitor.publisher import Spool
 from event_monitor.schedules import LastSeen
 from event_monitor.service import Service
 from event_monitor.settings import Settings
 from event_monitor.sinks.console import ConsoleSink
-from event_monitor.snapshot import EndedTask, Snapshot
+from event_monitor.snapshot import BrokerLink, EndedTask, Snapshot
+from event_monitor.status.monitor_health import examine_sign
 from event_monitor.survey import WorkerAnswer
 from event_monitor.testing import MemorySink
 
@@ -261,6 +264,24 @@ def test_consumers_get_complete_snapshots(app: Celery) -> None:
     assert snapshot.survey.queues is None  # nobody was asked
     assert snapshot.publisher.failures == 0
     assert len(seen) == 2
+
+
+def test_who_waits_for_the_queue_of_events_says_that_it_stands_by(
+    app: Celery, tmp_path: Path
+) -> None:
+    """Nothing is accepted from it, which no health check is to blame it for."""
+    service, sink = service_of(app, settings={"state_dir": str(tmp_path)})
+    started(service)
+    roles = []
+    for link in (BrokerLink.STANDBY, BrokerLink.LISTENING):
+        service.camera.state.change_link(link)
+        service.camera.cut()
+        sign = Liveness(str(tmp_path)).last(now=SYSTEM_CLOCK.wall())
+        assert sign is not None
+        roles.append((sign.stands_by, examine_sign(sign, accepted_within=-1.0) is None))
+    service.close()
+    assert roles == [(True, True), (False, False)]
+    assert sink.sum("MonitorHeartbeat") == 1
 
 
 def test_task_consumers_get_the_tasks_that_ended(app: Celery) -> None:
