@@ -91,7 +91,25 @@ class RedisLease:
     def _acquire(self) -> bool:
         if self._is_held():  # read first: a Redis whose memory is full refuses to write
             return False
-        return bool(self._lock.acquire(blocking=False, token=self._me.encode()))
+        token = self._me.encode()
+        if self._other == self._me:  # it was taken, and the answer was lost
+            self._lock.local.token = token.encode()
+        elif not self._lock.acquire(blocking=False, token=token):
+            return False
+        return self._prove()
+
+    def _prove(self) -> bool:
+        """Renew a key that was just taken, and give it up where that is not allowed.
+
+        It would end, and be ours again, and we would stand by in between, for ourselves.
+        """
+        try:
+            return self._renew()
+        except ResponseError:
+            self._lock.local.token = None
+            with suppress(ResponseError):  # then it ends with its time to live
+                self._lock.redis.delete(self._lock.name)
+            raise
 
     def _is_held(self) -> bool:
         """Return whether another has it; what would stay for ever gets an end, if nobody renews it.
@@ -100,9 +118,9 @@ class RedisLease:
         """
         client, name = self._lock.redis, self._lock.name
         found = client.get(name)
-        if found is None:
-            return False
         self._other = Holder.decode(found)
+        if found is None or self._other == self._me:
+            return False
         if self._other is not None and self._other.has_ended():
             with suppress(LockError):  # another was quicker
                 self._lock.do_release(found)

@@ -156,6 +156,46 @@ def test_a_standby_on_rabbitmq_that_may_declare_only_keeps_its_connection(
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize("withheld", ["-@scripting", "-pexpire"])
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_a_lock_on_redis_that_could_not_be_renewed_is_refused_each_time(
+    broker: str, withheld: str, may_delete: bool
+) -> None:
+    """Else its own lock would make a monitor stand by, again and again, and publish nothing."""
+    url = urlsplit(broker)
+    rules = ("on", ">secret", "~*", "&*", "+@all", withheld, "+del" if may_delete else "-del")
+    with redis.Redis.from_url(broker) as admin:
+        admin.execute_command("ACL", "SETUSER", "sets", "reset", *rules)
+    lease = lease_on(f"redis://sets:secret@127.0.0.1:{url.port}{url.path}")
+    for _ in range(3):
+        with pytest.raises(LeaseRefusedError, match=r"permission|can't run"):
+            lease.acquire()
+
+    lease.release()
+    if may_delete:
+        other = lease_on(broker)
+        assert other.acquire()
+        other.release()
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_lock_on_redis_whose_answer_was_lost_is_one_s_own(broker: str) -> None:
+    """It was taken, and nobody else has it."""
+    holder = Holder.here()
+    app = Celery("leases", broker=broker, set_as_current=False)
+    lease = lease_for(app, "celeryev.leader.test", holder=holder)
+    assert lease is not None
+    with redis.Redis.from_url(broker) as admin:
+        admin.set("celeryev.leader.test", holder.encode(), ex=10)
+
+    assert lease.acquire()
+    assert lease.renew()
+    lease.release()
+    with redis.Redis.from_url(broker) as admin:
+        assert admin.get("celeryev.leader.test") is None
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_rights_that_are_enough_on_redis_and_those_that_are_not(broker: str) -> None:
     """As the reference says; `check` names what is missing."""
     url = urlsplit(broker)
