@@ -15,6 +15,8 @@ from .overhearing import OnCommand, overhearing
 __all__ = ["lease_for", "lease_name"]
 
 _DIGITS = 12
+_EXCHANGE = "celeryev"  # Celery's, and kombu's on Redis
+_FANOUT_PREFIX = "/{db}."
 
 
 def lease_name(app: CeleryApp, settings: Settings) -> str:
@@ -23,9 +25,22 @@ def lease_name(app: CeleryApp, settings: Settings) -> str:
     Without the broker: it is kept there. Whoever may declare an event queue may declare this.
     """
     only = settings.only_tasks, settings.only_queues, settings.only_workers
-    identity = repr((settings.namespace, sorted(settings.dimensions), only))
+    published = settings.namespace, sorted(settings.dimensions), only
+    identity = repr((*published, *_source_of(app)))
     digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
     return f"{app.conf.event_queue_prefix}.leader.{digest}"
+
+
+def _source_of(app: CeleryApp) -> tuple[object, ...]:
+    """Return by what its events are told from others of the broker; nothing for the defaults."""
+    exchange, connection = app.conf.event_exchange, app.connection_for_write()
+    prefix: object = _FANOUT_PREFIX
+    if connection.get_transport_cls().driver_type == "redis":
+        prefix = connection.transport_options.get("fanout_prefix", True)
+    if prefix is True:
+        prefix = _FANOUT_PREFIX
+    is_default = (exchange, prefix) == (_EXCHANGE, _FANOUT_PREFIX)
+    return () if is_default else (exchange, prefix)
 
 
 def lease_for(
