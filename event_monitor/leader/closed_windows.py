@@ -24,6 +24,7 @@ class _Held:
     position: int
     era: int
     is_broken_off: bool
+    cut_off_after: str
 
 
 class ClosedWindows:
@@ -41,6 +42,7 @@ class ClosedWindows:
         self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
         # Of those, the ones that we have a part of; where we were away, the last cut before that.
         self._partial: dict[str, str] = {}
+        self._sent_parts: dict[str, str] = {}  # cut → window that we were cut off in after it
 
     def close(self) -> None:
         """Note that one more window is closed."""
@@ -51,13 +53,13 @@ class ClosedWindows:
         self.last_cut = cut
         _remember(self._cuts, cut, self._position)
 
-    def hold(self, window: str, *, era: int, is_broken_off: bool) -> None:
+    def hold(self, window: str, *, era: int, is_broken_off: bool, cut_off_after: str = "") -> None:
         """Note that others may hold the last one, too.
 
         ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
-        off.
+        off. ``cut_off_after`` is the cut at which one began in which we were.
         """
-        _remember(self._held, window, _Held(self._position, era, is_broken_off))
+        _remember(self._held, window, _Held(self._position, era, is_broken_off, cut_off_after))
 
     def doubt_for_good(self, window: str, *, unless_last: str) -> None:
         """Note that some of it may have been sent, in another window.
@@ -74,13 +76,31 @@ class ClosedWindows:
 
     def accept(self, window: str) -> None:
         """Note that it was accepted from us."""
-        self._held.pop(window, None)
+        held = self._held.pop(window, None)
+        if held is not None and held.cut_off_after:
+            _remember(self._sent_parts, held.cut_off_after, window)
         self.end_doubt(window)
 
     def forget(self, window: str) -> None:
         """Note that it is another's."""
         self.accept(window)
         self._settle(window)
+
+    def cut_off_after(self, window: str) -> str:
+        """Return the cut at which it began, if we were cut off in it; else an empty text."""
+        held = self._held.get(window)
+        return "" if held is None else held.cut_off_after
+
+    def alike(self, window: str, cut_off_after: str) -> tuple[str, ...]:
+        """Return this one of another monitor, and ours that broke off as it did."""
+        if not cut_off_after:
+            return (window,)
+        ours = [own for own, held in self._held.items() if held.cut_off_after == cut_off_after]
+        return (window, *ours)
+
+    def sent_part(self, last_cut: str) -> str:
+        """Return the window that was accepted of those that broke off after this cut, if any."""
+        return self._sent_parts.get(last_cut, "")
 
     def doubt(self, window: str) -> None:
         """Note that it may have been sent."""
@@ -112,11 +132,17 @@ class ClosedWindows:
         return held is not None and held.is_broken_off
 
     def is_within(self, window: str, absences: Iterable[Absence]) -> bool:
-        """Return whether it was closed in one of these absences, as far as we were there."""
+        """Return whether it was closed in one of these absences, as far as we were there.
+
+        Who was cut off in the same window, as all are when the broker restarts, has what we have of
+        it, by an id of its own.
+        """
         held = self._held.get(window)
         if held is None:
             return False
         for last_cut, join in absences:
+            if last_cut and last_cut == held.cut_off_after:
+                continue
             first = self._cuts.get(last_cut) if last_cut else 0
             last = self._cuts.get(join)
             if first is not None and last is not None and first < held.position <= last:

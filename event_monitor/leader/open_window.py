@@ -34,6 +34,7 @@ class OpenWindow:
     is_shared: bool = False  # others have it as well
     is_inherited: bool = False  # another led when it began
     is_offline: bool = True  # we were away when it began
+    is_cut_off: bool = False  # we have been away since
     was_away: bool = False  # for some of it, and another led
     is_another: bool = False  # the leader's began elsewhere
     is_part: bool = False  # another led, and may have sent some of it untold

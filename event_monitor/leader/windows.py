@@ -127,6 +127,7 @@ class Windows:
                 if self._is_connected:
                     self._away_since = self._clock.monotonic()
                     self._open.was_away |= self._leader.role is Role.STANDBY
+                    self._open.is_cut_off = True
                     self._leader.hurry()
                 self._is_connected = False
                 return False
@@ -167,13 +168,10 @@ class Windows:
                 self._answer()
                 return False
             self._note_peer(event)
-            if event.what == "sending":
-                self._closed.doubt(event.window)
-            elif event.what == "unsent":
-                self._closed.trust(event.window)
-            elif event.what == "accepted":
-                self._closed.forget(event.window)
+            if event.what in ("sending", "unsent", "accepted"):
+                self._note_sending(event)
             elif event.what == "join":
+                self._tell_of_part(event.through)
                 self._tells_past = True
                 self._announcements.need_here(with_past=True)
                 self._leader.hurry()
@@ -225,8 +223,12 @@ class Windows:
                 if cut == self._marker:
                     self._marker = ""
             if window:
-                is_broken_off = not cut and not self._is_connected
-                self._closed.hold(window, era=self._era, is_broken_off=is_broken_off)
+                self._closed.hold(
+                    window,
+                    era=self._era,
+                    is_broken_off=not cut and not self._is_connected,
+                    cut_off_after=self._open.opened_by if self._open.is_cut_off else "",
+                )
                 if self._open.is_part or self._open.was_away:
                     last = "" if self._open.is_part else self._own_events.led
                     self._closed.doubt_for_good(window, unless_last=last)
@@ -309,19 +311,22 @@ class Windows:
         A broker that lets us receive and not send, as RabbitMQ does whose memory is short, keeps
         nothing from being published.
         """
-        is_told = self._own_events.announce("sending", window)
+        with self._lock:
+            opened = self._closed.cut_off_after(window)
+        is_told = self._own_events.announce("sending", window, opened=opened)
         if (is_told or self._is_connected) and self.leads():
             return True
         if is_told:  # and has given way meanwhile
-            self._own_events.announce("unsent", window)
+            self._own_events.announce("unsent", window, opened=opened)
         return False
 
     def end(self, window: str, *, accepted: bool) -> None:
         """Tell them that it was accepted, all of it, or that nothing of it was."""
-        if accepted:
-            with self._lock:
+        with self._lock:
+            opened = self._closed.cut_off_after(window)
+            if accepted:
                 self._closed.accept(window)
-        self._own_events.announce("accepted" if accepted else "unsent", window)
+        self._own_events.announce("accepted" if accepted else "unsent", window, opened=opened)
 
     def give_way(self) -> bool:
         """Let another lead, as nothing that we send is accepted; return False if there is none."""
@@ -463,6 +468,23 @@ class Windows:
             self._closed.forget(before)
         self._closed.trust_parts(event.led)
         self._peers.note(event, ours=self._leader.role)
+
+    def _note_sending(self, event: OwnEvent) -> None:
+        """Note what becomes of a window in which another monitor was cut off with us, too."""
+        note = {
+            "sending": self._closed.doubt,
+            "unsent": self._closed.trust,
+            "accepted": self._closed.forget,
+        }[event.what]
+        for window in self._closed.alike(event.window, event.opened):
+            note(window)
+
+    def _tell_of_part(self, last_cut: str) -> None:
+        """Tell who comes back, if what broke off after this cut was accepted meanwhile."""
+        if window := self._closed.sent_part(last_cut):
+            self._in_background(
+                lambda _marker: self._own_events.announce("accepted", window, opened=last_cut), ""
+            )
 
     def _answer(self) -> None:
         """Say that we are there, to who asks: no monitor, or one that is about to leave."""

@@ -784,6 +784,85 @@ def test_a_leader_that_is_cut_off_when_a_window_ends_leaves_it_to_the_standby(
     assert all(label.is_kept for label in standby.labels)
 
 
+@pytest.mark.parametrize("ends_by_clock", [True, False])
+@pytest.mark.parametrize("is_leader_back_first", [True, False])
+@pytest.mark.parametrize("is_led_by_leader", [True, False])
+def test_what_all_have_of_a_window_when_the_broker_restarts_is_sent_once(
+    start: Start,
+    stream: Stream,
+    broker: Broker,
+    clock: FakeClock,
+    ends_by_clock: bool,
+    is_leader_back_first: bool,
+    is_led_by_leader: bool,
+) -> None:
+    """Each has it by an id of its own; whoever leads then sends it, and the other is told."""
+    # Given
+    leader, standby = monitors = (start("a"), start("b"))
+    leader.boundary()
+    ended = [len(monitor.labels) for monitor in monitors]
+    for monitor in monitors:
+        monitor.windows.on_connection(False)
+    broker.error = ConnectionError("gone")
+    if ends_by_clock:
+        leader.boundary()
+    clock.advance(20)
+    for monitor in monitors:
+        monitor.leader.look()
+
+    # When it is back, without the lock
+    broker.error = broker.holder = None
+    stream.monitors = []
+    for monitor in monitors if is_leader_back_first else reversed(monitors):
+        stream.monitors.append(monitor)
+        if monitor.windows.on_connection(True):
+            monitor.end()
+        monitor.windows.speak()
+        stream.deliver()
+    first, other = monitors if is_led_by_leader else reversed(monitors)
+    for monitor in (first, first, other):
+        clock.advance(5)
+        monitor.look()
+    stream.deliver()
+
+    # Then
+    assert (first.leader.role, other.leader.role) == (Role.LEADER, Role.STANDBY)
+    windows = [m.labels[n].window for m, n in zip(monitors, ended, strict=True)]
+    sent, left = windows if is_led_by_leader else reversed(windows)
+    assert not other.windows.is_ours(left)
+    assert first.send(sent) == "send"
+    assert left in other.settled
+
+
+def test_who_comes_back_late_is_told_of_what_was_sent_meanwhile(
+    start: Start, stream: Stream, broker: Broker, clock: FakeClock
+) -> None:
+    """It has a part of that window as well, and may lead soon."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    for monitor in (leader, standby):
+        monitor.windows.on_connection(False)
+    leader.boundary()
+    sent = leader.labels[-1].window
+    broker.holder = None
+    stream.monitors.remove(standby)
+    leader.connect()
+    clock.advance(10)
+    leader.look()
+    assert leader.send(sent) == "send"
+
+    stream.monitors.append(standby)
+    standby.connect()
+    left = standby.labels[-1].window
+    assert left != sent
+
+    def is_told() -> bool:
+        standby.read()
+        return left in standby.settled
+
+    wait_until(is_told, 5, "it is told")
+
+
 def test_a_leader_that_was_cut_off_and_is_alone_sends_what_it_has(
     start: Start, clock: FakeClock
 ) -> None:
