@@ -236,7 +236,8 @@ class Windows:
                 cut,
                 role=role,
                 is_connected=self._is_connected,
-                are_others_there=self._peers.are_there(),
+                # Who has been away for long knows of nobody, nor whether it leads still.
+                are_others_there=self._peers.are_there() or self._leader.has_lapsed(),
             )
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know

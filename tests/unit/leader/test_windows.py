@@ -863,6 +863,38 @@ def test_who_comes_back_late_is_told_of_what_was_sent_meanwhile(
     wait_until(is_told, 5, "it is told")
 
 
+def test_a_leader_that_comes_back_late_does_not_know_whether_it_leads(
+    start: Start, clock: FakeClock, broker: Broker
+) -> None:
+    """What comes before it has asked another has as well, which it does not know any more."""
+    # Given one that was away for so long that it takes the other for gone, and the other leads
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    leader.windows.on_connection(False)
+    leader.boundary()
+    broker.holder = None
+    standby.leader.look()
+    clock.advance(200)
+
+    # When it is back, and a window ends where it says so
+    assert leader.windows.on_connection(True)
+    leader.end()
+    leader.windows.speak()
+    leader.read()
+    standby.read()
+
+    # Then
+    window = leader.labels[-1].window
+    assert window == standby.labels[-1].window != ""
+    assert leader.send(window) == "not"
+    leader.look()
+    clock.advance(10)
+    standby.look()
+    assert standby.send(window) == "send"
+    leader.read()
+    assert window in leader.settled
+
+
 def test_a_leader_that_was_cut_off_and_is_alone_sends_what_it_has(
     start: Start, clock: FakeClock
 ) -> None:
