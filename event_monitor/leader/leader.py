@@ -91,6 +91,12 @@ class Leader:
         """Return whether the lease was still ours when we asked after this moment (monotonic)."""
         return self.leads() and self._answered_at is not None and self._answered_at > moment
 
+    def led_at(self, moment: float) -> bool:
+        """Return whether the lease was ours by an answer to a question asked then, or later."""
+        if self.role is Role.ALONE:
+            return True
+        return self.leads() and self._answered_at is not None and self._answered_at >= moment
+
     def has_lapsed(self) -> bool:
         """Return whether we led, and another may have led since we last asked."""
         return self.role is Role.LEADER and self._answered_at is not None and not self._is_fresh()

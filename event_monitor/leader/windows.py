@@ -112,6 +112,7 @@ class Windows:
         self._leave_by: float | None = None
         self._asked_at = -1.0  # who is there, as we leave
         self._is_over = False  # what comes now is for others
+        self._untold = "", 0.0  # the window of which we could not tell that we send it, since when
         self._takeover = Takeover(clock)
 
     # -- the receiving thread ------------------------------------------------------------------
@@ -312,14 +313,26 @@ class Windows:
         A broker that lets us receive and not send, as RabbitMQ does whose memory is short, keeps
         nothing from being published.
         """
+        tried_at = self._clock.monotonic()
         with self._lock:
             opened = self._closed.cut_off_after(window)
-        is_told = self._own_events.announce("sending", window, opened=opened)
-        if (is_told or self._is_connected) and self.leads():
+        if not self._own_events.announce("sending", window, opened=opened):
+            return self._is_connected and self._leads_still(window, tried_at)
+        self._untold = "", 0.0
+        if self.leads():
             return True
-        if is_told:  # and has given way meanwhile
-            self._own_events.announce("unsent", window, opened=opened)
+        self._own_events.announce("unsent", window, opened=opened)  # we have given way meanwhile
         return False
+
+    def _leads_still(self, window: str, tried_at: float) -> bool:
+        """Return whether the lease has been ours since we could not tell the others of a window.
+
+        A network that swallows everything leaves us connected for a while, and leading.
+        """
+        if self._untold[0] != window:
+            self._untold = window, tried_at
+            self._leader.hurry()
+        return self.leads() and self._leader.led_at(self._untold[1])
 
     def end(self, window: str, *, accepted: bool) -> None:
         """Tell them that it was accepted, all of it, or that nothing of it was."""

@@ -798,7 +798,7 @@ def test_what_all_have_of_a_window_when_the_broker_restarts_is_sent_once(
 ) -> None:
     """Each has it by an id of its own; whoever leads then sends it, and the other is told."""
     # Given
-    leader, standby = monitors = (start("a"), start("b"))
+    leader, _ = monitors = (start("a"), start("b"))
     leader.boundary()
     ended = [len(monitor.labels) for monitor in monitors]
     for monitor in monitors:
@@ -964,6 +964,28 @@ def test_where_nothing_can_be_sent_the_clock_ends_a_window_and_it_is_published(
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == 1
     assert told[0].startswith("an event of our own cannot be sent: blocked:")
+
+
+def test_what_cannot_be_told_is_sent_once_the_lock_has_answered(
+    start: Start, stream: Stream, broker: Broker, clock: FakeClock
+) -> None:
+    """A network that swallows all looks like a broker that takes no events, for some seconds."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    clock.advance(1)
+    stream.error = ConnectionError("no end within 2 s")
+    broker.error = ConnectionError("timed out")
+    leader.look()
+    assert leader.boundary() == "clock"
+    window = leader.labels[-1].window
+    assert leader.windows.leads()
+    assert not leader.windows.begin(window)
+
+    broker.error = None
+    leader.look()
+    clock.advance(1)
+    assert leader.windows.begin(window)
+    assert standby.windows.stands_by()
 
 
 def test_two_that_publish_say_so(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
