@@ -10,6 +10,7 @@ accepted; what was not, the next leader sends.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, Protocol
 from uuid import uuid4
@@ -31,6 +32,7 @@ _RETURN_SECONDS = 2.0  # within which an event of our own comes back
 _LEAVE_SECONDS = 3.0  # how long a graceful shutdown waits for that
 _TAKEOVER_SECONDS = 20.0  # after the death of a leader, and some more
 _WITHOUT_CUT_SECONDS = 30.0  # after so long, or two intervals, a standby waits for a cut no more
+_MOST_LATE = 10  # markers that did not come back in time, and end a window when they do
 _MOST_CUTS = 10_000  # of which it is remembered who died before
 _MOST_DEAD = 1_000  # of which one event tells; of more, each monitor judges for itself
 
@@ -108,6 +110,7 @@ class Windows:
         self._tells_past = True  # who is there may not know who died before
         self._dead: dict[str, tuple[Dead, ...] | None] = {}  # cut → who died before it
         self._marker = ""  # that has to come back
+        self._late_markers: deque[str] = deque(maxlen=_MOST_LATE)  # which may do so still
         self._last_marker = ""  # of this process
         self._leave_by: float | None = None
         self._asked_at = -1.0  # who is there, as we leave
@@ -265,7 +268,7 @@ class Windows:
             with self._lock:
                 self._announcements.need_here()
                 longest = max(2 * self._peers.interval_seconds(), _WITHOUT_CUT_SECONDS)
-            is_late = self._clock.monotonic() - self._cut_at >= longest
+                is_late = self._clock.monotonic() - self._cut_at >= longest
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
             if role is Role.ALONE or not self._is_connected or not self._peers.may_return():
@@ -281,7 +284,9 @@ class Windows:
 
     def give_up_marker(self) -> None:
         """Note that it does not come back in time; the clock ends the window."""
-        self._marker = ""
+        with self._lock:
+            self._late_markers.append(self._marker)
+            self._marker = ""
         self._own_events.tell_unreturned(_RETURN_SECONDS)
 
     # -- the publisher's thread ----------------------------------------------------------------
@@ -458,7 +463,8 @@ class Windows:
 
     def _on_mine(self, event: OwnEvent) -> bool:
         if event.what == "cut":
-            return event.window in (self._marker, self._last_marker)
+            is_late = event.window in self._late_markers and self._leader.role is not Role.ALONE
+            return is_late or event.window in (self._marker, self._last_marker)
         if event.what == "here":
             self._takeover.hear(event.window)
         if event.what != "join" or event.window != self._announcements.join:
@@ -548,10 +554,12 @@ class Windows:
         try:
             self._own_events.say("cut", window=marker, **fields)
         except OSError as error:
-            self._marker = ""
-            self._tells_past = True
-            # Nor could the leader before us, perhaps, whose clock ended windows then.
-            self._open.is_part |= self._open.is_inherited
+            with self._lock:
+                self._marker = ""
+                self._late_markers.append(marker)  # only the answer may be missing
+                self._tells_past = True
+                # Nor could the leader before us, perhaps, whose clock ended windows then.
+                self._open.is_part |= self._open.is_inherited
             self._own_events.tell_unsent(error)
             return False
         return True

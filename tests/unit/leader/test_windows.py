@@ -988,6 +988,46 @@ def test_what_cannot_be_told_is_sent_once_the_lock_has_answered(
     assert standby.windows.stands_by()
 
 
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_marker_that_comes_back_late_ends_a_window_all_the_same(
+    start: Start, stream: Stream, clock: FakeClock, is_sent: bool
+) -> None:
+    """For the others it does; a broker that answers late may have had it, too."""
+    # Given a marker that does not come back in time, or whose sending ended with an error
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    clock.advance(1)
+    late: list[OwnEvent] = []
+
+    def send(**fields: object) -> None:
+        late.append(OwnEvent(type=OWN_EVENT, **fields))  # type: ignore[arg-type]
+        if not is_sent:
+            raise ConnectionError("no end within 2 s")
+
+    vars(leader.windows)["_own_events"]._send, sends = send, stream.send
+    if is_sent:
+        assert leader.boundary() == "marker"
+        leader.windows.give_up_marker()
+        leader.end()
+    else:
+        assert leader.boundary() == "clock"
+    vars(leader.windows)["_own_events"]._send = sends
+
+    # When it comes
+    for monitor in stream.monitors:
+        monitor.waiting += late
+    stream.deliver()
+
+    # Then
+    by_clock, by_marker = leader.labels[-2:]
+    assert by_marker == standby.labels[-1]
+    assert [leader.send(by_clock.window), leader.send(by_marker.window)] == ["send", "send"]
+    assert standby.settled[-1] == by_marker.window
+    assert leader.boundary() == "marker"
+    assert standby.labels[-1] == leader.labels[-1]
+    assert standby.labels[-1].is_kept
+
+
 def test_two_that_publish_say_so(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
     """Each once, by whoever hears of the other."""
     first, second = Monitor(stream, "a"), Monitor(stream, "b", leased=False)
