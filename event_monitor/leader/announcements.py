@@ -40,6 +40,11 @@ class Announcements:
         self._needs_here = True
         self._needs_past = self._needs_past or with_past
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether we could not say that we have come."""
+        return self._needs_join and self._retry_at > 0.0
+
     def take(self, role: Role) -> tuple[Announcement | None, bool]:
         """Return what to say now, if anything, and whether to tell the past; it is due no more.
 

@@ -268,7 +268,7 @@ class Windows:
             with self._lock:
                 self._announcements.need_here()
                 longest = max(2 * self._peers.interval_seconds(), _WITHOUT_CUT_SECONDS)
-                is_late = self._clock.monotonic() - self._cut_at >= longest
+                is_late = self._is_unknown() or self._clock.monotonic() - self._cut_at >= longest
             return "clock" if is_late and not self._is_over else "wait"
         with self._lock:
             if role is Role.ALONE or not self._is_connected or not self._peers.may_return():
@@ -400,7 +400,7 @@ class Windows:
             if role is Role.LEADER and before is Role.STANDBY:
                 # Whoever led may have ended the window by its clock, if it has ended no other.
                 late = self._peers.interval_seconds() + _TAKEOVER_SECONDS
-                self._open.is_part |= now - self._cut_at >= late
+                self._open.is_part |= self._is_unknown() or now - self._cut_at >= late
                 self._takeover.begin(grace_seconds=self._leader.grace_seconds)
                 self._announcements.need_here()  # who led may not know yet that it does no more
 
@@ -513,6 +513,10 @@ class Windows:
             self._in_background(lambda _marker: self.speak(), "")
         else:
             self._leader.hurry()
+
+    def _is_unknown(self) -> bool:
+        """Return whether nobody can know of us: then a leader ends no window for our sake."""
+        return self._announcements.is_refused and not self._has_joined
 
     def _is_cut(self) -> bool:
         return self._has_joined and self._leader.role is not Role.ALONE

@@ -37,6 +37,10 @@ class Stream:
         for monitor in self.monitors:
             monitor.waiting.append(event)
 
+    def refuse(self, **_: object) -> None:
+        """Send nothing."""
+        raise ConnectionError("not allowed")
+
     def deliver(self) -> None:
         """Let everybody read what was sent, and answer."""
         running = [monitor for monitor in self.monitors if not monitor.is_stopped]
@@ -1026,6 +1030,26 @@ def test_a_marker_that_comes_back_late_ends_a_window_all_the_same(
     assert leader.boundary() == "marker"
     assert standby.labels[-1] == leader.labels[-1]
     assert standby.labels[-1].is_kept
+
+
+def test_who_could_not_say_that_it_has_come_has_a_part_of_what_was_published(
+    stream: Stream, broker: Broker, clock: FakeClock
+) -> None:
+    """The leader does not know of it, and ends its windows by the clock; so does the other."""
+    leader, standby = Monitor(stream, "a"), Monitor(stream, "b")
+    leader.connect()
+    vars(standby.windows)["_own_events"]._send = Stream(broker, clock).refuse
+    standby.connect()
+    clock.advance(1)
+    assert standby.boundary() == "clock"
+    assert standby.labels[-1] == Label(is_kept=False, puts_off_deaths=True)
+
+    leader.die()
+    standby.look()
+    clock.advance(10)
+    standby.look()
+    standby.end()
+    assert standby.send(standby.labels[-1].window) == "doubt"
 
 
 def test_two_that_publish_say_so(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
