@@ -233,12 +233,12 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
 
     ``monitors`` are those it is for, by the name of their lease, and ``sender`` the one it is from.
     ``window`` is the id of a window: of the one that ends here, or that was sent. ``through``: the
-    last cut that the sender saw before. ``unsettled``: the windows that were not accepted then;
-    ``opened``: the cut at which the sender's window began, if it began at one. ``dead``: the
-    processes that are lost in the window that ends here; None if each monitor judges for itself.
-    ``alive``: others, some of whom may have died just now. ``old``: the sender has noticed a
-    monitor of a version that asks for no lock. ``interval`` is the sender's; ``led`` the last cut
-    of a leader that it knows.
+    last cut that the sender saw before, or the last one of a leader as the window that was sent
+    began. ``unsettled``: the windows that were not accepted then; ``opened``: the cut at which the
+    sender's window began, if it began at one. ``dead``: the processes that are lost in the window
+    that ends here; None if each monitor judges for itself. ``alive``: others, some of whom may have
+    died just now. ``old``: the sender has noticed a monitor of a version that asks for no lock.
+    ``interval`` is the sender's; ``led`` the last cut of a leader that it knows.
     """
 
     monitors: AnyName = ""

@@ -24,7 +24,8 @@ class _Held:
     position: int
     era: int
     is_broken_off: bool
-    cut_off_after: str
+    opened_by: str
+    led: str
 
 
 class ClosedWindows:
@@ -42,7 +43,10 @@ class ClosedWindows:
         self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
         # Of those, the ones that we have a part of; where we were away, the last cut before that.
         self._partial: dict[str, str] = {}
-        self._sent_parts: dict[str, str] = {}  # cut → window that we were cut off in after it
+        self._cut_off: dict[
+            str, str
+        ] = {}  # those of these that we were cut off in → their first cut
+        self._sent_parts: dict[str, str] = {}  # the other way round, once that was accepted
 
     def close(self) -> None:
         """Note that one more window is closed."""
@@ -53,13 +57,26 @@ class ClosedWindows:
         self.last_cut = cut
         _remember(self._cuts, cut, self._position)
 
-    def hold(self, window: str, *, era: int, is_broken_off: bool, cut_off_after: str = "") -> None:
+    def hold(
+        self,
+        window: str,
+        *,
+        era: int,
+        is_broken_off: bool,
+        opened_by: str = "",
+        led: str = "",
+        is_cut_off: bool = False,
+    ) -> None:
         """Note that others may hold the last one, too.
 
         ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
-        off. ``cut_off_after`` is the cut at which one began in which we were.
+        off; some of what ``is_cut_off`` is. ``opened_by`` is the cut at which it began, if it began
+        at one, and ``led`` the last one of a leader then.
         """
-        _remember(self._held, window, _Held(self._position, era, is_broken_off, cut_off_after))
+        held = _Held(self._position, era, is_broken_off, opened_by, led)
+        _remember(self._held, window, held)
+        if is_cut_off and opened_by:
+            _remember(self._cut_off, window, opened_by)
 
     def doubt_for_good(self, window: str, *, unless_last: str) -> None:
         """Note that some of it may have been sent, in another window.
@@ -75,28 +92,36 @@ class ClosedWindows:
         return tuple(self._held)[-_MOST_UNSETTLED:]
 
     def accept(self, window: str) -> None:
-        """Note that it was accepted from us."""
-        held = self._held.pop(window, None)
-        if held is not None and held.cut_off_after:
-            _remember(self._sent_parts, held.cut_off_after, window)
-        self.end_doubt(window)
+        """Note that it was accepted, from us or from another."""
+        if cut := self._cut_off.get(window):
+            _remember(self._sent_parts, cut, window)
+        self._drop(window)
 
     def forget(self, window: str) -> None:
         """Note that it is another's."""
-        self.accept(window)
+        self._drop(window)
         self._settle(window)
 
-    def cut_off_after(self, window: str) -> str:
-        """Return the cut at which it began, if we were cut off in it; else an empty text."""
-        held = self._held.get(window)
-        return "" if held is None else held.cut_off_after
+    def _drop(self, window: str) -> None:
+        self._held.pop(window, None)
+        self._cut_off.pop(window, None)
+        self.end_doubt(window)
 
-    def alike(self, window: str, cut_off_after: str) -> tuple[str, ...]:
-        """Return this one of another monitor, and ours that broke off as it did."""
-        if not cut_off_after:
-            return (window,)
-        ours = [own for own, held in self._held.items() if held.cut_off_after == cut_off_after]
-        return (window, *ours)
+    def beginning(self, window: str) -> dict[str, str]:
+        """Return what others have to know of a window to tell it from theirs: see ``same_as``."""
+        held = self._held.get(window)
+        return {} if held is None else {"opened": held.opened_by, "through": held.led}
+
+    def same_as(self, window: str, *, opened: str, led: str) -> tuple[str, ...]:
+        """Return which of ours are what another monitor calls by this id, or a part of it.
+
+        ``opened`` is the cut at which it began there, ``led`` the last one of a leader then. All
+        may have been cut off after that, as when the broker restarts. Then each has a part by an id
+        of its own; and what it calls by the id of ours is what came when it was back.
+        """
+        is_another = bool(led) and self._cut_off.get(window) == led and opened not in ("", led)
+        parts = [own for own, cut in self._cut_off.items() if cut == opened and own != window]
+        return (*(() if is_another else (window,)), *parts)
 
     def sent_part(self, last_cut: str) -> str:
         """Return the window that was accepted of those that broke off after this cut, if any."""
@@ -141,7 +166,7 @@ class ClosedWindows:
         if held is None:
             return False
         for last_cut, join in absences:
-            if last_cut and last_cut == held.cut_off_after:
+            if last_cut and last_cut == self._cut_off.get(window):
                 continue
             first = self._cuts.get(last_cut) if last_cut else 0
             last = self._cuts.get(join)

@@ -31,6 +31,7 @@ class OpenWindow:
     """A window that has begun."""
 
     opened_by: str = ""  # the cut at which it began, if it began at one
+    led: str = ""  # the last cut of a leader then
     is_shared: bool = False  # others have it as well
     is_inherited: bool = False  # another led when it began
     is_offline: bool = True  # we were away when it began
@@ -41,12 +42,13 @@ class OpenWindow:
 
     @classmethod
     def begin(
-        cls, cut: str, *, role: Role, is_connected: bool, are_others_there: bool
+        cls, cut: str, *, led: str, role: Role, is_connected: bool, are_others_there: bool
     ) -> OpenWindow:
         """Return one that begins now, at that cut, or by the clock if it is empty."""
         stands_by = role is Role.STANDBY
         return cls(
             opened_by=cut,
+            led=led,
             is_shared=stands_by or (role is not Role.ALONE and are_others_there),
             is_inherited=stands_by,
             is_offline=not is_connected,

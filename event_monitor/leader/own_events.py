@@ -70,13 +70,13 @@ class OwnEvents:
             **fields,
         )
 
-    def announce(self, what: str, window: str = "", *, opened: str = "") -> bool:
+    def announce(self, what: str, window: str = "", **fields: object) -> bool:
         """Tell the others, if there are any; return False if they cannot be told."""
         with self._lock:
             if not self._peers.may_return():
                 return True
         try:
-            self.say(what, window=window, opened=opened)
+            self.say(what, window=window, **fields)
         except OSError as error:
             log.debug("the other monitors could not be told: %s", error)
             return False

@@ -231,13 +231,16 @@ class Windows:
                     window,
                     era=self._era,
                     is_broken_off=not cut and not self._is_connected,
-                    cut_off_after=self._open.opened_by if self._open.is_cut_off else "",
+                    opened_by=self._open.opened_by,
+                    led=self._open.led,
+                    is_cut_off=self._open.is_cut_off,
                 )
                 if self._open.is_part or self._open.was_away:
                     last = "" if self._open.is_part else self._own_events.led
                     self._closed.doubt_for_good(window, unless_last=last)
             self._open = OpenWindow.begin(
                 cut,
+                led=self._own_events.led,
                 role=role,
                 is_connected=self._is_connected,
                 # Who has been away for long knows of nobody, nor whether it leads still.
@@ -320,13 +323,13 @@ class Windows:
         """
         tried_at = self._clock.monotonic()
         with self._lock:
-            opened = self._closed.cut_off_after(window)
-        if not self._own_events.announce("sending", window, opened=opened):
+            beginning = self._closed.beginning(window)
+        if not self._own_events.announce("sending", window, **beginning):
             return self._is_connected and self._leads_still(window, tried_at)
         self._untold = "", 0.0
         if self.leads():
             return True
-        self._own_events.announce("unsent", window, opened=opened)  # we have given way meanwhile
+        self._own_events.announce("unsent", window, **beginning)  # we have given way meanwhile
         return False
 
     def _leads_still(self, window: str, tried_at: float) -> bool:
@@ -342,10 +345,10 @@ class Windows:
     def end(self, window: str, *, accepted: bool) -> None:
         """Tell them that it was accepted, all of it, or that nothing of it was."""
         with self._lock:
-            opened = self._closed.cut_off_after(window)
+            beginning = self._closed.beginning(window)
             if accepted:
                 self._closed.accept(window)
-        self._own_events.announce("accepted" if accepted else "unsent", window, opened=opened)
+        self._own_events.announce("accepted" if accepted else "unsent", window, **beginning)
 
     def give_way(self) -> bool:
         """Let another lead, as nothing that we send is accepted; return False if there is none."""
@@ -490,14 +493,15 @@ class Windows:
         self._peers.note(event, ours=self._leader.role)
 
     def _note_sending(self, event: OwnEvent) -> None:
-        """Note what becomes of a window in which another monitor was cut off with us, too."""
-        note = {
-            "sending": self._closed.doubt,
-            "unsent": self._closed.trust,
-            "accepted": self._closed.forget,
-        }[event.what]
-        for window in self._closed.alike(event.window, event.opened):
-            note(window)
+        """Note what becomes of a window that another monitor sends."""
+        for window in self._closed.same_as(event.window, opened=event.opened, led=event.through):
+            if event.what == "sending":
+                self._closed.doubt(window)
+            elif event.what == "unsent":
+                self._closed.trust(window)
+            else:
+                self._closed.accept(window)
+                self._closed.forget(window)
 
     def _tell_of_part(self, last_cut: str) -> None:
         """Tell who comes back, if what broke off after this cut was accepted meanwhile."""
