@@ -139,12 +139,13 @@ class AmqpLease:
         return is_recent and not self._others()
 
     def _ask(self, question: Callable[[], bool], *, may_take: bool = False) -> bool:
-        began_at = self._clock.monotonic()
+        asked_at: float | None = None
         try:
             try:
                 connection = self._connected()
             except (AccessRefused, NotAllowed) as error:  # of everything
                 raise ConnectionError(one_line(error)) from error
+            asked_at = self._clock.monotonic()
             with socket_deadline(connection, ANSWER_SECONDS):
                 connection.connection.heartbeat_tick()
                 return question()
@@ -152,8 +153,8 @@ class AmqpLease:
             self._channel = None
             raise LeaseRefusedError(one_line(error)) from error
         except self._gone as error:
-            if may_take and self._connection is not None:  # what was asked may have arrived
-                self._tried_at = began_at
+            if may_take and asked_at is not None:  # it may have arrived
+                self._tried_at = asked_at
             self.release()
             raise ConnectionError(one_line(error)) from error
         except Exception as error:  # drivers raise anything for bytes that they do not expect

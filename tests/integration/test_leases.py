@@ -16,15 +16,18 @@ from celery import Celery
 from event_monitor.check import check
 from event_monitor.leader import Holder, Lease, LeaseRefusedError, lease_for
 from event_monitor.settings import Settings
+from event_monitor.testing import FakeClock
 
 from ..support.processes import LISTENS, PROJECT, Processes
+from ..support.proxy import Proxy
 from ..support.servers import RabbitServer, Server
 from ..support.waiting import wait_until
 
 SOON = 60.0  # seconds; only a very slow machine takes that long
+NAME = "celeryev.leader.test"
 
 
-def lease_on(broker: str, name: str = "celeryev.leader.test", *, has_others: bool = True) -> Lease:
+def lease_on(broker: str, name: str = NAME, *, has_others: bool = True) -> Lease:
     app = Celery("leases", broker=broker, set_as_current=False)
     lease = lease_for(app, name, holder=Holder.here(), others=lambda: has_others)
     assert lease is not None
@@ -127,6 +130,35 @@ def test_a_standby_on_a_rabbitmq_that_takes_no_messages_leads_when_the_leader_ha
     assert not first.acquire()
     for lease in (first, second):
         lease.release()
+
+
+def test_a_lease_on_rabbitmq_is_not_taken_for_one_s_own_after_a_long_time_away(
+    server: Callable[[str], Server],
+) -> None:
+    """Another has it by then, of whom nothing was heard; what was not even asked took nothing."""
+    rabbitmq = server("rabbitmq")
+    assert isinstance(rabbitmq, RabbitServer)
+    broker = rabbitmq.fresh_url()
+    url = urlsplit(broker)
+    clock = FakeClock()
+    with Proxy(rabbitmq.port) as proxy:
+        app = Celery("far", broker=f"amqp://guest:guest@127.0.0.1:{proxy.port}{url.path}")
+        first = lease_for(app, NAME, holder=Holder.here(), others=lambda: False, clock=clock)
+        second = lease_on(broker, NAME)
+        assert first is not None
+        assert first.acquire()
+        proxy.freeze()
+        with pytest.raises(OSError, match=r".*"):
+            first.renew()
+        wait_until(second.acquire, 60, "RabbitMQ has noticed")
+        clock.advance(25)
+        with pytest.raises(OSError, match=r".*"):
+            first.acquire()
+
+        proxy.forward()
+        assert not first.acquire()
+        for lease in (first, second):
+            lease.release()
 
 
 def test_a_standby_on_rabbitmq_that_may_declare_only_keeps_its_connection(
