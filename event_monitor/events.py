@@ -238,7 +238,8 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     sender's window began, if it began at one. ``dead``: the processes that are lost in the window
     that ends here; None if each monitor judges for itself. ``alive``: others, some of whom may have
     died just now. ``old``: the sender has noticed a monitor of a version that asks for no lock.
-    ``interval`` is the sender's; ``led`` the last cut of a leader that it knows.
+    ``interval`` is the sender's; ``led`` the last cut of a leader that it knows. ``parts``: the
+    cuts after which it was cut off, in windows that were not accepted.
     """
 
     monitors: AnyName = ""
@@ -255,6 +256,7 @@ class OwnEvent(CustomEvent, frozen=True, gc=False, kw_only=True):
     old: bool = False
     interval: Seconds = 0.0
     led: AnyName = ""
+    parts: tuple[AnyName, ...] = ()
 
 
 Event: TypeAlias = TaskEvent | WorkerEvent | CustomEvent

@@ -91,6 +91,10 @@ class ClosedWindows:
         """Return those of which it is not known that they were accepted, the last ones."""
         return tuple(self._held)[-_MOST_UNSETTLED:]
 
+    def parts(self) -> tuple[str, ...]:
+        """Return the cuts after which we were cut off, in windows of which that is not known."""
+        return tuple(self._cut_off.values())[-_MOST_UNSETTLED:]
+
     def accept(self, window: str) -> None:
         """Note that it was accepted, from us or from another."""
         if cut := self._cut_off.get(window):
@@ -156,18 +160,20 @@ class ClosedWindows:
         held = self._held.get(window)
         return held is not None and held.is_broken_off
 
-    def is_within(self, window: str, absences: Iterable[Absence]) -> bool:
-        """Return whether it was closed in one of these absences, as far as we were there.
+    def is_held(self, window: str, absences: Iterable[Absence]) -> bool:
+        """Return whether a monitor that was away like this has it, or the same part of it as we.
 
-        Who was cut off in the same window, as all are when the broker restarts, has what we have of
-        it, by an id of its own.
+        All are cut off in one window when the broker restarts.
         """
+        cut = self._cut_off.get(window, "")
+        return not self._is_within(window, (each for each in absences if not cut or each[0] != cut))
+
+    def _is_within(self, window: str, absences: Iterable[Absence]) -> bool:
+        """Return whether it was closed in one of these absences, as far as we were there."""
         held = self._held.get(window)
         if held is None:
             return False
         for last_cut, join in absences:
-            if last_cut and last_cut == self._cut_off.get(window):
-                continue
             first = self._cuts.get(last_cut) if last_cut else 0
             last = self._cuts.get(join)
             if first is not None and last is not None and first < held.position <= last:
@@ -178,14 +184,16 @@ class ClosedWindows:
         """Forget what was accepted while we did not hear of it.
 
         What was closed up to ``through`` is accepted, unless it is ``unsettled``, or the sender was
-        away. If we did not see that end, we were not connected then.
+        away, or was cut off as we were and has not sent what it has. If we did not see that end, we
+        were not connected then.
         """
         through = self._cuts.get(cut.through)
         unsettled = frozenset(cut.unsettled)
         for window, held in tuple(self._held.items()):
             is_older = held.era < era if through is None else held.position <= through
             is_settled = cut.through and is_older and window not in unsettled
-            if is_settled and not self.is_within(window, absences):
+            is_part = self._cut_off.get(window) in cut.parts
+            if is_settled and not is_part and self.is_held(window, absences):
                 self.forget(window)
 
 

@@ -455,7 +455,7 @@ class Windows:
     # -- under the lock ------------------------------------------------------------------------
 
     def _holds(self, peer: Peer, window: str) -> bool:
-        return not self._closed.is_within(window, peer.absences)
+        return self._closed.is_held(window, peer.absences)
 
     def _give_way_to_who_hears(self) -> None:
         """Let another lead, once in each absence: it may be no better off."""
@@ -558,6 +558,7 @@ class Windows:
                 # What is not shared we send, or the next process of ours.
                 "opened": self._open.opened_by if self._open.is_shared else "",
                 "unsettled": self._closed.unsettled(),
+                "parts": self._closed.parts(),
             }
         try:
             self._own_events.say("cut", window=marker, **fields)

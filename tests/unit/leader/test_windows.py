@@ -838,6 +838,8 @@ def test_what_all_have_of_a_window_when_the_broker_restarts_is_sent_once(
         if other.windows.is_ours(window):  # what came between the returns of the two
             other.windows.end(window, accepted=True)
     stream.deliver()
+    assert [first.boundary(), first.boundary()] == ["marker", "marker"]
+    assert left not in other.settled  # who leads may die before it has sent its own
     assert sent not in first.settled
     assert first.send(sent) == "send"
     assert left in other.settled
