@@ -383,7 +383,7 @@ class Windows:
         if not (stands_by or self.leads()):
             return False
         with self._lock:
-            if self._closed.is_broken_off(window):
+            if self._closed.is_broken_off(window) and not (stands_by and self._is_connected):
                 return False
             if not stands_by:
                 return not any(self._holds(p, window) for p in self._peers.that_may_return())

@@ -874,6 +874,38 @@ def test_who_comes_back_late_is_told_of_what_was_sent_meanwhile(
     wait_until(is_told, 5, "it is told")
 
 
+def test_what_broke_off_is_sent_by_who_has_it_if_a_newcomer_leads(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """The other that had it as well has died, and a newcomer has nothing of it."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    for monitor in (leader, standby):
+        monitor.windows.on_connection(False)
+    leader.boundary()
+    window = leader.labels[-1].window
+    for monitor in (leader, standby):
+        if monitor.windows.on_connection(True):
+            monitor.end()
+        monitor.windows.speak()
+        stream.deliver()
+    leader.leader.look()
+    standby.leader.look()
+    assert (leader.leader.role, standby.leader.role) == (Role.STANDBY, Role.LEADER)
+    stream.deliver()
+    standby.die()
+    newcomer = start("c")
+    assert newcomer.leader.role is Role.LEADER
+
+    for _ in range(4):
+        clock.advance(60)
+        for monitor in (newcomer, leader):
+            monitor.look()
+            monitor.boundary()
+    assert window not in leader.settled
+    assert leader.windows.is_ours(window)
+
+
 def test_a_leader_that_comes_back_late_does_not_know_whether_it_leads(
     start: Start, clock: FakeClock, broker: Broker
 ) -> None:
