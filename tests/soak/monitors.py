@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from ..support.waiting import wait_until
 
 COUNTS = ("TasksReceived", "TasksStarted", "TasksSucceeded")
 DEATHS = "WorkersLost"
-ACTIONS = ("stop", "kill", "pause", "cut-off", "deafen", "outage")
+ACTIONS = ("stop", "kill", "pause", "cut-off", "deafen", "outage")  # and "restart", if asked for
 INTERVAL_SECONDS = 1
 STANDS_BY, TAKES_OVER = "standby: another monitor leads", "takes over: this monitor leads now"
 SETTLED_SECONDS = 4.0  # some windows, so that one accident does not meet the next
@@ -38,6 +39,7 @@ DEADLINE_SECONDS = 90.0
 BATCH = 20  # tasks, of three events each
 GRACE_SECONDS = 5  # of silence, after which a worker is lost
 MORTAL_SECONDS = 0.5  # that a worker lives which is to die
+ON_ITS_WAY_SECONDS = 0.3  # for what was sent, until all have it
 REAL_TASKS_SECONDS = 0.05  # between two tasks of the real workers
 
 Say = Callable[[str], object]
@@ -189,6 +191,30 @@ class Troupe:
                 return process
         return self.monitors[0]
 
+    def disconnect(self) -> None:
+        """Close all connections of all monitors, and take the lock, as a restart of the broker."""
+        ports = {port for monitor in self.monitors for port in _ports_of(monitor.pid)}
+        if isinstance(self.server, RedisServer):
+            database = int(self.url.rpartition("/")[2])
+            with redis.Redis(port=self.server.port, db=database) as client:
+                for each in client.client_list():
+                    if int(each["addr"].rpartition(":")[2]) in ports:
+                        client.client_kill_filter(_id=each["id"])
+                for key in client.scan_iter("celeryev.leader.*"):
+                    client.delete(key)
+            return
+        assert isinstance(self.server, RabbitServer)
+        connections = self.server.management("GET", "connections")
+        assert isinstance(connections, list)
+        for name in [each["name"] for each in connections if each["peer_port"] in ports]:
+            self._close(name)
+
+    def _close(self, connection: str) -> None:
+        assert isinstance(self.server, RabbitServer)
+        path = f"connections/{connection.replace(' ', '%20').replace('>', '%3E')}"
+        with suppress(urllib.error.HTTPError):  # it has gone meanwhile
+            self.server.management("DELETE", path)
+
     def cut_off(self, monitor: Process) -> int:
         """Close the connections on which a monitor receives events; return how many."""
         ports = set(_ports_of(monitor.pid))
@@ -212,9 +238,7 @@ class Troupe:
             and consumer["channel_details"]["peer_port"] in ports
         }
         for name in names:
-            self.server.management(
-                "DELETE", f"connections/{name.replace(' ', '%20').replace('>', '%3E')}"
-            )
+            self._close(name)
         return len(names)
 
 
@@ -265,6 +289,23 @@ def load_on(on: Troupe, *, events_per_second: float) -> Iterator[Load]:
         yield load
     finally:
         load.close()
+
+
+def restart(on: Troupe, load: Load, chance: random.Random) -> str:
+    """Let the broker leave all of them, as it restarts, and perhaps the leader die soon after.
+
+    Nothing is sent meanwhile: what comes while nobody listens is lost.
+    """
+    with load.held():
+        time.sleep(ON_ITS_WAY_SECONDS)
+        before = [(monitor, monitor.output.count(LISTENS)) for monitor in on.monitors]
+        on.disconnect()
+        for monitor, times in before:
+            monitor.wait_for_output(LISTENS, times=times + 1)
+    if chance.random() < 0.5:
+        return "all"
+    time.sleep(chance.uniform(0, 3))
+    return f"all, and then {act(on, chance.choice(['stop', 'kill']), chance)}"
 
 
 def act(on: Troupe, action: str, chance: random.Random) -> str:
@@ -323,7 +364,8 @@ def rounds(
     for action in actions:
         sent, ambiguous = load.tasks, on.cloudwatch.sum("PublishAmbiguous")
         time.sleep(settled_seconds + chance.random() * INTERVAL_SECONDS)
-        whom = act(on, action, chance)
+        is_restart = action == "restart"
+        whom = restart(on, load, chance) if is_restart else act(on, action, chance)
         time.sleep(settled_seconds / 2)
         with load.held():
             _wait_for_all(on, load, before)
