@@ -115,6 +115,7 @@ class Windows:
         self._leave_by: float | None = None
         self._asked_at = -1.0  # who is there, as we leave
         self._is_over = False  # what comes now is for others
+        self._asked_parts: dict[str, str] = {}  # for who came back: cut → window that was sent
         self._untold = "", 0.0  # the window of which we could not tell that we send it, since when
         self._takeover = Takeover(clock)
 
@@ -175,7 +176,8 @@ class Windows:
             if event.what in ("sending", "unsent", "accepted"):
                 self._note_sending(event)
             elif event.what == "join":
-                self._tell_of_part(event.through)
+                if sent := self._closed.sent_part(event.through):
+                    self._asked_parts[event.through] = sent
                 self._tells_past = True
                 self._announcements.need_here(with_past=True)
                 self._leader.hurry()
@@ -416,6 +418,9 @@ class Windows:
             what, tells_past = self._announcements.take(self._leader.role)
             join, last_cut = self._announcements.join, self._closed.last_cut
             takeover = self._takeover.id
+            parts, self._asked_parts = self._asked_parts, {}
+        for cut, window in parts.items():
+            self._own_events.announce("accepted", window, opened=cut)
         if what is None:
             return
         past = self._past() if tells_past else Past()
@@ -502,13 +507,6 @@ class Windows:
             else:
                 self._closed.accept(window)
                 self._closed.forget(window)
-
-    def _tell_of_part(self, last_cut: str) -> None:
-        """Tell who comes back, if what broke off after this cut was accepted meanwhile."""
-        if window := self._closed.sent_part(last_cut):
-            self._in_background(
-                lambda _marker: self._own_events.announce("accepted", window, opened=last_cut), ""
-            )
 
     def _answer(self) -> None:
         """Say that we are there, to who asks: no monitor, or one that is about to leave."""
