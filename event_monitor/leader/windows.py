@@ -18,6 +18,7 @@ from uuid import uuid4
 from ..clock import SYSTEM_CLOCK, Clock
 from ..events import Dead, OwnEvent, Past
 from ..snapshot import Role
+from .acceptances import Acceptances
 from .announcements import Announcements
 from .closed_windows import ClosedWindows
 from .leader import Leader
@@ -97,6 +98,7 @@ class Windows:
             interval_seconds=interval_seconds,
             is_old_here=is_old_here,
         )
+        self._acceptances = Acceptances(self._own_events, clock)
         # The connection.
         self._is_connected = self._has_connected = False
         self._away_since: float | None = None  # until we have given way to who can hear
@@ -115,7 +117,6 @@ class Windows:
         self._leave_by: float | None = None
         self._asked_at = -1.0  # who is there, as we leave
         self._is_over = False  # what comes now is for others
-        self._asked_parts: dict[str, str] = {}  # for who came back: cut → window that was sent
         self._untold = "", 0.0  # the window of which we could not tell that we send it, since when
         self._takeover = Takeover(clock)
 
@@ -137,6 +138,7 @@ class Windows:
                 self._is_connected = False
                 return False
             self._is_connected, self._away_since = True, None
+            self._acceptances.hurry()
             is_back, self._has_connected = self._has_connected, True
             self._era += 1
             self._announcements.need_join()
@@ -177,7 +179,7 @@ class Windows:
                 self._note_sending(event)
             elif event.what == "join":
                 if sent := self._closed.sent_part(event.through):
-                    self._asked_parts[event.through] = sent
+                    self._acceptances.note(sent, {"opened": event.through})
                 self._tells_past = True
                 self._announcements.need_here(with_past=True)
                 self._leader.hurry()
@@ -350,7 +352,10 @@ class Windows:
             beginning = self._closed.beginning(window)
             if accepted:
                 self._closed.accept(window)
-        self._own_events.announce("accepted" if accepted else "unsent", window, **beginning)
+        if accepted:
+            self._acceptances.tell(window, beginning)
+        else:
+            self._own_events.announce("unsent", window, **beginning)
 
     def give_way(self) -> bool:
         """Let another lead, as nothing that we send is accepted; return False if there is none."""
@@ -418,9 +423,7 @@ class Windows:
             what, tells_past = self._announcements.take(self._leader.role)
             join, last_cut = self._announcements.join, self._closed.last_cut
             takeover = self._takeover.id
-            parts, self._asked_parts = self._asked_parts, {}
-        for cut, window in parts.items():
-            self._own_events.announce("accepted", window, opened=cut)
+        self._acceptances.tell_rest()
         if what is None:
             return
         past = self._past() if tells_past else Past()

@@ -870,6 +870,27 @@ def test_who_comes_back_late_is_told_of_what_was_sent_meanwhile(
     assert left in standby.settled
 
 
+def test_what_was_accepted_as_the_broker_left_is_told_when_it_is_back(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """The other monitor waits for that before it sends the window again."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    window = leader.labels[-1].window
+    assert leader.windows.begin(window)
+    stream.error = ConnectionError("refused")
+    leader.windows.end(window, accepted=True)
+    leader.windows.speak()
+    stream.deliver()
+    assert window not in standby.settled
+
+    stream.error = None
+    clock.advance(1)
+    leader.windows.speak()
+    stream.deliver()
+    assert window in standby.settled
+
+
 def test_what_broke_off_is_sent_by_who_has_it_if_a_newcomer_leads(
     start: Start, stream: Stream, clock: FakeClock
 ) -> None:
