@@ -152,7 +152,8 @@ class Leader:
             return _POLL_SECONDS
         self._ask(self._lease)
         self._on_look()
-        waits_for_lease = self.role is Role.STANDBY and self._answered_at == self._asked_at
+        is_answered = self._answered_at == self._asked_at or self._yield_until is not None
+        waits_for_lease = self.role is Role.STANDBY and is_answered
         return _POLL_SECONDS if waits_for_lease else self._lease.renew_seconds
 
     def _ask(self, lease: Lease) -> None:

@@ -140,3 +140,14 @@ def test_the_end_of_a_leader_frees_the_lease(broker: Broker) -> None:
     leader.close()
 
     assert broker.holder is None
+
+
+def test_who_gave_way_asks_soon_again(broker: Broker, clock: FakeClock) -> None:
+    """Where all have, as when the broker restarts, a newcomer would lead, which knows nothing."""
+    leader = leader_on(broker, clock)
+    leader.look()
+    leader.give_way()
+    assert leader.look() < 1
+    clock.advance(2)
+    leader.look()
+    assert leader.leads()
