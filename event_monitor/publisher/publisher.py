@@ -117,7 +117,7 @@ class Publisher:
         self._sink = sink
         self._spool = spool
         self._gate = gate
-        self._shared = shared or SharedBatches(megabytes=256)
+        self._shared = SharedBatches(megabytes=256) if shared is None else shared
         self._drop_doubtful = drop_doubtful
         self._sends_shared = False
         if gate is not None and hasattr(sink, "may_send"):
