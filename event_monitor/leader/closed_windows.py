@@ -26,6 +26,7 @@ class _Held:
     is_broken_off: bool
     opened_by: str
     led: str
+    is_leaders: bool
 
 
 class ClosedWindows:
@@ -43,10 +44,9 @@ class ClosedWindows:
         self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
         # Of those, the ones that we have a part of; where we were away, the last cut before that.
         self._partial: dict[str, str] = {}
-        self._cut_off: dict[
-            str, str
-        ] = {}  # those of these that we were cut off in → their first cut
-        self._sent_parts: dict[str, str] = {}  # the other way round, once that was accepted
+        self._cut_off: dict[str, str] = {}  # window in which we were → the cut at which it began
+        # The cut at which a window began → that window, accepted, and not ended by a leader's cut.
+        self._sent_parts: dict[str, str] = {}
 
     def close(self) -> None:
         """Note that one more window is closed."""
@@ -65,15 +65,16 @@ class ClosedWindows:
         is_broken_off: bool,
         opened_by: str = "",
         led: str = "",
+        is_leaders: bool = False,
         is_cut_off: bool = False,
     ) -> None:
         """Note that others may hold the last one, too.
 
         ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
         off; some of what ``is_cut_off`` is. ``opened_by`` is the cut at which it began, if it began
-        at one, and ``led`` the last one of a leader then.
+        at one, and ``led`` the last one of a leader then; ``is_leaders``: a leader's cut ended it.
         """
-        held = _Held(self._position, era, is_broken_off, opened_by, led)
+        held = _Held(self._position, era, is_broken_off, opened_by, led, is_leaders)
         _remember(self._held, window, held)
         if is_cut_off and opened_by:
             _remember(self._cut_off, window, opened_by)
@@ -97,8 +98,9 @@ class ClosedWindows:
 
     def accept(self, window: str) -> None:
         """Note that it was accepted, from us or from another."""
-        if cut := self._cut_off.get(window):
-            _remember(self._sent_parts, cut, window)
+        held = self._held.get(window)
+        if held is not None and held.opened_by and not held.is_leaders:
+            _remember(self._sent_parts, held.opened_by, window)
         self._drop(window)
 
     def forget(self, window: str) -> None:
@@ -119,16 +121,22 @@ class ClosedWindows:
     def same_as(self, window: str, *, opened: str, led: str) -> tuple[str, ...]:
         """Return which of ours are what another monitor calls by this id, or a part of it.
 
-        ``opened`` is the cut at which it began there, ``led`` the last one of a leader then. All
-        may have been cut off after that, as when the broker restarts. Then each has a part by an id
-        of its own; and what it calls by the id of ours is what came when it was back.
+        ``opened`` is the cut at which it began there, ``led`` the last one of a leader then. If all
+        were cut off after that, as when the broker restarts, each has what came before by an id of
+        its own. If the other then ended one as it came back, it calls the next by the id of ours,
+        and that is only what came after.
         """
         is_another = bool(led) and self._cut_off.get(window) == led and opened not in ("", led)
         parts = [own for own, cut in self._cut_off.items() if cut == opened and own != window]
         return (*(() if is_another else (window,)), *parts)
 
+    def is_whole(self, window: str) -> bool:
+        """Return whether we have all of it, as it began at a cut and we were there since."""
+        held = self._held.get(window)
+        return held is not None and bool(held.opened_by) and window not in self._cut_off
+
     def sent_part(self, last_cut: str) -> str:
-        """Return the window that was accepted of those that broke off after this cut, if any."""
+        """Return one that began at this cut, and was accepted without a leader's cut at its end."""
         return self._sent_parts.get(last_cut, "")
 
     def doubt(self, window: str) -> None:
@@ -188,11 +196,11 @@ class ClosedWindows:
         were not connected then.
         """
         through = self._cuts.get(cut.through)
-        unsettled = frozenset(cut.unsettled)
+        unsettled, parts = frozenset(cut.unsettled), frozenset(cut.parts)
         for window, held in tuple(self._held.items()):
             is_older = held.era < era if through is None else held.position <= through
             is_settled = cut.through and is_older and window not in unsettled
-            is_part = self._cut_off.get(window) in cut.parts
+            is_part = self._cut_off.get(window) in parts
             if is_settled and not is_part and self.is_held(window, absences):
                 self.forget(window)
 

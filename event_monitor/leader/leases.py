@@ -15,8 +15,8 @@ from .overhearing import OnCommand, overhearing
 __all__ = ["lease_for", "lease_name"]
 
 _DIGITS = 12
-_EXCHANGE = "celeryev"  # Celery's, and kombu's on Redis
-_FANOUT_PREFIX = "/{db}."
+_EXCHANGE = "celeryev"  # Celery's own
+_FANOUT_PREFIX = "/{db}."  # kombu's own, on Redis
 
 
 def lease_name(app: CeleryApp, settings: Settings) -> str:
@@ -36,8 +36,8 @@ def _source_of(app: CeleryApp) -> tuple[object, ...]:
     exchange, connection = app.conf.event_exchange, app.connection_for_write()
     prefix: object = _FANOUT_PREFIX
     if connection.get_transport_cls().driver_type == "redis":
-        prefix = connection.transport_options.get("fanout_prefix", True)
-    if prefix is True:
+        prefix = connection.transport_options.get("fanout_prefix", True) or ""
+    if not isinstance(prefix, str):  # kombu's own, for anything else that is true
         prefix = _FANOUT_PREFIX
     is_default = (exchange, prefix) == (_EXCHANGE, _FANOUT_PREFIX)
     return () if is_default else (exchange, prefix)

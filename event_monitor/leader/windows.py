@@ -192,7 +192,10 @@ class Windows:
                 if not self._is_cut():
                     return False
                 if event.opened and event.opened == self._open.opened_by:
-                    self._open.is_part = self._open.was_away = False  # it is as its sender's
+                    # It is as its sender's, but for what that has sent of it since.
+                    self._open.is_part, self._open.was_away = self._open.is_sent, False
+                elif self._leader.role is Role.LEADER and not self._takeover.may_hear_more():
+                    self._open.is_part = True
                 else:
                     self._open.is_another = True
                 return True
@@ -225,6 +228,8 @@ class Windows:
             is_kept, window = self._fate(cut, role)
             if cut:
                 self._cut_at = self._clock.monotonic()
+                if cut in self._late_markers:
+                    self._late_markers.remove(cut)
                 self._closed.note_cut(cut)
                 self._has_joined = self._has_joined or cut == self._announcements.join
                 self._is_over = self._is_over or cut == self._last_marker
@@ -237,6 +242,7 @@ class Windows:
                     is_broken_off=not cut and not self._is_connected,
                     opened_by=self._open.opened_by,
                     led=self._open.led,
+                    is_leaders=bool(cut) and cut == self._own_events.led,
                     is_cut_off=self._open.is_cut_off,
                 )
                 if self._open.is_part or self._open.was_away:
@@ -248,7 +254,8 @@ class Windows:
                 role=role,
                 is_connected=self._is_connected,
                 # Who has been away for long knows of nobody, nor whether it leads still.
-                are_others_there=self._peers.are_there() or self._leader.has_lapsed(),
+                are_others_there=self._peers.are_there()
+                or (self._is_connected and self._leader.has_lapsed()),
             )
             is_told = cut in self._dead
             self._tells_past = self._tells_past or not cut  # others could not know
@@ -292,7 +299,8 @@ class Windows:
     def give_up_marker(self) -> None:
         """Note that it does not come back in time; the clock ends the window."""
         with self._lock:
-            self._late_markers.append(self._marker)
+            if self._marker:
+                self._late_markers.append(self._marker)
             self._marker = ""
         self._own_events.tell_unreturned(_RETURN_SECONDS)
 
@@ -344,7 +352,10 @@ class Windows:
         if self._untold[0] != window:
             self._untold = window, tried_at
             self._leader.hurry()
-        return self.leads() and self._leader.led_at(self._untold[1])
+        if not (self.leads() and self._leader.led_at(self._untold[1])):
+            return False
+        self._untold = "", 0.0
+        return True
 
     def end(self, window: str, *, accepted: bool) -> None:
         """Tell them that it was accepted, all of it, or that nothing of it was."""
@@ -502,6 +513,14 @@ class Windows:
 
     def _note_sending(self, event: OwnEvent) -> None:
         """Note what becomes of a window that another monitor sends."""
+        if event.what != "unsent" and event.opened and event.opened == self._open.opened_by:
+            self._open.is_sent = True
+        joins = {join for _, join in self._peers.absences(event.sender)}
+        if event.window in joins and self._closed.is_whole(event.window):
+            # Who came there has only the end of it, and that of ours counts twice then.
+            if event.what != "unsent":
+                self._closed.doubt_for_good(event.window, unless_last="")
+            return
         for window in self._closed.same_as(event.window, opened=event.opened, led=event.through):
             if event.what == "sending":
                 self._closed.doubt(window)
@@ -529,7 +548,9 @@ class Windows:
     def _fate(self, cut: str, role: Role) -> tuple[bool, str]:
         """Return whether the window that ends is kept, and by which id others know it, if any."""
         is_first_join = cut == self._announcements.join and not self._has_joined
-        is_without_cut = role is Role.STANDBY and not (cut and self._has_joined)
+        # Cut off as the others may be, who keep what they have of it as well.
+        breaks_off = self._open.is_cut_off and not self._is_connected
+        is_without_cut = role is Role.STANDBY and not ((cut or breaks_off) and self._has_joined)
         if self._is_over:
             return False, ""
         if role is Role.STANDBY and cut and is_first_join:

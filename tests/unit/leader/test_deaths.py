@@ -12,8 +12,7 @@ from event_monitor.testing import FakeClock
 
 from ...support.making import W1, W2, beat, offline, task
 from ...support.waiting import wait_until
-from .conftest import Broker
-from .test_windows import SAME, Monitor, Stream
+from .monitors import SAME, Broker, Monitor, Stream
 
 GRACE = Settings().worker_grace_seconds
 

@@ -10,7 +10,7 @@ from event_monitor.leader import Leader, LeaseRefusedError
 from event_monitor.snapshot import Role
 from event_monitor.testing import FakeClock
 
-from .conftest import Broker, FakeLease
+from .monitors import Broker, FakeLease
 
 
 def leader_on(broker: Broker, clock: FakeClock, *, is_connected: bool = True) -> Leader:
