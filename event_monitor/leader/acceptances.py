@@ -10,6 +10,7 @@ from .own_events import OwnEvents
 __all__ = ["Acceptances"]
 
 _RETRY_SECONDS = 1.0  # before it is tried again
+_TELL_SECONDS = 1.0  # for which this goes on at most: the lease has to be renewed
 _MOST_WAITING = 100  # windows
 
 
@@ -28,7 +29,7 @@ class Acceptances:
         self._retry_at = 0.0
 
     def note(self, window: str, beginning: dict[str, str]) -> None:
-        """Note that this has to be told, at the next ``tell_rest``."""
+        """Note that this is to be told, at the next ``tell_rest``, unless too many wait."""
         with self._lock:
             if len(self._waiting) < _MOST_WAITING:
                 self._waiting[window] = beginning
@@ -53,6 +54,7 @@ class Acceptances:
         with self._lock:
             is_due = self._clock.monotonic() >= self._retry_at
             waiting = tuple(self._waiting.items()) if is_due else ()
+        until = self._clock.monotonic() + _TELL_SECONDS
         for window, beginning in waiting:
-            if not self.tell(window, beginning):
+            if not self.tell(window, beginning) or self._clock.monotonic() >= until:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,7 +26,7 @@ class _Held:
     is_broken_off: bool
     opened_by: str
     led: str
-    is_leaders: bool
+    ended_by_leader: bool
 
 
 class ClosedWindows:
@@ -39,6 +39,7 @@ class ClosedWindows:
         self.last_cut = ""
         self._settle = settle
         self._position = 0  # of the window that was closed last
+        self._came_at = 0  # the same, as we came last
         self._cuts: dict[str, int] = {}  # id → position of the window that it ended
         self._held: dict[str, _Held] = {}
         self._doubtful: dict[str, None] = {}  # somebody has begun to send these, or may have
@@ -51,6 +52,10 @@ class ClosedWindows:
     def close(self) -> None:
         """Note that one more window is closed."""
         self._position += 1
+
+    def come(self) -> None:
+        """Note that we have come: cuts that we do not know were before that."""
+        self._came_at = self._position
 
     def note_cut(self, cut: str) -> None:
         """Note that the last one was closed by this event."""
@@ -65,16 +70,16 @@ class ClosedWindows:
         is_broken_off: bool,
         opened_by: str = "",
         led: str = "",
-        is_leaders: bool = False,
+        ended_by_leader: bool = False,
         is_cut_off: bool = False,
     ) -> None:
         """Note that others may hold the last one, too.
 
         ``era`` counts our connections. The end of what ``is_broken_off`` is missing, as we were cut
         off; some of what ``is_cut_off`` is. ``opened_by`` is the cut at which it began, if it began
-        at one, and ``led`` the last one of a leader then; ``is_leaders``: a leader's cut ended it.
+        at one, and ``led`` the last one of a leader then; ``ended_by_leader``: it ended at one.
         """
-        held = _Held(self._position, era, is_broken_off, opened_by, led, is_leaders)
+        held = _Held(self._position, era, is_broken_off, opened_by, led, ended_by_leader)
         _remember(self._held, window, held)
         if is_cut_off and opened_by:
             _remember(self._cut_off, window, opened_by)
@@ -99,7 +104,7 @@ class ClosedWindows:
     def accept(self, window: str) -> None:
         """Note that it was accepted, from us or from another."""
         held = self._held.get(window)
-        if held is not None and held.opened_by and not held.is_leaders:
+        if held is not None and held.opened_by and not held.ended_by_leader:
             _remember(self._sent_parts, held.opened_by, window)
         self._drop(window)
 
@@ -176,15 +181,25 @@ class ClosedWindows:
         cut = self._cut_off.get(window, "")
         return not self._is_within(window, (each for each in absences if not cut or each[0] != cut))
 
+    def is_part(self, window: str) -> bool:
+        """Return whether we were cut off in it."""
+        return window in self._cut_off
+
+    def is_held_whole(self, window: str, absences: Collection[Absence]) -> bool:
+        """Return whether a monitor that was away like this has all of it, where we have a part."""
+        cut = self._cut_off.get(window, "")
+        was_cut_off = any(last_cut == cut for last_cut, _ in absences)
+        return not was_cut_off and not self._is_within(window, absences)
+
     def _is_within(self, window: str, absences: Iterable[Absence]) -> bool:
         """Return whether it was closed in one of these absences, as far as we were there."""
         held = self._held.get(window)
         if held is None:
             return False
         for last_cut, join in absences:
-            first = self._cuts.get(last_cut) if last_cut else 0
+            first = self._cuts.get(last_cut, self._came_at) if last_cut else 0
             last = self._cuts.get(join)
-            if first is not None and last is not None and first < held.position <= last:
+            if last is not None and first < held.position <= last:
                 return True
         return False
 

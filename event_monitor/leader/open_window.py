@@ -38,7 +38,7 @@ class OpenWindow:
     is_cut_off: bool = False  # we have been away since
     was_away: bool = False  # for some of it, and another led
     is_another: bool = False  # the leader's began elsewhere
-    is_sent: bool = False  # some of it, by a leader whose clock ended its window
+    is_sent: bool = False  # or begun to be, some of it, by a leader whose clock ended its window
     is_part: bool = False  # another led, and may have sent some of it untold
 
     @classmethod

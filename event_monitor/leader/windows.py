@@ -184,11 +184,11 @@ class Windows:
                 self._announcements.need_here(with_past=True)
                 self._leader.hurry()
                 return event.role != "alone" and self._is_cut()
+            elif event.what == "here" and event.through:  # a leader, to who has come back
+                self._catch_up(event)
             elif event.what == "cut":
                 self._takeover.leader_left = False
-                self._closed.catch_up(
-                    event, era=self._era, absences=self._peers.absences(event.sender)
-                )
+                self._catch_up(event)
                 if not self._is_cut():
                     return False
                 if event.opened and event.opened == self._open.opened_by:
@@ -231,6 +231,8 @@ class Windows:
                 if cut in self._late_markers:
                     self._late_markers.remove(cut)
                 self._closed.note_cut(cut)
+                if cut == self._announcements.join:
+                    self._closed.come()
                 self._has_joined = self._has_joined or cut == self._announcements.join
                 self._is_over = self._is_over or cut == self._last_marker
                 if cut == self._marker:
@@ -242,7 +244,7 @@ class Windows:
                     is_broken_off=not cut and not self._is_connected,
                     opened_by=self._open.opened_by,
                     led=self._open.led,
-                    is_leaders=bool(cut) and cut == self._own_events.led,
+                    ended_by_leader=bool(cut) and cut == self._own_events.led,
                     is_cut_off=self._open.is_cut_off,
                 )
                 if self._open.is_part or self._open.was_away:
@@ -406,7 +408,14 @@ class Windows:
             if not stands_by:
                 return not any(self._holds(p, window) for p in self._peers.that_may_return())
             there = self._peers.leased()
-            others = [peer for peer in there if peer.role == "leader" or peer.sender < self._me]
+            is_part = self._closed.is_part(window)
+            others = [
+                peer
+                for peer in there
+                if peer.role == "leader"
+                or peer.sender < self._me
+                or (is_part and self._closed.is_held_whole(window, peer.absences))
+            ]
             is_led = any(peer.role == "leader" for peer in there)
             return is_led and not any(self._holds(peer, window) for peer in others)
 
@@ -434,6 +443,8 @@ class Windows:
             what, tells_past = self._announcements.take(self._leader.role)
             join, last_cut = self._announcements.join, self._closed.last_cut
             takeover = self._takeover.id
+            is_known = tells_past and self._leader.role is Role.LEADER
+            known = self._settled() if is_known else {}
         self._acceptances.tell_rest()
         if what is None:
             return
@@ -443,7 +454,7 @@ class Windows:
                 self._own_events.say(what, window=join, through=last_cut)
             else:
                 self._own_events.say(
-                    what, window=takeover, dead=past.dead or None, alive=past.alive
+                    what, window=takeover, dead=past.dead or None, alive=past.alive, **known
                 )
         except OSError as error:
             with self._lock:
@@ -495,6 +506,7 @@ class Windows:
         if role is Role.STANDBY or (role is not Role.ALONE and self._peers.may_return()):
             return True
         self._has_joined = True
+        self._closed.come()
         self._closed.note_cut(event.window)  # the others end a window there
         return False
 
@@ -505,11 +517,17 @@ class Windows:
             return
         if event.role == "leader" and self._leader.role is Role.LEADER:
             self._leader.hurry()  # one of us leads no more: a failover may have lost the lock
-        if event.role == "leader" and self._before:
-            before, self._before = self._before, ""
-            self._closed.forget(before)
         self._closed.trust_parts(event.led)
         self._peers.note(event, ours=self._leader.role)
+        if self._before and event.role in ("leader", "standby"):
+            absences = self._peers.absences(event.sender)
+            if event.what != "join" and self._closed.is_held(self._before, absences):
+                before, self._before = self._before, ""
+                self._closed.forget(before)
+
+    def _catch_up(self, event: OwnEvent) -> None:
+        """Forget what its sender says that was accepted."""
+        self._closed.catch_up(event, era=self._era, absences=self._peers.absences(event.sender))
 
     def _note_sending(self, event: OwnEvent) -> None:
         """Note what becomes of a window that another monitor sends."""
@@ -517,7 +535,7 @@ class Windows:
             self._open.is_sent = True
         joins = {join for _, join in self._peers.absences(event.sender)}
         if event.window in joins and self._closed.is_whole(event.window):
-            # Who came there has only the end of it, and that of ours counts twice then.
+            # Who came there lacks some of it, and the rest counts twice if we send ours.
             if event.what != "unsent":
                 self._closed.doubt_for_good(event.window, unless_last="")
             return
@@ -576,11 +594,9 @@ class Windows:
         with self._lock:
             fields: dict[str, object] = {
                 "dead": dead if len(dead) <= _MOST_DEAD else None,
-                "through": self._closed.last_cut,
                 # What is not shared we send, or the next process of ours.
                 "opened": self._open.opened_by if self._open.is_shared else "",
-                "unsettled": self._closed.unsettled(),
-                "parts": self._closed.parts(),
+                **self._settled(),
             }
         try:
             self._own_events.say("cut", window=marker, **fields)
@@ -594,6 +610,14 @@ class Windows:
             self._own_events.tell_unsent(error)
             return False
         return True
+
+    def _settled(self) -> dict[str, object]:
+        """Return what others have to know to tell what we have sent."""
+        return {
+            "through": self._closed.last_cut,
+            "unsettled": self._closed.unsettled(),
+            "parts": self._closed.parts(),
+        }
 
     def _mark_last(self, marker: str) -> None:
         """Send the last marker, and ask who holds what we may not be able to send."""

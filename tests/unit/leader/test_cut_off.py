@@ -136,3 +136,118 @@ def test_who_comes_back_is_told_of_a_window_that_another_has_ended_by_coming(
     stream.deliver()
 
     assert window in standby.settled
+
+
+def test_what_a_newcomer_counts_while_the_leader_is_away_it_sends(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """The leader comes back from a cut that the newcomer never saw."""
+    leader = start("a")
+    leader.boundary()
+    leader.windows.on_connection(False)  # its lease lives on
+    stream.monitors.remove(leader)
+    clock.advance(3)
+    leader.look()
+    newcomer = start("b")
+    clock.advance(20)
+    leader.look()
+    newcomer.look()
+    stream.monitors.append(leader)
+    leader.connect()
+    newcomer.look()
+    stream.deliver()
+    window = newcomer.labels[-1].window
+    assert newcomer.labels[-1].is_kept
+
+    assert newcomer.windows.is_ours(window)
+    clock.advance(60)
+    leader.look()
+    newcomer.look()
+    leader.boundary()
+    assert window not in newcomer.settled
+
+
+def test_what_a_newcomer_has_of_a_window_is_the_standby_s(
+    start: Start, stream: Stream, broker: Broker, clock: FakeClock
+) -> None:
+    """As where the leader was killed, and is back before its lease ends, and has it first."""
+    # Given
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    stream.monitors.remove(leader)
+    clock.advance(3)
+    standby.look()
+    newcomer = start("c")
+    window = newcomer.labels[0].window
+
+    # When
+    broker.holder = None
+    clock.advance(6)
+    for _ in range(2):
+        newcomer.look()
+        stream.deliver()
+        standby.look()
+        stream.deliver()
+        clock.advance(6)
+
+    # Then
+    assert newcomer.leader.role is Role.LEADER
+    assert window in newcomer.settled
+    assert standby.labels[-1].window == window
+    assert window not in standby.settled
+    assert standby.windows.admit(window) == "send"
+
+
+def test_a_standby_that_is_back_forgets_at_once_what_was_accepted(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """The leader may die before its next cut."""
+    leader, standby = start("a"), start("b")
+    leader.boundary()
+    standby.windows.on_connection(False)
+    stream.monitors.remove(standby)
+    for _ in range(3):
+        clock.advance(60)
+        leader.look()
+        leader.boundary()
+        leader.send(leader.labels[-1].window)
+        standby.boundary()
+    part = [label.window for label in standby.labels if label.window and label.is_kept][-1]
+    assert part not in standby.settled
+
+    stream.monitors.append(standby)
+    standby.connect()
+    for _ in range(3):
+        clock.advance(1)
+        leader.look()
+        standby.look()
+        stream.deliver()
+
+    assert part in standby.settled
+
+
+def test_what_waits_to_be_told_does_not_keep_the_lease_from_being_renewed(
+    start: Start, stream: Stream, clock: FakeClock
+) -> None:
+    """Where the broker takes a second or more for each event."""
+    leader, _ = start("a"), start("b")
+    stream.now = stream.refuse
+    for number in range(4):
+        clock.advance(10)
+        leader.look()
+        leader.windows.end(f"window {number}", accepted=True)
+
+    def slow(**fields: object) -> None:
+        clock.advance(1.5)
+        stream.send_now(**fields)
+
+    stream.now = slow
+    clock.advance(3)
+    leader.leader.look()
+    stream.log.clear()
+    for _ in range(10):
+        leader.windows.speak()
+        assert leader.leader.leads()
+        leader.leader.look()
+        clock.advance(0.5)
+    assert stream.log.count("accepted") == 4
