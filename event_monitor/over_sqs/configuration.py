@@ -49,10 +49,10 @@ class EventQueue:
     """What ``send_events_over_sqs`` was called with.
 
     ``name`` is that of a standard queue, or its URL. ``flush_seconds``: how long a sender keeps
-    events before it sends them. ``beat_seconds``: between two heartbeats of a worker, or less, as
-    Celery's own timer sets the steps. ``buffer_events``: how many a sender keeps while SQS is away.
-    ``producers``: whether processes that publish tasks send their task-sent events. Raises
-    ``SettingsError``.
+    events before it sends them. ``beat_seconds``: between two heartbeats of a worker, or a little
+    less, in steps of Celery's own; or that, if it is longer. ``buffer_events``: how many a sender
+    keeps while SQS is away. ``producers``: whether processes that publish tasks send their
+    task-sent events. Raises ``SettingsError``.
     """
 
     name: str = DEFAULT_NAME

@@ -64,7 +64,7 @@ class Outbox:
         self._sent = 0
         self._message: _Message | None = None  # that could not be sent yet
         self._retry_at: float | None = None
-        self._is_failing = False
+        self._is_failing = self._is_given_up = False
         self._warned_at: float | None = None
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -94,14 +94,15 @@ class Outbox:
         self.buffer.close()
 
     def join(self, seconds: float) -> None:
-        """Wait until the thread has ended, for so long at most."""
-        if self._thread is None:
+        """Wait until the thread has ended, for so long at most, and only once in vain."""
+        if self._thread is None or self._is_given_up:
             return
         if self._is_failing:
             seconds = min(seconds, _FAILING_SECONDS)
         self._thread.join(max(0.0, seconds))
         left = self.counts().kept
         if left:
+            self._is_given_up = True  # a process may end in two ways, one after the other
             log.warning("%d events are not sent: the process ends, and SQS did not take them", left)
 
     def _run(self) -> None:

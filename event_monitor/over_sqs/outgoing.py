@@ -13,6 +13,7 @@ from .worker_side import worker_side_of
 
 __all__ = ["Outgoing"]
 
+_EARLY = 0.05  # of the time between two beats: a tenth is what the monitor bears
 _ROUNDING = 1e-6  # seconds: half a second are five tenths of one
 
 
@@ -60,7 +61,8 @@ class Outgoing:
         own_seconds = float(event.get("freq") or 0.0)
         seconds = _seconds_between_beats(self._sender.queue.beat_seconds, own_seconds)
         is_beat = event["type"] == "worker-heartbeat"
-        earliest = self._beat_at and self._beat_at + seconds - own_seconds / 2
+        tolerance = min(own_seconds / 2, _EARLY * seconds)
+        earliest = self._beat_at and self._beat_at + seconds - tolerance
         if is_beat and earliest and now < earliest:
             return
         self._beat_at = now

@@ -33,9 +33,9 @@ class WorkerSide:
         self._is_up = True
         self._sender.on_beat = self._leave_note
 
-    def observes(self, worker: object) -> bool:
-        """Return whether it is that one."""
-        return self._worker() is worker
+    def observes(self, worker: Any) -> bool:
+        """Return whether it is that one, and sends where it did."""
+        return self._worker() is worker is not None and self._sender is sender_of(worker.app)
 
     def note_receipt(self, request: Any) -> None:
         """Remember when a task that was just received was published, if its headers say so."""

@@ -12,7 +12,7 @@ from typing import cast
 from ..clock import SYSTEM_CLOCK, Clock
 from ..metrics.levels import Level
 from ..settings import Settings
-from ..snapshot import Live, Role, Snapshot, Window
+from ..snapshot import BrokerLink, Live, Role, Snapshot, Window
 from ..survey import NOT_ASKED
 from .cells import Cells, HostnameLabel, Room
 from .exemplars import Exemplars
@@ -117,7 +117,10 @@ class Views:
 
     def _stood_by(self) -> bool:
         """Return whether another monitor published the last window, and shows it to Prometheus."""
-        return self._snapshot is not None and self._snapshot.role is Role.STANDBY
+        snapshot = self._snapshot
+        return snapshot is not None and (
+            snapshot.role is Role.STANDBY or snapshot.link is BrokerLink.STANDBY
+        )
 
     def now(self) -> float:
         """Return the time, in seconds since the epoch."""

@@ -35,6 +35,7 @@ def app() -> Iterator[Celery]:
     app.close()
 
 
+@pytest.mark.parametrize("late", [0.0, 0.3, 0.6, 0.9])  # a worker of the solo pool is busy
 @pytest.mark.parametrize(
     ("beat_seconds", "celerys", "between"),
     [
@@ -49,7 +50,7 @@ def app() -> Iterator[Celery]:
     ],
 )
 def test_a_worker_never_beats_faster_than_it_says(
-    app: Celery, beat_seconds: float, celerys: float, between: float
+    app: Celery, beat_seconds: float, celerys: float, between: float, late: float
 ) -> None:
     """Who does is taken for two workers of one name; Celery's own timer sets the steps."""
     # Given
@@ -67,9 +68,12 @@ def test_a_worker_never_beats_faster_than_it_says(
         outgoing.hand_over({"type": "worker-heartbeat", "freq": celerys, "processed": 0})
         if len(kept.events) > before:
             times.append(clock.monotonic())
-        clock.advance(celerys)
+        clock.advance(celerys * (1 + late))
 
     # Then
     steps = {round(after - before, 3) for before, after in pairwise(times)}
-    assert steps == {between}
+    if late:
+        assert min(steps) >= 0.95 * between
+    else:
+        assert steps == {between}
     assert {round(float(str(event["freq"])), 3) for event in kept.events} == {between}

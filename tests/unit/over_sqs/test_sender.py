@@ -148,6 +148,19 @@ def test_an_answer_that_is_not_sqs_s_sends_nothing(start: Start) -> None:
     assert sender.counts() == (0, 1, 0)
 
 
+def test_a_process_that_ends_twice_waits_and_warns_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one of multiprocessing that was spawned, which has two kinds of end."""
+    with Answering(trickle(OK)) as tarpit:
+        sender = start(f"http://127.0.0.1:{tarpit.port}")
+        sender.put([event(1)])
+        sender.close()
+        sender.join(0.1)
+        sender.join(10_000)  # longer than a test may take
+    assert sum("are not sent" in record.message for record in caplog.records) == 1
+
+
 def test_nobody_waits_for_an_answer_that_never_ends(start: Start) -> None:
     """Neither those who put, nor the end of the process; what it cost is counted."""
     with Answering(trickle(OK)) as tarpit:

@@ -132,6 +132,11 @@ def test_a_worker_whose_init_brings_the_line_is_observed_all_the_same() -> None:
     celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
     assert worker_side_of(app) is side
     worker_init.disconnect(on_init, sender=worker)
+
+    # And where its handlers name another queue, it is observed as one that sends there
+    send_events_over_sqs(app, "another")
+    celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+    assert worker_side_of(app) is not side
     before_task_publish.disconnect(dispatch_uid=HEADER)
     app.close()
 

@@ -255,6 +255,14 @@ def test_a_standby_is_healthy_and_leaves_tasks_and_queues_to_the_leader(api: Api
     assert succeeded == [2]
 
 
+def test_who_waits_for_the_queue_of_events_leaves_queues_to_the_other(api: Api) -> None:
+    """Over SQS, and with a durable queue, it asks for no lock: the queue has one reader."""
+    ready = Survey(queues=(QueueDepth("celery", ready=3),))
+    api.views(snapshot({}, link=BrokerLink.STANDBY, survey=ready))
+
+    assert not [name for name in api.scrape() if "queue_length" in name]
+
+
 def test_the_live_stream_has_a_document_an_event(api: Api) -> None:
     """As described by `Live`."""
     full(api)
