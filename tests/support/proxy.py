@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+from .servers import free_port
+
 _POLL_SECONDS = 0.05
 _BYTES = 1 << 16
 _NO_LIMIT = 1 << 60
@@ -64,7 +66,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
-        self.port = 0
+        self.port = free_port()  # one of the kernel's would be anybody's while nobody listens
         self._listen()
 
     def __enter__(self) -> Proxy:
@@ -106,7 +108,6 @@ class Proxy:
 
     def _listen(self) -> None:
         self._listener = listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
         listener.settimeout(_POLL_SECONDS)
         self._acceptor = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         self._acceptor.start()
