@@ -8,6 +8,7 @@ import signal
 import pytest
 from celery import Celery
 
+from ..support.commands import wait_until_they_listen
 from ..support.processes import PROJECT, Processes
 
 
@@ -16,10 +17,12 @@ def test_events_are_shown_with_the_names_of_their_tasks(
     processes: Processes, client: Celery, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Also of a task that began before, by a worker that is asked; filters and details."""
-    # Given a task that runs already
+    # Given a task that runs already, and one that keeps others waiting
     processes.worker("w1@events", concurrency=2)
-    gate = tmp_path_factory.mktemp("gate") / "open"
-    held = client.send_task("proj.hold", [str(gate)])
+    wait_until_they_listen(client, "w1@events")
+    gates = tmp_path_factory.mktemp("gates")
+    held = client.send_task("proj.hold", [str(gates / "held")])
+    client.send_task("proj.hold_late", [str(gates / "others")])
     command = ["event-monitor", "events", "-A", PROJECT]
     everything = processes.start(command)
     failures = processes.start([*command, "--failed", "--json", "--details", "--limit", "2"])
@@ -29,12 +32,14 @@ def test_events_are_shown_with_the_names_of_their_tasks(
     for process in (everything, failures, other):
         process.wait_for_output("receiving events from")
 
-    # When
+    # When two fail, once it is told that they were sent: else one may be over before
     failed = [client.send_task(name) for name in ("proj.fail", "proj.fail_oddly")]
+    for name, task in zip(("proj.fail", "proj.fail_oddly"), failed, strict=True):
+        everything.wait_for_output(f"{'task-sent':<14} {name}[{task.id}] by ")
+    (gates / "others").touch()
     everything.wait_for_output(f"task-failed    proj.fail[{failed[0].id}] on w1@events: ValueError")
-    everything.wait_for_output(f"task-sent      proj.fail_oddly[{failed[1].id}] by ")
     assert failures.wait() == 0
-    gate.touch()
+    (gates / "held").touch()
     assert other.wait() == 0
     everything.send(signal.SIGINT)
 
