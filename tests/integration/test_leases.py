@@ -268,10 +268,14 @@ def test_check_names_the_monitors_that_run(broker: str, processes: Processes, le
     # When it is asked
     app = Celery("asking", broker=broker, set_as_current=False)
     settings = Settings(sink="console", probe_queues=False, probe_workers=False)
+    is_redis = broker.startswith("redis:")
 
     def found() -> list[tuple[str, str]]:
         findings = check(app, settings, listen_seconds=0.5)
         said = [(str(f.status), f.message) for f in findings if f.name == "second monitor"]
+        # The other one subscribes to Redis some time after it has said so.
+        if len(said) == 1 and is_redis:
+            return []
         return said if any(f"process {monitor.pid} on " in message for _, message in said) else []
 
     # Then
@@ -283,7 +287,6 @@ def test_check_names_the_monitors_that_run(broker: str, processes: Processes, le
     assert named[0] == status
     assert f"process {monitor.pid} on " in named[1]
     assert named[1].endswith(message)
-    is_redis = broker.startswith("redis:")
     assert [status for status, _ in unnamed] == (["note"] if is_redis else [])
     assert all(said.startswith("somebody else reads the events") for _, said in unnamed)
 
