@@ -21,7 +21,6 @@ from event_monitor.probes.prober import Prober
 from event_monitor.settings import Settings
 from event_monitor.snapshot import BrokerLink, Snapshot
 from event_monitor.state import State
-from event_monitor.survey import QueueDepth
 
 from ..support.listener import Listener
 from ..support.processes import Process, Processes
@@ -62,9 +61,10 @@ class Monitor:
         """Return the gauges of all workers."""
         return worker_totals(self.shot().survey)
 
-    def depth(self, name: str) -> QueueDepth | None:
-        """Return what is known of one queue."""
-        return next((q for q in self.shot().survey.queues or () if q.name == name), None)
+    def is_unread(self, name: str) -> bool | None:
+        """Return whether messages wait in a queue that nobody reads; None if it is not known."""
+        queues = self.shot().survey.queues or ()
+        return next((queue.is_unread for queue in queues if queue.name == name), None)
 
     def _online(self) -> tuple[str, ...]:
         return tuple(worker.hostname for worker in self._last.online) if self._last else ()
@@ -196,14 +196,16 @@ def test_stamped_tasks_have_an_age_where_the_broker_can_tell(
     """Without an event: from the header on Redis, from the timestamp on RabbitMQ."""
     client.conf.task_send_sent_event = False
     stamp_tasks(client)
+    sent_at = time.time() - 500
     try:
-        client.send_task("proj.succeed", headers={HEADER: time.time() - 500})
+        client.send_task("proj.succeed", headers={HEADER: sent_at})
     finally:
         before_task_publish.disconnect(dispatch_uid=HEADER)
     with monitoring(client, impatient) as monitor:
         age = wait_until(lambda: monitor.queue("celery").get("oldest_message"), SOON, "it is known")
 
-    assert age == pytest.approx(500, abs=40)
+    assert isinstance(age, float)
+    assert 499 <= age <= time.time() - sent_at + 1  # RabbitMQ keeps whole seconds
 
 
 # -- what waits, and for whom ----------------------------------------------------------------------
@@ -227,8 +229,8 @@ def test_tasks_that_wait_for_their_eta_are_no_backlog(
         lambda: [monitor.queue(name).get("backlog_per_worker") for name in ("celery", "elsewhere")],
         [0, 0],
     )
-    assert monitor.queues()["backlog_per_worker"] == 0
-    assert monitor.workers()["scheduled"] == 8
+    become(lambda: monitor.queues().get("backlog_per_worker"), 0)
+    become(lambda: monitor.workers().get("scheduled"), 8)
 
 
 def test_a_queue_that_only_producers_know_is_watched_and_unread(
@@ -241,9 +243,7 @@ def test_a_queue_that_only_producers_know_is_watched_and_unread(
 
     become(lambda: monitor.queue("typo").get("queue_length"), 2)
     become(lambda: monitor.queue("typo").get("queue_consumers"), 0)
-    depth = monitor.depth("typo")
-    assert depth is not None
-    assert depth.is_unread
+    become(lambda: monitor.is_unread("typo"), True)
 
 
 @on_redis
@@ -262,7 +262,7 @@ def test_the_queues_of_single_workers_are_one(processes: Processes, monitor: Mon
         worker.send(signal.SIGTERM)
     assert [worker.wait() for worker in workers] == [0, 0]
     become(lambda: monitor.queue("worker_direct"), {})
-    assert monitor.queues()["queue_length"] == 0
+    become(lambda: monitor.queues().get("queue_length"), 0)
 
 
 # -- who did not answer ----------------------------------------------------------------------------
@@ -291,13 +291,15 @@ def test_a_busy_solo_worker_makes_unknown_what_it_touches_and_nothing_smaller(
     become(lambda: monitor.workers().get("pool_processes"), 3)
 
     # When it is busy
-    client.send_task("proj.sleep_for", [600])
-    wait_until(lambda: monitor.shot().survey.absent, SOON, "it does not answer")
+    busy_with = client.send_task("proj.sleep_for", [600]).id
+    solo.wait_for_output(f"proj.sleep_for[{busy_with}] received")
 
     # Then
-    (absent,) = monitor.shot().survey.absent
-    assert (absent.hostname, absent.queues) == ("solo@partial", ("celery",))
+    become(
+        lambda: [(absent.hostname, absent.queues) for absent in monitor.shot().survey.absent],
+        [("solo@partial", ("celery",))],
+    )
     assert not {"pool_processes", "utilization", "reserved"} & set(monitor.workers())
     assert "backlog_per_worker" not in monitor.queue("celery")
     assert "backlog_per_worker" not in monitor.queues()
-    assert monitor.queue("elsewhere")["backlog_per_worker"] == 0
+    become(lambda: monitor.queue("elsewhere").get("backlog_per_worker"), 0)
