@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from amqp.exceptions import ChannelError
 from celery import Celery
+from kombu import Connection
 
 from event_monitor.broker.protocols import Channel
 
@@ -26,6 +27,12 @@ def messages_ready(channel: Channel) -> int:
         return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
     except ChannelError:
         return 0
+
+
+def send(client: Celery, connection: Connection, *, expires: float | None = None) -> str:
+    """Send a task over this connection; return its id."""
+    task = client.tasks["proj.succeed"]
+    return str(task.apply_async(queue=QUEUE, expires=expires, connection=connection).id)
 
 
 def wait_for_length(channel: Channel, length: int) -> None:
@@ -61,12 +68,13 @@ def test_tasks_that_broker_or_workers_lose_are_missing(
 
     # When nobody reads it, and it is emptied; and when a worker dies of what it takes from it
     command(client, "cancel_consumer", STEADY, DOOMED, queue=QUEUE)
-    with client.connection_for_write() as connection:
+    # RabbitMQ tells a queue's length before it has put into it what was published just now.
+    with client.connection_for_write(transport_options={"confirm_publish": True}) as connection:
         channel = connection.default_channel
-        lost = [verdicts.send("succeed", to=QUEUE) for _ in range(2)]
+        lost = [send(client, connection) for _ in range(2)]
         wait_for_length(channel, 2)  # what a worker on Redis took meanwhile comes back
         channel.queue_purge(QUEUE)
-        lost += [verdicts.send("succeed", to=QUEUE, expires=0.5) for _ in range(3)]
+        lost += [send(client, connection, expires=0.5) for _ in range(3)]
         if connection.transport.driver_type == "redis":
             wait_for_length(channel, 3)
             evict(channel.client)
