@@ -178,6 +178,7 @@ def test_it_is_whole_without_its_script(site: Site, open_page: Open) -> None:
     page.get_by_role("link", name="Tasks", exact=True).click()
     page.get_by_label("text").fill("mail")
     page.get_by_role("button", name="show").click()
+    page.wait_for_url("**/tasks?*")
     assert page.locator("tbody tr").count() == 1
     expect(page.get_by_role("button", name="pause")).to_be_hidden()
 
@@ -196,4 +197,5 @@ def test_thousands_of_workers_and_names_are_no_burden(site: Site, open_page: Ope
     assert page.locator("tbody tr").count() == 200
     page.get_by_label("name").fill("4321")
     page.get_by_role("button", name="show").click()
+    page.wait_for_url("**/workers?*")
     assert page.locator("tbody tr").count() == 1
