@@ -68,10 +68,10 @@ def test_check_finds_the_worker_without_task_events(processes: Processes, client
     # Given: two workers at work, one of them started without -E
     start_two(processes, client)
     for _ in range(400):  # more than they can run while check starts and listens
-        client.send_task("proj.sleep_for", [0.2])
+        client.send_task("proj.sleep_for", [1.0])
 
     # When
-    check = processes.start([*CHECK, "--sink", "console"])
+    check = processes.start([*CHECK, "--sink", "console", "--listen", "12"])
     code = check.wait()
 
     # Then
