@@ -66,7 +66,7 @@ class Requests:
 
     def of(self, action: str) -> set[str]:
         """Return the queues for which that was asked."""
-        return {name for found, name in self.counts if found == action}
+        return {name for found, name in tuple(self.counts) if found == action}
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_workers_that_nobody_can_ask_are_known(
     # Then the event queue is not even looked at
     assert codes == {"health": 0, "status": 3}
     assert looks["health"].output == "healthy\n"
-    assert {action for action, name in requests.counts if name == "shop-events"} == {
+    assert {action for action, name in tuple(requests.counts) if name == "shop-events"} == {
         "CreateQueue",
         "GetQueueUrl",
         "SendMessage",
@@ -150,5 +150,5 @@ def test_workers_that_nobody_can_ask_are_known(
     status = type_command(*ours, "status", "-A", "shop")
     assert status.wait(60) == 0, status.output
     assert "1 worker answers" in status.output
-    assert not any("pidbox" in name for _, name in requests.counts)
+    assert not any("pidbox" in name for _, name in tuple(requests.counts))
     assert requests.of("CreateQueue") <= {"shop-events", "shop-events-lease.fifo", "celery"}
