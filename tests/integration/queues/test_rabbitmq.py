@@ -62,13 +62,16 @@ def test_rabbitmq_management_reports_an_age_where_producers_set_the_timestamp(
     make: Make, server: Callable[[str], Server]
 ) -> None:
     cluster = make("classic")
-    cluster.publish("q", timestamp=int(time.time()) - 500)
+    sent_at = int(time.time()) - 500
+    cluster.publish("q", timestamp=sent_at)
     probe = cluster.probe(management_url=management_url(server))
 
     def age() -> float | None:
         return probe.read(("q",))[0].oldest_seconds
 
-    assert wait_until(age, LAG_SECONDS, "an age is reported") == pytest.approx(500, abs=60)
+    found = wait_until(age, LAG_SECONDS, "an age is reported")
+    assert found is not None
+    assert 500 <= found <= time.time() - sent_at
 
 
 def test_rabbitmq_reports_no_age_that_may_be_of_a_message_with_a_worker(

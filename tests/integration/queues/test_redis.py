@@ -129,13 +129,14 @@ def test_redis_is_asked_for_no_message_where_they_are_large(make: Make) -> None:
     # When
     probe = cluster.probe()
     large, small = probe.read(("large", "small"))
+    elapsed = time.time() - now
 
     # Then
     sent = client.info("stats")["total_net_output_bytes"] - sent
     client.delete("large", "unacked")
     client.close()
     assert (large.ready, large.oldest_seconds, large.unacked) == (10, None, None)
-    assert small.oldest_seconds == pytest.approx(100, abs=20)
+    assert 100 <= (small.oldest_seconds or 0) <= 100 + elapsed
     assert sent < 100_000
     assert "more than 1 MB on average" in probe.age_hint
 
