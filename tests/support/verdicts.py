@@ -128,12 +128,13 @@ class Verdicts:
         """Return verdict → worker → sum, where it is not zero."""
         found = {}
         for metric in VERDICTS:
+            series = self._cloudwatch.series(metric)
             by_worker = {
                 dimensions[0][1]: value
-                for dimensions, value in self._cloudwatch.series(metric).items()
+                for dimensions, value in series.items()
                 if dimensions and value
             }
-            assert sum(by_worker.values()) == self._cloudwatch.sum(metric)
+            assert sum(by_worker.values()) == series.get((), 0)
             if by_worker:
                 found[metric] = by_worker
         return found
