@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
+from moto.sqs.models import SQSBackend
 
 from event_monitor.errors import EXIT_UNSENT
 from event_monitor.receiver.sqs_lease import SqsLease
@@ -199,13 +200,15 @@ def test_who_takes_over_says_what_another_monitor_may_have_counted(
     send: Callable[[str], object], start: Start, cloudwatch: Endpoint
 ) -> None:
     """It was killed with messages that it had not deleted, and left no disk to look at."""
-    # Given
+    # Given one that can publish nothing: it deletes nothing, whenever its minute ends
+    cloudwatch.misbehave("throttle")
     worker = QueueWorker(send)
     worker.run(50)
     worker.worker_event()
     monitor = start(interval="60")
     wait_until(lambda: len(in_flight_in(QUEUE)) == worker.sent, 60, "it has received all")
     monitor.kill()
+    cloudwatch.behave()
     left_behind = in_flight_in(QUEUE)
 
     # When another one gets them, three minutes later
@@ -222,10 +225,20 @@ def test_who_takes_over_says_what_another_monitor_may_have_counted(
 
 
 def test_without_a_disk_sqs_keeps_what_cloudwatch_has_not_got(
-    client: Any, send: Callable[[str], object], start: Start, cloudwatch: Endpoint
+    client: Any,
+    send: Callable[[str], object],
+    start: Start,
+    cloudwatch: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A monitor that stops while CloudWatch is away gives the messages back: the next counts."""
-    # Given
+    # Given an SQS where no request waits: one that a monitor has left would get them again
+    receive = SQSBackend.receive_message
+    monkeypatch.setattr(
+        SQSBackend,
+        "receive_message",
+        lambda sqs, name, most, _seconds, *options: receive(sqs, name, most, 0, *options),
+    )
     cloudwatch.misbehave("throttle")
     worker = QueueWorker(send)
     worker.run(50)
@@ -310,8 +323,11 @@ def test_a_line_in_the_app_is_all_that_a_worker_on_sqs_needs(
         proxy.forward()
 
         # Then all is counted, and no queue was made
-        show_again(in_flight_in(QUEUE))
-        monitor.wait_for_output("has shut down")
+        def is_counted() -> bool:
+            show_again(in_flight_in(QUEUE))  # what a request got that was cut off
+            return cloudwatch.sum("TasksFailed") == 5 and "has shut down" in monitor.output
+
+        wait_until(is_counted, 60, "all are counted", poll_seconds=1.0)
         assert monitor.stop() == 0
     assert cloudwatch.counts(*COUNTS, "TasksFailed") == {
         "TasksReceived": 25,
