@@ -57,9 +57,9 @@ def test_broker_is_restarted(
         wait_until(lambda: cloudwatch.sum("MonitorHeartbeat") >= beats + 4, SOON, "shots go on")
     finally:
         server(name).start()
-    monitor.wait_for_output(LISTENS, SOON, times=2)
     worker.connect()
     with worker.beating():
+        monitor.wait_for_output(LISTENS, SOON, times=2)
         worker.succeed(running)
         for _ in range(5):
             client.tasks["proj.succeed"].delay()

@@ -46,11 +46,11 @@ def test_clock_is_stepped_by_an_hour(
     offset = tmp_path / "offset"
     offset.write_text(before)
     monitor = start_monitor(environ=stepped_by(offset), worker_grace_seconds=5)
-    worker.run(20)
-    wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, SOON, "tasks are counted")
-
-    # When it is stepped in the life of a window
     with worker.beating():
+        worker.run(20)
+        wait_until(lambda: cloudwatch.sum("TasksSucceeded") == 20, SOON, "tasks are counted")
+
+        # When it is stepped in the life of a window
         shots = cloudwatch.sum("MonitorHeartbeat")
         offset.write_text(after)
         worker.run(20)
