@@ -66,7 +66,8 @@ class Judged:
     """The verdict on the workers, as if each look came much later than the one before."""
 
     def __init__(self, client: Celery, roster: Callable[[], tuple[WorkerStatus, ...]]) -> None:
-        self._prober = Prober(client, Settings(probe_seconds=2.0), online=lambda: (W1,))
+        # A broker or worker that is slow to answer is waited for.
+        self._prober = Prober(client, Settings(probe_seconds=60.0), online=lambda: (W1,))
         self._roster = roster
         self._stalled = StalledWorkers(LIMIT)
         self._ahead = 0.0
@@ -82,10 +83,11 @@ class Judged:
         """Close the connections."""
         self._prober.close()
 
-    def ready(self) -> int:
-        """How many messages wait in the first queue."""
+    def ready(self) -> int | None:
+        """How many messages wait in the first queue; None if that is not known."""
         self._prober.ask()
-        return next(q.ready or 0 for q in self._prober.survey().queues or () if q.name == "celery")
+        queues = self._prober.survey().queues or ()
+        return next((queue.ready for queue in queues if queue.name == "celery"), None)
 
 
 @pytest.fixture
