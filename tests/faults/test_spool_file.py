@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ..support.endpoint import Endpoint
+from ..support.processes import Process
 from ..support.spooled import successes_spooled
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
@@ -18,6 +21,14 @@ from .conftest import StartMonitor
 pytestmark = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
 SOON = 60  # seconds; only a broken monitor takes that long
+
+
+@contextmanager
+def held(monitor: Process) -> Iterator[None]:
+    """Let it write nothing meanwhile: each second it makes and renames a file in its directory."""
+    monitor.hold()
+    yield
+    monitor.send(signal.SIGCONT)
 
 
 def delete(state_dir: Path) -> None:
@@ -52,7 +63,8 @@ def test_what_was_counted_is_published_by_the_successor(
     wait_until(lambda: successes_spooled(state_dir) == 200, SOON, "they are in the spool")
 
     # When
-    harm(state_dir)
+    with held(monitor):
+        harm(state_dir)
     worker.run(200)
     monitor.wait_for_output("nothing in it is safe")
     wait_until(lambda: successes_spooled(state_dir) == 400, SOON, "all are in the new file")
@@ -81,8 +93,9 @@ def test_nothing_is_acknowledged_while_no_new_file_can_be_written(
     state_dir = tmp_path / "state"
     cloudwatch.misbehave("throttle")
     monitor = start_monitor(durable_queue="event-monitor", state_dir=state_dir)
-    shutil.rmtree(state_dir)
-    state_dir.write_text("in the way")
+    with held(monitor):
+        shutil.rmtree(state_dir)
+        state_dir.write_text("in the way")
 
     # When tasks are counted, and the monitor is killed
     worker.run(200)
