@@ -38,6 +38,7 @@ def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goe
     }
     for monitor in monitors.values():
         monitor.wait_for_output("events come from 1 worker: w1@says")
+        monitor.wait_for_output("found 2 queues: celery (0 waiting), elsewhere (0 waiting)")
 
     # When
     failed = client.send_task("proj.fail")
@@ -49,7 +50,6 @@ def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goe
     leaving.stop()
     for way, monitor in monitors.items():
         monitor.wait_for_output("worker w2@says has shut down")
-        monitor.wait_for_output("found 2 queues: celery (0 waiting), elsewhere (0 waiting)")
         assert monitor.stop() == 0
 
         # Then
