@@ -50,7 +50,8 @@ def test_status_shows_workers_queues_and_tasks(processes: Processes, client: Cel
     # When
     def look() -> dict[str, Any] | None:
         process = status(processes, "--json", "--queues", "backlog")
-        assert process.exit_code == 0, process.output
+        if process.exit_code != 0:  # a worker that is slow to answer
+            return None
         report: dict[str, Any] = json.loads(process.output)
         tasks = report["tasks"]
         return report if (tasks["active"], tasks["reserved"]) == (1, 4) else None
@@ -122,7 +123,7 @@ def test_limits_decide_on_the_exit_code(processes: Processes, client: Celery) ->
         client.send_task("proj.succeed")
 
     # When, all at a time: each waits for answers
-    command = ["event-monitor", "status", "-A", PROJECT, "--probe-seconds", "1"]
+    command = ["event-monitor", "status", "-A", PROJECT]
     allowed, limits = ("--min-workers", "0"), "--queue-length-limits"
     typed = [
         processes.start([*command, *arguments])
