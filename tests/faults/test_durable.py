@@ -250,7 +250,9 @@ def test_a_standby_takes_over_and_publishes_nothing_before(
             lambda: cloudwatch.sum("TasksStarted", Monitor="second") > 100, 60, "the other counts"
         )
         second.wait_for_output(TAKES_OVER)
-        assert cloudwatch.sum("WorkersOnline", Monitor="second") > 0
+        wait_until(
+            lambda: cloudwatch.sum("WorkersOnline", Monitor="second"), 60, "it knows the worker"
+        )
 
     def both(name: str) -> float:
         return sum(cloudwatch.sum(name, Monitor=monitor) for monitor in ("first", "second"))
