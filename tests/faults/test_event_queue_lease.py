@@ -119,7 +119,7 @@ class Monitor:
             self.clock.advance(5.0)
             return self.state.link is link
 
-        wait_until(has_it, 30, f"it is {link.value}", poll_seconds=0.2)
+        wait_until(has_it, 90, f"it is {link.value}", poll_seconds=0.2)
 
 
 class Other:
