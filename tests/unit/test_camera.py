@@ -100,11 +100,11 @@ def test_a_shot_skipped_by_maxrate_leaves_its_counts_to_the_next(app: Celery) ->
 def test_shots_fall_on_multiples_of_the_interval(app: Celery) -> None:
     """So that a window lies within one CloudWatch period."""
     album = Album()
-    with Camera(State(), freq=0.25, app=app, settings=Settings(), consumers=(album,)):
+    with Camera(State(), freq=2, app=app, settings=Settings(), consumers=(album,)):
         album.wait_for(4)
     starts = [shot.window.opened_at for shot in album.shots[1:4]]
-    assert all(start % 0.25 < 0.2 for start in starts)
-    assert len({start // 0.25 for start in starts}) == 3
+    assert all(start % 2 < 1.6 for start in starts)
+    assert len({start // 2 for start in starts}) == 3
 
 
 @pytest.mark.parametrize(
