@@ -116,7 +116,7 @@ def test_a_slow_answer_to_the_other_threads_is_no_outage() -> None:
                 most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds
             )
 
-    source = Slow(full, full, full)
+    source = Slow(full)  # others help when a second one is full as well
     made, _ = polls(source)
     assert not made.may_have_missed
     while not made.may_have_missed:
