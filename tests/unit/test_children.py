@@ -73,5 +73,8 @@ def test_who_is_forked_meanwhile_waits_for_nobody() -> None:
 
 def has_ended(pid: str) -> bool:
     """Return whether the process has ended; nobody may have waited for it yet."""
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"

@@ -186,8 +186,17 @@ def test_a_credential_process_that_hangs_is_killed_with_its_children(
 
 def is_gone(pid: str) -> bool:
     """Return whether the process has ended; nobody may have waited for it yet."""
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+def line_in(path: Path) -> str:
+    """Return the line that a file has; nothing before it is whole."""
+    text = path.read_text() if path.exists() else ""
+    return text if text.endswith("\n") else ""
 
 
 @pytest.mark.usefixtures("cloudwatch")
@@ -641,7 +650,7 @@ def test_a_process_that_a_credential_process_leaves_behind_is_not_waited_for(
 
     assert make_sink().prepare() is None
 
-    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    os.kill(int(wait_until(lambda: line_in(tmp_path / "pid"), 60, "it runs")), signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("cloudwatch")
@@ -649,7 +658,8 @@ def test_a_credential_process_that_hangs_ends_with_the_process_that_has_started_
     credential_process: SetProcess, tmp_path: Path
 ) -> None:
     """With its children; each start of the monitor would leave some behind."""
-    credential_process(f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000")
+    give = f"trap '' TERM; echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 1000"
+    credential_process(give)
     script = (
         "import threading, time, pathlib\n"
         "from event_monitor.sinks.credentials import wait_for\n"
