@@ -247,7 +247,7 @@ def test_every_view_says_the_same_of_each_window(
 
     def is_published() -> bool:
         status = page.look()
-        is_quiet = not any(status["shot"]["tasks"].values())
+        is_quiet = status["shot"] is not None and not any(status["shot"]["tasks"].values())
         depths = [datum.values for datum in cloudwatch.series("QueueLength", QueueName="waiting")]
         return is_quiet and page.totals() == TOTALS and depths[-1:] == [(WAITING,)]
 
