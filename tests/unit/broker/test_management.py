@@ -140,9 +140,9 @@ def test_an_answer_that_would_fill_the_memory_is_refused(
 def test_an_answer_that_trickles_is_given_up() -> None:
     """Each byte comes in time, and the whole never does; the server is hung up on."""
     with Answering(trickle(OK + b"x-slow: ")) as server:
-        management = Management(f"http://127.0.0.1:{server.port}", timeout_seconds=0.3)
+        management = Management(f"http://127.0.0.1:{server.port}", timeout_seconds=2.0)
 
-        with pytest.raises(Management.gone, match=r"no end within 0\.6 s"):
+        with pytest.raises(Management.gone, match=r"no end within 4 s"):
             list(management.queues("/", columns=("name",)))
 
         assert server.gone.wait(60)
