@@ -119,7 +119,7 @@ def test_monitors_of_other_namespaces_and_brokers_lead_side_by_side(
     def are_published(shop_tasks: int, bank_tasks: int) -> None:
         wait_until(
             lambda: (published("Shop"), published("Bank")) == (shop_tasks, bank_tasks),
-            30,
+            60,
             f"{shop_tasks} and {bank_tasks} are published",
         )
 
