@@ -206,8 +206,9 @@ class Troupe:
         assert isinstance(self.server, RabbitServer)
         connections = self.server.management("GET", "connections")
         assert isinstance(connections, list)
-        for name in [each["name"] for each in connections if each["peer_port"] in ports]:
-            self._close(name)
+        for each in connections:
+            if each.get("peer_port") in ports:
+                self._close(each["name"])
 
     def _close(self, connection: str) -> None:
         assert isinstance(self.server, RabbitServer)
@@ -233,9 +234,10 @@ class Troupe:
         names = {
             consumer["channel_details"]["connection_name"]
             for consumer in consumers
-            if consumer["queue"]["vhost"] == vhost
+            if consumer["channel_details"]  # [] of one that is just going
+            and consumer["queue"]["vhost"] == vhost
             and consumer["queue"]["name"].startswith("celeryev")
-            and consumer["channel_details"]["peer_port"] in ports
+            and consumer["channel_details"].get("peer_port") in ports
         }
         for name in names:
             self._close(name)
