@@ -13,7 +13,7 @@ import pytest
 
 from ..support.endpoint import Endpoint
 from ..support.identity import REFUSAL, Identity
-from ..support.processes import PROJECT, Processes
+from ..support.processes import PROJECT, Processes, has_ended
 from ..support.synthetic import SyntheticWorker
 from ..support.waiting import wait_until
 from .conftest import WAYS, StartMonitor
@@ -253,12 +253,3 @@ def test_a_second_signal_leaves_no_credential_process_behind(
     assert len(pids) == 2
     for pid in pids:
         wait_until(partial(has_ended, pid), SOON, "it was killed")
-
-
-def has_ended(pid: str) -> bool:
-    """Return whether the process has ended; nobody may have waited for it yet."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"

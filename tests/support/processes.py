@@ -26,6 +26,15 @@ LISTENS = "receiving events from "
 _CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
+def has_ended(pid: str) -> bool:
+    """Return whether the process has ended; nobody may have waited for it yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
 def require_containers() -> None:
     """Skip the test where no process namespace can be made; fail it in CI."""
     command = shutil.which(_CONTAINER[0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from ..support.processes import has_ended
 from ..support.waiting import wait_until
 
 STARTS = """\
@@ -69,12 +69,3 @@ def test_who_is_forked_meanwhile_waits_for_nobody() -> None:
     )
 
     assert done.stdout == "7\n"
-
-
-def has_ended(pid: str) -> bool:
-    """Return whether the process has ended; nobody may have waited for it yet."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"

@@ -25,6 +25,7 @@ from event_monitor.text import one_line
 
 from ...contracts.sink import count
 from ...support.answering import OK, Answering
+from ...support.processes import has_ended
 from ...support.waiting import wait_until
 from .conftest import MakeSink
 
@@ -180,17 +181,8 @@ def test_a_credential_process_that_hangs_is_killed_with_its_children(
     assert "did not give any within 5 s" in (outcome.error or "")
     assert outcome.unsent == (count(),)
     pid = (tmp_path / "pid").read_text().strip()
-    wait_until(lambda: is_gone(pid), 60, "the child was killed")
+    wait_until(lambda: has_ended(pid), 60, "the child was killed")
     assert cloudwatch.requests == ()
-
-
-def is_gone(pid: str) -> bool:
-    """Return whether the process has ended; nobody may have waited for it yet."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def line_in(path: Path) -> str:
@@ -672,4 +664,4 @@ def test_a_credential_process_that_hangs_ends_with_the_process_that_has_started_
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
     pid = (tmp_path / "pid").read_text().strip()
-    wait_until(lambda: is_gone(pid), 60, "the child was killed")
+    wait_until(lambda: has_ended(pid), 60, "the child was killed")
