@@ -139,7 +139,14 @@ class Monitor:
             self.leader.look()
             self.windows.speak()
 
+    def cut_off(self) -> None:
+        """Lose the connection: what is sent meanwhile does not come."""
+        self.windows.on_connection(False)
+        self._stream.monitors.remove(self)
+
     def connect(self) -> None:
+        if self not in self._stream.monitors:
+            self._stream.monitors.append(self)
         if self.windows.on_connection(True):
             self.end()
         self.leader.look()

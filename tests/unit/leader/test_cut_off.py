@@ -96,7 +96,6 @@ def test_who_was_back_before_the_leader_sends_what_came_before_it(
     stream.deliver()
     for _ in range(3):  # until the lock is asked, the other is back, and quicker
         clock.advance(1)
-    stream.monitors.append(second)
     second.connect()
     for _ in range(2):
         clock.advance(6)
@@ -121,12 +120,10 @@ def test_who_comes_back_is_told_of_a_window_that_another_has_ended_by_coming(
     """Else it sends its part of that again, when the leader dies."""
     leader, standby = start("a"), start("b")
     leader.boundary()
-    standby.windows.on_connection(False)
-    stream.monitors.remove(standby)
+    standby.cut_off()
     start("c")
     clock.advance(1)
     assert leader.send(leader.labels[-1].window) == "send"
-    stream.monitors.append(standby)
     standby.connect()
     window = standby.labels[-1].window
     assert leader.labels[-1].window == window
@@ -144,15 +141,13 @@ def test_what_a_newcomer_counts_while_the_leader_is_away_it_sends(
     """The leader comes back from a cut that the newcomer never saw."""
     leader = start("a")
     leader.boundary()
-    leader.windows.on_connection(False)  # its lease lives on
-    stream.monitors.remove(leader)
+    leader.cut_off()  # its lease lives on
     clock.advance(3)
     leader.look()
     newcomer = start("b")
     clock.advance(20)
     leader.look()
     newcomer.look()
-    stream.monitors.append(leader)
     leader.connect()
     newcomer.look()
     stream.deliver()
@@ -204,8 +199,7 @@ def test_a_standby_that_is_back_forgets_at_once_what_was_accepted(
     """The leader may die before its next cut."""
     leader, standby = start("a"), start("b")
     leader.boundary()
-    standby.windows.on_connection(False)
-    stream.monitors.remove(standby)
+    standby.cut_off()
     for _ in range(3):
         clock.advance(60)
         leader.look()
@@ -215,7 +209,6 @@ def test_a_standby_that_is_back_forgets_at_once_what_was_accepted(
     part = [label.window for label in standby.labels if label.window and label.is_kept][-1]
     assert part not in standby.settled
 
-    stream.monitors.append(standby)
     standby.connect()
     for _ in range(3):
         clock.advance(1)

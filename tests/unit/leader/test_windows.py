@@ -213,18 +213,14 @@ def test_of_two_that_hear_nothing_one_leads_all_the_same(start: Start, clock: Fa
     assert roles[-5:] == roles[-1:] * 5
 
 
-def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(
-    start: Start, stream: Stream, clock: FakeClock
-) -> None:
+def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(start: Start, clock: FakeClock) -> None:
     """Somebody may have sent what came before it was cut off, and nobody is left to say so."""
     # Given a standby that did not hear where a window ended
     leader, standby = start("a"), start("b")
     leader.boundary()
-    standby.windows.on_connection(False)
-    stream.monitors.remove(standby)
+    standby.cut_off()
     leader.boundary()
     assert leader.send(leader.labels[-1].window) == "send"
-    stream.monitors.append(standby)
     standby.connect()
 
     # When its leader dies before the next
@@ -239,15 +235,13 @@ def test_a_window_of_which_a_standby_has_a_part_is_in_doubt(
 
 
 def test_the_doubt_of_a_part_outlives_a_refusal_of_the_whole(
-    start: Start, stream: Stream, clock: FakeClock
+    start: Start, clock: FakeClock
 ) -> None:
     """What came before it was cut off may have been accepted with an earlier window."""
     leader, standby = start("a"), start("b")
     leader.boundary()
-    standby.windows.on_connection(False)
-    stream.monitors.remove(standby)
+    standby.cut_off()
     leader.boundary()
-    stream.monitors.append(standby)
     standby.connect()
     whole = leader.labels[-1].window
     leader.windows.begin(whole)
@@ -464,14 +458,12 @@ def test_what_came_before_its_heir_is_a_leader_s_own(start: Start, stream: Strea
     assert second.labels[-1] == leader.labels[-1]
 
 
-def test_what_its_heir_did_not_hear_of_is_a_leader_s_own(start: Start, stream: Stream) -> None:
+def test_what_its_heir_did_not_hear_of_is_a_leader_s_own(start: Start) -> None:
     """As in an outage in which the other was cut off for a while."""
     leader, standby = start("a"), start("b")
     leader.boundary()
-    standby.windows.on_connection(False)
-    stream.monitors.remove(standby)
+    standby.cut_off()
     leader.boundary()
-    stream.monitors.append(standby)
     standby.connect()
     leader.boundary()
     before, meanwhile, across, after = (label.window for label in leader.labels[1:])
@@ -716,7 +708,6 @@ def test_who_comes_back_late_is_told_of_what_was_sent_meanwhile(
     leader.look()
     assert leader.send(sent) == "send"
 
-    stream.monitors.append(standby)
     standby.connect()
     left = standby.labels[-1].window
 
