@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from .support import proj
 from .support.processes import Processes
-from .support.servers import SERVERS, Server
+from .support.servers import SERVERS, RabbitServer, Server
 from .support.witness import Witness
 
 # On a busy machine any example may take longer than Hypothesis's 200 ms, and then not when it is
@@ -58,6 +58,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     yield get
     for running in started.values():
         running.stop()
+
+
+@pytest.fixture
+def rabbitmq(server: Callable[[str], Server]) -> RabbitServer:
+    """Return RabbitMQ, whichever broker the test is for."""
+    running = server("rabbitmq")
+    assert isinstance(running, RabbitServer)
+    return running
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])

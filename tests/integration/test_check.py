@@ -121,15 +121,13 @@ def test_celerys_own_command_line_has_the_same_commands(processes: Processes) ->
 
 @on_rabbitmq
 def test_check_finds_event_queues_that_nobody_reads(
-    server: Callable[[str], Server], processes: Processes, client: Celery
+    rabbitmq: RabbitServer, processes: Processes, client: Celery
 ) -> None:
     """Left behind by another monitor, one collects every event."""
     # Given
     with client.connection_for_write() as connection:
         queue = Queue("celeryev.left-behind", get_exchange(connection), routing_key="#")
         queue(connection.channel()).declare()
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     url = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
     # When
@@ -326,13 +324,11 @@ def test_another_exchange_is_named(
 
 @on_rabbitmq
 def test_another_virtual_host_is_named(
-    broker: str, processes: Processes, server: Callable[[str], Server]
+    broker: str, processes: Processes, rabbitmq: RabbitServer
 ) -> None:
     """By the management API; without it, what to compare."""
     # Given
     start_worker(processes).wait_for_output(READY)
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     other, vhost = rabbitmq.fresh_url(), broker.rpartition("/")[2]
     management = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
@@ -443,12 +439,10 @@ def test_a_redis_user_who_may_not_receive_events_is_not_ready(
     ],
 )
 def test_the_rights_of_a_durable_queue_are_tried_and_nothing_stays(
-    queues: str, message: str, broker: str, server: Callable[[str], Server]
+    queues: str, message: str, broker: str, rabbitmq: RabbitServer
 ) -> None:
     """Counting alone needs fewer."""
     # Given
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     vhost = broker.rpartition("/")[2]
     rabbitmq.management("PUT", "users/keeper", {"password": "geheim", "tags": ""})
     rights = dict.fromkeys(("configure", "write", "read"), queues)
@@ -494,13 +488,11 @@ RABBITMQ_RIGHTS: dict[str, tuple[dict[str, str], int, str]] = {
 
 @on_rabbitmq
 def test_a_right_that_rabbitmq_refuses_is_named(
-    broker: str, processes: Processes, server: Callable[[str], Server]
+    broker: str, processes: Processes, rabbitmq: RabbitServer
 ) -> None:
     """Which of the three, and on what; who may only read is ready."""
     # Given a worker, and a user for each set of rights
     start_worker(processes).wait_for_output(READY)
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     vhost = broker.rpartition("/")[2]
     for user, (rights, _, _) in RABBITMQ_RIGHTS.items():
         rabbitmq.management("PUT", f"users/{user}", {"password": "geheim", "tags": ""})

@@ -242,13 +242,11 @@ def test_a_server_that_may_evict_queues_or_is_nearly_full_is_told(
 @on_rabbitmq
 def test_an_alarm_of_rabbitmq_is_told(
     processes: Processes,
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
 ) -> None:
     """Who publishes is blocked, so the check is not ready; this says why."""
     # Given
     processes.worker("w1@advice", concurrency=1)
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
 
     def has_alarm() -> bool:
         nodes = rabbitmq.management("GET", "nodes")
@@ -279,14 +277,12 @@ def test_an_alarm_of_rabbitmq_is_told(
 def test_a_broker_that_is_well_gets_no_advice(
     processes: Processes,
     client: Celery,
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
     advised: Callable[..., Advice],
 ) -> None:
     """Nothing at all, of a worker with Celery's defaults."""
     processes.worker("w1@advice", concurrency=1)
     wait_until_they_listen(client, "w1@advice")
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     url = f"http://guest:guest@127.0.0.1:{rabbitmq.http_port}"
 
     found = advised("-A", PROJECT, "--management-url", url)

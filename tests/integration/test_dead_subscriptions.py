@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from event_monitor.status.ask import take_report
 from event_monitor.status.worker_health import WorkerHealth, examine_worker
 
 from ..support.processes import PROJECT, Processes
-from ..support.servers import RabbitServer, Server
+from ..support.servers import RabbitServer
 from ..support.waiting import wait_until
 
 SETTINGS = Settings(probe_seconds=0.5)
@@ -60,12 +60,10 @@ def listening(client: Celery) -> Iterator[Listening]:
 
 
 def test_an_exchange_that_was_deleted_and_declared_again_is_noticed(
-    broker: str, client: Celery, listening: Listening, server: Callable[[str], Server]
+    broker: str, client: Celery, listening: Listening, rabbitmq: RabbitServer
 ) -> None:
     """An event of our own does not come back; then the next subscription receives again."""
     # Given
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     exchange = f"exchanges/{broker.rpartition('/')[2]}/celeryev"
     rabbitmq.management("DELETE", exchange)
     rabbitmq.management("PUT", exchange, {"type": "topic", "durable": True})
@@ -83,7 +81,7 @@ def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
     client: Celery,
     listening: Listening,
     processes: Processes,
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
     tmp_path: Path,
 ) -> None:
     """The server's alarm for its disk: the subscription is well, and nobody can send.
@@ -92,8 +90,6 @@ def test_a_broker_that_blocks_all_who_publish_is_told_of_until_something_comes(
     workers, which cannot answer: they would be restarted for no reason.
     """
     durable = {"DURABLE_QUEUE": "durable", "STATE_DIR": str(tmp_path), "INTERVAL": "1"}
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     rabbitmq.control("set_disk_free_limit", "900000000000000")
     try:
         with ThreadPoolExecutor() as pool:

@@ -20,7 +20,7 @@ from event_monitor.testing import FakeClock
 
 from ..support.processes import LISTENS, PROJECT, Processes
 from ..support.proxy import Proxy
-from ..support.servers import RabbitServer, Server
+from ..support.servers import RabbitServer
 from ..support.waiting import wait_until
 
 SOON = 60.0  # seconds; only a very slow machine takes that long
@@ -110,11 +110,9 @@ def test_a_lock_on_redis_that_would_stay_for_ever_ends(broker: str, value: str) 
 
 
 def test_a_standby_on_a_rabbitmq_that_takes_no_messages_leads_when_the_leader_has_gone(
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
 ) -> None:
     """It asks by messages, and where those are not answered without. None is its own then."""
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     broker = rabbitmq.fresh_url()
     first, second = lease_on(broker), lease_on(broker, has_others=False)
     limit = partial(rabbitmq.control, "set_disk_free_limit")
@@ -133,11 +131,9 @@ def test_a_standby_on_a_rabbitmq_that_takes_no_messages_leads_when_the_leader_ha
 
 
 def test_a_lease_on_rabbitmq_is_not_taken_for_one_s_own_after_a_long_time_away(
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
 ) -> None:
     """Another has it by then, of whom nothing was heard; what was not even asked took nothing."""
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     broker = rabbitmq.fresh_url()
     url = urlsplit(broker)
     clock = FakeClock()
@@ -162,11 +158,9 @@ def test_a_lease_on_rabbitmq_is_not_taken_for_one_s_own_after_a_long_time_away(
 
 
 def test_a_standby_on_rabbitmq_that_may_declare_only_keeps_its_connection(
-    server: Callable[[str], Server],
+    rabbitmq: RabbitServer,
 ) -> None:
     """It may not ask by messages, and finds that out once."""
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     broker = rabbitmq.fresh_url()
     url = urlsplit(broker)
     rabbitmq.management("PUT", "users/declares", {"password": "secret", "tags": ""})

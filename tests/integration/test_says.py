@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from celery import Celery
 
 from ..support.processes import PROJECT, Processes
-from ..support.servers import RabbitServer, Server
+from ..support.servers import RabbitServer
 
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 INTERVAL = {"EVENT_MONITOR_INTERVAL": "2", "EVENT_MONITOR_PROBE_SECONDS": "1"}
@@ -72,12 +71,10 @@ def test_the_log_tells_what_is_found_published_and_counted_and_who_comes_and_goe
 
 @on_redis
 def test_a_broker_that_is_the_wrong_one_is_one_line_that_says_so(
-    broker: str, processes: Processes, server: Callable[[str], Server]
+    broker: str, processes: Processes, rabbitmq: RabbitServer
 ) -> None:
     """Refused, of which nothing but the password is secret, or another where nobody is."""
     # Given
-    rabbitmq = server("rabbitmq")
-    assert isinstance(rabbitmq, RabbitServer)
     good = rabbitmq.fresh_url()
     urls = {
         "User or password are wrong": good.replace("guest:guest@", "guest:geheim@"),
