@@ -95,9 +95,9 @@ class Process:
         """Wait until it has written ``text``, so many ``times``."""
 
         def written() -> bool:
-            has_ended = self.exit_code is not None  # before all that it wrote is read
+            is_over = self.exit_code is not None  # before all that it wrote is read
             done = self.output.count(text) >= times
-            if not done and has_ended:
+            if not done and is_over:
                 raise AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}")
             return done
 
